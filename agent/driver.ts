@@ -1,0 +1,67 @@
+import type { Clock, Http, Log, Net, Random, Remote } from '../host/deps.ts';
+import type { Lines } from '../host/line.ts';
+import type { Identity, Readings } from '../protocols/reading.ts';
+
+/** What a device can be told. Absolute settings, so that saying one twice changes nothing; `reboot` and `locate` are one-shot. */
+export type Verb =
+  | 'sleep'
+  | 'wake'
+  | 'power-limit'
+  | 'reboot'
+  | 'locate'
+  | 'mine-start'
+  | 'mine-stop'
+  | 'ai-start'
+  | 'ai-stop'
+  | 'cap';
+
+/** What drivers reach the world through. */
+export interface DeviceIo {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly net: Net;
+  readonly http: Http;
+  readonly remote: Remote;
+  /** Owners of Modbus lines: one per host:port or serial port. */
+  readonly lines: Lines;
+  readonly log: Log;
+}
+
+/** A device's address and options, parsed from its URL (design, section 8). Passwords come by reference and never print. */
+export interface Target {
+  /** As written, for messages: holds no secret, since secrets are named by `passwordEnv` or `keyFile`. */
+  readonly url: string;
+  readonly scheme: string;
+  readonly host: string;
+  readonly port: number | undefined;
+  readonly user: string | undefined;
+  readonly password: string | undefined;
+  /** First path segment without its slash: the Modbus unit. */
+  readonly path: string;
+  readonly options: Readonly<Record<string, string>>;
+}
+
+/**
+ * One family of devices. The header of its file says whether it is verified on hardware, on recorded answers
+ * or from documents only.
+ */
+export interface Driver {
+  readonly name: string;
+  readonly schemes: readonly string[];
+  /** Checks the target's options (Fault TARGET_INVALID) and makes the device; no I/O yet. */
+  open(target: Target, io: DeviceIo): Device;
+}
+
+export interface Device {
+  readonly driver: string;
+  /** Rejects with a Fault when the device cannot be reached or understood at all. */
+  identify(timeoutMs: number): Promise<Identity>;
+  /**
+   * `fast`: what control needs (mode, power, hashrate); `full`: everything. A value that could not be read is
+   * a reading with its reason. Rejects with a Fault only when nothing could be read.
+   */
+  read(scope: 'fast' | 'full', timeoutMs: number): Promise<Readings>;
+  /** What this firmware can do, by presence. Resolves on the vendor's OK (acknowledged, no more); rejects with a Fault. */
+  readonly verbs: Partial<Record<Verb, (argument: number | undefined, timeoutMs: number) => Promise<void>>>;
+  close(): void;
+}

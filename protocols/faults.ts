@@ -1,0 +1,100 @@
+/**
+ * Every error the product reports, by code: what it means to the operator and what to do next.
+ * Codes are never reused. `retry` says whether the same call may succeed later by itself.
+ */
+interface FaultText {
+  readonly cause: string;
+  readonly next: string;
+  readonly retry: 'later' | 'never';
+}
+
+const table = {
+  NET_REFUSED: { cause: 'the device refused the connection', next: 'check address and port, and that the device is on', retry: 'later' },
+  NET_UNREACHABLE: { cause: 'there is no route to the device', next: 'check the address, the VLAN and the switch', retry: 'later' },
+  NET_TIMEOUT: { cause: 'the device did not answer in time', next: 'check that it is powered and that its network port is up', retry: 'later' },
+  NET_RESET: { cause: 'the device broke the connection off', next: 'try again; if it stays, restart the device’s API', retry: 'later' },
+  NET_OVERSIZE: { cause: 'the answer is larger than any this device gives', next: 'check that the address is the right device', retry: 'never' },
+  ANSWER_GARBAGE: { cause: 'the answer cannot be understood', next: 'check that driver and firmware fit the device', retry: 'later' },
+  ANSWER_PARTIAL: { cause: 'the answer broke off in the middle', next: 'try again; if it stays, check the network', retry: 'later' },
+  VALUE_MISSING: { cause: 'the device does not report this value', next: 'nothing to do if this firmware lacks it', retry: 'later' },
+  VALUE_INVALID: { cause: 'the device marks this value as invalid', next: 'check wiring and sensor', retry: 'later' },
+  VALUE_IMPLAUSIBLE: { cause: 'the value is outside what is physically possible', next: 'check the profile, the scale and the device', retry: 'later' },
+  VALUE_STALE: { cause: 'the value has not been refreshed', next: 'check the link to the device', retry: 'later' },
+  AUTH_FAILED: { cause: 'the device refused the credentials', next: 'check user and password reference in the site file', retry: 'never' },
+  VERB_REFUSED: { cause: 'the device refused the command', next: 'see the device’s own message', retry: 'never' },
+  VERB_UNSUPPORTED: { cause: 'this firmware cannot do that', next: 'use a verb from the capability list', retry: 'never' },
+  VERB_NOT_OBSERVED: { cause: 'the command was accepted but readings do not show its effect', next: 'look at the machine; restart it or take it out of control', retry: 'later' },
+  MODBUS_EXCEPTION: { cause: 'the meter answered with a Modbus exception', next: 'check profile and unit number', retry: 'later' },
+  MODBUS_FRAME: { cause: 'the bytes on the line are not a valid Modbus frame', next: 'check framing (TCP or RTU over TCP) and the gateway', retry: 'later' },
+  MODBUS_DESYNC: { cause: 'an answer did not belong to the question', next: 'nothing: the line was reopened; if it stays, check for a second Modbus master', retry: 'later' },
+  SSH_HOST_KEY: { cause: 'the host’s key is not the pinned one', next: 'find out why it changed before pinning the new key', retry: 'never' },
+  SSH_FAILED: { cause: 'the SSH session failed', next: 'check user, key file and sshd on the host', retry: 'later' },
+  REMOTE_FAILED: { cause: 'the remote command failed', next: 'see its message on the host', retry: 'later' },
+  GPU_NOT_RELEASED: { cause: 'GPUs are still held by a process or memory is not free', next: 'look at the processes on the host; the hand-over was stopped', retry: 'later' },
+  GPU_TELEMETRY_LOST: { cause: 'no GPU telemetry for too long', next: 'check the driver and nvidia-smi on the host', retry: 'later' },
+  BUS_OFFLINE: { cause: 'the message broker is not connected', next: 'check the broker; data is kept until it returns', retry: 'later' },
+  BUS_MESSAGE: { cause: 'a message does not follow its schema', next: 'check versions of agent and controller', retry: 'never' },
+  DESIRED_STALE: { cause: 'a desired state is older than the one in force', next: 'nothing: it was refused', retry: 'never' },
+  DESIRED_EXPIRED: { cause: 'a desired state has expired', next: 'nothing: no new action was started for it', retry: 'never' },
+  LEASE_STALE: { cause: 'the controller is silent: nothing is raised', next: 'check the controller', retry: 'later' },
+  LEASE_LOST: { cause: 'the controller is silent for too long: the fail-safe is in force', next: 'check controller and broker', retry: 'later' },
+  ENVELOPE_REFUSED: { cause: 'the command is outside the agent’s own limits', next: 'see the limit it names; change the site file if the limit is wrong', retry: 'later' },
+  AUTHORITY_REFUSED: { cause: 'this scope is not under automatic authority', next: 'set its authority to automatic, or act by hand', retry: 'never' },
+  DEVICE_LOST: { cause: 'the device stopped answering', next: 'check power and network of the device', retry: 'later' },
+  RACK_LOST: { cause: 'a whole rack stopped answering', next: 'check the rack’s switch; nobody else is shed for it', retry: 'later' },
+  COMMAND_IGNORED: { cause: 'the machine accepted a command and did not obey', next: 'restart the machine or switch its outlet; load was taken elsewhere meanwhile', retry: 'later' },
+  SELF_WOKEN: { cause: 'a machine changed its state by itself', next: 'look for a second manager or an auto-start setting', retry: 'later' },
+  SHED_SHORTFALL: { cause: 'the meter shows less reduction than commanded', next: 'see the machines named; the rest was taken elsewhere', retry: 'later' },
+  CAP_EXCEEDED: { cause: 'measured power is above a cap', next: 'load is being shed; look for load outside control', retry: 'later' },
+  METER_LOST: { cause: 'a meter stopped answering', next: 'check the meter and its line; control goes on from machine sums with a margin', retry: 'later' },
+  METER_IMPLAUSIBLE: { cause: 'a meter’s values contradict the machines', next: 'check wiring, CT ratio and profile', retry: 'later' },
+  PRICE_INVALID: { cause: 'the price feed gave a value that cannot be a price', next: 'check the feed; the last good price holds for its allowed time', retry: 'later' },
+  PRICE_STALE: { cause: 'the price is too old', next: 'check the feed; the declared fallback price is in force', retry: 'later' },
+  SIGNAL_INVALID: { cause: 'a signal cannot be understood or is out of range', next: 'check the source', retry: 'later' },
+  SIGNAL_LOST: { cause: 'a signal source is silent', next: 'check the source; its declared loss behaviour is in force', retry: 'later' },
+  LIMIT_INFEASIBLE: { cause: 'no allocation meets the limit', next: 'shed load by hand or check the limit', retry: 'later' },
+  AI_INTERRUPTED: { cause: 'AI work under contract had to be interrupted', next: 'see the limit that forced it', retry: 'later' },
+  CONFIG_SYNTAX: { cause: 'the file is not valid YAML', next: 'correct the line named', retry: 'never' },
+  CONFIG_INVALID: { cause: 'the site file breaks a rule', next: 'correct the line named', retry: 'never' },
+  TARGET_INVALID: { cause: 'the target URL cannot be used', next: 'see `read --help` for the forms', retry: 'never' },
+  USAGE: { cause: 'the command line is wrong', next: 'see --help', retry: 'never' },
+  DISK_FULL: { cause: 'the disk is full', next: 'free space; control goes on, records wait in memory up to their bound', retry: 'later' },
+  DISK_FAILED: { cause: 'the disk refused to write or sync', next: 'check the disk', retry: 'later' },
+  LEDGER_BROKEN: { cause: 'the ledger’s hash chain is broken', next: 'keep the file as evidence; the record named is the first bad one', retry: 'never' },
+  QUEUE_FULL: { cause: 'a queue reached its bound', next: 'see what fills it', retry: 'later' },
+  OPERATOR_REFUSED: { cause: 'the operator command cannot be carried out', next: 'see the owner and the rule it names', retry: 'never' },
+  LOGIN_REFUSED: { cause: 'the login was refused', next: 'use the one-time code printed at start', retry: 'never' },
+  NODE_TOO_OLD: { cause: 'Node.js is too old', next: 'run npm ci, which brings Node.js 24', retry: 'never' },
+  INTERNAL: { cause: 'the product broke one of its own rules', next: 'report this with the log', retry: 'never' },
+} as const satisfies Record<string, FaultText>;
+
+export type FaultCode = keyof typeof table;
+export const FAULTS: Readonly<Record<FaultCode, FaultText>> = table;
+
+/** Every error thrown or reported: a code, what happened here, and by its code the next step. */
+export class Fault extends Error {
+  override readonly name = 'Fault';
+  readonly code: FaultCode;
+  readonly detail: string;
+
+  constructor(code: FaultCode, detail = '', options?: ErrorOptions) {
+    super(`${code}: ${FAULTS[code].cause}${detail === '' ? '' : ` (${detail})`}`, options);
+    this.code = code;
+    this.detail = detail;
+  }
+
+  get retry(): 'later' | 'never' {
+    return FAULTS[this.code].retry;
+  }
+}
+
+/** The fault that an unknown error is; one that is none of ours becomes `fallback`. */
+export function asFault(error: unknown, fallback: FaultCode = 'INTERNAL'): Fault {
+  if (error instanceof Fault) return error;
+  return new Fault(fallback, error instanceof Error ? error.message : String(error), { cause: error });
+}
+
+/** The plain form for JSON output and messages. */
+export function faultJson(fault: Fault): { code: FaultCode; cause: string; detail: string; next: string } {
+  return { code: fault.code, cause: FAULTS[fault.code].cause, detail: fault.detail, next: FAULTS[fault.code].next };
+}
