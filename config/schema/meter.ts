@@ -1,0 +1,14 @@
+import * as z from 'zod';
+import { idSchema } from './node.ts';
+
+/** A power meter and what it measures. Import is positive. */
+export const meterSchema = z.strictObject({
+  id: idSchema,
+  node: idSchema,
+  /** `node`: everything that flows into the node; `generation`: a source behind it (solar), positive when it produces. */
+  role: z.enum(['node', 'generation']).default('node'),
+  /** `modbus://host:port/unit?profile=ID` and its kin. */
+  target: z.string(),
+  periodMs: z.number().min(200).max(60_000).default(1_000),
+});
+export type MeterConfig = z.infer<typeof meterSchema>;

@@ -1,0 +1,209 @@
+import { Fault } from '../protocols/faults.ts';
+import type { MeterConfig } from './schema/meter.ts';
+import type { Model } from './schema/model.ts';
+import type { NodeConfig } from './schema/node.ts';
+import type { Authority, SiteConfig } from './schema/site.ts';
+
+/** A node with its place in the tree; `index` is its place in `Site.nodes`, parents before children. */
+export interface SiteNode extends NodeConfig {
+  readonly index: number;
+  /** -1 for the root. */
+  readonly parentIndex: number;
+  /** From itself up to the root. */
+  readonly path: readonly number[];
+  readonly agent: string;
+}
+
+export interface SiteMachine {
+  readonly index: number;
+  readonly id: string;
+  readonly rack: string;
+  readonly nodeIndex: number;
+  readonly agent: string;
+  readonly model: Model;
+  readonly target: string;
+  readonly periodMs: number;
+  readonly authority: Authority;
+}
+
+export interface SiteMeter extends MeterConfig {
+  readonly index: number;
+  readonly nodeIndex: number;
+  readonly agent: string;
+}
+
+/** The site as every part works with it: flat lists with indexes, every reference resolved. */
+export interface Site {
+  readonly id: string;
+  readonly config: SiteConfig;
+  readonly nodes: readonly SiteNode[];
+  readonly machines: readonly SiteMachine[];
+  readonly meters: readonly SiteMeter[];
+  readonly agents: readonly string[];
+  /** Racks that hold machines, in order. */
+  readonly racks: readonly { readonly id: string; readonly agent: string; readonly machines: readonly number[] }[];
+}
+
+/** What is wrong with a site file, and where: `path` leads to the entry. */
+export interface SiteProblem {
+  readonly path: readonly (string | number)[];
+  readonly message: string;
+}
+
+export class SiteInvalid extends Fault {
+  readonly problems: readonly SiteProblem[];
+  constructor(problems: readonly SiteProblem[]) {
+    super('CONFIG_INVALID', problems.map((problem) => `${problem.path.join('.')}: ${problem.message}`).join('; '));
+    this.problems = problems;
+  }
+}
+
+/** Resolves a valid site file; throws SiteInvalid with every broken reference. */
+export function resolveSite(config: SiteConfig, models: ReadonlyMap<string, Model>): Site {
+  const problems: SiteProblem[] = [];
+  const nodes = resolveNodes(config, problems);
+  const byId = new Map(nodes.map((node) => [node.id, node]));
+  const machines = resolveMachines(config, models, byId, problems);
+  const meters = config.meters.flatMap((meter, index): SiteMeter[] => {
+    const node = byId.get(meter.node);
+    if (node === undefined) {
+      problems.push({ path: ['meters', index, 'node'], message: `there is no node '${meter.node}'` });
+      return [];
+    }
+    return [{ ...meter, index, nodeIndex: node.index, agent: node.agent }];
+  });
+  findDuplicates(config.meters, 'meters', problems);
+  if (config.lease.failSafe === 'shed-to-firm-cap' && config.lease.firmCapKw === undefined)
+    problems.push({ path: ['lease', 'firmCapKw'], message: 'the fail-safe shed-to-firm-cap needs firmCapKw' });
+  if (config.utility?.onLoss === 'firm-cap' && config.utility.firmCapKw === undefined)
+    problems.push({ path: ['utility', 'firmCapKw'], message: 'onLoss: firm-cap needs firmCapKw' });
+  if (problems.length > 0) throw new SiteInvalid(problems);
+  const rackIds = [...new Set(machines.map((machine) => machine.rack))];
+  return {
+    id: config.site,
+    config,
+    nodes,
+    machines,
+    meters,
+    agents: config.agents?.map((agent) => agent.id) ?? ['a1'],
+    racks: rackIds.map((id) => ({
+      id,
+      agent: byId.get(id)?.agent ?? 'a1',
+      machines: machines.filter((machine) => machine.rack === id).map((machine) => machine.index),
+    })),
+  };
+}
+
+function findDuplicates(list: readonly { id: string }[], where: string, problems: SiteProblem[]): void {
+  const seen = new Set<string>();
+  for (const [index, item] of list.entries()) {
+    if (seen.has(item.id)) problems.push({ path: [where, index, 'id'], message: `'${item.id}' stands twice` });
+    seen.add(item.id);
+  }
+}
+
+/** Parents before children, each with its path to the root and its agent. */
+function resolveNodes(config: SiteConfig, problems: SiteProblem[]): SiteNode[] {
+  findDuplicates(config.nodes, 'nodes', problems);
+  const known = new Set(config.nodes.map((node) => node.id));
+  for (const [index, node] of config.nodes.entries())
+    if (node.parent !== undefined && !known.has(node.parent))
+      problems.push({ path: ['nodes', index, 'parent'], message: `there is no node '${node.parent}'` });
+  const roots = config.nodes.filter((node) => node.parent === undefined);
+  if (roots.length !== 1)
+    problems.push({ path: ['nodes'], message: `one node must have no parent (the site), not ${roots.length}` });
+  const owner = new Map(config.agents?.flatMap((agent) => agent.nodes.map((node) => [node, agent.id] as const)));
+  for (const [index, agent] of (config.agents ?? []).entries())
+    for (const [place, node] of agent.nodes.entries())
+      if (!known.has(node))
+        problems.push({ path: ['agents', index, 'nodes', place], message: `there is no node '${node}'` });
+  const firstAgent = config.agents?.[0]?.id ?? 'a1';
+  const nodes: SiteNode[] = [];
+  let level = roots.map((node) => ({ node, parent: undefined as SiteNode | undefined }));
+  while (level.length > 0) {
+    const next: typeof level = [];
+    for (const { node, parent } of level) {
+      const index = nodes.length;
+      const placed: SiteNode = {
+        ...node,
+        index,
+        parentIndex: parent?.index ?? -1,
+        path: [index, ...(parent?.path ?? [])],
+        agent: owner.get(node.id) ?? parent?.agent ?? firstAgent,
+      };
+      nodes.push(placed);
+      for (const child of config.nodes) if (child.parent === node.id) next.push({ node: child, parent: placed });
+    }
+    level = next;
+  }
+  const reached = new Set(nodes.map((node) => node.id));
+  for (const [index, node] of config.nodes.entries())
+    if (roots.length === 1 && !reached.has(node.id) && (node.parent === undefined || known.has(node.parent)))
+      problems.push({ path: ['nodes', index, 'parent'], message: `'${node.id}' is not connected to the site` });
+  return nodes;
+}
+
+function resolveMachines(
+  config: SiteConfig,
+  models: ReadonlyMap<string, Model>,
+  nodes: ReadonlyMap<string, SiteNode>,
+  problems: SiteProblem[],
+): SiteMachine[] {
+  const machines: SiteMachine[] = [];
+  const counts = new Map<string, number>();
+  for (const [index, group] of config.machines.entries()) {
+    const node = nodes.get(group.rack);
+    const model = models.get(group.model);
+    if (node === undefined)
+      problems.push({ path: ['machines', index, 'rack'], message: `there is no node '${group.rack}'` });
+    else if (node.kind !== 'rack')
+      problems.push({ path: ['machines', index, 'rack'], message: `'${group.rack}' is a ${node.kind}, not a rack` });
+    if (model === undefined)
+      problems.push({ path: ['machines', index, 'model'], message: nearest(group.model, models.keys(), 'model') });
+    if (node === undefined || model === undefined) continue;
+    const first = group.first ?? 1;
+    const targets =
+      group.hosts?.map((host) => group.target.replaceAll('{host}', host)) ??
+      Array.from({ length: group.count ?? 0 }, (_, n) => group.target.replaceAll('{n}', String(first + n)));
+    for (const target of targets) {
+      const number = (counts.get(group.rack) ?? 0) + 1;
+      counts.set(group.rack, number);
+      machines.push({
+        index: machines.length,
+        id: `${group.rack}-${String(number).padStart(2, '0')}`,
+        rack: group.rack,
+        nodeIndex: node.index,
+        agent: node.agent,
+        model,
+        target,
+        periodMs: group.periodMs,
+        authority: group.authority ?? config.authority,
+      });
+    }
+  }
+  return machines;
+}
+
+/** "there is no …" with the nearest known name, when one is near. */
+export function nearest(name: string, known: Iterable<string>, what: string): string {
+  let best: string | undefined;
+  let least = Math.max(2, Math.floor(name.length / 3)) + 1;
+  for (const candidate of known) {
+    const distance = editDistance(name, candidate);
+    if (distance < least) [best, least] = [candidate, distance];
+  }
+  return `there is no ${what} '${name}'${best === undefined ? '' : `; did you mean '${best}'?`}`;
+}
+
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const change = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(change, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 0;
+}

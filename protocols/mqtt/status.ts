@@ -1,0 +1,131 @@
+import * as z from 'zod';
+import { FAULTS } from '../faults.ts';
+import type { FaultCode } from '../faults.ts';
+import { MODES } from '../reading.ts';
+
+const counter = z.int().nonnegative();
+const id = z.string().min(1).max(128);
+const faultCode = z.enum(Object.keys(FAULTS) as [FaultCode, ...FaultCode[]]);
+
+/** `live`: beats come. `stale`: silent past T1, nothing is raised. `lost`: past T2, the fail-safe is in force. */
+export const LEASE_PHASES = ['starting', 'live', 'stale', 'lost'] as const;
+export type LeasePhase = (typeof LEASE_PHASES)[number];
+
+/** An agent's heartbeat, every second, with the nonce the next lease beat must echo. */
+export const statusSchema = z.strictObject({
+  v: z.literal(1),
+  site: id,
+  agent: id,
+  boot: counter,
+  seq: counter,
+  atMs: z.number(),
+  /** False only in the last will: the agent is gone. */
+  online: z.boolean(),
+  nonce: z.string().max(64),
+  phase: z.enum(LEASE_PHASES),
+  epoch: counter,
+  /** Per rack, the generation in force. */
+  racks: z.record(id, counter),
+  /** Nodes where the agent's own guard sheds at this moment. */
+  guarding: z.array(id),
+  /** Frames kept until the controller has stored them, and dropped since boot. */
+  spooled: counter,
+  dropped: counter,
+});
+export type Status = z.infer<typeof statusSchema>;
+
+/** How far one machine's command has come, as the agent knows it. The meter's word is the controller's to find. */
+export const resultSchema = z.strictObject({
+  v: z.literal(1),
+  site: id,
+  agent: id,
+  boot: counter,
+  seq: counter,
+  rack: id,
+  results: z.array(
+    z.strictObject({
+      commandId: id,
+      epoch: counter,
+      generation: counter,
+      machine: id,
+      /** The driver's verb, or `none` when the machine was already there. */
+      verb: z.string().max(32),
+      stage: z.enum(['acknowledged', 'observed', 'failed', 'refused']),
+      /** The mode read back, by a reading that began after the dispatch. */
+      mode: z.enum(MODES).optional(),
+      powerW: z.number().optional(),
+      ms: z.number(),
+      why: faultCode.optional(),
+      detail: z.string().max(300).optional(),
+      atMs: z.number(),
+    }),
+  ),
+});
+export type Result = z.infer<typeof resultSchema>;
+export type MachineResult = Result['results'][number];
+
+/** What the utility's remote terminal says, every second and at once on change. */
+export const observedSchema = z.strictObject({
+  v: z.literal(1),
+  site: id,
+  agent: id,
+  boot: counter,
+  seq: counter,
+  atMs: z.number(),
+  utility: z.discriminatedUnion('ok', [
+    z.strictObject({
+      ok: z.literal(true),
+      /** Absent: no limit is active. */
+      limitKw: z.number().optional(),
+      deadlineS: z.number(),
+      sequence: counter,
+      kind: z.enum(['none', 'contracted', 'emergency']),
+      heartbeat: counter,
+      /** ms since the heartbeat last changed, on the agent's monotonic clock. */
+      heartbeatAgeMs: z.number(),
+    }),
+    z.strictObject({ ok: z.literal(false), why: faultCode, detail: z.string().max(300) }),
+  ]),
+});
+export type Observed = z.infer<typeof observedSchema>;
+
+/** Something an operator should know that happened at the agent. */
+export const agentEventSchema = z.strictObject({
+  v: z.literal(1),
+  site: id,
+  agent: id,
+  boot: counter,
+  seq: counter,
+  atMs: z.number(),
+  code: faultCode,
+  subject: id,
+  text: z.string().max(400),
+  state: z.enum(['raised', 'cleared']),
+});
+export type AgentEvent = z.infer<typeof agentEventSchema>;
+
+/** A one-shot action (reboot, locate): carried out once by id, never retried. */
+export const actionSchema = z.strictObject({
+  v: z.literal(1),
+  site: id,
+  id,
+  epoch: counter,
+  machine: id,
+  verb: z.enum(['reboot', 'locate']),
+  /** The controller's clock, as the lease beat carries it. */
+  expiresAtMs: z.number(),
+});
+export type Action = z.infer<typeof actionSchema>;
+
+/** From the controller: frames of this boot up to `seq` are stored; and what the utility's terminal shall show. */
+export const ackSchema = z.strictObject({
+  v: z.literal(1),
+  site: id,
+  agent: id,
+  boot: counter,
+  seq: counter,
+  utility: z
+    .strictObject({ powerKw: z.number(), status: z.enum(['normal', 'reducing', 'complied', 'cannot-comply']), echoSequence: counter })
+    .optional(),
+});
+export type Ack = z.infer<typeof ackSchema>;

@@ -1,0 +1,23 @@
+/** Every topic of the bus, made and taken apart in this one place (design, section 5). */
+const ROOT = 'switchyard/v1';
+
+/** What an agent says. */
+export type AgentTopic = 'frame' | 'status' | 'observed' | 'result' | 'event';
+/** What is said to an agent: one-shot actions, and how far its frames are stored. */
+export type ToAgentTopic = 'action' | 'ack';
+
+export const agentTopic = (site: string, agent: string, kind: AgentTopic | ToAgentTopic): string =>
+  `${ROOT}/${site}/agent/${agent}/${kind}`;
+export const agentFilter = (site: string, kind: AgentTopic): string => `${ROOT}/${site}/agent/+/${kind}`;
+/** Retained: what the machines of one rack shall do. */
+export const desiredTopic = (site: string, rack: string): string => `${ROOT}/${site}/rack/${rack}/desired`;
+/** Not retained: the beat that arms desired states. */
+export const leaseTopic = (site: string): string => `${ROOT}/${site}/lease`;
+
+/** The agent and kind of an agent topic, or undefined for any other. */
+export function parseAgentTopic(topic: string): { site: string; agent: string; kind: string } | undefined {
+  const [root, version, site, word, agent, kind, ...rest] = topic.split('/');
+  if (`${root}/${version}` !== ROOT || word !== 'agent' || rest.length > 0) return undefined;
+  if (site === undefined || agent === undefined || kind === undefined) return undefined;
+  return { site, agent, kind };
+}
