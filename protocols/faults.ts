@@ -14,6 +14,7 @@ const table = {
   NET_TIMEOUT: { cause: 'the device did not answer in time', next: 'check that it is powered and that its network port is up', retry: 'later' },
   NET_RESET: { cause: 'the device broke the connection off', next: 'try again; if it stays, restart the device’s API', retry: 'later' },
   NET_OVERSIZE: { cause: 'the answer is larger than any this device gives', next: 'check that the address is the right device', retry: 'never' },
+  LISTEN_FAILED: { cause: 'an address to listen on cannot be used', next: 'stop what uses it, or choose another port', retry: 'later' },
   ANSWER_GARBAGE: { cause: 'the answer cannot be understood', next: 'check that driver and firmware fit the device', retry: 'later' },
   ANSWER_PARTIAL: { cause: 'the answer broke off in the middle', next: 'try again; if it stays, check the network', retry: 'later' },
   VALUE_MISSING: { cause: 'the device does not report this value', next: 'nothing to do if this firmware lacks it', retry: 'later' },

@@ -1,0 +1,239 @@
+import * as nodeNet from 'node:net';
+import { afterEach, describe, expect, test } from 'vitest';
+
+import { realClock as clock } from '../../host/clock.ts';
+import type { Exchanged } from '../../host/deps.ts';
+import { makeHttp } from '../../host/http.ts';
+import { makeNet } from '../../host/net.ts';
+import { Fault } from '../../protocols/faults.ts';
+import type { Answer, HttpAnswer, SimulatedEndpoint } from '../../simulator/device.ts';
+import { serveEndpoints } from '../../simulator/fronts/socket.ts';
+
+const net = makeNet(clock);
+const http = makeHttp(clock);
+const closers: Array<() => Promise<void>> = [];
+const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);
+const textOf = (exchanged: Exchanged): string => new TextDecoder().decode(exchanged.bytes);
+
+afterEach(async () => {
+  await Promise.all(closers.splice(0).map((close) => close()));
+});
+
+async function serve(endpoints: readonly SimulatedEndpoint[]): Promise<void> {
+  const server = await serveEndpoints(endpoints, { clock });
+  closers.push(() => server.close());
+}
+
+function stream(host: string, respond: (bytes: Uint8Array) => Answer): SimulatedEndpoint {
+  return { kind: 'stream', host, port: 14028, device: { respond } };
+}
+
+function web(host: string, respondHttp: (body: string) => HttpAnswer): SimulatedEndpoint {
+  return { kind: 'http', host, port: 18080, device: { respondHttp: (request) => respondHttp(request.body) } };
+}
+
+/** A raw server for what a simulated device does not do: cut, drip, say nothing. */
+async function raw(host: string, port: number, onSocket: (socket: nodeNet.Socket) => void): Promise<void> {
+  const sockets = new Set<nodeNet.Socket>();
+  const server = nodeNet.createServer((socket) => {
+    sockets.add(socket);
+    socket.on('error', () => undefined);
+    onSocket(socket);
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(port, host, resolve);
+  });
+  closers.push(async () => {
+    for (const socket of sockets) socket.destroy();
+    await new Promise((resolve) => {
+      server.close(resolve);
+    });
+  });
+}
+
+async function codeOf(work: Promise<unknown>): Promise<string> {
+  const error: unknown = await work.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  return error instanceof Fault ? error.code : String(error);
+}
+
+const ask = (host: string, options: { timeoutMs?: number; maxBytes?: number } = {}): Promise<Exchanged> =>
+  net.exchange({ host, port: 14028 }, bytesOf('hello'), { timeoutMs: 2_000, maxBytes: 1_000, ...options });
+
+describe('exchange', () => {
+  test('gives the answer up to FIN, after the delay the device asks for', async () => {
+    await serve([
+      stream('127.9.0.1', () => ({ kind: 'bytes', bytes: bytesOf('world'), afterMs: 30, close: true })),
+    ]);
+    const before = clock.monoMs();
+    const answer = await ask('127.9.0.1');
+    expect(textOf(answer)).toBe('world');
+    expect(answer.ended).toBe('fin');
+    expect(clock.monoMs() - before).toBeGreaterThanOrEqual(28);
+  });
+
+  test('ends early when the answer is complete', async () => {
+    await serve([
+      stream('127.9.0.1', () => ({ kind: 'bytes', bytes: bytesOf('ab'), afterMs: 0, close: false })),
+    ]);
+    const answer = await net.exchange({ host: '127.9.0.1', port: 14028 }, bytesOf('x'), {
+      timeoutMs: 2_000,
+      maxBytes: 10,
+      complete: (bytes) => bytes.length === 2,
+    });
+    expect(answer.ended).toBe('complete');
+  });
+
+  test('says what went wrong, by code', async () => {
+    await serve([
+      stream('127.9.0.2', () => ({ kind: 'reset' })),
+      stream('127.9.0.3', () => ({ kind: 'silence' })),
+      stream('127.9.0.4', () => ({ kind: 'bytes', bytes: new Uint8Array(5_000), afterMs: 0, close: true })),
+    ]);
+    expect(await codeOf(ask('127.9.0.1'))).toBe('NET_REFUSED');
+    expect(await codeOf(ask('127.9.0.2'))).toBe('NET_RESET');
+    expect(await codeOf(ask('127.9.0.3', { timeoutMs: 50 }))).toBe('NET_TIMEOUT');
+    expect(await codeOf(ask('127.9.0.4'))).toBe('NET_OVERSIZE');
+    expect(
+      await codeOf(
+        net.exchange({ host: '127.9.0.1', port: 99_999 }, bytesOf('x'), { timeoutMs: 50, maxBytes: 1 }),
+      ),
+    ).toBe('NET_UNREACHABLE');
+  });
+
+  test('keeps what came before a reset or the deadline', async () => {
+    await raw('127.9.0.1', 14028, (socket) => {
+      socket.on('data', () => socket.write('half', () => socket.resetAndDestroy()));
+    });
+    await raw('127.9.0.2', 14028, (socket) => {
+      socket.on('data', () => socket.write('drip'));
+    });
+    const dripped = await ask('127.9.0.2', { timeoutMs: 60 });
+    expect([textOf(dripped), dripped.ended]).toEqual(['drip', 'timeout']);
+    // A reset may overtake the bytes before it: both outcomes are honest.
+    const cut = await ask('127.9.0.1').catch((fault: Fault) => fault.code);
+    expect(typeof cut === 'string' ? cut : cut.ended).toMatch(/reset/i);
+  });
+
+  test('a peer that drips for ever ends at the deadline', async () => {
+    await raw('127.9.0.1', 14028, (socket) => {
+      const timer = setInterval(() => socket.write('.'), 5);
+      socket.on('close', () => clearInterval(timer));
+    });
+    expect((await ask('127.9.0.1', { timeoutMs: 100 })).ended).toBe('timeout');
+  });
+});
+
+describe('open', () => {
+  test('carries bytes both ways and reports the end once', async () => {
+    await serve([
+      stream('127.9.0.1', (bytes) =>
+        bytes.length < 3
+          ? { kind: 'wait' }
+          : { kind: 'bytes', bytes: bytes.slice(0, 3), afterMs: 0, close: bytes[0] === 0x7a, consumed: 3 },
+      ),
+    ]);
+    const connection = await net.open({ host: '127.9.0.1', port: 14028 }, { timeoutMs: 1_000 });
+    let heard = '';
+    const closed = new Promise<Error | undefined>((resolve) => {
+      connection.onClose = resolve;
+    });
+    connection.onData = (bytes) => {
+      heard += new TextDecoder().decode(bytes);
+      if (heard === 'abcdef') connection.write(bytesOf('zzz'));
+    };
+    connection.write(bytesOf('a'));
+    connection.write(bytesOf('bcdef'));
+    expect(await closed).toBeUndefined();
+    expect(heard).toBe('abcdefzzz');
+  });
+
+  test('rejects where nobody listens', async () => {
+    expect(await codeOf(net.open({ host: '127.9.0.9', port: 14028 }, { timeoutMs: 500 }))).toBe(
+      'NET_REFUSED',
+    );
+  });
+});
+
+describe('http', () => {
+  const get = (host: string, options: { timeoutMs?: number; maxBytes?: number } = {}) =>
+    http.request({
+      method: 'POST',
+      url: `http://${host}:18080/x?y=1`,
+      body: 'ping',
+      timeoutMs: 2_000,
+      maxBytes: 1_000,
+      ...options,
+    });
+
+  test('gives any status with lower-case header names and follows no redirect', async () => {
+    await serve([
+      web('127.9.0.1', (body) => ({
+        kind: 'response',
+        status: 302,
+        headers: { Location: 'http://127.9.0.2/', 'X-Got': body },
+        body: 'moved',
+        afterMs: 5,
+      })),
+    ]);
+    const answer = await get('127.9.0.1');
+    expect(answer.status).toBe(302);
+    expect(answer.headers['x-got']).toBe('ping');
+    expect(new TextDecoder().decode(answer.body)).toBe('moved');
+  });
+
+  test('says what went wrong, by code', async () => {
+    await serve([
+      web('127.9.0.2', () => ({ kind: 'reset' })),
+      web('127.9.0.3', () => ({ kind: 'silence' })),
+      web('127.9.0.4', () => ({
+        kind: 'response',
+        status: 200,
+        headers: {},
+        body: 'x'.repeat(5_000),
+        afterMs: 0,
+      })),
+    ]);
+    await raw('127.9.0.5', 18080, (socket) => socket.end('not http at all\r\n\r\n'));
+    await raw('127.9.0.6', 18080, (socket) =>
+      socket.end('HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nshort'),
+    );
+    expect(await codeOf(get('127.9.0.1'))).toBe('NET_REFUSED');
+    expect(await codeOf(get('127.9.0.2'))).toBe('NET_RESET');
+    expect(await codeOf(get('127.9.0.3', { timeoutMs: 50 }))).toBe('NET_TIMEOUT');
+    expect(await codeOf(get('127.9.0.4'))).toBe('NET_OVERSIZE');
+    expect(await codeOf(get('127.9.0.5'))).toBe('ANSWER_GARBAGE');
+    expect(await codeOf(get('127.9.0.6'))).toBe('NET_RESET');
+    expect(await codeOf(http.request({ method: 'GET', url: 'ftp://x/', timeoutMs: 10, maxBytes: 1 }))).toBe(
+      'TARGET_INVALID',
+    );
+  });
+});
+
+describe('serving', () => {
+  test('listens on hundreds of loopback addresses in one process', async () => {
+    const hosts = Array.from({ length: 300 }, (_, i) => `127.9.${1 + Math.floor(i / 250)}.${1 + (i % 250)}`);
+    await serve(
+      hosts.map((host) =>
+        stream(host, () => ({ kind: 'bytes', bytes: bytesOf(host), afterMs: 0, close: true })),
+      ),
+    );
+    const answers = await Promise.all(hosts.map((host) => ask(host)));
+    expect(answers.map(textOf)).toEqual(hosts);
+  });
+
+  test('refuses an address that is taken or not loopback, and leaves nothing open', async () => {
+    const answer: Answer = { kind: 'bytes', bytes: bytesOf('x'), afterMs: 0, close: true };
+    await serve([stream('127.9.0.1', () => answer)]);
+    const free = stream('127.9.0.2', () => answer);
+    expect(await codeOf(serveEndpoints([free, stream('127.9.0.1', () => answer)], { clock }))).toBe(
+      'LISTEN_FAILED',
+    );
+    expect(await codeOf(serveEndpoints([free, stream('0.0.0.0', () => answer)], { clock }))).toBe(
+      'LISTEN_FAILED',
+    );
+    expect(await codeOf(ask('127.9.0.2'))).toBe('NET_REFUSED');
+  });
+});
