@@ -1,0 +1,118 @@
+import { decodeAnswer, encodeRequest, FRAME_MAX_BYTES } from '../protocols/modbus/frame.ts';
+import type { DecodedAnswer, Framing, ModbusRequest } from '../protocols/modbus/frame.ts';
+import { asFault, Fault } from '../protocols/faults.ts';
+import type { Clock, Connection } from './deps.ts';
+
+/** What a device said: registers, that it wrote, or its refusal. */
+export type PortAnswer = Extract<DecodedAnswer, { readonly kind: 'registers' | 'written' | 'exception' }>;
+
+/**
+ * One open way to a Modbus device that takes one request at a time. A rejected exchange leaves the port closed: what
+ * comes after it could be taken for the answer to another question.
+ */
+export interface Port {
+  /** `open`; `lost`: closed by the peer or by us; `suspect`: closed because of bytes that nobody asked for. */
+  readonly state: 'open' | 'lost' | 'suspect';
+  /** Rejects with NET_TIMEOUT, NET_RESET, ANSWER_PARTIAL, MODBUS_FRAME or MODBUS_DESYNC. */
+  exchange(request: ModbusRequest, transaction: number, timeoutMs: number): Promise<PortAnswer>;
+  /** Resolves when the port may be opened again. */
+  close(): Promise<void>;
+}
+
+interface Pending {
+  readonly request: ModbusRequest;
+  readonly transaction: number;
+  readonly resolve: (answer: PortAnswer) => void;
+  readonly reject: (fault: Fault) => void;
+  readonly cancel: () => void;
+}
+
+const NOTHING = new Uint8Array(0);
+
+/** Modbus TCP or RTU frames on an open connection, whose handlers it takes over. */
+export function streamPort(connection: Connection, framing: Framing, where: string, clock: Clock): Port {
+  let state: Port['state'] = 'open';
+  let pending: Pending | undefined;
+  let received: Uint8Array = NOTHING;
+
+  const settle = (): Pending | undefined => {
+    const settled = pending;
+    pending = undefined;
+    received = NOTHING;
+    settled?.cancel();
+    return settled;
+  };
+  const shut = (next: 'lost' | 'suspect', fault: Fault): void => {
+    if (state !== 'open') return;
+    state = next;
+    connection.destroy();
+    settle()?.reject(fault);
+  };
+  connection.onData = (bytes) => {
+    if (state !== 'open' || bytes.length === 0) return;
+    if (!pending) {
+      shut('suspect', new Fault('MODBUS_DESYNC', `${where}: bytes without a question`));
+      return;
+    }
+    received = received.length === 0 ? bytes : joined(received, bytes);
+    const answer = decodeAnswer(framing, pending.transaction, pending.request, received);
+    if (answer.kind === 'wait') {
+      if (received.length > FRAME_MAX_BYTES) shut('suspect', new Fault('MODBUS_FRAME', `${where}: no end`));
+      return;
+    }
+    if (answer.kind === 'drop') {
+      const code = answer.reason === 'frame' ? 'MODBUS_FRAME' : 'MODBUS_DESYNC';
+      shut('suspect', new Fault(code, `${where}: ${answer.detail}`));
+      return;
+    }
+    const surplus = received.length > answer.consumed;
+    if (surplus && framing === 'rtu') {
+      // Nothing in an RTU frame says which of two answers is ours.
+      shut('suspect', new Fault('MODBUS_DESYNC', `${where}: more than one answer`));
+      return;
+    }
+    settle()?.resolve(answer);
+    if (surplus) shut('suspect', new Fault('MODBUS_DESYNC', where));
+  };
+  connection.onClose = (fault) => {
+    const partial = received.length > 0;
+    shut('lost', partial ? new Fault('ANSWER_PARTIAL', where) : closedBy(where, fault));
+  };
+  return {
+    get state() {
+      return state;
+    },
+    exchange: (request, transaction, timeoutMs) =>
+      new Promise((resolve, reject) => {
+        if (state !== 'open' || pending) {
+          reject(new Fault('NET_RESET', `${where}: not open`));
+          return;
+        }
+        const expire = (): void => {
+          const detail = `${where}: no whole answer in ${Math.round(timeoutMs)} ms`;
+          shut('lost', new Fault(received.length > 0 ? 'ANSWER_PARTIAL' : 'NET_TIMEOUT', detail));
+        };
+        // After a stall of this process the timer is due before an answer that lies in the socket is read: once around.
+        let cancel = clock.after(timeoutMs, () => {
+          cancel = clock.after(0, expire);
+        });
+        pending = { request, transaction, resolve, reject, cancel: () => cancel() };
+        connection.write(encodeRequest(framing, transaction, request));
+      }),
+    close: () => {
+      shut('lost', new Fault('NET_RESET', `${where}: closed`));
+      return Promise.resolve();
+    },
+  };
+}
+
+function closedBy(where: string, fault: Error | undefined): Fault {
+  return fault ? asFault(fault, 'NET_RESET') : new Fault('NET_RESET', `${where}: closed by the device`);
+}
+
+function joined(first: Uint8Array, second: Uint8Array): Uint8Array {
+  const whole = new Uint8Array(first.length + second.length);
+  whole.set(first);
+  whole.set(second, first.length);
+  return whole;
+}
