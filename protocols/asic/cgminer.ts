@@ -1,0 +1,159 @@
+import { Fault } from '../faults.ts';
+import { parseBroken } from './broken-json.ts';
+
+/** JSON as it comes from a device. Objects have no prototype, so that no key is special. */
+export type Json = null | boolean | number | string | readonly Json[] | JsonObject;
+export interface JsonObject {
+  readonly [key: string]: Json;
+}
+
+/** A device's answer. `partial`: it broke off and holds what came whole. `notes`: every repair made, with its place. */
+export interface CgminerAnswer {
+  readonly value: JsonObject;
+  readonly partial: boolean;
+  readonly notes: readonly string[];
+}
+
+/** The largest answer any known device gives is below 64 KiB. */
+export const ANSWER_MAX_BYTES = 256 * 1024;
+export const ANSWER_MAX_DEPTH = 16;
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+const NOT_FINITE = new Set(['inf', '-inf', '+inf', 'nan', '-nan', '+nan', 'infinity', '-infinity']);
+
+/** One request of the cgminer API: `{"command":…,"parameter":…}`. */
+export function encodeCgminer(command: string, parameter?: string): Uint8Array {
+  return encoder.encode(JSON.stringify(parameter === undefined ? { command } : { command, parameter }));
+}
+
+/**
+ * Parses an answer of the cgminer family, repairing by rule what firmwares are known to break (see `notes`).
+ * `inf` and `nan` become null. Returns a Fault (ANSWER_GARBAGE, ANSWER_PARTIAL, NET_OVERSIZE), never throws.
+ */
+export function parseCgminer(bytes: Uint8Array): CgminerAnswer | Fault {
+  if (bytes.length > ANSWER_MAX_BYTES) return new Fault('NET_OVERSIZE', `${bytes.length} bytes`);
+  const text = decoder.decode(bytes.subarray(0, contentLength(bytes)));
+  const clean = parseClean(text);
+  if (clean) return clean;
+  if (text.startsWith('Socket connect failed')) {
+    return new Fault('ANSWER_GARBAGE', 'the mining process does not run: Socket connect failed');
+  }
+  return parseBroken(text, ANSWER_MAX_DEPTH);
+}
+
+/** True when the bytes are one whole JSON object, so that a peer that keeps the connection open need not be waited for. */
+export function isWholeAnswer(bytes: Uint8Array): boolean {
+  const end = contentLength(bytes);
+  if (bytes[end - 1] !== 0x7d) return false;
+  let depth = 0;
+  let quoted = false;
+  for (let i = 0; i < end; i += 1) {
+    const byte = bytes[i];
+    if (quoted) {
+      if (byte === 0x5c) i += 1;
+      else if (byte === 0x22) quoted = false;
+    } else if (byte === 0x22) quoted = true;
+    else if (byte === 0x7b || byte === 0x5b) depth += 1;
+    else if (byte === 0x7d || byte === 0x5d) depth -= 1;
+  }
+  return depth === 0 && !quoted;
+}
+
+/** What the device said of the request itself; S and I are success, W a warning, E and F errors. */
+export interface CgminerStatus {
+  readonly level: string;
+  readonly code: number | undefined;
+  readonly message: string;
+}
+
+/** The status of an answer, in the list form (`STATUS:[{…}]`) or the flat one (`STATUS:"S",Code:131`). */
+export function statusOf(value: JsonObject): CgminerStatus | undefined {
+  const status = field(value, 'STATUS');
+  const from = isList(status) ? status[0] : value;
+  if (!isObject(from)) return undefined;
+  const level = field(from, 'STATUS');
+  const code = field(from, 'Code');
+  const message = field(from, 'Msg');
+  if (typeof level !== 'string' && typeof code !== 'number') return undefined;
+  return {
+    level: typeof level === 'string' ? level.toUpperCase() : '',
+    code: typeof code === 'number' ? code : undefined,
+    message: typeof message === 'string' ? message : '',
+  };
+}
+
+/** The objects of a section such as SUMMARY; empty when there is none. Case of the name does not count. */
+export function sectionOf(value: JsonObject, name: string): readonly JsonObject[] {
+  const section = field(value, name);
+  if (isList(section)) return section.filter(isObject);
+  return isObject(section) ? [section] : [];
+}
+
+/** A field by name; firmwares differ in the case of their keys. */
+export function field(value: JsonObject, name: string): Json | undefined {
+  const exact = value[name];
+  if (exact !== undefined && Object.hasOwn(value, name)) return exact;
+  const lower = name.toLowerCase();
+  for (const key of Object.keys(value)) if (key.toLowerCase() === lower) return value[key];
+  return undefined;
+}
+
+export function isObject(value: Json | undefined): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+export function isList(value: Json | undefined): value is readonly Json[] {
+  return Array.isArray(value);
+}
+
+/** Length without the NULs and white space at the end. */
+function contentLength(bytes: Uint8Array): number {
+  let end = bytes.length;
+  while (end > 0 && (bytes[end - 1] ?? 0xff) <= 0x20) end -= 1;
+  return end;
+}
+
+/**
+ * The usual case at the speed of the built-in parser. It keeps the last of two equal keys and drops the other, so
+ * keys are counted; on any doubt the careful parser does the whole.
+ */
+function parseClean(text: string): CgminerAnswer | undefined {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  if (!isObject(parsed as Json)) return undefined;
+  const walked = { keys: 0, doubtful: false };
+  walk(parsed as Json, 1, walked);
+  if (walked.doubtful || walked.keys !== countKeys(text)) return undefined;
+  return { value: parsed as JsonObject, partial: false, notes: [] };
+}
+
+function walk(value: Json, depth: number, walked: { keys: number; doubtful: boolean }): void {
+  if (depth > ANSWER_MAX_DEPTH) {
+    walked.doubtful = true;
+    return;
+  }
+  if (typeof value === 'string') {
+    if (value.length <= 9 && NOT_FINITE.has(value)) walked.doubtful = true;
+  } else if (typeof value === 'number') {
+    if (!Number.isFinite(value)) walked.doubtful = true;
+  } else if (isList(value)) {
+    for (const item of value) walk(item, depth + 1, walked);
+  } else if (isObject(value)) {
+    for (const key of Object.keys(value)) {
+      if (key === '__proto__') walked.doubtful = true;
+      walked.keys += 1;
+      walk(value[key] ?? null, depth + 1, walked);
+    }
+  }
+}
+
+function countKeys(text: string): number {
+  let count = 0;
+  for (let at = text.indexOf('":'); at >= 0; at = text.indexOf('":', at + 2)) count += 1;
+  return count;
+}
