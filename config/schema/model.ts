@@ -40,6 +40,8 @@ export const gpuModelSchema = z.strictObject({
   capMaxW: z.number().positive(),
   /** Idle memory of one GPU, MiB. */
   memoryBaselineMib: z.number().nonnegative(),
+  /** Idle draw of one GPU by its own sensor, W: below it plus 20 % a GPU counts as released. */
+  gpuIdleW: z.number().positive().optional(),
 });
 
 export const modelSchema = z.discriminatedUnion('kind', [asicModelSchema, gpuModelSchema]);

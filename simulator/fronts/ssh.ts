@@ -54,7 +54,7 @@ export interface SshFrontOptions {
 const MAX_SESSIONS = 10;
 const MAX_COMMAND = 8_192;
 
-/** Listens on every endpoint; rejects with NET_REFUSED when an address cannot be bound. Port 0 takes a free one, told by `ports`. */
+/** Listens on every endpoint; rejects with LISTEN_FAILED when an address is not loopback or cannot be bound. Port 0 takes a free one, told by `ports`. */
 export async function serveSsh(
   endpoints: readonly SshEndpoint[],
   options: SshFrontOptions,
@@ -63,6 +63,9 @@ export async function serveSsh(
   if (allowed instanceof Error) throw new Fault('SSH_FAILED', `authorizedKey: ${allowed.message}`);
   const connections = new Set<Connection>();
   const serve = async (endpoint: SshEndpoint): Promise<ssh2.Server> => {
+    if (endpoint.host !== '::1' && !endpoint.host.startsWith('127.')) {
+      throw new Fault('LISTEN_FAILED', `${endpoint.host}: simulated hosts listen on loopback addresses only`);
+    }
     const server = new ssh2.Server({ hostKeys: [options.hostKey] }, (connection) => {
       connections.add(connection);
       connection.on('close', () => connections.delete(connection));
@@ -72,7 +75,7 @@ export async function serveSsh(
     });
     await new Promise<void>((resolve, reject) => {
       server.once('error', (error: Error) =>
-        reject(new Fault('NET_REFUSED', `${endpoint.host}:${endpoint.port} ${error.message}`)),
+        reject(new Fault('LISTEN_FAILED', `${endpoint.host}:${endpoint.port}: ${error.message}`)),
       );
       server.listen(endpoint.port, endpoint.host, () => resolve());
     });
