@@ -41,7 +41,11 @@ export interface Site {
   readonly meters: readonly SiteMeter[];
   readonly agents: readonly string[];
   /** Racks that hold machines, in order. */
-  readonly racks: readonly { readonly id: string; readonly agent: string; readonly machines: readonly number[] }[];
+  readonly racks: readonly {
+    readonly id: string;
+    readonly agent: string;
+    readonly machines: readonly number[];
+  }[];
 }
 
 /** What is wrong with a site file, and where: `path` leads to the entry. */
@@ -53,7 +57,10 @@ export interface SiteProblem {
 export class SiteInvalid extends Fault {
   readonly problems: readonly SiteProblem[];
   constructor(problems: readonly SiteProblem[]) {
-    super('CONFIG_INVALID', problems.map((problem) => `${problem.path.join('.')}: ${problem.message}`).join('; '));
+    super(
+      'CONFIG_INVALID',
+      problems.map((problem) => `${problem.path.join('.')}: ${problem.message}`).join('; '),
+    );
     this.problems = problems;
   }
 }
@@ -74,7 +81,10 @@ export function resolveSite(config: SiteConfig, models: ReadonlyMap<string, Mode
   });
   findDuplicates(config.meters, 'meters', problems);
   if (config.lease.failSafe === 'shed-to-firm-cap' && config.lease.firmCapKw === undefined)
-    problems.push({ path: ['lease', 'firmCapKw'], message: 'the fail-safe shed-to-firm-cap needs firmCapKw' });
+    problems.push({
+      path: ['lease', 'firmCapKw'],
+      message: 'the fail-safe shed-to-firm-cap needs firmCapKw',
+    });
   if (config.utility?.onLoss === 'firm-cap' && config.utility.firmCapKw === undefined)
     problems.push({ path: ['utility', 'firmCapKw'], message: 'onLoss: firm-cap needs firmCapKw' });
   if (problems.length > 0) throw new SiteInvalid(problems);
@@ -97,7 +107,8 @@ export function resolveSite(config: SiteConfig, models: ReadonlyMap<string, Mode
 function findDuplicates(list: readonly { id: string }[], where: string, problems: SiteProblem[]): void {
   const seen = new Set<string>();
   for (const [index, item] of list.entries()) {
-    if (seen.has(item.id)) problems.push({ path: [where, index, 'id'], message: `'${item.id}' stands twice` });
+    if (seen.has(item.id))
+      problems.push({ path: [where, index, 'id'], message: `'${item.id}' stands twice` });
     seen.add(item.id);
   }
 }
@@ -111,14 +122,27 @@ function resolveNodes(config: SiteConfig, problems: SiteProblem[]): SiteNode[] {
       problems.push({ path: ['nodes', index, 'parent'], message: `there is no node '${node.parent}'` });
   const roots = config.nodes.filter((node) => node.parent === undefined);
   if (roots.length !== 1)
-    problems.push({ path: ['nodes'], message: `one node must have no parent (the site), not ${roots.length}` });
-  const owner = new Map(config.agents?.flatMap((agent) => agent.nodes.map((node) => [node, agent.id] as const)));
+    problems.push({
+      path: ['nodes'],
+      message: `one node must have no parent (the site), not ${roots.length}`,
+    });
+  const owner = new Map(
+    config.agents?.flatMap((agent) => agent.nodes.map((node) => [node, agent.id] as const)),
+  );
   for (const [index, agent] of (config.agents ?? []).entries())
     for (const [place, node] of agent.nodes.entries())
       if (!known.has(node))
         problems.push({ path: ['agents', index, 'nodes', place], message: `there is no node '${node}'` });
   const firstAgent = config.agents?.[0]?.id ?? 'a1';
   const nodes: SiteNode[] = [];
+  const children = new Map<string, NodeConfig[]>();
+  for (const node of config.nodes) {
+    const siblings = children.get(node.parent ?? '');
+    if (siblings === undefined) children.set(node.parent ?? '', [node]);
+    else siblings.push(node);
+  }
+  // An id that stands twice may name itself as its parent: each entry is placed once.
+  const placedOnce = new Set<NodeConfig>();
   let level = roots.map((node) => ({ node, parent: undefined as SiteNode | undefined }));
   while (level.length > 0) {
     const next: typeof level = [];
@@ -132,14 +156,21 @@ function resolveNodes(config: SiteConfig, problems: SiteProblem[]): SiteNode[] {
         agent: owner.get(node.id) ?? parent?.agent ?? firstAgent,
       };
       nodes.push(placed);
-      for (const child of config.nodes) if (child.parent === node.id) next.push({ node: child, parent: placed });
+      for (const child of children.get(node.id) ?? []) {
+        if (placedOnce.has(child)) continue;
+        placedOnce.add(child);
+        next.push({ node: child, parent: placed });
+      }
     }
     level = next;
   }
   const reached = new Set(nodes.map((node) => node.id));
   for (const [index, node] of config.nodes.entries())
     if (roots.length === 1 && !reached.has(node.id) && (node.parent === undefined || known.has(node.parent)))
-      problems.push({ path: ['nodes', index, 'parent'], message: `'${node.id}' is not connected to the site` });
+      problems.push({
+        path: ['nodes', index, 'parent'],
+        message: `'${node.id}' is not connected to the site`,
+      });
   return nodes;
 }
 
@@ -157,9 +188,15 @@ function resolveMachines(
     if (node === undefined)
       problems.push({ path: ['machines', index, 'rack'], message: `there is no node '${group.rack}'` });
     else if (node.kind !== 'rack')
-      problems.push({ path: ['machines', index, 'rack'], message: `'${group.rack}' is a ${node.kind}, not a rack` });
+      problems.push({
+        path: ['machines', index, 'rack'],
+        message: `'${group.rack}' is a ${node.kind}, not a rack`,
+      });
     if (model === undefined)
-      problems.push({ path: ['machines', index, 'model'], message: nearest(group.model, models.keys(), 'model') });
+      problems.push({
+        path: ['machines', index, 'model'],
+        message: nearest(group.model, models.keys(), 'model'),
+      });
     if (node === undefined || model === undefined) continue;
     const first = group.first ?? 1;
     const targets =

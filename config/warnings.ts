@@ -1,0 +1,108 @@
+import type { Explained } from './explain.ts';
+import type { Site } from './site.ts';
+
+/** Children may be larger than their parent (they are rarely full together), up to this. */
+const OVERSIZED = 2;
+
+/** What a valid site file says that is probably not meant; nothing here stops the site from running. */
+export function findWarnings(site: Site): readonly Explained[] {
+  return [...capWarnings(site), ...loadWarnings(site), ...meterWarnings(site), ...secretWarnings(site)];
+}
+
+/** Place of a node in the file; `Site.nodes` has another order. */
+const placeOf = (site: Site, id: string): number => site.config.nodes.findIndex((node) => node.id === id);
+
+const round = (powerKw: number): number => Math.round(powerKw * 10) / 10;
+
+function capWarnings(site: Site): Explained[] {
+  return site.nodes.flatMap((node): Explained[] => {
+    const children = site.nodes.filter(({ parentIndex }) => parentIndex === node.index);
+    const path = ['nodes', placeOf(site, node.id), 'capKw'];
+    const sum = children.reduce((total, child) => total + child.capKw, 0);
+    const larger = children.find((child) => child.capKw > node.capKw);
+    if (sum > node.capKw * OVERSIZED)
+      return [
+        {
+          path,
+          message: `the nodes below '${node.id}' may take ${round(sum)} kW together, ${(sum / node.capKw).toFixed(1)} times its ${round(node.capKw)} kW`,
+        },
+      ];
+    if (larger !== undefined)
+      return [
+        {
+          path,
+          message: `'${larger.id}' may take ${round(larger.capKw)} kW, more than '${node.id}' above it (${round(node.capKw)} kW)`,
+        },
+      ];
+    return [];
+  });
+}
+
+function loadWarnings(site: Site): Explained[] {
+  return site.racks.flatMap((rack): Explained[] => {
+    const node = site.nodes.find(({ id }) => id === rack.id);
+    if (node === undefined) return [];
+    const ratedKw =
+      rack.machines.reduce((sum, index) => sum + (site.machines[index]?.model.ratedW ?? 0), 0) / 1_000;
+    if (ratedKw <= node.capKw) return [];
+    return [
+      {
+        path: ['nodes', placeOf(site, rack.id), 'capKw'],
+        message: `the ${rack.machines.length} machines in '${rack.id}' are rated ${round(ratedKw)} kW together, above its cap of ${round(node.capKw)} kW`,
+      },
+    ];
+  });
+}
+
+function meterWarnings(site: Site): Explained[] {
+  const root = site.nodes[0];
+  if (root === undefined) return [];
+  const metered = site.meters.some((meter) => meter.nodeIndex === root.index && meter.role === 'node');
+  if (metered) return [];
+  return [
+    {
+      path: ['meters'],
+      message: `no meter measures '${root.id}': reductions can be observed at the machines, but not verified at the site`,
+    },
+  ];
+}
+
+function secretWarnings(site: Site): Explained[] {
+  const secret = (target: string): boolean =>
+    /^[^/]*\/\/[^/@]*:[^/@]+@/.test(target) || /[?&]pass(word)?=/i.test(target);
+  const message = 'a password stands in this file: name an environment variable with passwordEnv instead';
+  const withoutReference = (target: string): boolean =>
+    /[?&]user=/.test(target) && !/[?&](passwordEnv|passwordFile)=/.test(target);
+  const found: Explained[] = [];
+  const targets = [
+    ...site.config.machines.map((group, index) => ({
+      target: group.target,
+      path: ['machines', index, 'target'],
+    })),
+    ...site.config.meters.map((meter, index) => ({
+      target: meter.target,
+      path: ['meters', index, 'target'],
+    })),
+    ...(site.config.utility ? [{ target: site.config.utility.target, path: ['utility', 'target'] }] : []),
+    ...(site.config.broker ? [{ target: site.config.broker.url, path: ['broker', 'url'] }] : []),
+  ];
+  for (const { target, path } of targets) {
+    if (secret(target)) found.push({ path, message });
+    else if (withoutReference(target))
+      found.push({
+        path,
+        message: 'a user is named without passwordEnv: the login will be tried without a password',
+      });
+  }
+  if (site.config.broker?.username !== undefined && site.config.broker.passwordEnv === undefined)
+    found.push({
+      path: ['broker', 'username'],
+      message: 'a user is named without passwordEnv: the broker will be asked without a password',
+    });
+  if (site.config.broker?.url.startsWith('mqtt://') && site.config.broker.username !== undefined)
+    found.push({
+      path: ['broker', 'url'],
+      message: 'the password goes to the broker in clear; use mqtts:// unless the network is closed',
+    });
+  return found;
+}
