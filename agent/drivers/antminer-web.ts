@@ -1,0 +1,102 @@
+import { digestHeader, makeCnonce, parseChallenge } from '../../protocols/asic/digest.ts';
+import type { DigestChallenge } from '../../protocols/asic/digest.ts';
+import { parseCgminer } from '../../protocols/asic/cgminer.ts';
+import type { JsonObject } from '../../protocols/asic/cgminer.ts';
+import { Fault } from '../../protocols/faults.ts';
+import type { HttpResponse } from '../../host/deps.ts';
+import type { Deadline } from '../ask-cgminer.ts';
+import type { DeviceIo } from '../driver.ts';
+
+const BODY_MAX_BYTES = 256 * 1024;
+
+/** The CGI pages of a stock Antminer behind HTTP digest. The nonce is kept, so that a request costs one round trip. */
+export class AntminerWeb {
+  readonly #io: DeviceIo;
+  readonly #base: string;
+  readonly #user: string;
+  readonly #password: string;
+  #challenge: DigestChallenge | undefined;
+  #count = 0;
+
+  constructor(io: DeviceIo, options: { base: string; user: string; password: string }) {
+    this.#io = io;
+    this.#base = options.base;
+    this.#user = options.user;
+    this.#password = options.password;
+  }
+
+  /** A page as a JSON object. Rejects with a Fault: NET_*, AUTH_FAILED, VERB_UNSUPPORTED, ANSWER_*. */
+  async json(path: string, deadline: Deadline): Promise<JsonObject> {
+    return parsed(path, await this.#request('GET', path, undefined, deadline));
+  }
+
+  /** A change. Resolves with the answer, an empty object when it was not JSON; a POST is sent once that can take effect. */
+  async post(path: string, body: string, deadline: Deadline): Promise<JsonObject> {
+    // The challenge is fetched by a harmless page: a change must not go out before it can be authorised.
+    if (!this.#challenge) await this.#request('GET', '/cgi-bin/get_system_info.cgi', undefined, deadline);
+    const response = await this.#request('POST', path, body, deadline);
+    const answer = parseCgminer(response.body);
+    return answer instanceof Fault ? {} : answer.value;
+  }
+
+  async #request(
+    method: 'GET' | 'POST',
+    path: string,
+    body: string | undefined,
+    deadline: Deadline,
+  ): Promise<HttpResponse> {
+    let response = await this.#send(method, path, body, deadline);
+    if (response.status === 401) {
+      this.#challenge = parseChallenge(response.headers['www-authenticate']);
+      this.#count = 0;
+      if (!this.#challenge)
+        throw new Fault('AUTH_FAILED', `${this.#base}: no digest authentication is offered`);
+      response = await this.#send(method, path, body, deadline);
+      if (response.status === 401) {
+        this.#challenge = undefined;
+        throw new Fault('AUTH_FAILED', `${this.#base} as ${this.#user}`);
+      }
+    }
+    if (response.status === 403) throw new Fault('AUTH_FAILED', `${this.#base}${path}: forbidden`);
+    if (response.status === 404) throw new Fault('VERB_UNSUPPORTED', `${this.#base}${path}: no such page`);
+    if (response.status !== 200)
+      throw new Fault('ANSWER_GARBAGE', `${this.#base}${path}: HTTP ${response.status}`);
+    return response;
+  }
+
+  #send(
+    method: 'GET' | 'POST',
+    path: string,
+    body: string | undefined,
+    deadline: Deadline,
+  ): Promise<HttpResponse> {
+    const headers: Record<string, string> = {};
+    if (this.#challenge) {
+      this.#count += 1;
+      headers['authorization'] = digestHeader(this.#challenge, {
+        user: this.#user,
+        password: this.#password,
+        method,
+        uri: path,
+        count: this.#count,
+        cnonce: makeCnonce(this.#io.random),
+      });
+    }
+    if (body !== undefined) headers['content-type'] = 'application/json';
+    return this.#io.http.request({
+      method,
+      url: this.#base + path,
+      headers,
+      ...(body === undefined ? {} : { body }),
+      timeoutMs: deadline.leftMs(),
+      maxBytes: BODY_MAX_BYTES,
+    });
+  }
+}
+
+function parsed(path: string, response: HttpResponse): JsonObject {
+  const answer = parseCgminer(response.body);
+  if (answer instanceof Fault) throw new Fault(answer.code, `${path}: ${answer.detail}`);
+  if (answer.partial) throw new Fault('ANSWER_PARTIAL', path);
+  return answer.value;
+}

@@ -1,0 +1,345 @@
+/**
+ * Bitmain Antminer with stock firmware of 2020 and later (S19 family to S21).
+ * Verified on recorded answers (4028 `stats`, `summary`, `pools`, `version`); the CGI pages from documents only.
+ */
+import type { Endpoint } from '../../host/deps.ts';
+import { field, sectionOf } from '../../protocols/asic/cgminer.ts';
+import type { JsonObject } from '../../protocols/asic/cgminer.ts';
+import { asFault, Fault } from '../../protocols/faults.ts';
+import type { Identity, Reading, Readings } from '../../protocols/reading.ts';
+import { gigahash } from '../../protocols/units.ts';
+import { askCgminer, Deadline } from '../ask-cgminer.ts';
+import type { Asked } from '../ask-cgminer.ts';
+import type { Device, DeviceIo, Driver, Target } from '../driver.ts';
+import { checkOptions, portOption } from '../options.ts';
+import {
+  MINER_BOUNDS,
+  middleMs,
+  missing,
+  numberReading,
+  shown,
+  textReading,
+  toNumber,
+  uncertain,
+  unreadable,
+} from '../readings.ts';
+import { confWithMode, WORK_MODE, workModeOf } from './antminer-conf.ts';
+import { AntminerWeb } from './antminer-web.ts';
+
+/** A miner that says nothing of hashing and was seen configured to sleep this recently still sleeps: one connection less. */
+const SLEEP_PROOF_MS = 60_000;
+/** Above this multiple of its own ideal rate a hashrate carries a wrong unit. */
+const IDEAL_FACTOR = 3;
+/** A reachable machine draws something: firmware counts the hash boards alone. */
+const POWER_FLOOR_W = 1;
+
+const GET_CONF = '/cgi-bin/get_miner_conf.cgi';
+
+export const antminer: Driver = {
+  name: 'antminer',
+  schemes: ['antminer'],
+  open: (target, io) => {
+    checkOptions(target, ['http', 'api', 'powerPort']);
+    return new Antminer(target, io);
+  },
+};
+
+class Antminer implements Device {
+  readonly driver = 'antminer';
+  readonly verbs: Device['verbs'];
+  readonly #io: DeviceIo;
+  readonly #api: Endpoint;
+  readonly #host: string;
+  readonly #powerPort: number | undefined;
+  readonly #web: AntminerWeb | undefined;
+  #sleepProvenMs = Number.NEGATIVE_INFINITY;
+  /** Work mode to return to, seen before the last sleep. */
+  #mineMode: number = WORK_MODE.normal;
+
+  constructor(target: Target, io: DeviceIo) {
+    this.#io = io;
+    this.#host = target.host.includes(':') ? `[${target.host}]` : target.host;
+    this.#api = { host: target.host, port: portOption(target, 'api') ?? target.port ?? 4028 };
+    this.#powerPort = portOption(target, 'powerPort');
+    const base = `http://${this.#host}:${portOption(target, 'http') ?? 80}`;
+    this.#web =
+      target.password === undefined
+        ? undefined
+        : new AntminerWeb(io, { base, user: target.user ?? 'root', password: target.password });
+    this.verbs = this.#web ? makeVerbs(this, this.#web) : {};
+  }
+
+  async identify(timeoutMs: number): Promise<Identity> {
+    const deadline = new Deadline(this.#io.clock, timeoutMs);
+    try {
+      return identityOf(await askCgminer(this.#io, this.#api, 'version', deadline));
+    } catch (error) {
+      if (!this.#web) throw error;
+      const info = await this.#web.json('/cgi-bin/get_system_info.cgi', deadline).catch(() => undefined);
+      const model = info && field(info, 'minertype');
+      const firmware = info && field(info, 'system_filesystem_version');
+      if (typeof model !== 'string') throw error;
+      return { vendor: 'Bitmain', model, firmware: typeof firmware === 'string' ? firmware : '' };
+    }
+  }
+
+  async read(scope: 'fast' | 'full', timeoutMs: number): Promise<Readings> {
+    const deadline = new Deadline(this.#io.clock, timeoutMs);
+    const startMs = this.#io.clock.monoMs();
+    const stats = await askCgminer(this.#io, this.#api, 'stats', deadline).catch((error: unknown) =>
+      asFault(error),
+    );
+    if (stats instanceof Fault && !(stats.code === 'NET_REFUSED' && this.#web)) throw stats;
+    const atMs = stats instanceof Fault ? middleMs(this.#io.clock, startMs) : stats.atMs;
+    const miner = stats instanceof Fault ? undefined : minerStats(stats.value);
+    const readings: Record<string, Reading> = miner
+      ? statsReadings(miner, atMs)
+      : silentReadings(atMs, stats);
+    readings['mode'] = await this.#mode(readings['hashrate'], stats, { scope, atMs, deadline });
+    if (!readings['power']?.ok && this.#powerPort !== undefined)
+      readings['power'] = await this.#portPower(deadline);
+    if (scope === 'full') await this.#addFull(readings, deadline);
+    return readings;
+  }
+
+  close(): void {}
+
+  /** Hashing is proof of mining. Not hashing, the configuration says whether that is meant. */
+  async #mode(
+    hashrate: Reading | undefined,
+    stats: Asked | Fault,
+    { scope, atMs, deadline }: { scope: 'fast' | 'full'; atMs: number; deadline: Deadline },
+  ): Promise<Reading> {
+    const mode = (value: string): Reading => ({ ok: true, value, unit: 'text', quality: 'good', atMs });
+    if (hashrate?.ok) {
+      if (Number(hashrate.value) > 0) {
+        this.#sleepProvenMs = Number.NEGATIVE_INFINITY;
+        return hashrate.quality === 'good'
+          ? mode('mine')
+          : uncertain(mode('mine'), hashrate.why ?? 'average only');
+      }
+    } else if (hashrate && hashrate.why !== 'VALUE_MISSING') {
+      return hashrate;
+    }
+    if (!this.#web) return missing(atMs, 'asleep or starting: needs a password to tell');
+    const askedMs = this.#io.clock.monoMs();
+    if (scope === 'full' || askedMs - this.#sleepProvenMs > SLEEP_PROOF_MS) {
+      this.#sleepProvenMs = Number.NEGATIVE_INFINITY;
+      try {
+        const asked = workModeOf(await this.#web.json(GET_CONF, deadline));
+        if (asked === undefined) return missing(atMs, 'the configuration names no work mode');
+        if (asked !== WORK_MODE.sleep) return mode('idle');
+        this.#sleepProvenMs = askedMs;
+      } catch (error) {
+        if (stats instanceof Fault) throw stats;
+        return unreadable(asFault(error).code, atMs, asFault(error).detail);
+      }
+    }
+    return stats instanceof Fault ? uncertain(mode('sleep'), 'the mining API is closed') : mode('sleep');
+  }
+
+  async #addFull(readings: Record<string, Reading>, deadline: Deadline): Promise<void> {
+    const now = (): number => this.#io.clock.wallMs();
+    try {
+      const pools = await askCgminer(this.#io, this.#api, 'pools', deadline);
+      const active = sectionOf(pools.value, 'POOLS').find((pool) => field(pool, 'Stratum Active') === true);
+      readings['pool.active'] = textReading(active && field(active, 'URL'), pools.atMs);
+    } catch (error) {
+      readings['pool.active'] = unreadable(asFault(error).code, now());
+    }
+    if (!this.#web) return;
+    try {
+      const mode = workModeOf(await this.#web.json(GET_CONF, deadline));
+      readings['workMode'] = numberReading(mode, { unit: '1', min: 0, max: 99 }, now());
+    } catch (error) {
+      readings['workMode'] = unreadable(asFault(error).code, now());
+    }
+  }
+
+  /** Some models answer `…:3250` at a port of its own (6060). */
+  async #portPower(deadline: Deadline): Promise<Reading> {
+    const startMs = this.#io.clock.monoMs();
+    try {
+      const url = `http://${this.#host}:${this.#powerPort}/miner_power`;
+      const { body } = await this.#io.http.request({
+        method: 'GET',
+        url,
+        timeoutMs: deadline.leftMs(),
+        maxBytes: 4_096,
+      });
+      const power = /:\s*(\d+(?:\.\d+)?)\s*$/.exec(new TextDecoder().decode(body))?.[1];
+      return measured(numberReading(power, MINER_BOUNDS.power, middleMs(this.#io.clock, startMs)));
+    } catch (error) {
+      return unreadable(asFault(error).code, this.#io.clock.wallMs());
+    }
+  }
+
+  /** Sets the work mode unless the machine already has it. For control by `verbs` alone. */
+  async setAsleep(
+    asleep: boolean,
+    wakeMode: number | undefined,
+    web: AntminerWeb,
+    timeoutMs: number,
+  ): Promise<void> {
+    const deadline = new Deadline(this.#io.clock, timeoutMs);
+    const conf = await web.json(GET_CONF, deadline);
+    const current = workModeOf(conf);
+    if (current === undefined) throw new Fault('VERB_UNSUPPORTED', 'the configuration names no work mode');
+    if (current !== WORK_MODE.sleep) this.#mineMode = current;
+    const wanted = asleep ? WORK_MODE.sleep : (wakeMode ?? this.#mineMode);
+    // Every write restarts the miner: one that already mines is left alone, one that should sleep is told again.
+    if (!asleep && current === wanted) return;
+    if (!asleep && wakeMode === undefined && current !== WORK_MODE.sleep) return;
+    this.#sleepProvenMs = Number.NEGATIVE_INFINITY;
+    const answer = await web.post(
+      '/cgi-bin/set_miner_conf.cgi',
+      JSON.stringify(confWithMode(conf, wanted)),
+      deadline,
+    );
+    this.#sleepProvenMs = Number.NEGATIVE_INFINITY;
+    if (field(answer, 'stats') === 'success') return;
+    const said = field(answer, 'msg') ?? field(answer, 'code') ?? 'no success in the answer';
+    throw new Fault(
+      'VERB_REFUSED',
+      typeof said === 'string' ? said.slice(0, 100) : 'no success in the answer',
+    );
+  }
+
+  deadline(timeoutMs: number): Deadline {
+    return new Deadline(this.#io.clock, timeoutMs);
+  }
+}
+
+function makeVerbs(device: Antminer, web: AntminerWeb): Device['verbs'] {
+  return {
+    sleep: (_argument, timeoutMs) => device.setAsleep(true, undefined, web, timeoutMs),
+    /** Argument: the work mode to mine at (0 normal, 2 high, 3 low); without, the one before the sleep. */
+    wake: (argument, timeoutMs) => {
+      if (argument !== undefined && ![0, 2, 3].includes(argument)) {
+        return Promise.reject(new Fault('USAGE', `work mode ${argument}: 0, 2 or 3`));
+      }
+      return device.setAsleep(false, argument, web, timeoutMs);
+    },
+    reboot: async (_argument, timeoutMs) => {
+      const deadline = device.deadline(timeoutMs);
+      // The page is asked for first, so that a broken-off answer below can only be the reboot itself.
+      await web.json('/cgi-bin/get_system_info.cgi', deadline);
+      try {
+        await web.post('/cgi-bin/reboot.cgi', '', deadline);
+      } catch (error) {
+        if (asFault(error).code !== 'NET_RESET') throw error;
+      }
+    },
+    /** Argument 0 ends the blinking. */
+    locate: async (argument, timeoutMs) => {
+      const body = JSON.stringify({ blink: argument !== 0 });
+      const answer = await web.post('/cgi-bin/blink.cgi', body, device.deadline(timeoutMs));
+      const code = field(answer, 'code');
+      if (typeof code !== 'string' || !code.startsWith('B'))
+        throw new Fault('VERB_REFUSED', 'the answer does not confirm');
+    },
+  };
+}
+
+function identityOf(version: Asked): Identity {
+  const [section] = sectionOf(version.value, 'VERSION');
+  if (!section) throw new Fault('ANSWER_GARBAGE', 'no VERSION section');
+  const other = ['LUXminer', 'BOSminer', 'BOSminer+', 'CGMiner'].find(
+    (key) => field(section, key) !== undefined,
+  );
+  if (other !== undefined) throw new Fault('ANSWER_GARBAGE', `this is ${other}, not stock firmware`);
+  const text = (name: string): string => {
+    const value = field(section, name);
+    return typeof value === 'string' ? value.slice(0, 100) : '';
+  };
+  const compiled = text('CompileTime');
+  return {
+    vendor: 'Bitmain',
+    model: text('Type'),
+    firmware: text('Miner') + (compiled === '' ? '' : ` (${compiled})`),
+  };
+}
+
+/** The section with the values: the one after the header that names the type. */
+function minerStats(value: JsonObject): JsonObject | undefined {
+  return sectionOf(value, 'STATS').find(
+    (section) => field(section, 'GHS 5s') !== undefined || field(section, 'GHS av') !== undefined,
+  );
+}
+
+function silentReadings(atMs: number, stats: Asked | Fault): Record<string, Reading> {
+  const partial = !(stats instanceof Fault) && stats.partial;
+  const none = unreadable(partial ? 'ANSWER_PARTIAL' : 'VALUE_MISSING', atMs);
+  return { hashrate: none, power: none, uptime: none };
+}
+
+function statsReadings(miner: JsonObject, atMs: number): Record<string, Reading> {
+  const readings: Record<string, Reading> = {
+    hashrate: hashrateOf(miner, atMs),
+    power: powerOf(miner, atMs),
+    uptime: numberReading(field(miner, 'Elapsed'), MINER_BOUNDS.uptime, atMs),
+  };
+  for (let index = 1; index <= 8; index += 1) {
+    const fan = field(miner, `fan${index}`);
+    if (fan !== undefined) readings[`fan.${index}`] = numberReading(fan, MINER_BOUNDS.fan, atMs);
+    // A place without a board has no chips and all-zero temperatures.
+    if ((toNumber(field(miner, `chain_acn${index}`)) ?? 0) <= 0) continue;
+    const board = field(miner, `temp_pcb${index}`);
+    const chip = field(miner, `temp_chip${index}`);
+    if (board !== undefined) readings[`temperature.board.${index}`] = hottest(board, atMs);
+    if (chip !== undefined) readings[`temperature.chip.${index}`] = hottest(chip, atMs);
+  }
+  return readings;
+}
+
+function hashrateOf(miner: JsonObject, atMs: number): Reading {
+  const now = numberReading(field(miner, 'GHS 5s'), MINER_BOUNDS.hashrate, atMs, gigahash(1));
+  const average = (): Reading =>
+    uncertain(
+      numberReading(field(miner, 'GHS av'), MINER_BOUNDS.hashrate, atMs, gigahash(1)),
+      'average since start',
+    );
+  const reading = !now.ok && now.why === 'VALUE_MISSING' ? average() : now;
+  const idealGhs = toNumber(field(miner, 'total_rateideal')) ?? 0;
+  if (reading.ok && idealGhs > 0 && Number(reading.value) > gigahash(idealGhs) * IDEAL_FACTOR) {
+    return unreadable(
+      'VALUE_IMPLAUSIBLE',
+      atMs,
+      `${String(reading.value)} H/s where ${gigahash(idealGhs)} is ideal`,
+    );
+  }
+  return reading;
+}
+
+/** `chain_power`: `"3250 W"`, on some models. */
+function powerOf(miner: JsonObject, atMs: number): Reading {
+  const raw = field(miner, 'chain_power');
+  const watts = typeof raw === 'string' ? /^\s*(\d+(?:\.\d+)?)\s*W?\s*$/i.exec(raw)?.[1] : raw;
+  if (raw !== undefined && watts === undefined)
+    return unreadable('VALUE_INVALID', atMs, `chain_power ${shown(raw)}`);
+  const reading = measured(numberReading(watts, MINER_BOUNDS.power, atMs));
+  return reading.ok && Number(reading.value) < POWER_FLOOR_W
+    ? uncertain(reading, 'counts the hash boards alone')
+    : reading;
+}
+
+function measured(reading: Reading): Reading {
+  return reading.ok ? { ...reading, measured: true } : reading;
+}
+
+/** The highest of a board's sensors, in `"73-45-64-65"` or a list; a sensor at zero is not connected. */
+function hottest(raw: unknown, atMs: number): Reading {
+  const parts: unknown[] =
+    typeof raw === 'string'
+      ? (raw.match(/-?\d+(?:\.\d+)?(?=-|$)/g) ?? [])
+      : isSensors(raw)
+        ? [...raw]
+        : [raw];
+  const values = parts.map(toNumber).filter((value) => value !== undefined && value !== 0);
+  if (values.length === 0) return missing(atMs, 'no sensor answers');
+  return numberReading(Math.max(...values.map(Number)), MINER_BOUNDS.temperature, atMs);
+}
+
+function isSensors(raw: unknown): raw is readonly unknown[] {
+  return Array.isArray(raw) && raw.length <= 64;
+}

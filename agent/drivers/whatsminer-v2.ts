@@ -1,0 +1,247 @@
+/**
+ * MicroBT Whatsminer, API v2 on TCP 4028 (M20 to M60 families before API v3).
+ * Verified on recorded answers (summary, pools, devs, status, versions); privileged commands from documents only.
+ */
+import { field, isObject, sectionOf } from '../../protocols/asic/cgminer.ts';
+import type { Json, JsonObject } from '../../protocols/asic/cgminer.ts';
+import { asFault, Fault } from '../../protocols/faults.ts';
+import type { Identity, Reading, Readings } from '../../protocols/reading.ts';
+import { gigahash, megahash } from '../../protocols/units.ts';
+import { Deadline } from '../ask-cgminer.ts';
+import type { Asked } from '../ask-cgminer.ts';
+import type { Device, DeviceIo, Driver, Target } from '../driver.ts';
+import { checkOptions, portOption } from '../options.ts';
+import {
+  MINER_BOUNDS,
+  missing,
+  numberReading,
+  textReading,
+  toNumber,
+  uncertain,
+  unreadable,
+} from '../readings.ts';
+import { WhatsminerSession } from './whatsminer-session.ts';
+
+/** A miner that does not hash and was seen switched off this recently is still off: one connection less. */
+const OFF_PROOF_MS = 60_000;
+const FACTORY_FACTOR = 3;
+const POWER_LIMIT = { unit: 'W', min: 0, max: 99_999 } as const;
+/** Share of the time a `power_off` may wait for its answer, which may never come. */
+const REPLY_SHARE = 0.6;
+
+export const whatsminerV2: Driver = {
+  name: 'whatsminer-v2',
+  schemes: ['whatsminer'],
+  open: (target, io) => {
+    checkOptions(target, ['api']);
+    return new Whatsminer(target, io);
+  },
+};
+
+class Whatsminer implements Device {
+  readonly driver = 'whatsminer-v2';
+  readonly verbs: Device['verbs'];
+  readonly #io: DeviceIo;
+  readonly #session: WhatsminerSession;
+  #offProvenMs = Number.NEGATIVE_INFINITY;
+
+  constructor(target: Target, io: DeviceIo) {
+    this.#io = io;
+    const endpoint = { host: target.host, port: portOption(target, 'api') ?? target.port ?? 4028 };
+    this.#session = new WhatsminerSession(io, endpoint, target.password);
+    this.verbs = target.password === undefined ? {} : this.#makeVerbs();
+  }
+
+  async identify(timeoutMs: number): Promise<Identity> {
+    const deadline = new Deadline(this.#io.clock, timeoutMs);
+    const version = await this.#session.ask('get_version', deadline);
+    const message = field(version.value, 'Msg');
+    if (!isObject(message)) throw new Fault('ANSWER_GARBAGE', 'get_version without Msg');
+    const firmware = text(field(message, 'fw_ver'));
+    const details = await this.#session.ask('devdetails', deadline).catch(() => undefined);
+    const [first] = details ? sectionOf(details.value, 'DEVDETAILS') : [];
+    const model = text(first && field(first, 'Model'));
+    return { vendor: 'MicroBT', model: model === '' ? 'Whatsminer' : `Whatsminer ${model}`, firmware };
+  }
+
+  async read(scope: 'fast' | 'full', timeoutMs: number): Promise<Readings> {
+    const deadline = new Deadline(this.#io.clock, timeoutMs);
+    const answer = await this.#session.ask('summary', deadline);
+    const [summary] = sectionOf(answer.value, 'SUMMARY');
+    const readings = summaryReadings(summary ?? {}, answer.atMs);
+    if (!summary && answer.partial) readings['hashrate'] = unreadable('ANSWER_PARTIAL', answer.atMs);
+    readings['mode'] = await this.#mode(readings['hashrate'] ?? missing(answer.atMs), answer, {
+      scope,
+      deadline,
+    });
+    if (scope === 'full') await this.#addFull(readings, deadline);
+    return readings;
+  }
+
+  close(): void {}
+
+  async #mode(
+    hashrate: Reading,
+    { atMs, partial }: Asked,
+    { scope, deadline }: { scope: 'fast' | 'full'; deadline: Deadline },
+  ): Promise<Reading> {
+    const mode = (value: string): Reading => ({ ok: true, value, unit: 'text', quality: 'good', atMs });
+    if (hashrate.ok && Number(hashrate.value) > 0 && hashrate.quality === 'good') {
+      this.#offProvenMs = Number.NEGATIVE_INFINITY;
+      return mode('mine');
+    }
+    if (!hashrate.ok && (partial || hashrate.why !== 'VALUE_MISSING')) return hashrate;
+    const askedMs = this.#io.clock.monoMs();
+    if (scope === 'fast' && askedMs - this.#offProvenMs <= OFF_PROOF_MS) return mode('sleep');
+    try {
+      const off = await this.#isOff(deadline);
+      this.#offProvenMs = off === true ? askedMs : Number.NEGATIVE_INFINITY;
+      if (off === undefined) return missing(atMs, 'status does not say whether the miner is off');
+      if (off) return mode('sleep');
+      // An average above zero of a machine that is not off: it was hashing, and probably still is.
+      return hashrate.ok && Number(hashrate.value) > 0
+        ? uncertain(mode('mine'), 'average only')
+        : mode('idle');
+    } catch (error) {
+      return unreadable(asFault(error).code, atMs, asFault(error).detail);
+    }
+  }
+
+  async #isOff(deadline: Deadline): Promise<boolean | undefined> {
+    const status = await this.#session.ask('status', deadline);
+    const message = field(status.value, 'Msg');
+    const off = isObject(message) ? field(message, 'mineroff') : undefined;
+    if (off === 'true' || off === true) return true;
+    return off === 'false' || off === false ? false : undefined;
+  }
+
+  async #addFull(readings: Record<string, Reading>, deadline: Deadline): Promise<void> {
+    try {
+      const pools = await this.#session.ask('pools', deadline);
+      const active = sectionOf(pools.value, 'POOLS').find((pool) => field(pool, 'Stratum Active') === true);
+      readings['pool.active'] = textReading(active && field(active, 'URL'), pools.atMs);
+    } catch (error) {
+      readings['pool.active'] = unreadable(asFault(error).code, this.#io.clock.wallMs());
+    }
+    try {
+      const devices = await this.#session
+        .ask('edevs', deadline)
+        .catch((error: unknown) =>
+          asFault(error).code === 'VERB_UNSUPPORTED'
+            ? this.#session.ask('devs', deadline)
+            : Promise.reject(asFault(error)),
+        );
+      sectionOf(devices.value, 'DEVS')
+        .slice(0, 16)
+        .forEach((board, index) => {
+          const slot = (toNumber(field(board, 'Slot')) ?? index) + 1;
+          readings[`temperature.board.${slot}`] = numberReading(
+            field(board, 'Temperature'),
+            MINER_BOUNDS.temperature,
+            devices.atMs,
+          );
+          readings[`temperature.chip.${slot}`] = numberReading(
+            field(board, 'Chip Temp Max'),
+            MINER_BOUNDS.temperature,
+            devices.atMs,
+          );
+        });
+    } catch (error) {
+      readings['temperature.board.1'] = unreadable(asFault(error).code, this.#io.clock.wallMs());
+    }
+  }
+
+  #makeVerbs(): Device['verbs'] {
+    const deadline = (timeoutMs: number): Deadline => new Deadline(this.#io.clock, timeoutMs);
+    return {
+      sleep: (_argument, timeoutMs) => this.#powerOff(timeoutMs),
+      wake: async (_argument, timeoutMs) => {
+        this.#offProvenMs = Number.NEGATIVE_INFINITY;
+        await this.#session.command('power_on', {}, deadline(timeoutMs));
+      },
+      'power-limit': (argument, timeoutMs) => this.#limit(argument, deadline(timeoutMs)),
+      reboot: async (_argument, timeoutMs) => {
+        await this.#session.command('reboot', {}, deadline(timeoutMs));
+      },
+      /** Argument 0 gives the lights back to the firmware. */
+      locate: async (argument, timeoutMs) => {
+        const blink = { color: 'red', period: 200, duration: 100, start: 0 };
+        await this.#session.command(
+          'set_led',
+          argument === 0 ? { param: 'auto' } : blink,
+          deadline(timeoutMs),
+        );
+      },
+    };
+  }
+
+  async #powerOff(timeoutMs: number): Promise<void> {
+    const whole = new Deadline(this.#io.clock, timeoutMs);
+    this.#offProvenMs = Number.NEGATIVE_INFINITY;
+    try {
+      await this.#session.command(
+        'power_off',
+        { respbefore: 'true' },
+        new Deadline(this.#io.clock, timeoutMs * REPLY_SHARE),
+      );
+    } catch (error) {
+      const fault = asFault(error);
+      if (fault.code !== 'NET_TIMEOUT' && fault.code !== 'NET_RESET') throw fault;
+      // Some firmwares carry it out without an answer: the machine's state says whether this one did.
+      const off = await this.#isOff(whole).catch(() => undefined);
+      if (off !== true) throw fault;
+    }
+  }
+
+  async #limit(limitW: number | undefined, deadline: Deadline): Promise<void> {
+    if (limitW === undefined || !Number.isInteger(limitW) || limitW <= 0 || limitW > MINER_BOUNDS.power.max) {
+      throw new Fault('USAGE', `power-limit ${limitW ?? ''}: whole watts, 1 to ${MINER_BOUNDS.power.max}`);
+    }
+    const [summary] = sectionOf((await this.#session.ask('summary', deadline)).value, 'SUMMARY');
+    // Setting a limit restarts mining, so one that is in force already is left alone.
+    if (summary && toNumber(field(summary, 'Power Limit')) === limitW) return;
+    await this.#session.command('adjust_power_limit', { power_limit: String(limitW) }, deadline);
+  }
+}
+
+function text(value: Json | undefined): string {
+  return typeof value === 'string' ? value.slice(0, 100) : '';
+}
+
+function summaryReadings(summary: JsonObject, atMs: number): Record<string, Reading> {
+  const power = numberReading(field(summary, 'Power'), MINER_BOUNDS.power, atMs);
+  const readings: Record<string, Reading> = {
+    hashrate: hashrateOf(summary, atMs),
+    power: power.ok ? { ...power, measured: true } : power,
+    uptime: numberReading(field(summary, 'Uptime') ?? field(summary, 'Elapsed'), MINER_BOUNDS.uptime, atMs),
+  };
+  const optional = (
+    name: string,
+    key: string,
+    bounds: { unit: 'W' | '°C' | 'rpm'; min: number; max: number },
+  ): void => {
+    const raw = field(summary, key);
+    if (raw !== undefined) readings[name] = numberReading(raw, bounds, atMs);
+  };
+  optional('powerLimit', 'Power Limit', POWER_LIMIT);
+  optional('temperature.ambient', 'Env Temp', MINER_BOUNDS.temperature);
+  optional('temperature.chip.max', 'Chip Temp Max', MINER_BOUNDS.temperature);
+  optional('fan.1', 'Fan Speed In', MINER_BOUNDS.fan);
+  optional('fan.2', 'Fan Speed Out', MINER_BOUNDS.fan);
+  return readings;
+}
+
+/** The most recent rate this firmware gives, in MH/s. */
+function hashrateOf(summary: JsonObject, atMs: number): Reading {
+  const recent = ['HS RT', 'MHS 5s', 'MHS 1m'].find((key) => field(summary, key) !== undefined);
+  const reading = numberReading(field(summary, recent ?? 'MHS av'), MINER_BOUNDS.hashrate, atMs, megahash(1));
+  const factory = gigahash(toNumber(field(summary, 'Factory GHS')) ?? 0);
+  if (reading.ok && factory > 0 && Number(reading.value) > factory * FACTORY_FACTOR) {
+    return unreadable(
+      'VALUE_IMPLAUSIBLE',
+      atMs,
+      `${String(reading.value)} H/s where ${factory} is the factory rate`,
+    );
+  }
+  return recent === undefined ? uncertain(reading, 'average since start') : reading;
+}

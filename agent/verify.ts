@@ -1,0 +1,172 @@
+import type { Clock } from '../host/deps.ts';
+import { asFault, Fault } from '../protocols/faults.ts';
+import { modeOf, numberOf } from '../protocols/reading.ts';
+import type { Readings } from '../protocols/reading.ts';
+import type { Device, Verb } from './driver.ts';
+
+/** Outcome of one command: the vendor's OK alone, its effect seen in readings, or neither. */
+export interface Verified {
+  readonly stage: 'acknowledged' | 'observed' | 'failed';
+  /** From dispatch to the outcome. */
+  readonly ms: number;
+  readonly before: Readings | undefined;
+  readonly after: Readings | undefined;
+  readonly why?: string;
+}
+
+interface Wait {
+  readonly clock: Clock;
+  readonly timeoutMs: number;
+  readonly pollMs: number;
+}
+
+/** Nothing a device reports shows these. */
+const UNSEEN: readonly Verb[] = ['locate'];
+/** A limit is kept within this share of itself. */
+const LIMIT_TOLERANCE = 1.05;
+
+/**
+ * Carries a verb out and watches for its effect in readings that began after the dispatch, until it shows or
+ * `timeoutMs` is over. Never rejects: what went wrong is in `why`.
+ */
+export async function actAndVerify(
+  device: Device,
+  verb: Verb,
+  argument: number | undefined,
+  wait: Wait,
+): Promise<Verified> {
+  const { clock, timeoutMs } = wait;
+  const act = device.verbs[verb];
+  if (!act)
+    return {
+      stage: 'failed',
+      ms: 0,
+      before: undefined,
+      after: undefined,
+      why: new Fault('VERB_UNSUPPORTED', verb).message,
+    };
+  const before = await tryRead(device, timeoutMs);
+  const startMs = clock.monoMs();
+  const elapsedMs = (): number => clock.monoMs() - startMs;
+  try {
+    await act(argument, timeoutMs);
+  } catch (error) {
+    const after = await tryRead(device, timeoutMs);
+    return {
+      stage: 'failed',
+      ms: elapsedMs(),
+      before: before.readings,
+      after: after.readings,
+      why: asFault(error).message,
+    };
+  }
+  if (UNSEEN.includes(verb)) {
+    const after = await tryRead(device, timeoutMs);
+    return { stage: 'acknowledged', ms: elapsedMs(), before: before.readings, after: after.readings };
+  }
+  return watch(
+    device,
+    { ...wait, startMs, shows: (after) => shows(verb, argument, before.readings, after, elapsedMs()) },
+    before.readings,
+  );
+}
+
+async function watch(
+  device: Device,
+  wait: Wait & { readonly startMs: number; readonly shows: (after: Readings) => boolean },
+  before: Readings | undefined,
+): Promise<Verified> {
+  const { clock, startMs, timeoutMs } = wait;
+  let last: Tried = { readings: undefined, why: 'no reading' };
+  for (;;) {
+    const leftMs = startMs + timeoutMs - clock.monoMs();
+    if (leftMs <= 0) break;
+    // Every reading here begins after the dispatch: an older one proves nothing.
+    last = await tryRead(device, leftMs);
+    const ms = clock.monoMs() - startMs;
+    if (last.readings && wait.shows(last.readings))
+      return { stage: 'observed', ms, before, after: last.readings };
+    if (ms + wait.pollMs >= timeoutMs) break;
+    await new Promise<void>((resolve) => {
+      clock.after(wait.pollMs, resolve);
+    });
+  }
+  const fault = new Fault('VERB_NOT_OBSERVED', last.why ?? describe(last.readings));
+  return { stage: 'failed', ms: clock.monoMs() - startMs, before, after: last.readings, why: fault.message };
+}
+
+interface Tried {
+  readonly readings: Readings | undefined;
+  readonly why?: string;
+}
+
+async function tryRead(device: Device, timeoutMs: number): Promise<Tried> {
+  try {
+    return { readings: await device.read('full', timeoutMs) };
+  } catch (error) {
+    return { readings: undefined, why: asFault(error).message };
+  }
+}
+
+function shows(
+  verb: Verb,
+  argument: number | undefined,
+  before: Readings | undefined,
+  after: Readings,
+  sinceMs: number,
+): boolean {
+  const mode = modeOf(after);
+  switch (verb) {
+    case 'sleep':
+      return mode === 'sleep';
+    case 'wake':
+    case 'mine-start':
+      return mode === 'mine';
+    case 'mine-stop':
+      return mode === 'idle' || mode === 'sleep';
+    case 'ai-start':
+      return mode === 'ai';
+    case 'ai-stop':
+      return mode !== undefined && mode !== 'ai';
+    case 'power-limit':
+      return limitShows(argument, after);
+    case 'cap':
+      return capShows(argument, after);
+    case 'reboot': {
+      const uptimeS = numberOf(after['uptime']);
+      const beforeS = numberOf(before?.['uptime']) ?? Number.POSITIVE_INFINITY;
+      return uptimeS !== undefined && uptimeS < beforeS && uptimeS <= sinceMs / 1_000 + 1;
+    }
+    default:
+      return false;
+  }
+}
+
+/** The limit is set and the draw keeps it. */
+function limitShows(limitW: number | undefined, after: Readings): boolean {
+  const powerW = numberOf(after['power']);
+  return (
+    limitW !== undefined &&
+    numberOf(after['powerLimit']) === limitW &&
+    powerW !== undefined &&
+    powerW <= limitW * LIMIT_TOLERANCE
+  );
+}
+
+/** Every GPU whose limit can be read has the one asked for, and at least one can be read. */
+function capShows(capW: number | undefined, after: Readings): boolean {
+  const limits = Object.entries(after).filter(([name]) => /^gpu\.\d+\.powerLimit$/.test(name));
+  return (
+    limits.length > 0 &&
+    capW !== undefined &&
+    limits.every(([, reading]) => Math.abs((numberOf(reading) ?? Number.NaN) - capW) <= 1)
+  );
+}
+
+function describe(readings: Readings | undefined): string {
+  if (!readings) return 'no reading';
+  const mode = readings['mode'];
+  const powerW = numberOf(readings['power']);
+  const says = mode?.ok ? `mode ${mode.value}` : `mode unknown: ${mode?.why ?? 'not reported'}`;
+  return powerW === undefined ? says : `${says}, ${Math.round(powerW)} W`;
+}
