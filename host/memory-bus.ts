@@ -1,0 +1,314 @@
+import { Fault } from '../protocols/faults.ts';
+import type { Bus, BusMessage, Clock } from './deps.ts';
+import { afterReconnect, PublishWindow } from './publish-window.ts';
+import { topicMatches } from './topic-match.ts';
+
+export interface Will {
+  readonly topic: string;
+  readonly payload: Uint8Array;
+  readonly retain: boolean;
+}
+
+export interface MemoryBrokerOptions {
+  readonly clock: Clock;
+  /** One-way delay of a client's link, ms; asked once per packet. Packets of a link never overtake each other. */
+  readonly latencyMs?: (clientId: string) => number;
+  /** How long a cut link stays unnoticed by both ends, ms. */
+  readonly silenceMs?: number;
+}
+
+/** A bus of one simulated process. */
+export interface MemoryClient extends Bus {
+  readonly id: string;
+  /** The process dies: no handler is called again, and the broker publishes the will. */
+  kill(): void;
+}
+
+const RECONNECT_FIRST_MS = 500;
+const RECONNECT_MOST_MS = 5_000;
+const WINDOW = 32;
+const MOST_WAITING = 1_024;
+
+/** One connection between a client and the broker: two ordered directions that a partition holds up. */
+class Link {
+  open = true;
+  readonly #clock: Clock;
+  readonly #latencyMs: () => number;
+  #held: (() => void)[] | undefined;
+  #lastMs = [0, 0];
+
+  constructor(clock: Clock, latencyMs: () => number) {
+    this.#clock = clock;
+    this.#latencyMs = latencyMs;
+  }
+
+  /** Carries a packet; it is lost when the connection is gone before it arrives. */
+  carry(direction: 0 | 1, arrive: () => void): void {
+    const nowMs = this.#clock.monoMs();
+    const atMs = Math.max(nowMs + Math.max(0, this.#latencyMs()), this.#lastMs[direction] ?? 0);
+    this.#lastMs[direction] = atMs;
+    this.#clock.after(atMs - nowMs, () => {
+      if (!this.open) return;
+      // As TCP does: what is under way in a cut arrives late when the cut ends in time.
+      if (this.#held) this.#held.push(arrive);
+      else arrive();
+    });
+  }
+
+  hold(cut: boolean): void {
+    const held = this.#held;
+    this.#held = cut ? (held ?? []) : undefined;
+    if (!cut) for (const arrive of held ?? []) if (this.open) arrive();
+  }
+}
+
+/** The broker's side of a client. */
+interface Session {
+  readonly client: Client;
+  readonly link: Link;
+  readonly filters: Set<string>;
+}
+
+/**
+ * A broker without persistence under a virtual clock: retained messages, QoS 0 and 1, wildcards, wills. Deliveries at
+ * the same time are made in the order in which clients connected.
+ */
+export class MemoryBroker {
+  readonly clock: Clock;
+  readonly #latencyMs: (clientId: string) => number;
+  readonly #silenceMs: number;
+  readonly #sessions = new Map<string, Session>();
+  readonly #retained = new Map<string, Uint8Array>();
+  readonly #cut = new Set<string>();
+  #upAtMs = 0;
+
+  constructor(options: MemoryBrokerOptions) {
+    this.clock = options.clock;
+    this.#latencyMs = options.latencyMs ?? (() => 0);
+    this.#silenceMs = options.silenceMs ?? 7_500;
+  }
+
+  /** A client that connects by itself and stays connected as far as it can. A second one of the same id takes over. */
+  client(id: string, options: { readonly will?: Will } = {}): MemoryClient {
+    return new Client(this, id, options.will);
+  }
+
+  /** Cuts a client's link, or mends it. While cut, packets are held; after `silenceMs` both ends give up. */
+  partition(id: string, cut: boolean): void {
+    if (cut === this.#cut.has(id)) return;
+    if (cut) this.#cut.add(id);
+    else this.#cut.delete(id);
+    const session = this.#sessions.get(id);
+    if (!session) return;
+    session.link.hold(cut);
+    if (!cut) return;
+    this.clock.after(this.#silenceMs, () => {
+      if (!this.#cut.has(id) || this.#sessions.get(id) !== session) return;
+      session.client.lost(session.link);
+      this.drop(id, session.link, true);
+    });
+  }
+
+  /** The broker dies and is back after `downMs`: connections and retained messages are gone, wills are not published. */
+  restart(downMs = 0): void {
+    this.#upAtMs = this.clock.monoMs() + downMs;
+    this.#retained.clear();
+    const sessions = [...this.#sessions.values()];
+    this.#sessions.clear();
+    for (const session of sessions) {
+      session.link.open = false;
+      session.client.lost(session.link);
+    }
+  }
+
+  /** Topics of the retained messages, for tests. */
+  get retainedTopics(): readonly string[] {
+    return [...this.#retained.keys()].sort();
+  }
+
+  /** For the client: a new connection, or undefined when the broker cannot be reached. */
+  accept(client: Client): Link | undefined {
+    if (this.#cut.has(client.id) || this.clock.monoMs() < this.#upAtMs) return undefined;
+    const old = this.#sessions.get(client.id);
+    if (old) {
+      this.drop(client.id, old.link, true);
+      old.client.lost(old.link);
+    }
+    const link = new Link(this.clock, () => this.#latencyMs(client.id));
+    this.#sessions.set(client.id, { client, link, filters: new Set() });
+    return link;
+  }
+
+  /** For the client: the end of a connection, with the will when nobody said goodbye. */
+  drop(id: string, link: Link, withWill: boolean): void {
+    const session = this.#sessions.get(id);
+    if (session?.link !== link) return;
+    link.open = false;
+    this.#sessions.delete(id);
+    if (withWill && session.client.will) this.route(session.client.will);
+  }
+
+  /** For the client: a message has arrived at the broker. */
+  route(message: Will): void {
+    if (message.retain) {
+      if (message.payload.length === 0) this.#retained.delete(message.topic);
+      else this.#retained.set(message.topic, message.payload);
+    }
+    for (const session of this.#sessions.values()) {
+      if ([...session.filters].some((filter) => topicMatches(filter, message.topic))) {
+        this.#deliver(session, { topic: message.topic, payload: message.payload, retained: false });
+      }
+    }
+  }
+
+  /** For the client: a subscription has arrived at the broker. */
+  subscribe(id: string, link: Link, filter: string): void {
+    const session = this.#sessions.get(id);
+    if (session?.link !== link) return;
+    session.filters.add(filter);
+    for (const [topic, payload] of this.#retained) {
+      if (topicMatches(filter, topic)) this.#deliver(session, { topic, payload, retained: true });
+    }
+  }
+
+  #deliver(session: Session, message: BusMessage): void {
+    session.link.carry(1, () => session.client.receive(message));
+  }
+}
+
+class Client implements MemoryClient {
+  readonly id: string;
+  readonly will: Will | undefined;
+  readonly #broker: MemoryBroker;
+  readonly #subscriptions: { filter: string; handler: (message: BusMessage) => void }[] = [];
+  readonly #stateHandlers: ((connected: boolean) => void)[] = [];
+  readonly #window = new PublishWindow(WINDOW, MOST_WAITING);
+  #link: Link | undefined;
+  #connected = false;
+  #ended = false;
+  #retryMs = RECONNECT_FIRST_MS;
+
+  constructor(broker: MemoryBroker, id: string, will: Will | undefined) {
+    this.#broker = broker;
+    this.id = id;
+    this.will = will;
+    broker.clock.after(0, () => this.#connect());
+  }
+
+  get connected(): boolean {
+    return this.#connected;
+  }
+
+  publish(
+    topic: string,
+    payload: Uint8Array,
+    options: { readonly retain?: boolean; readonly qos?: 0 | 1 } = {},
+  ): Promise<void> {
+    const link = this.#link;
+    if (!this.#connected || !link) return Promise.reject(new Fault('BUS_OFFLINE', topic));
+    // Copied: the sender may use its buffer again.
+    const message: Will = { topic, payload: payload.slice(), retain: options.retain ?? false };
+    return this.#window.run(
+      () =>
+        new Promise((resolve) => {
+          link.carry(0, () => {
+            this.#broker.route(message);
+            if (options.qos !== 0) link.carry(1, resolve);
+          });
+          if (options.qos === 0) resolve();
+        }),
+    );
+  }
+
+  subscribe(filter: string, handler: (message: BusMessage) => void): Promise<void> {
+    this.#subscriptions.push({ filter, handler });
+    const link = this.#link;
+    if (!this.#connected || !link) return Promise.resolve();
+    const asked = this.#window.run(
+      () =>
+        new Promise((resolve) => {
+          link.carry(0, () => {
+            this.#broker.subscribe(this.id, link, filter);
+            link.carry(1, resolve);
+          });
+        }),
+    );
+    return asked.catch(afterReconnect);
+  }
+
+  onState(handler: (connected: boolean) => void): void {
+    this.#stateHandlers.push(handler);
+    handler(this.#connected);
+  }
+
+  close(): Promise<void> {
+    this.#end(false);
+    return Promise.resolve();
+  }
+
+  kill(): void {
+    this.#stateHandlers.length = 0;
+    this.#subscriptions.length = 0;
+    this.#end(true);
+  }
+
+  /** For the broker: a message has arrived here. */
+  receive(message: BusMessage): void {
+    for (const { filter, handler } of this.#subscriptions) {
+      if (topicMatches(filter, message.topic)) handler(message);
+    }
+  }
+
+  /** For the broker: this connection is gone. */
+  lost(link: Link): void {
+    if (this.#link !== link) return;
+    link.open = false;
+    this.#link = undefined;
+    this.#setConnected(false);
+    this.#window.failAll(new Fault('BUS_OFFLINE', 'the connection was lost'));
+    this.#retry();
+  }
+
+  #end(dies: boolean): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    const link = this.#link;
+    this.#link = undefined;
+    this.#setConnected(false);
+    this.#window.failAll(new Fault('BUS_OFFLINE', 'the bus was closed'));
+    if (link) this.#broker.drop(this.id, link, dies);
+  }
+
+  #connect(): void {
+    if (this.#ended || this.#link) return;
+    const link = this.#broker.accept(this);
+    if (!link) {
+      this.#retry();
+      return;
+    }
+    this.#link = link;
+    link.carry(0, () => link.carry(1, () => this.#greeted(link)));
+  }
+
+  #greeted(link: Link): void {
+    if (this.#link !== link) return;
+    this.#retryMs = RECONNECT_FIRST_MS;
+    for (const filter of new Set(this.#subscriptions.map((subscription) => subscription.filter))) {
+      link.carry(0, () => this.#broker.subscribe(this.id, link, filter));
+    }
+    this.#setConnected(true);
+  }
+
+  #retry(): void {
+    if (this.#ended) return;
+    const delayMs = this.#retryMs;
+    this.#retryMs = Math.min(RECONNECT_MOST_MS, delayMs * 2);
+    this.#broker.clock.after(delayMs, () => this.#connect());
+  }
+
+  #setConnected(connected: boolean): void {
+    if (connected === this.#connected) return;
+    this.#connected = connected;
+    for (const handler of this.#stateHandlers) handler(connected);
+  }
+}
