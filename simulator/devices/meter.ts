@@ -1,0 +1,218 @@
+/**
+ * Simulated power meters on Modbus TCP. The layouts are written from the vendors' register lists, apart from the
+ * profiles that the drivers read, so that an error in one shows against the other.
+ */
+import type { Random } from '../../host/deps.ts';
+import { decodeRequest, encodeException, encodeRead } from '../../protocols/modbus/serve.ts';
+import type { DecodedRequest } from '../../protocols/modbus/serve.ts';
+import type { ReadRequest } from '../../protocols/modbus/frame.ts';
+import { encodeNumber } from '../../protocols/modbus/registers.ts';
+import type { StreamDevice } from '../device.ts';
+import { METER_LAYOUTS } from './meter-layouts.ts';
+import type { Field, Measured, MeterLayoutId } from './meter-layouts.ts';
+
+/** `frozen`: registers stand still; `silent`: no answer; `garbage`: random bytes; `nan`: no valid numbers; `sign`, `x1000`: wrong power. */
+export type MeterFault = 'none' | 'frozen' | 'silent' | 'garbage' | 'nan' | 'sign' | 'x1000';
+
+export interface MeterOptions {
+  readonly unit: number;
+  readonly layout: MeterLayoutId;
+  /** True power through the meter, W, import positive. Asked with times that never go back. */
+  readonly powerW: (nowMs: number) => number;
+  readonly random: Random;
+  /** Phase to neutral, V; 230 when absent. */
+  readonly voltageV?: number;
+  readonly powerFactor?: number;
+  /** From question to answer, ms; 2 when absent. */
+  readonly answerMs?: number;
+}
+
+export interface SimulatedMeter extends StreamDevice {
+  fault: MeterFault;
+  /** What the registers say at `nowMs`, before faults: W, V, A, Wh. */
+  measured(nowMs: number): Measured;
+}
+
+/** Registers are renewed this often, as in most meters. */
+const REFRESH_MS = 1_000;
+/** Class 0.5S: a fixed error of the instrument, and noise from sample to sample. */
+const GAIN_ERROR = 0.003;
+const NOISE = 0.0008;
+const MS_PER_HOUR = 3_600_000;
+const ENERGY_STEPS_MAX = 256;
+const EXCEPTION_FUNCTION = 1;
+const EXCEPTION_ADDRESS = 2;
+const EXCEPTION_UNREACHABLE = 11;
+
+/** A meter that shows `powerW` with the errors of its class and counts its energy. */
+export function makeMeter(options: MeterOptions): SimulatedMeter {
+  const { random, answerMs = 2 } = options;
+  const layout = METER_LAYOUTS[options.layout];
+  const sampler = makeSampler(options);
+  let image: Image | undefined;
+  const imageAt = (nowMs: number): Image => {
+    const sample = Math.floor(nowMs / REFRESH_MS);
+    if (image && (device.fault === 'frozen' || (image.sample >= sample && image.fault === device.fault)))
+      return image;
+    const measured = faulty(sampler.at(nowMs), device.fault);
+    image = makeImage({
+      sample,
+      fault: device.fault,
+      regions: layout.regions,
+      fields: layout.fields(measured),
+    });
+    return image;
+  };
+  const device: SimulatedMeter = {
+    fault: 'none',
+    measured: (nowMs) => sampler.at(nowMs),
+    respond: (bytes, nowMs) => {
+      const decoded = decodeRequest('tcp', bytes);
+      if (decoded.kind === 'wait') return decoded;
+      if (decoded.kind === 'drop') return { kind: 'reset' };
+      if (device.fault === 'silent') return { kind: 'silence' };
+      const answer =
+        device.fault === 'garbage'
+          ? garbage(random)
+          : answerTo(decoded, options.unit, layout.fc, imageAt(nowMs));
+      return { kind: 'bytes', bytes: answer, afterMs: answerMs, close: false, consumed: decoded.consumed };
+    },
+  };
+  return device;
+}
+
+type Whole = Extract<DecodedRequest, { readonly kind: 'request' | 'refused' }>;
+
+function answerTo(decoded: Whole, unit: number, fc: 3 | 4, image: Image): Uint8Array {
+  const asked = decoded.kind === 'request' ? decoded.request : decoded;
+  const refuse = (exception: number): Uint8Array =>
+    encodeException('tcp', decoded.transaction, { unit: asked.unit, fc: asked.fc, exception });
+  if (asked.unit !== unit) return refuse(EXCEPTION_UNREACHABLE);
+  if (decoded.kind === 'refused') return refuse(decoded.exception);
+  const { request } = decoded;
+  if (request.kind === 'write' || request.fc !== fc) return refuse(EXCEPTION_FUNCTION);
+  const words = wordsAt(image, request);
+  return words ? encodeRead('tcp', decoded.transaction, request, words) : refuse(EXCEPTION_ADDRESS);
+}
+
+function garbage(random: Random): Uint8Array {
+  const length = 1 + Math.floor(random.next() * 40);
+  return Uint8Array.from({ length }, () => Math.floor(random.next() * 256));
+}
+
+interface Image {
+  readonly sample: number;
+  readonly fault: MeterFault;
+  readonly regions: readonly { readonly from: number; readonly words: Uint16Array }[];
+}
+
+function makeImage(content: {
+  readonly sample: number;
+  readonly fault: MeterFault;
+  readonly regions: readonly (readonly [from: number, count: number])[];
+  readonly fields: readonly Field[];
+}): Image {
+  const regions = content.regions.map(([from, count]) => ({ from, words: new Uint16Array(count) }));
+  for (const field of content.fields) {
+    const region = regions.find(({ from, words }) => field.at >= from && field.at < from + words.length);
+    region?.words.set(encodeField(field), field.at - region.from);
+  }
+  return { sample: content.sample, fault: content.fault, regions };
+}
+
+/** NaN stands for "no value": the vendor's marker in integers. */
+function encodeField(field: Field): Uint16Array {
+  if (!Number.isNaN(field.value) || field.type.startsWith('float'))
+    return encodeNumber(field.value, field.type);
+  return Uint16Array.from(field.none ?? []);
+}
+
+function wordsAt(image: Image, request: ReadRequest): Uint16Array | undefined {
+  const region = image.regions.find(
+    ({ from, words }) => request.address >= from && request.address + request.count <= from + words.length,
+  );
+  return region?.words.subarray(request.address - region.from, request.address - region.from + request.count);
+}
+
+function faulty(measured: Measured, fault: MeterFault): Measured {
+  const scaled = (factor: number): Measured => ({
+    ...measured,
+    totalW: measured.totalW * factor,
+    phaseW: phases((phase) => measured.phaseW[phase] * factor),
+  });
+  switch (fault) {
+    case 'nan': {
+      const none = phases(() => Number.NaN);
+      const nan = Number.NaN;
+      return {
+        totalW: nan,
+        phaseW: none,
+        voltageV: none,
+        currentA: none,
+        powerFactor: nan,
+        frequencyHz: nan,
+        importWh: nan,
+        exportWh: nan,
+      };
+    }
+    case 'sign':
+      return scaled(-1);
+    case 'x1000':
+      return scaled(1000);
+    default:
+      return measured;
+  }
+}
+
+function phases(value: (phase: 0 | 1 | 2) => number): readonly [number, number, number] {
+  return [value(0), value(1), value(2)];
+}
+
+/** True power to what the instrument shows; the energy between two questions is integrated in steps. */
+function makeSampler({ powerW, random, voltageV = 230, powerFactor = 0.97 }: MeterOptions): {
+  at(nowMs: number): Measured;
+} {
+  const spread = (size: number): number => 1 + size * (2 * random.next() - 1);
+  const gain = spread(GAIN_ERROR);
+  const shares = phases(() => spread(0.02));
+  const sumOfShares = shares[0] + shares[1] + shares[2];
+  let lastMs: number | undefined;
+  let lastW = 0;
+  let importWh = 0;
+  let exportWh = 0;
+  let shown: Measured | undefined;
+
+  const count = (nowMs: number): void => {
+    const fromMs = lastMs ?? nowMs;
+    const steps = Math.min(ENERGY_STEPS_MAX, Math.max(1, Math.ceil((nowMs - fromMs) / REFRESH_MS)));
+    const stepMs = (nowMs - fromMs) / steps;
+    for (let step = 1; step <= steps; step += 1) {
+      const nextW = powerW(step === steps ? nowMs : fromMs + step * stepMs) * gain;
+      const energyWh = (((lastMs === undefined ? nextW : lastW) + nextW) / 2) * (stepMs / MS_PER_HOUR);
+      if (energyWh > 0) importWh += energyWh;
+      else exportWh -= energyWh;
+      lastW = nextW;
+    }
+    lastMs = nowMs;
+  };
+  return {
+    at: (nowMs) => {
+      if (shown && lastMs !== undefined && Math.floor(nowMs / REFRESH_MS) <= Math.floor(lastMs / REFRESH_MS))
+        return shown;
+      count(nowMs);
+      const phaseW = phases((phase) => ((lastW * shares[phase]) / sumOfShares) * spread(NOISE));
+      const volts = phases(() => voltageV * spread(0.004));
+      shown = {
+        totalW: phaseW[0] + phaseW[1] + phaseW[2],
+        phaseW,
+        voltageV: volts,
+        currentA: phases((phase) => Math.abs(phaseW[phase]) / (volts[phase] * powerFactor)),
+        powerFactor: powerFactor * spread(0.002),
+        frequencyHz: 50 * spread(0.0004),
+        importWh,
+        exportWh,
+      };
+      return shown;
+    },
+  };
+}
