@@ -1,0 +1,90 @@
+import { FAULTS } from '../../protocols/faults.ts';
+import type { FaultCode } from '../../protocols/faults.ts';
+import type { Effect } from './effects.ts';
+import type { Now } from './events.ts';
+import type { SiteState } from './state.ts';
+
+const HIGH: readonly FaultCode[] = [
+  'CAP_EXCEEDED',
+  'LEASE_LOST',
+  'LIMIT_INFEASIBLE',
+  'AI_INTERRUPTED',
+  'SHED_SHORTFALL',
+  'BUS_OFFLINE',
+  'LEDGER_BROKEN',
+  'DISK_FULL',
+  'DISK_FAILED',
+];
+const LOW: readonly FaultCode[] = ['DEVICE_LOST', 'SELF_WOKEN', 'VALUE_STALE'];
+
+export const priorityOf = (code: FaultCode): 'high' | 'medium' | 'low' =>
+  HIGH.includes(code) ? 'high' : LOW.includes(code) ? 'low' : 'medium';
+
+/** Raises an alarm once; a raised one only gets its newer text. */
+export function raiseAlarm(
+  state: SiteState,
+  now: Now,
+  code: FaultCode,
+  subject: string,
+  text: string,
+  commandId?: string,
+): Effect[] {
+  const id = `${code}:${subject}`;
+  const present = state.alarms.get(id);
+  if (present !== undefined) {
+    present.text = text;
+    return [];
+  }
+  state.alarms.set(id, { id, code, subject, text, sinceMs: now.wallMs, acknowledgedBy: null });
+  return announce(now, code, subject, text, 'raised', commandId);
+}
+
+/** Clears an alarm that stands; nothing happens when it does not. */
+export function clearAlarm(state: SiteState, now: Now, code: FaultCode, subject: string): Effect[] {
+  const id = `${code}:${subject}`;
+  const present = state.alarms.get(id);
+  if (present === undefined) return [];
+  state.alarms.delete(id);
+  return announce(now, code, subject, present.text, 'cleared');
+}
+
+/** Raised while `on`, cleared when not. */
+export function setAlarm(
+  state: SiteState,
+  now: Now,
+  on: boolean,
+  code: FaultCode,
+  subject: string,
+  text: string,
+): Effect[] {
+  return on ? raiseAlarm(state, now, code, subject, text) : clearAlarm(state, now, code, subject);
+}
+
+function announce(
+  now: Now,
+  code: FaultCode,
+  subject: string,
+  text: string,
+  change: 'raised' | 'cleared',
+  commandId?: string,
+): Effect[] {
+  return [
+    {
+      kind: 'ledger',
+      records: [{ t: 'alarm', atMs: now.wallMs, code, subject, state: change, text }],
+      then: [],
+    },
+    {
+      kind: 'report',
+      event: {
+        event: 'alarm',
+        code,
+        subject,
+        text: text === '' ? FAULTS[code].cause : text,
+        next: FAULTS[code].next,
+        state: change,
+        ...(commandId === undefined ? {} : { commandId }),
+      },
+    },
+  ];
+}

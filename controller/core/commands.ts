@@ -1,0 +1,262 @@
+import { clearAlarm, raiseAlarm } from './alarms.ts';
+import { believedW, drawW } from './economics.ts';
+import type { Effect } from './effects.ts';
+import type { MachineChange, Now } from './events.ts';
+import type { Change, Release } from './release.ts';
+import { isKnown, meterOf, modeAt } from './state.ts';
+import type { Command, SiteState } from './state.ts';
+import type { Desired, Wanted } from '../../protocols/mqtt/desired.ts';
+import type { Mode } from '../../protocols/reading.ts';
+
+const COMMANDS_KEPT = 200;
+/** A node must move by this share of its cap before its meter can be asked to prove it. */
+const PROVABLE_SHARE = 0.004;
+
+/** Turns released changes into a command: wishes, ledger lines, and desired states that go out once those are durable. */
+export function issue(state: SiteState, released: Release, now: Now): Effect[] {
+  const { changes, urgent } = released;
+  if (changes.length === 0) return [];
+  const moving = changes.filter((change) => change.deltaW !== 0);
+  const first = moving[0] ?? changes[0];
+  const because = first?.target.because;
+  if (because === undefined) return [];
+  state.commandCount++;
+  const id = `c-${state.epoch}-${state.commandCount}`;
+  if (moving.length > 0) track(state, id, moving, now);
+  const before = new Map(changes.map((change) => [change.machine, state.wish[change.machine]?.mode ?? null]));
+  for (const change of changes) {
+    state.wish[change.machine] = { mode: change.target.mode, because: change.target.because };
+    state.wishMonoMs[change.machine] = change.deltaW === 0 ? -Infinity : now.monoMs;
+    state.stage[change.machine] = change.deltaW === 0 ? 'steady' : 'sent';
+    state.commandOf[change.machine] = id;
+    const job = change.target.because.signalId;
+    if (change.target.mode === 'ai' && job !== undefined)
+      state.jobOf.set(change.machine, job.slice('ai-'.length));
+    else state.jobOf.delete(change.machine);
+  }
+  const racks = [...new Set(changes.map((change) => state.site.machines[change.machine]?.rack ?? ''))];
+  return racks.flatMap((rack) => publishRack(state, rack, id, changes, before, urgent, now));
+}
+
+/** One rack's part of a command: the ledger line first, the desired state once it is durable. */
+function publishRack(
+  state: SiteState,
+  rack: string,
+  commandId: string,
+  changes: readonly Change[],
+  before: ReadonlyMap<number, Mode | null>,
+  urgent: boolean,
+  now: Now,
+): Effect[] {
+  const mine = changes.filter((change) => state.site.machines[change.machine]?.rack === rack);
+  const because = mine[0]?.target.because;
+  if (because === undefined) return [];
+  const desired = desiredOf(state, rack, commandId, urgent, now);
+  const lines: MachineChange[] = mine.map((change) => ({
+    machine: state.site.machines[change.machine]?.id ?? '',
+    from: before.get(change.machine) ?? null,
+    to: change.target.mode,
+    owner: change.target.because.owner,
+    rule: change.target.because.rule,
+  }));
+  const signal = because.signalId === undefined ? {} : { signalId: because.signalId };
+  const machines = Object.fromEntries(lines.map((line) => [line.machine, line.to]));
+  return [
+    {
+      kind: 'ledger',
+      records: [
+        {
+          t: 'command',
+          atMs: now.wallMs,
+          commandId,
+          epoch: desired.epoch,
+          generation: desired.generation,
+          ...signal,
+          rack,
+          expectedKw: mine.reduce((sum, change) => sum + change.deltaW, 0) / 1_000,
+          urgent,
+          text: because.text,
+          changes: lines,
+        },
+      ],
+      then: [
+        { kind: 'desired', desired },
+        {
+          kind: 'report',
+          event: {
+            event: 'desired',
+            commandId,
+            ...signal,
+            rack,
+            epoch: desired.epoch,
+            generation: desired.generation,
+            machines,
+            because: because.text,
+          },
+        },
+      ],
+    },
+  ];
+}
+
+/** The rack's desired state as of now, as a new generation. */
+export function desiredOf(
+  state: SiteState,
+  rack: string,
+  commandId: string,
+  urgent: boolean,
+  now: Now,
+): Desired {
+  state.generation++;
+  const machines: Record<string, Wanted> = {};
+  for (const machine of state.site.machines) {
+    const wish = state.wish[machine.index];
+    if (machine.rack === rack && wish !== undefined)
+      machines[machine.id] = { mode: wish.mode, because: wish.because };
+  }
+  const desired: Desired = {
+    v: 1,
+    site: state.site.id,
+    rack,
+    epoch: state.epoch,
+    generation: state.generation,
+    commandId,
+    issuedAtMs: now.wallMs,
+    expiresAtMs: now.wallMs + state.site.config.lease.expiryS * 1_000,
+    urgent,
+    machines,
+  };
+  state.desired.set(rack, desired);
+  state.rackGeneration.set(rack, desired.generation);
+  return desired;
+}
+
+/** Follows a command at the deepest metered node above each machine, and at the root when a limit forced it. */
+function track(state: SiteState, id: string, moving: readonly Change[], now: Now): void {
+  const because = moving[0]?.target.because;
+  if (because === undefined) return;
+  const expected = new Map<number, number>();
+  for (const change of moving) {
+    const path = state.site.nodes[state.site.machines[change.machine]?.nodeIndex ?? -1]?.path ?? [];
+    const metered = path.find((node) => meterOf(state, node, now.monoMs) !== undefined);
+    // What the meter can show is the change of the draw of now, not of the draw that was wished.
+    const deltaW = drawW(state, change.machine, change.target.mode) - believedW(state, change.machine);
+    if (metered !== undefined) expected.set(metered, (expected.get(metered) ?? 0) + deltaW);
+    if (metered !== 0 && ['dr', 'emergency'].includes(because.owner))
+      expected.set(0, (expected.get(0) ?? 0) + deltaW);
+  }
+  for (const earlier of state.commands)
+    for (const node of earlier.nodes)
+      if (
+        !node.done &&
+        Math.sign(expected.get(node.node) ?? 0) === -Math.sign(node.expectedW) &&
+        node.expectedW > 0
+      )
+        node.done = true;
+  const settleS = Math.max(
+    ...moving.map((change) => {
+      const model = state.site.machines[change.machine]?.model;
+      return change.deltaW < 0 ? (model?.sleepS ?? 60) : (model?.wakeS ?? 120);
+    }),
+  );
+  state.commands.push({
+    id,
+    signalId: because.signalId,
+    owner: because.owner,
+    text: because.text,
+    atMs: now.wallMs,
+    sentMonoMs: now.monoMs,
+    machines: moving.map((change) => change.machine),
+    nodes: [...expected].map(([node, expectedW]) => ({
+      node,
+      expectedW,
+      beforeW: meterOf(state, node, now.monoMs) ?? Number.NaN,
+      measuredW: undefined,
+      done: false,
+    })),
+    expectedW: moving.reduce((sum, change) => sum + change.deltaW, 0),
+    deadlineMonoMs: now.monoMs + (settleS * 1.5 + state.site.config.control.verifyS) * 1_000,
+    state: 'sent',
+  });
+  while (state.commands.length > COMMANDS_KEPT) state.commands.shift();
+}
+
+/** Asks the meters what became of every open command. */
+export function verify(state: SiteState, now: Now): Effect[] {
+  const effects: Effect[] = [];
+  for (const command of state.commands) {
+    if (command.state !== 'sent' && command.state !== 'verifying') continue;
+    for (const node of command.nodes) if (!node.done) effects.push(...verifyNode(state, command, node, now));
+    const allDone = command.nodes.every((node) => node.done);
+    const settled = command.machines.every((machine) =>
+      ['observed', 'steady', 'failed'].includes(state.stage[machine] ?? ''),
+    );
+    if (allDone && (settled || command.nodes.length > 0)) command.state = 'verified';
+    else if (now.monoMs >= command.deadlineMonoMs) effects.push(...giveUp(state, command, now));
+    else if (settled) command.state = 'verifying';
+  }
+  return effects;
+}
+
+function verifyNode(state: SiteState, command: Command, node: Command['nodes'][number], now: Now): Effect[] {
+  const meterW = meterOf(state, node.node, now.monoMs);
+  const capW = (state.site.nodes[node.node]?.capKw ?? 0) * 1_000;
+  if (meterW === undefined || Number.isNaN(node.beforeW)) return [];
+  const measuredW = meterW - node.beforeW;
+  node.measuredW = measuredW;
+  const share = state.site.config.control.verifyPct / 100;
+  const provable = Math.abs(node.expectedW) >= capW * PROVABLE_SHARE;
+  const shown =
+    node.expectedW < 0 ? measuredW <= node.expectedW * share : measuredW >= node.expectedW * share;
+  const said = command.machines.every((machine) =>
+    ['observed', 'steady'].includes(state.stage[machine] ?? ''),
+  );
+  if (!(provable ? shown : said)) return [];
+  node.done = true;
+  const id = state.site.nodes[node.node]?.id ?? '';
+  const figures = { expectedKw: node.expectedW / 1_000, measuredKw: measuredW / 1_000 };
+  const signal = command.signalId === undefined ? {} : { signalId: command.signalId };
+  return [
+    ...clearAlarm(state, now, 'SHED_SHORTFALL', id),
+    {
+      kind: 'ledger',
+      records: [{ t: 'verified', atMs: now.wallMs, commandId: command.id, node: id, ...figures, ok: true }],
+      then: [],
+    },
+    { kind: 'report', event: { event: 'verified', commandId: command.id, ...signal, node: id, ...figures } },
+  ];
+}
+
+/** Time is over: names who did not obey; a shed that fell short is said aloud and taken elsewhere. */
+function giveUp(state: SiteState, command: Command, now: Now): Effect[] {
+  command.state = 'failed';
+  const effects: Effect[] = [];
+  for (const node of command.nodes) {
+    if (node.done) continue;
+    node.done = true;
+    const id = state.site.nodes[node.node]?.id ?? '';
+    const figures = { expectedKw: node.expectedW / 1_000, measuredKw: (node.measuredW ?? 0) / 1_000 };
+    effects.push({
+      kind: 'ledger',
+      records: [{ t: 'verified', atMs: now.wallMs, commandId: command.id, node: id, ...figures, ok: false }],
+      then: [],
+    });
+    if (node.expectedW >= 0) continue;
+    const guilty = command.machines.filter(
+      (machine) => state.disobeys[machine] === 1 || !isKnown(state, machine),
+    );
+    const names = guilty.slice(0, 5).map((machine) => state.site.machines[machine]?.id ?? '');
+    const who =
+      names.length === 0
+        ? 'no machine admits it: look for one that reports sleep and draws power'
+        : `not obeying: ${names.join(', ')}`;
+    const text = `${id}: ${(-figures.expectedKw).toFixed(1)} kW of reduction commanded, the meter shows ${(-figures.measuredKw).toFixed(1)} kW; ${who}`;
+    effects.push(...raiseAlarm(state, now, 'SHED_SHORTFALL', id, text, command.id));
+  }
+  return effects;
+}
+
+/** A machine that rests or works as wanted, by its own reading. */
+export function doesAsWanted(state: SiteState, machine: number): boolean {
+  return modeAt(state.mode[machine] ?? -1) === state.wish[machine]?.mode;
+}

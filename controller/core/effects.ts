@@ -1,0 +1,13 @@
+import type { PublicEvent } from '../../protocols/events.ts';
+import type { Desired, Lease } from '../../protocols/mqtt/desired.ts';
+import type { Ack } from '../../protocols/mqtt/status.ts';
+import type { LedgerRecord } from './events.ts';
+
+/** Everything the controller does. `step` returns them; the shell has one executor for each. */
+export type Effect =
+  /** Writes ledger lines; `then` is carried out only once they are durable. */
+  | { readonly kind: 'ledger'; readonly records: readonly LedgerRecord[]; readonly then: readonly Effect[] }
+  | { readonly kind: 'desired'; readonly desired: Desired }
+  | { readonly kind: 'lease'; readonly lease: Lease }
+  | { readonly kind: 'ack'; readonly ack: Ack }
+  | { readonly kind: 'report'; readonly event: PublicEvent };

@@ -1,0 +1,112 @@
+import type { AgentEvent, Observed, Result, Status } from '../../protocols/mqtt/status.ts';
+import type { AiJob } from '../../protocols/prices/feed.ts';
+import type { OperatorRequest } from '../../protocols/console/view.ts';
+import type { FaultCode } from '../../protocols/faults.ts';
+import type { Mode, Readings } from '../../protocols/reading.ts';
+
+/** Both clocks at one moment: wall for records, monotonic for durations. */
+export interface Now {
+  readonly wallMs: number;
+  readonly monoMs: number;
+}
+
+/** Everything the controller reacts to. The shell queues them; `step` takes them one by one. */
+export type ControllerEvent =
+  | { readonly kind: 'tick' }
+  | {
+      readonly kind: 'frame';
+      readonly agent: string;
+      readonly boot: number;
+      readonly seq: number;
+      readonly group: string;
+      readonly rows: readonly { readonly id: string; readonly readings: Readings }[];
+    }
+  | { readonly kind: 'status'; readonly status: Status }
+  | { readonly kind: 'result'; readonly result: Result }
+  | { readonly kind: 'observed'; readonly observed: Observed }
+  | { readonly kind: 'agent-event'; readonly event: AgentEvent }
+  | { readonly kind: 'bus'; readonly connected: boolean }
+  | { readonly kind: 'price'; readonly usdPerMwh: number; readonly startMs: number; readonly endMs: number }
+  | { readonly kind: 'hashprice'; readonly usdPerPhDay: number; readonly atMs: number }
+  | { readonly kind: 'ai-demand'; readonly jobs: readonly AiJob[] }
+  | {
+      readonly kind: 'feed-failed';
+      readonly feed: 'price' | 'hashprice' | 'ai-demand';
+      readonly code: FaultCode;
+      readonly detail: string;
+    }
+  | {
+      readonly kind: 'operator';
+      readonly commandId: string;
+      readonly actor: string;
+      readonly request: OperatorRequest;
+      readonly machines: readonly number[];
+    }
+  | { readonly kind: 'alarm-ack'; readonly alarmId: string; readonly actor: string };
+
+/** One machine's change inside a command. */
+export interface MachineChange {
+  readonly machine: string;
+  readonly from: Mode | null;
+  readonly to: Mode;
+  readonly owner: string;
+  readonly rule: string;
+}
+
+/** A line of the ledger. `schema` numbers the shape; what happened stands in words that stay. */
+export type LedgerRecord =
+  | {
+      readonly t: 'start';
+      readonly schema: 1;
+      readonly atMs: number;
+      readonly site: string;
+      readonly epoch: number;
+    }
+  | {
+      readonly t: 'signal';
+      readonly atMs: number;
+      readonly signalId: string;
+      readonly kind: string;
+      readonly source: string;
+      readonly value?: number;
+      readonly limitKw?: number;
+      readonly deadlineMs?: number;
+    }
+  | {
+      readonly t: 'command';
+      readonly atMs: number;
+      readonly commandId: string;
+      readonly epoch: number;
+      readonly generation: number;
+      readonly signalId?: string;
+      readonly rack: string;
+      readonly expectedKw: number;
+      readonly urgent: boolean;
+      readonly text: string;
+      readonly changes: readonly MachineChange[];
+    }
+  | {
+      readonly t: 'verified';
+      readonly atMs: number;
+      readonly commandId: string;
+      readonly node: string;
+      readonly expectedKw: number;
+      readonly measuredKw: number;
+      readonly ok: boolean;
+    }
+  | {
+      readonly t: 'operator';
+      readonly atMs: number;
+      readonly commandId: string;
+      readonly actor: string;
+      readonly request: OperatorRequest;
+      readonly machines: readonly string[];
+    }
+  | {
+      readonly t: 'alarm';
+      readonly atMs: number;
+      readonly code: FaultCode;
+      readonly subject: string;
+      readonly state: 'raised' | 'cleared';
+      readonly text: string;
+    };

@@ -1,0 +1,240 @@
+import { modeOf, numberOf } from '../../protocols/reading.ts';
+import type { Readings } from '../../protocols/reading.ts';
+import type { MachineResult, Observed, Result, Status } from '../../protocols/mqtt/status.ts';
+import { clearAlarm, raiseAlarm, setAlarm } from './alarms.ts';
+import { doesAsWanted } from './commands.ts';
+import { drawW } from './economics.ts';
+import type { Effect } from './effects.ts';
+import type { ControllerEvent, Now } from './events.ts';
+import { rootOf, modeAt, modeIndex } from './state.ts';
+import type { SiteState } from './state.ts';
+
+type Indexes = {
+  readonly machines: ReadonlyMap<string, number>;
+  readonly meters: ReadonlyMap<string, number>;
+};
+const indexes = new WeakMap<SiteState, Indexes>();
+
+/** Ids to places, made once per state. */
+export function indexesOf(state: SiteState): Indexes {
+  let found = indexes.get(state);
+  if (found === undefined) {
+    found = {
+      machines: new Map(state.site.machines.map((machine) => [machine.id, machine.index])),
+      meters: new Map(state.site.meters.map((meter) => [meter.id, meter.index])),
+    };
+    indexes.set(state, found);
+  }
+  return found;
+}
+
+/** One agent's frame: the newest readings of a rack, or of the meters. */
+export function takeFrame(
+  state: SiteState,
+  event: Extract<ControllerEvent, { kind: 'frame' }>,
+  now: Now,
+): Effect[] {
+  const agent = state.agents.get(event.agent);
+  if (agent !== undefined && agent.boot === event.boot) agent.frameSeq = Math.max(agent.frameSeq, event.seq);
+  const effects: Effect[] = [];
+  for (const row of event.rows) {
+    if (event.group === 'meters') effects.push(...takeMeter(state, row.id, row.readings, now));
+    else effects.push(...takeMachine(state, row.id, row.readings, now));
+  }
+  return effects;
+}
+
+function takeMachine(state: SiteState, id: string, readings: Readings, now: Now): Effect[] {
+  const index = indexesOf(state).machines.get(id);
+  if (index === undefined) return [];
+  const mode = modeOf(readings);
+  if (mode === undefined) {
+    state.mode[index] = -1;
+    state.powerW[index] = Number.NaN;
+    state.hashrateHs[index] = Number.NaN;
+    return [];
+  }
+  const reading = readings['mode'];
+  const atMs = reading?.atMs ?? now.wallMs;
+  if (atMs < (state.modeAtMs[index] ?? -Infinity)) return [];
+  state.mode[index] = modeIndex(mode);
+  state.modeAtMs[index] = atMs;
+  state.heardMonoMs[index] = now.monoMs;
+  state.powerW[index] = numberOf(readings['power']) ?? Number.NaN;
+  state.hashrateHs[index] = numberOf(readings['hashrate']) ?? Number.NaN;
+  state.temperatureC[index] = numberOf(readings['temperature.max']) ?? Number.NaN;
+  learnDraw(state, index, now);
+  if (state.disobeys[index] === 1 && doesAsWanted(state, index)) {
+    state.disobeys[index] = 0;
+    state.stage[index] = 'observed';
+    return clearAlarm(state, now, 'COMMAND_IGNORED', id);
+  }
+  return [];
+}
+
+/** Learns what a machine draws at work once it has settled there. */
+function learnDraw(state: SiteState, index: number, now: Now): void {
+  const model = state.site.machines[index]?.model;
+  const powerW = state.powerW[index] ?? Number.NaN;
+  if (model?.kind !== 'asic' || Number.isNaN(powerW) || modeAt(state.mode[index] ?? -1) !== 'mine') return;
+  const settledMs = model.wakeS * 1_000;
+  if (now.monoMs - (state.wishMonoMs[index] ?? -Infinity) < settledMs) return;
+  // A draw far from the model's is another fault's business; it must not bend the plan.
+  if (powerW < 0.4 * drawW(state, index, 'mine') || powerW > 1.2 * model.ratedW) return;
+  const before = state.workW[index] ?? Number.NaN;
+  state.workW[index] = Number.isNaN(before) ? powerW : before + 0.1 * (powerW - before);
+}
+
+function takeMeter(state: SiteState, id: string, readings: Readings, now: Now): Effect[] {
+  const index = indexesOf(state).meters.get(id);
+  const meter = state.site.meters[index ?? -1];
+  if (index === undefined || meter === undefined) return [];
+  const reading = readings['power.active.total'];
+  const powerW = numberOf(reading);
+  if (powerW === undefined || reading?.ok !== true || reading.quality !== 'good') return [];
+  if (!plausible(state, meter.nodeIndex, meter.role, powerW))
+    return raiseAlarm(
+      state,
+      now,
+      'METER_IMPLAUSIBLE',
+      id,
+      `${id} says ${(powerW / 1_000).toFixed(1)} kW, which ${meter.node} cannot draw; it is not used`,
+    );
+  state.meterHeard[index] = now.monoMs;
+  if (meter.role === 'generation') state.solarW = powerW;
+  else {
+    state.meterW[meter.nodeIndex] = powerW;
+    state.meterMonoMs[meter.nodeIndex] = now.monoMs;
+  }
+  return [...clearAlarm(state, now, 'METER_IMPLAUSIBLE', id), ...clearAlarm(state, now, 'METER_LOST', id)];
+}
+
+/** Bounds of physics: a node draws no more than half above its cap, and feeds back only where there is generation. */
+function plausible(state: SiteState, node: number, role: string, powerW: number): boolean {
+  const capW = (state.site.nodes[node]?.capKw ?? 0) * 1_000;
+  const feedsBack =
+    role === 'generation' ||
+    state.site.meters.some((meter) => meter.role === 'generation' && meter.nodeIndex === node);
+  const leastW = feedsBack ? -capW : -0.02 * capW;
+  return powerW >= leastW && powerW <= 1.5 * capW;
+}
+
+export function takeStatus(state: SiteState, status: Status, now: Now): Effect[] {
+  const known = state.agents.get(status.agent);
+  if (known !== undefined && status.online && status.boot < known.boot) return [];
+  const fresh = known === undefined || known.boot !== status.boot;
+  state.agents.set(status.agent, {
+    boot: status.boot,
+    heardMonoMs: status.online ? now.monoMs : (known?.heardMonoMs ?? -Infinity),
+    online: status.online,
+    phase: status.online ? status.phase : 'lost',
+    nonce: status.online ? status.nonce : '',
+    frameSeq: fresh ? 0 : (known?.frameSeq ?? 0),
+    spooled: status.spooled,
+    guarding: status.guarding,
+  });
+  return [
+    ...setAlarm(state, now, !status.online, 'LEASE_LOST', status.agent, `agent ${status.agent} is off line`),
+    ...status.guarding.flatMap((node) =>
+      raiseAlarm(state, now, 'CAP_EXCEEDED', node, `the agent's guard sheds load below ${node}`),
+    ),
+  ];
+}
+
+/** How far machines have come, as their agent knows it. */
+export function takeResult(state: SiteState, result: Result, now: Now): Effect[] {
+  if (result.results.some((one) => one.epoch > state.epoch)) return [];
+  return result.results.flatMap((one) => takeOne(state, one, now));
+}
+
+function takeOne(state: SiteState, one: MachineResult, now: Now): Effect[] {
+  const index = indexesOf(state).machines.get(one.machine);
+  const wish = state.wish[index ?? -1];
+  if (index === undefined || wish === undefined || one.epoch !== state.epoch) return [];
+  const commandId = state.commandOf[index] ?? one.commandId;
+  if (one.stage === 'acknowledged') {
+    if (state.stage[index] === 'sent') state.stage[index] = 'acknowledged';
+    return [
+      {
+        kind: 'report',
+        event: { event: 'acknowledged', commandId, machine: one.machine, verb: one.verb, ms: one.ms },
+      },
+    ];
+  }
+  if (one.stage === 'observed' && one.mode !== undefined) {
+    const wasOpen =
+      state.stage[index] === 'sent' ||
+      state.stage[index] === 'acknowledged' ||
+      state.stage[index] === 'failed';
+    if (one.mode === wish.mode) {
+      state.stage[index] = 'observed';
+      state.disobeys[index] = 0;
+    }
+    state.mode[index] = modeIndex(one.mode);
+    state.modeAtMs[index] = Math.max(state.modeAtMs[index] ?? -Infinity, one.atMs);
+    if (one.powerW !== undefined) state.powerW[index] = one.powerW;
+    if (!wasOpen) return [];
+    const power = one.powerW === undefined ? {} : { powerW: one.powerW };
+    return [
+      ...clearAlarm(state, now, 'COMMAND_IGNORED', one.machine),
+      {
+        kind: 'report',
+        event: { event: 'observed', commandId, machine: one.machine, mode: one.mode, ...power },
+      },
+    ];
+  }
+  if (one.stage !== 'failed') return [];
+  state.stage[index] = 'failed';
+  if (one.why !== 'VERB_NOT_OBSERVED' && one.why !== 'VERB_REFUSED' && one.why !== 'AUTH_FAILED') return [];
+  state.disobeys[index] = 1;
+  const text = `${one.machine} was told to ${wish.mode} and does not: ${one.detail ?? one.why}. Its load was taken elsewhere.`;
+  return raiseAlarm(state, now, 'COMMAND_IGNORED', one.machine, text, commandId);
+}
+
+/** The utility's terminal, as the agent reads it. */
+export function takeObserved(state: SiteState, observed: Observed, now: Now): Effect[] {
+  const utility = state.site.config.utility;
+  const limit = state.limit;
+  limit.last = observed.utility;
+  if (utility === undefined || !observed.utility.ok) return [];
+  const said = observed.utility;
+  limit.heardMonoMs = now.monoMs;
+  limit.heartbeatAgeMs = said.heartbeatAgeMs;
+  if (said.sequence === limit.sequence && said.limitKw === limit.limitKw) return [];
+  if (said.limitKw !== undefined && said.limitKw < utility.minLimitKw && said.kind !== 'emergency')
+    return raiseAlarm(
+      state,
+      now,
+      'SIGNAL_INVALID',
+      'utility',
+      `a limit of ${said.limitKw} kW is below the contract's ${utility.minLimitKw} kW; it is not obeyed until a person agrees`,
+    );
+  const root = rootOf(state.site);
+  const powerW = state.meterW[root.index] ?? Number.NaN;
+  if (said.limitKw === undefined && limit.limitKw !== undefined)
+    limit.restoring = { signalId: limit.signalId, fromW: powerW };
+  limit.sequence = said.sequence;
+  limit.limitKw = said.limitKw;
+  limit.kind = said.kind;
+  limit.signalId = `limit-${said.sequence}`;
+  limit.deadlineMonoMs = now.monoMs + said.deadlineS * 1_000;
+  limit.deadlineWallMs = now.wallMs + said.deadlineS * 1_000;
+  limit.met = said.limitKw === undefined;
+  const figures =
+    said.limitKw === undefined ? {} : { limitKw: said.limitKw, deadlineMs: said.deadlineS * 1_000 };
+  const kind = said.limitKw === undefined ? 'limit-end' : 'limit';
+  return [
+    ...clearAlarm(state, now, 'SIGNAL_INVALID', 'utility'),
+    {
+      kind: 'ledger',
+      records: [
+        { t: 'signal', atMs: now.wallMs, signalId: limit.signalId, kind, source: 'utility', ...figures },
+      ],
+      then: [],
+    },
+    {
+      kind: 'report',
+      event: { event: 'signal', signalId: limit.signalId, kind, source: 'utility', ...figures },
+    },
+  ];
+}

@@ -1,0 +1,179 @@
+import { FAULTS } from '../../protocols/faults.ts';
+import { clearAlarm, raiseAlarm, setAlarm } from './alarms.ts';
+import type { Effect } from './effects.ts';
+import type { AiJob } from '../../protocols/prices/feed.ts';
+import type { ControllerEvent, Now } from './events.ts';
+import { rootOf } from './state.ts';
+import type { SiteState } from './state.ts';
+
+/** A smaller step of the price is the same signal going on. */
+const SAME_PRICE_USD = 0.01;
+
+/** A good price within its declared bounds becomes the one in force; anything else leaves the last good one. */
+export function takePrice(
+  state: SiteState,
+  event: Extract<ControllerEvent, { kind: 'price' }>,
+  now: Now,
+): Effect[] {
+  const energy = state.site.config.prices.energy;
+  if (energy === undefined) return [];
+  const value = event.usdPerMwh;
+  if (!Number.isFinite(value) || value < energy.minUsdPerMwh || value > energy.maxUsdPerMwh)
+    return raiseAlarm(
+      state,
+      now,
+      'PRICE_INVALID',
+      'price',
+      `${value} USD/MWh is outside ${energy.minUsdPerMwh} … ${energy.maxUsdPerMwh}; the last good price holds`,
+    );
+  if (event.endMs <= now.wallMs)
+    return raiseAlarm(
+      state,
+      now,
+      'PRICE_STALE',
+      'price',
+      `the newest price ended at ${new Date(event.endMs).toISOString()}`,
+    );
+  const price = state.price;
+  const changed = price.usdPerMwh === undefined || Math.abs(price.usdPerMwh - value) >= SAME_PRICE_USD;
+  price.usdPerMwh = value;
+  price.endMs = event.endMs;
+  price.heardMonoMs = now.monoMs;
+  price.quality = 'good';
+  const effects = [
+    ...clearAlarm(state, now, 'PRICE_INVALID', 'price'),
+    ...clearAlarm(state, now, 'PRICE_STALE', 'price'),
+    ...clearAlarm(state, now, 'SIGNAL_LOST', 'price'),
+  ];
+  if (!changed) return effects;
+  price.count++;
+  price.signalId = `price-${state.epoch}-${price.count}`;
+  return [...effects, ...signal(now, price.signalId, 'price', 'energy', value)];
+}
+
+function signal(now: Now, signalId: string, kind: string, source: string, value: number): Effect[] {
+  return [
+    { kind: 'ledger', records: [{ t: 'signal', atMs: now.wallMs, signalId, kind, source, value }], then: [] },
+    { kind: 'report', event: { event: 'signal', signalId, kind, source, value } },
+  ];
+}
+
+/** A price past its interval or its age is held for its allowed time, then the declared fallback, then none. */
+export function agePrice(state: SiteState, now: Now): Effect[] {
+  const energy = state.site.config.prices.energy;
+  const price = state.price;
+  if (energy === undefined || price.quality === 'none') return [];
+  const ageMs = now.monoMs - price.heardMonoMs;
+  if (ageMs > energy.maxAgeS * 1_000) {
+    if (price.quality === 'fallback') return [];
+    price.quality = energy.fallbackUsdPerMwh === undefined ? 'none' : 'fallback';
+    price.usdPerMwh = energy.fallbackUsdPerMwh;
+    const text =
+      energy.fallbackUsdPerMwh === undefined
+        ? 'no fallback is declared: nothing changes for money'
+        : `the fallback of ${energy.fallbackUsdPerMwh} USD/MWh is in force`;
+    return raiseAlarm(
+      state,
+      now,
+      'PRICE_STALE',
+      'price',
+      `no good price for ${Math.round(ageMs / 1_000)} s; ${text}`,
+    );
+  }
+  if (price.quality === 'good' && ageMs > 3 * energy.periodMs) price.quality = 'held';
+  return [];
+}
+
+export function takeHashprice(
+  state: SiteState,
+  event: Extract<ControllerEvent, { kind: 'hashprice' }>,
+  now: Now,
+): Effect[] {
+  const hash = state.site.config.prices.hash;
+  const value = event.usdPerPhDay;
+  if (!Number.isFinite(value) || value < hash.minUsdPerPhDay || value > hash.maxUsdPerPhDay)
+    return raiseAlarm(
+      state,
+      now,
+      'SIGNAL_INVALID',
+      'hashprice',
+      `${value} USD/PH/day is outside ${hash.minUsdPerPhDay} … ${hash.maxUsdPerPhDay}`,
+    );
+  const changed = Math.abs(state.hashpriceUsdPerPhDay - value) >= SAME_PRICE_USD;
+  state.hashpriceUsdPerPhDay = value;
+  state.hashpriceMonoMs = now.monoMs;
+  const effects = clearAlarm(state, now, 'SIGNAL_INVALID', 'hashprice');
+  return changed
+    ? [...effects, ...signal(now, `hashprice-${state.epoch}-${now.wallMs}`, 'hashprice', 'hashprice', value)]
+    : effects;
+}
+
+/** Old hash value falls back to the declared one. */
+export function ageHashprice(state: SiteState, now: Now): Effect[] {
+  const hash = state.site.config.prices.hash;
+  const age = now.monoMs - state.hashpriceMonoMs;
+  if (!Number.isFinite(age) || age <= hash.maxAgeS * 1_000) return [];
+  state.hashpriceUsdPerPhDay = hash.fallbackUsdPerPhDay;
+  return raiseAlarm(
+    state,
+    now,
+    'SIGNAL_LOST',
+    'hashprice',
+    `the fallback of ${hash.fallbackUsdPerPhDay} USD/PH/day is in force`,
+  );
+}
+
+/** AI work announced: jobs appear, change and end. */
+export function takeJobs(state: SiteState, jobs: readonly AiJob[], now: Now): Effect[] {
+  const before = new Set(
+    state.jobs.filter((job) => job.fromMs <= now.wallMs && now.wallMs < job.untilMs).map((job) => job.id),
+  );
+  const contracts = new Set(state.site.config.ai?.contracts.map((contract) => contract.id));
+  const known = jobs.filter((job) => contracts.has(job.contract));
+  state.jobs = known;
+  state.jobsMonoMs = now.monoMs;
+  const active = known.filter((job) => job.fromMs <= now.wallMs && now.wallMs < job.untilMs);
+  const effects = setAlarm(
+    state,
+    now,
+    known.length < jobs.length,
+    'SIGNAL_INVALID',
+    'ai-demand',
+    'a job names a contract the site file does not have',
+  );
+  for (const job of active)
+    if (!before.has(job.id)) effects.push(...signal(now, `ai-${job.id}`, 'ai', job.contract, job.hosts));
+  for (const id of before)
+    if (!active.some((job) => job.id === id))
+      effects.push(...signal(now, `ai-${id}`, 'ai-end', 'ai-demand', 0));
+  return effects;
+}
+
+/** A feed that failed once is said once; what it last gave holds for its allowed time. */
+export function takeFeedFailure(
+  state: SiteState,
+  event: Extract<ControllerEvent, { kind: 'feed-failed' }>,
+  now: Now,
+): Effect[] {
+  const code =
+    event.code === 'PRICE_INVALID' || event.code === 'PRICE_STALE' || event.code === 'SIGNAL_INVALID'
+      ? event.code
+      : 'SIGNAL_LOST';
+  return raiseAlarm(state, now, code, event.feed, `${FAULTS[event.code].cause}: ${event.detail}`);
+}
+
+/** The terminal's heartbeat decides whether the utility is heard. */
+export function ageLimit(state: SiteState, now: Now): Effect[] {
+  const utility = state.site.config.utility;
+  if (utility === undefined) return [];
+  const limit = state.limit;
+  const silentMs = now.monoMs - limit.heardMonoMs + limit.heartbeatAgeMs;
+  const since = Number.isFinite(silentMs) ? silentMs : now.monoMs - state.startedMonoMs;
+  limit.lost = since > utility.heartbeatMaxAgeS * 1_000;
+  const text = `no heartbeat from the utility for ${Math.round(since / 1_000)} s; ${utility.onLoss === 'hold' ? 'the limit in force holds' : `the firm cap of ${utility.firmCapKw} kW is in force`}`;
+  const effects = setAlarm(state, now, limit.lost, 'SIGNAL_LOST', 'utility', text);
+  const root = rootOf(state.site);
+  const meterW = state.meterW[root.index] ?? Number.NaN;
+  if (!limit.met && limit.limitKw !== undefined && meterW <= limit.limitKw * 1_000) limit.met = true;
+  return effects;
+}

@@ -1,0 +1,69 @@
+import type { OperatorRequest } from '../../protocols/console/view.ts';
+import type { Mode } from '../../protocols/reading.ts';
+import type { Effect } from './effects.ts';
+import type { ControllerEvent, Now } from './events.ts';
+import type { SiteState } from './state.ts';
+import { restMode } from './economics.ts';
+
+/** The machines a scope names: machine, rack or node ids. Undefined names are left out by the caller's check. */
+export function machinesOf(state: SiteState, scope: readonly string[]): number[] {
+  const nodes = new Set(state.site.nodes.filter((node) => scope.includes(node.id)).map((node) => node.index));
+  return state.site.machines
+    .filter((machine) => {
+      if (scope.includes(machine.id)) return true;
+      return (state.site.nodes[machine.nodeIndex]?.path ?? []).some((node) => nodes.has(node));
+    })
+    .map((machine) => machine.index);
+}
+
+/** The mode a request means for one machine; undefined: it cannot do that. */
+export function requestedMode(
+  state: SiteState,
+  machine: number,
+  action: OperatorRequest['action'],
+): Mode | undefined {
+  const model = state.site.machines[machine]?.model;
+  if (model === undefined) return undefined;
+  const rest = restMode(model);
+  if (action === 'mine') return 'mine';
+  if (action === 'sleep' || action === 'lockout') return rest;
+  if (action === 'idle') return model.kind === 'gpu-host' ? 'idle' : undefined;
+  if (action === 'ai') return model.kind === 'gpu-host' ? 'ai' : undefined;
+  return undefined;
+}
+
+/** An operator's command, already durable: holds with an end, lockouts without one, and their release. */
+export function takeOperator(
+  state: SiteState,
+  event: Extract<ControllerEvent, { kind: 'operator' }>,
+  now: Now,
+): Effect[] {
+  applyOperator(state, event.request, event.machines, event.actor, now.wallMs);
+  return [];
+}
+
+/** Also used when the ledger is read back at start. */
+export function applyOperator(
+  state: SiteState,
+  request: OperatorRequest,
+  machines: readonly number[],
+  actor: string,
+  atMs: number,
+): void {
+  for (const machine of machines) {
+    if (request.action === 'release') state.holds.delete(machine);
+    else if (request.action === 'lockout') state.lockouts.set(machine, actor);
+    else if (request.action === 'unlock') {
+      if (state.lockouts.get(machine) === actor) state.lockouts.delete(machine);
+    } else {
+      const mode = requestedMode(state, machine, request.action);
+      if (mode !== undefined)
+        state.holds.set(machine, {
+          mode,
+          untilMs: atMs + (request.minutes ?? 60) * 60_000,
+          actor,
+          reason: request.reason,
+        });
+    }
+  }
+}

@@ -1,0 +1,213 @@
+import { breakevenUsdPerMwh, believedW, drawW } from './economics.ts';
+import type { Now } from './events.ts';
+import { capsW, committedW } from './room.ts';
+import { isKnown, meterOf } from './state.ts';
+import type { Bucket, SiteState } from './state.ts';
+import type { Target, Targets } from './target.ts';
+
+/** One machine's change of desired state that may go out now. `deltaW` at the plug, negative for a shed. */
+export interface Change {
+  readonly machine: number;
+  readonly target: Target;
+  readonly deltaW: number;
+}
+
+export interface Release {
+  readonly changes: readonly Change[];
+  /** Sheds forced by a limit or a cap rather than by money. */
+  readonly urgent: boolean;
+}
+
+/** A burst of at most this long a ramp may be spent at once, ms. */
+const RAMP_BURST_MS = 10_000;
+
+/**
+ * Of all changes between what is wanted and what should be, those that may go out now: sheds before raises; sheds
+ * within the ramp unless a deadline or a cap needs more; raises only into room that is measured, with no shed above
+ * them still unproven; for money no more than the configured share of the site per window.
+ */
+export function release(state: SiteState, targets: Targets, now: Now): Release {
+  const sheds: Change[] = [];
+  const raises: Change[] = [];
+  const neutral: Change[] = [];
+  for (const [machine, target] of targets.of.entries()) {
+    if (target === undefined || !isKnown(state, machine)) continue;
+    const wish = state.wish[machine];
+    if (wish?.mode === target.mode) continue;
+    const fromW = wish === undefined ? believedW(state, machine) : drawW(state, machine, wish.mode);
+    const deltaW = drawW(state, machine, target.mode) - fromW;
+    if (tooSoon(state, machine, target, now)) continue;
+    if (wish === undefined && modeAlready(state, machine, target))
+      neutral.push({ machine, target, deltaW: 0 });
+    else (deltaW < 0 ? sheds : raises).push({ machine, target, deltaW });
+  }
+  const shed = releaseSheds(state, sheds, now);
+  const changes = [...neutral, ...shed.changes];
+  if (shed.changes.length === 0) changes.push(...releaseRaises(state, raises, now));
+  return { changes, urgent: shed.urgent };
+}
+
+/** True when the machine already does what is wanted: taking it over moves no load. */
+function modeAlready(state: SiteState, machine: number, target: Target): boolean {
+  return (
+    Math.abs(drawW(state, machine, target.mode) - believedW(state, machine)) <
+    0.25 * (state.site.machines[machine]?.model.ratedW ?? 0)
+  );
+}
+
+/** For money alone, a machine keeps its state for its least time. */
+function tooSoon(state: SiteState, machine: number, target: Target, now: Now): boolean {
+  const model = state.site.machines[machine]?.model;
+  const wish = state.wish[machine];
+  if (model === undefined || wish === undefined || wish.mode === 'ai' || target.because.owner !== 'price')
+    return false;
+  const leastS = wish.mode === 'mine' ? model.minOnS : model.minOffS;
+  return now.monoMs - (state.wishMonoMs[machine] ?? -Infinity) < leastS * 1_000;
+}
+
+const forced = (change: Change): boolean => !['price', 'ai'].includes(change.target.because.owner);
+
+function releaseSheds(
+  state: SiteState,
+  sheds: readonly Change[],
+  now: Now,
+): { changes: Change[]; urgent: boolean } {
+  const worstFirst = [...sheds].sort(
+    (a, b) =>
+      breakevenUsdPerMwh(state, a.machine) - breakevenUsdPerMwh(state, b.machine) || a.machine - b.machine,
+  );
+  const excessW = excessOverCapsW(state, now);
+  const rateW = shedRateW(state, worstFirst, now);
+  refill(state.rampDown, rateW, now);
+  if (excessW > 0) state.rampDown.availableW = Math.max(state.rampDown.availableW, excessW);
+  const changes: Change[] = [];
+  let urgent = excessW > 0;
+  for (const change of worstFirst) {
+    if (state.rampDown.availableW <= 0) break;
+    if (!takeShare(state, change)) continue;
+    state.rampDown.availableW += change.deltaW;
+    changes.push(change);
+    urgent ||= forced(change);
+  }
+  return { changes, urgent };
+}
+
+/** How far the meters are above the caps in force, W: the largest of all nodes. */
+function excessOverCapsW(state: SiteState, now: Now): number {
+  const caps = capsW(state);
+  const root = state.site.nodes[0];
+  return state.site.nodes.reduce((most, node) => {
+    // The utility's limit has a deadline and a ramp of its own; a physical cap has neither.
+    const cap = node === root ? node.capKw * 1_000 : (caps[node.index] ?? Infinity);
+    const meter = meterOf(state, node.index, now.monoMs);
+    return meter === undefined ? most : Math.max(most, meter - cap);
+  }, 0);
+}
+
+/** How fast load may fall, W per ms: the site's ramp, or faster where a deadline needs it. */
+function shedRateW(state: SiteState, sheds: readonly Change[], now: Now): number {
+  const rampKwPerMin = state.site.nodes[0]?.rampDownKwPerMin;
+  const ramp = rampKwPerMin === undefined ? Infinity : (rampKwPerMin * 1_000) / 60_000;
+  const forcedW = sheds.filter(forced).reduce((sum, change) => sum - change.deltaW, 0);
+  if (forcedW === 0) return ramp;
+  const settleMs = Math.max(
+    ...sheds.map((change) => (state.site.machines[change.machine]?.model.sleepS ?? 0) * 1_000),
+  );
+  const leftMs = Math.max(1_000, state.limit.deadlineMonoMs - now.monoMs - settleMs - 5_000);
+  return Math.max(ramp, forcedW / leftMs);
+}
+
+function refill(bucket: Bucket, ratePerMs: number, now: Now): void {
+  if (ratePerMs === Infinity) bucket.availableW = Infinity;
+  else
+    bucket.availableW = Math.min(
+      ratePerMs * RAMP_BURST_MS,
+      (Number.isFinite(bucket.availableW) ? bucket.availableW : 0) +
+        ratePerMs * (now.monoMs - bucket.atMonoMs),
+    );
+  bucket.atMonoMs = now.monoMs;
+}
+
+/** Refills the share of the site that a price may move. Called once per decision. */
+export function refillShare(state: SiteState, siteW: number, now: Now): void {
+  const energy = state.site.config.prices.energy;
+  if (energy === undefined) return;
+  const shareW = (siteW * energy.sharePct) / 100;
+  const bucket = state.priceShare;
+  const elapsedMs = Number.isFinite(bucket.atMonoMs) ? now.monoMs - bucket.atMonoMs : Infinity;
+  bucket.availableW = Math.min(shareW, bucket.availableW + (shareW * elapsedMs) / (energy.windowS * 1_000));
+  bucket.atMonoMs = now.monoMs;
+}
+
+function takeShare(state: SiteState, change: Change): boolean {
+  if (change.target.because.owner !== 'price' || state.site.config.prices.energy === undefined) return true;
+  if (state.priceShare.availableW < Math.abs(change.deltaW)) return false;
+  state.priceShare.availableW -= Math.abs(change.deltaW);
+  return true;
+}
+
+function releaseRaises(state: SiteState, raises: readonly Change[], now: Now): Change[] {
+  if (raises.length === 0) return [];
+  const control = state.site.config.control;
+  const blocked = new Set(
+    state.commands
+      .filter(
+        (command) => command.expectedW < 0 && (command.state === 'sent' || command.state === 'verifying'),
+      )
+      .flatMap((command) => command.nodes.filter((node) => !node.done).map((node) => node.node)),
+  );
+  const caps = capsW(state);
+  const committed = committedW(state);
+  const margin = 1 - control.marginPct / 100;
+  const rampKwPerMin = state.site.nodes[0]?.rampUpKwPerMin;
+  refill(state.rampUp, rampKwPerMin === undefined ? Infinity : (rampKwPerMin * 1_000) / 60_000, now);
+  const starts = new Map(
+    state.site.agents.map((agent) => [agent, control.startsPer10S - recentStarts(state, agent, now)]),
+  );
+  const best = [...raises].sort(
+    (a, b) =>
+      Number(b.target.mode === 'ai') - Number(a.target.mode === 'ai') ||
+      breakevenUsdPerMwh(state, b.machine) - breakevenUsdPerMwh(state, a.machine) ||
+      a.machine - b.machine,
+  );
+  const changes: Change[] = [];
+  for (const change of best) {
+    const machine = state.site.machines[change.machine];
+    const agent = machine?.agent ?? '';
+    if (machine === undefined || state.agents.get(agent)?.phase !== 'live' || (starts.get(agent) ?? 0) <= 0)
+      continue;
+    if (state.rampUp.availableW <= 0) break;
+    const path = state.site.nodes[machine.nodeIndex]?.path ?? [];
+    // Committed already holds what it draws now: what is added is up to the draw it is asked to reach.
+    const addW = Math.max(
+      0,
+      drawW(state, change.machine, change.target.mode) -
+        Math.max(believedW(state, change.machine), wishedW(state, change.machine)),
+    );
+    const fits = path.every(
+      (node) => !blocked.has(node) && (committed[node] ?? 0) + addW <= (caps[node] ?? 0) * margin,
+    );
+    if (!fits || !takeShare(state, change)) continue;
+    for (const node of path) committed[node] = (committed[node] ?? 0) + addW;
+    starts.set(agent, (starts.get(agent) ?? 0) - 1);
+    state.rampUp.availableW -= change.deltaW;
+    changes.push(change);
+  }
+  return changes;
+}
+
+function wishedW(state: SiteState, machine: number): number {
+  const wish = state.wish[machine];
+  return wish === undefined ? 0 : drawW(state, machine, wish.mode);
+}
+
+function recentStarts(state: SiteState, agent: string, now: Now): number {
+  return state.site.machines.filter((machine) => {
+    const mode = state.wish[machine.index]?.mode;
+    return (
+      machine.agent === agent &&
+      (mode === 'mine' || mode === 'ai') &&
+      now.monoMs - (state.wishMonoMs[machine.index] ?? -Infinity) < 10_000
+    );
+  }).length;
+}

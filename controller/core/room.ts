@@ -1,0 +1,117 @@
+import { believedW, drawW } from './economics.ts';
+import { isKnown, meterOf } from './state.ts';
+import type { SiteState } from './state.ts';
+
+/** The cap in force at each node, W: its own, and at the root the utility's limit when that is lower. */
+export function capsW(state: SiteState): Float64Array {
+  const caps = Float64Array.from(state.site.nodes, (node) => node.capKw * 1_000);
+  const limitKw = limitInForceKw(state);
+  if (limitKw !== undefined) caps[0] = Math.min(caps[0] ?? Infinity, limitKw * 1_000);
+  return caps;
+}
+
+/** The utility's limit that must be held now, kW. */
+export function limitInForceKw(state: SiteState): number | undefined {
+  const utility = state.site.config.utility;
+  if (utility === undefined) return undefined;
+  if (state.limit.lost && utility.onLoss === 'firm-cap') {
+    const firmKw = utility.firmCapKw ?? Infinity;
+    return Math.min(firmKw, state.limit.limitKw ?? Infinity);
+  }
+  return state.limit.limitKw;
+}
+
+/** Sum over the machines below each node, W. */
+export function sumByNode(state: SiteState, wattsOf: (machine: number) => number): Float64Array {
+  const sums = new Float64Array(state.site.nodes.length);
+  for (const machine of state.site.machines) {
+    const watts = wattsOf(machine.index);
+    if (watts === 0) continue;
+    for (const node of state.site.nodes[machine.nodeIndex]?.path ?? [])
+      sums[node] = (sums[node] ?? 0) + watts;
+  }
+  return sums;
+}
+
+export const knownSumW = (state: SiteState): Float64Array =>
+  sumByNode(state, (machine) => (isKnown(state, machine) ? believedW(state, machine) : 0));
+
+export const unknownRatedW = (state: SiteState): Float64Array =>
+  sumByNode(state, (machine) =>
+    isKnown(state, machine) ? 0 : (state.site.machines[machine]?.model.ratedW ?? 0),
+  );
+
+/**
+ * What flows into each node beyond its known machines, W, for deciding a shed: the node's own meter says it. Below
+ * the last meter nobody knows; there the unknown machines can draw at most their rating and at most what the
+ * nearest metered node above has unexplained.
+ */
+export function shedResidualW(state: SiteState): Float64Array {
+  const unknown = unknownRatedW(state);
+  const residual = new Float64Array(state.site.nodes.length);
+  for (const node of state.site.nodes) {
+    if (state.residualKnown[node.index] === 1) {
+      residual[node.index] = state.residualW[node.index] ?? 0;
+      continue;
+    }
+    const metered = node.path.find((above) => state.residualKnown[above] === 1);
+    const unexplained = metered === undefined ? Infinity : Math.max(0, state.residualW[metered] ?? 0);
+    residual[node.index] = Math.min(unknown[node.index] ?? 0, unexplained);
+  }
+  return residual;
+}
+
+/** The same for raising load: an unknown machine counts at its rated draw. */
+export function raiseResidualW(state: SiteState): Float64Array {
+  const unknown = unknownRatedW(state);
+  const residual = shedResidualW(state);
+  for (const [node, rated] of unknown.entries()) residual[node] = Math.max(residual[node] ?? 0, rated);
+  return residual;
+}
+
+/** What each node is committed to: known machines at the larger of their draw and what they are asked to reach, W. */
+export function committedW(state: SiteState): Float64Array {
+  const committed = sumByNode(state, (machine) => {
+    if (!isKnown(state, machine)) return 0;
+    const wish = state.wish[machine];
+    const now = believedW(state, machine);
+    return wish === undefined ? now : Math.max(now, drawW(state, machine, wish.mode));
+  });
+  const residual = raiseResidualW(state);
+  for (const node of committed.keys()) committed[node] = (committed[node] ?? 0) + (residual[node] ?? 0);
+  return committed;
+}
+
+/** A machine whose draw is on its way: its readings and the meter may disagree until it has settled. */
+export function inTransition(state: SiteState, machine: number, monoMs: number): boolean {
+  const model = state.site.machines[machine]?.model;
+  const stage = state.stage[machine];
+  if (model === undefined || stage === 'failed') return false;
+  const settleMs = (state.wish[machine]?.mode === 'sleep' ? model.sleepS : model.wakeS) * 1_000;
+  return (
+    stage === 'sent' ||
+    stage === 'acknowledged' ||
+    monoMs - (state.wishMonoMs[machine] ?? -Infinity) < settleMs
+  );
+}
+
+/**
+ * Learns, per metered node, what its known machines do not explain. While machines below it are in transition their
+ * words and the meter belong to different moments, so the last settled value holds.
+ */
+export function learnResiduals(state: SiteState, monoMs: number): void {
+  const moving = sumByNode(state, (machine) => (inTransition(state, machine, monoMs) ? 1 : 0));
+  const known = knownSumW(state);
+  for (const node of state.site.nodes) {
+    const meterW = meterOf(state, node.index, monoMs);
+    if (meterW === undefined) continue;
+    const residual = meterW - (known[node.index] ?? 0);
+    if (state.residualKnown[node.index] === 0) {
+      state.residualW[node.index] = residual;
+      state.residualKnown[node.index] = 1;
+    } else if ((moving[node.index] ?? 0) === 0) {
+      const before = state.residualW[node.index] ?? 0;
+      state.residualW[node.index] = before + 0.25 * (residual - before);
+    }
+  }
+}

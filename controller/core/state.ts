@@ -1,0 +1,262 @@
+import type { Site, SiteNode } from '../../config/site.ts';
+import type { FaultCode } from '../../protocols/faults.ts';
+import { MODES } from '../../protocols/reading.ts';
+import type { Mode } from '../../protocols/reading.ts';
+import type { Because, Desired } from '../../protocols/mqtt/desired.ts';
+import type { LeasePhase, Observed } from '../../protocols/mqtt/status.ts';
+import type { AiJob } from '../../protocols/prices/feed.ts';
+
+/** What is wanted of a machine, why, and how far it has come. */
+export type Stage = 'steady' | 'sent' | 'acknowledged' | 'observed' | 'failed';
+
+export interface Wish {
+  mode: Mode;
+  because: Because;
+}
+
+/** A change of load under way, followed until the meters show it or its time is over. */
+export interface Command {
+  readonly id: string;
+  readonly signalId: string | undefined;
+  readonly owner: string;
+  readonly text: string;
+  readonly atMs: number;
+  readonly sentMonoMs: number;
+  readonly machines: readonly number[];
+  /** Per metered node: change expected (negative: a shed), meter before, and what it showed at the end. */
+  readonly nodes: {
+    readonly node: number;
+    readonly expectedW: number;
+    readonly beforeW: number;
+    measuredW: number | undefined;
+    done: boolean;
+  }[];
+  readonly expectedW: number;
+  readonly deadlineMonoMs: number;
+  state: 'sent' | 'verifying' | 'verified' | 'failed' | 'superseded';
+}
+
+export interface Alarm {
+  readonly id: string;
+  readonly code: FaultCode;
+  readonly subject: string;
+  text: string;
+  readonly sinceMs: number;
+  acknowledgedBy: string | null;
+}
+
+export interface AgentState {
+  boot: number;
+  heardMonoMs: number;
+  online: boolean;
+  phase: LeasePhase;
+  nonce: string;
+  frameSeq: number;
+  spooled: number;
+  guarding: readonly string[];
+}
+
+/** The utility's limit as last heard. `issued` is our clock when this sequence was first seen. */
+export interface LimitState {
+  sequence: number;
+  limitKw: number | undefined;
+  kind: 'none' | 'contracted' | 'emergency';
+  deadlineMonoMs: number;
+  deadlineWallMs: number;
+  heardMonoMs: number;
+  heartbeatAgeMs: number;
+  lost: boolean;
+  signalId: string;
+  /** True from the first moment the main meter is below the limit. */
+  met: boolean;
+  /** The signal whose end is being restored. */
+  restoring: { readonly signalId: string; readonly fromW: number } | undefined;
+  last: Observed['utility'] | undefined;
+}
+
+export interface PriceState {
+  usdPerMwh: number | undefined;
+  endMs: number;
+  heardMonoMs: number;
+  quality: 'good' | 'held' | 'fallback' | 'none';
+  signalId: string;
+  count: number;
+}
+
+export interface Hold {
+  readonly mode: Mode;
+  readonly untilMs: number;
+  readonly actor: string;
+  readonly reason: string;
+}
+
+/** Watts that may still move before a ramp or share allows more; refilled with time. */
+export interface Bucket {
+  availableW: number;
+  atMonoMs: number;
+}
+
+/**
+ * All the controller knows. Numbers per machine are columns (NaN or -1: unknown), indexed as `site.machines`;
+ * per node as `site.nodes`. Changed by `step` alone.
+ */
+export interface SiteState {
+  readonly site: Site;
+  readonly epoch: number;
+  generation: number;
+  readonly startedMonoMs: number;
+  /** False until the first picture of the site is complete enough to command. */
+  deciding: boolean;
+  busConnected: boolean;
+
+  /** Index in MODES, -1: unknown. */
+  readonly mode: Int8Array;
+  readonly modeAtMs: Float64Array;
+  readonly heardMonoMs: Float64Array;
+  readonly powerW: Float64Array;
+  readonly hashrateHs: Float64Array;
+  readonly temperatureC: Float64Array;
+  /** Draw learned per machine in its working mode (mine, or ai for GPU hosts), W. */
+  readonly workW: Float64Array;
+  readonly missed: Uint8Array;
+  readonly wish: (Wish | undefined)[];
+  readonly wishMonoMs: Float64Array;
+  readonly stage: Stage[];
+  /** True while a machine takes commands and does not obey. */
+  readonly disobeys: Uint8Array;
+  readonly commandOf: (string | undefined)[];
+
+  readonly meterW: Float64Array;
+  readonly meterMonoMs: Float64Array;
+  /** Everything flowing into a node that no known machine explains, W. */
+  readonly residualW: Float64Array;
+  readonly residualKnown: Uint8Array;
+  solarW: number;
+  readonly meterHeard: Float64Array;
+
+  readonly agents: Map<string, AgentState>;
+  readonly rackGeneration: Map<string, number>;
+  readonly desired: Map<string, Desired>;
+  readonly commands: Command[];
+  readonly alarms: Map<string, Alarm>;
+  readonly holds: Map<number, Hold>;
+  readonly lockouts: Map<number, string>;
+  readonly price: PriceState;
+  hashpriceUsdPerPhDay: number;
+  hashpriceMonoMs: number;
+  jobs: readonly AiJob[];
+  jobsMonoMs: number;
+  /** GPU host (machine index) to the job it serves. */
+  readonly jobOf: Map<number, string>;
+  readonly limit: LimitState;
+  readonly rampUp: Bucket;
+  readonly rampDown: Bucket;
+  readonly priceShare: Bucket;
+  leaseSeq: number;
+  lastLeaseMonoMs: number;
+  commandCount: number;
+  /** What the last allocation adds up to, kW; undefined before the first. */
+  planKw: number | undefined;
+  planKey: string;
+}
+
+export const modeIndex = (mode: Mode): number => MODES.indexOf(mode);
+export const modeAt = (index: number): Mode | undefined => MODES[index];
+
+/** A state that knows nothing yet. */
+export function emptyState(site: Site, epoch: number, monoMs: number): SiteState {
+  const machines = site.machines.length;
+  const nodes = site.nodes.length;
+  const nan = (length: number): Float64Array => new Float64Array(length).fill(Number.NaN);
+  const bucket = (): Bucket => ({ availableW: 0, atMonoMs: monoMs });
+  return {
+    site,
+    epoch,
+    generation: 0,
+    startedMonoMs: monoMs,
+    deciding: false,
+    busConnected: false,
+    mode: new Int8Array(machines).fill(-1),
+    modeAtMs: nan(machines),
+    heardMonoMs: new Float64Array(machines).fill(-Infinity),
+    powerW: nan(machines),
+    hashrateHs: nan(machines),
+    temperatureC: nan(machines),
+    workW: nan(machines),
+    missed: new Uint8Array(machines),
+    wish: Array.from({ length: machines }, () => undefined),
+    wishMonoMs: new Float64Array(machines).fill(-Infinity),
+    stage: Array.from({ length: machines }, () => 'steady'),
+    disobeys: new Uint8Array(machines),
+    commandOf: Array.from({ length: machines }, () => undefined),
+    meterW: nan(nodes),
+    meterMonoMs: new Float64Array(nodes).fill(-Infinity),
+    residualW: new Float64Array(nodes),
+    residualKnown: new Uint8Array(nodes),
+    solarW: Number.NaN,
+    meterHeard: new Float64Array(site.meters.length).fill(-Infinity),
+    agents: new Map(),
+    rackGeneration: new Map(),
+    desired: new Map(),
+    commands: [],
+    alarms: new Map(),
+    holds: new Map(),
+    lockouts: new Map(),
+    price: {
+      usdPerMwh: undefined,
+      endMs: 0,
+      heardMonoMs: -Infinity,
+      quality: 'none',
+      signalId: 'price-0',
+      count: 0,
+    },
+    hashpriceUsdPerPhDay: site.config.prices.hash.fallbackUsdPerPhDay,
+    hashpriceMonoMs: -Infinity,
+    jobs: [],
+    jobsMonoMs: -Infinity,
+    jobOf: new Map(),
+    limit: {
+      sequence: -1,
+      limitKw: undefined,
+      kind: 'none',
+      deadlineMonoMs: 0,
+      deadlineWallMs: 0,
+      heardMonoMs: -Infinity,
+      heartbeatAgeMs: 0,
+      lost: false,
+      signalId: 'limit-none',
+      met: true,
+      restoring: undefined,
+      last: undefined,
+    },
+    rampUp: bucket(),
+    rampDown: bucket(),
+    // Full from the start: the first price may move its share at once.
+    priceShare: { availableW: 0, atMonoMs: -Infinity },
+    leaseSeq: 0,
+    lastLeaseMonoMs: -Infinity,
+    commandCount: 0,
+    planKw: undefined,
+    planKey: '',
+  };
+}
+
+export const rootOf = (site: Site): SiteNode => {
+  const root = site.nodes[0];
+  if (root === undefined) throw new Error('a site has a root node');
+  return root;
+};
+
+/** A machine is known while it answers: unknown is neither asleep nor at full draw. */
+export function isKnown(state: SiteState, machine: number): boolean {
+  return (state.mode[machine] ?? -1) >= 0;
+}
+
+/** A meter counts while its last good sample is young. */
+export const METER_MAX_AGE_MS = 5_000;
+export function meterOf(state: SiteState, node: number, monoMs: number): number | undefined {
+  const powerW = state.meterW[node] ?? Number.NaN;
+  return Number.isNaN(powerW) || monoMs - (state.meterMonoMs[node] ?? -Infinity) > METER_MAX_AGE_MS
+    ? undefined
+    : powerW;
+}

@@ -1,0 +1,377 @@
+import { FAULTS } from '../../protocols/faults.ts';
+import { MODES } from '../../protocols/reading.ts';
+import type { Lease } from '../../protocols/mqtt/desired.ts';
+import { clearAlarm, raiseAlarm, setAlarm } from './alarms.ts';
+import { doesAsWanted, issue, verify } from './commands.ts';
+import type { Effect } from './effects.ts';
+import type { ControllerEvent, Now } from './events.ts';
+import { takeFrame, takeObserved, takeResult, takeStatus } from './ingest.ts';
+import {
+  ageHashprice,
+  ageLimit,
+  agePrice,
+  takeFeedFailure,
+  takeHashprice,
+  takeJobs,
+  takePrice,
+} from './inputs.ts';
+import { takeOperator } from './operator.ts';
+import { refillShare, release } from './release.ts';
+import { knownSumW, learnResiduals, limitInForceKw } from './room.ts';
+import { isKnown, meterOf, METER_MAX_AGE_MS, rootOf } from './state.ts';
+import type { SiteState } from './state.ts';
+import { decideTargets } from './target.ts';
+import type { Targets } from './target.ts';
+
+/** How long the first picture may take before the controller decides with what it has, ms. */
+const PICTURE_MS = 15_000;
+
+/** Takes one event: changes the state, returns what is to be done. The only place that changes the state. */
+export function step(state: SiteState, event: ControllerEvent, now: Now): Effect[] {
+  switch (event.kind) {
+    case 'tick':
+      return tick(state, now);
+    case 'frame':
+      return takeFrame(state, event, now);
+    case 'status':
+      return takeStatus(state, event.status, now);
+    case 'result':
+      return takeResult(state, event.result, now);
+    case 'observed':
+      return [...takeObserved(state, event.observed, now), ...decide(state, now)];
+    case 'agent-event':
+      return event.event.state === 'raised'
+        ? raiseAlarm(state, now, event.event.code, event.event.subject, event.event.text)
+        : clearAlarm(state, now, event.event.code, event.event.subject);
+    case 'bus':
+      return takeBus(state, event.connected, now);
+    case 'price':
+      return [...takePrice(state, event, now), ...decide(state, now)];
+    case 'hashprice':
+      return [...takeHashprice(state, event, now), ...clearAlarm(state, now, 'SIGNAL_LOST', 'hashprice')];
+    case 'ai-demand':
+      return [
+        ...takeJobs(state, event.jobs, now),
+        ...clearAlarm(state, now, 'SIGNAL_LOST', 'ai-demand'),
+        ...decide(state, now),
+      ];
+    case 'feed-failed':
+      return takeFeedFailure(state, event, now);
+    case 'operator':
+      return [...takeOperator(state, event, now), ...decide(state, now)];
+    case 'alarm-ack': {
+      const alarm = state.alarms.get(event.alarmId);
+      if (alarm !== undefined) alarm.acknowledgedBy = event.actor;
+      return [];
+    }
+  }
+}
+
+/** Everything retained is said again after a reconnect: the broker holds no truth. */
+function takeBus(state: SiteState, connected: boolean, now: Now): Effect[] {
+  state.busConnected = connected;
+  const alarm = setAlarm(state, now, !connected, 'BUS_OFFLINE', 'broker', FAULTS.BUS_OFFLINE.cause);
+  if (!connected || !state.deciding) return alarm;
+  return [...alarm, ...[...state.desired.values()].map((desired): Effect => ({ kind: 'desired', desired }))];
+}
+
+/** Once a second: ages everything, learns, decides, beats the lease, asks the meters. */
+function tick(state: SiteState, now: Now): Effect[] {
+  const effects: Effect[] = [
+    ...agePrice(state, now),
+    ...ageHashprice(state, now),
+    ...ageLimit(state, now),
+    ...ageMachines(state, now),
+    ...ageMeters(state, now),
+    ...watchCaps(state, now),
+  ];
+  learnResiduals(state, now.monoMs);
+  if (!state.deciding && pictureComplete(state, now)) {
+    state.deciding = true;
+    effects.push(...adoptAll(state, now));
+  }
+  effects.push(...verify(state, now));
+  effects.push(...decide(state, now));
+  effects.push(...renew(state, now));
+  effects.push(...beat(state, now));
+  effects.push(...tellAgents(state));
+  return effects;
+}
+
+/** Agents heard, their first round of polls in, and the inputs known or known to fail. */
+function pictureComplete(state: SiteState, now: Now): boolean {
+  const waited = now.monoMs - state.startedMonoMs;
+  if (!state.busConnected || state.agents.size === 0) return false;
+  if (waited >= PICTURE_MS) return true;
+  const agents = state.site.agents.every((agent) => state.agents.get(agent)?.online === true);
+  const heard = state.site.machines.filter((machine) => isKnown(state, machine.index)).length;
+  const price = state.site.config.prices.energy === undefined || state.price.quality !== 'none';
+  const utility = state.site.config.utility === undefined || state.limit.last !== undefined;
+  const root = meterOf(state, 0, now.monoMs) !== undefined || state.site.meters.length === 0;
+  return agents && price && utility && root && heard >= state.site.machines.length * 0.97;
+}
+
+/** At start every machine is taken over as it is or as the ledger says it shall be: nothing moves by starting. */
+function adoptAll(state: SiteState, now: Now): Effect[] {
+  const mode = state.site.machines.map((machine) => MODES[state.mode[machine.index] ?? -1]);
+  const changes = state.site.machines.flatMap((machine) => {
+    if (machine.authority !== 'automatic' || state.wish[machine.index] !== undefined) return [];
+    const present = mode[machine.index];
+    if (present === undefined || present === 'off') return [];
+    return [
+      {
+        machine: machine.index,
+        deltaW: 0,
+        target: {
+          mode: present,
+          because: { owner: 'price' as const, rule: 'adopted', text: 'taken over as it was found' },
+        },
+      },
+    ];
+  });
+  const restored = state.site.machines.flatMap((machine) => {
+    const wish = state.wish[machine.index];
+    return wish === undefined ? [] : [{ machine: machine.index, deltaW: 0, target: wish }];
+  });
+  return issue(state, { changes: [...changes, ...restored], urgent: false }, now);
+}
+
+/** Decides and commands. Also called at once when a signal changes, not only at the next tick. */
+export function decide(state: SiteState, now: Now): Effect[] {
+  if (!state.deciding || !state.busConnected) return [];
+  const targets = decideTargets(state, now);
+  state.planKw = targets.planKw;
+  refillShare(state, knownSumW(state)[0] ?? 0, now);
+  const effects = announcePlan(state, targets);
+  effects.push(...watchAi(state, targets, now));
+  const released = release(state, targets, now);
+  effects.push(...issue(state, released, now));
+  effects.push(...watchLimit(state, targets, now));
+  for (const [machine, target] of targets.of.entries()) {
+    const wish = state.wish[machine];
+    // The reason may change while the mode stays: the newest one is the one to show.
+    if (target !== undefined && wish !== undefined && wish.mode === target.mode)
+      wish.because = target.because;
+  }
+  return effects;
+}
+
+function announcePlan(state: SiteState, targets: Targets): Effect[] {
+  const counts = new Map<string, number>();
+  let moving: Targets['of'][number];
+  for (const [machine, target] of targets.of.entries()) {
+    if (target === undefined) continue;
+    const name = `${target.because.owner}/${target.mode}`;
+    counts.set(name, (counts.get(name) ?? 0) + 1);
+    if (target.mode !== state.wish[machine]?.mode) moving ??= target;
+  }
+  const key = JSON.stringify([...counts]);
+  if (key === state.planKey || moving === undefined) return [];
+  state.planKey = key;
+  const because = moving.because;
+  const signal = because.signalId === undefined ? {} : { signalId: because.signalId };
+  return [
+    {
+      kind: 'report',
+      event: {
+        event: 'plan',
+        ...signal,
+        targetKw: targets.planKw,
+        owner: because.owner,
+        reason: because.text,
+      },
+    },
+  ];
+}
+
+/** Firm AI work that a limit takes down is always said aloud. */
+function watchAi(state: SiteState, targets: Targets, now: Now): Effect[] {
+  const cut = state.site.machines.filter((machine) => {
+    const job = state.jobOf.get(machine.index);
+    const target = targets.of[machine.index];
+    const active = state.jobs.some((one) => one.id === job && now.wallMs < one.untilMs);
+    return (
+      active &&
+      target !== undefined &&
+      target.mode !== 'ai' &&
+      target.because.owner !== 'lockout' &&
+      target.because.owner !== 'manual'
+    );
+  });
+  const text = `${cut.length} hosts under contract must stop: ${cut
+    .slice(0, 3)
+    .map((machine) => machine.id)
+    .join(', ')}`;
+  return setAlarm(state, now, cut.length > 0, 'AI_INTERRUPTED', 'ai', text);
+}
+
+/** A limit that cannot be met, a limit met, and the end of what a limit took. */
+function watchLimit(state: SiteState, targets: Targets, now: Now): Effect[] {
+  const root = rootOf(state.site);
+  const infeasible = targets.infeasible.includes(root.index) && limitInForceKw(state) !== undefined;
+  const effects = setAlarm(
+    state,
+    now,
+    infeasible,
+    'LIMIT_INFEASIBLE',
+    'utility',
+    `everything that may be shed is shed and the site still needs more than ${limitInForceKw(state) ?? 0} kW`,
+  );
+  const restoring = state.limit.restoring;
+  if (restoring === undefined || state.limit.limitKw !== undefined) return effects;
+  const open = targets.of.some(
+    (target, machine) =>
+      target !== undefined && isKnown(state, machine) && target.mode !== state.wish[machine]?.mode,
+  );
+  const settled = state.site.machines.every(
+    (machine) =>
+      !isKnown(state, machine.index) ||
+      state.disobeys[machine.index] === 1 ||
+      state.wish[machine.index] === undefined ||
+      doesAsWanted(state, machine.index),
+  );
+  const powerW = meterOf(state, root.index, now.monoMs);
+  if (open || !settled || powerW === undefined) return effects;
+  state.limit.restoring = undefined;
+  return [
+    ...effects,
+    { kind: 'report', event: { event: 'restored', signalId: restoring.signalId, node: root.id, powerW } },
+  ];
+}
+
+/** A machine not heard of for some polls is unknown; a whole rack at once is one alarm, not twenty. */
+function ageMachines(state: SiteState, now: Now): Effect[] {
+  const effects: Effect[] = [];
+  for (const rack of state.site.racks) {
+    let lost = 0;
+    for (const index of rack.machines) {
+      const period = state.site.machines[index]?.periodMs ?? 10_000;
+      const silentMs = now.monoMs - Math.max(state.heardMonoMs[index] ?? -Infinity, state.startedMonoMs);
+      if (silentMs > period * state.site.config.control.lostAfterPolls + 2_000) {
+        state.mode[index] = -1;
+        state.powerW[index] = Number.NaN;
+        state.hashrateHs[index] = Number.NaN;
+      }
+      if (!isKnown(state, index) && silentMs > period * state.site.config.control.lostAfterPolls) lost++;
+    }
+    const whole = lost >= 3 && lost >= rack.machines.length * 0.8;
+    effects.push(
+      ...setAlarm(
+        state,
+        now,
+        whole,
+        'RACK_LOST',
+        rack.id,
+        `${lost} of ${rack.machines.length} machines of ${rack.id} do not answer`,
+      ),
+    );
+    for (const index of rack.machines) {
+      const id = state.site.machines[index]?.id ?? '';
+      const silent =
+        now.monoMs - Math.max(state.heardMonoMs[index] ?? -Infinity, state.startedMonoMs) >
+        (state.site.machines[index]?.periodMs ?? 10_000) * state.site.config.control.lostAfterPolls;
+      effects.push(
+        ...setAlarm(
+          state,
+          now,
+          !whole && silent && !isKnown(state, index),
+          'DEVICE_LOST',
+          id,
+          `${id} does not answer`,
+        ),
+      );
+    }
+  }
+  return effects;
+}
+
+function ageMeters(state: SiteState, now: Now): Effect[] {
+  return state.site.meters.flatMap((meter) => {
+    const silentMs = now.monoMs - Math.max(state.meterHeard[meter.index] ?? -Infinity, state.startedMonoMs);
+    return silentMs > METER_MAX_AGE_MS + meter.periodMs
+      ? raiseAlarm(
+          state,
+          now,
+          'METER_LOST',
+          meter.id,
+          `${meter.id} (${meter.node}) gives no usable value; control goes on from the machines' sum and the last residual`,
+        )
+      : [];
+  });
+}
+
+function watchCaps(state: SiteState, now: Now): Effect[] {
+  return state.site.nodes.flatMap((node) => {
+    const meterW = meterOf(state, node.index, now.monoMs);
+    const guarding = [...state.agents.values()].some((agent) => agent.guarding.includes(node.id));
+    const above = guarding || (meterW !== undefined && meterW > node.capKw * 1_000);
+    return setAlarm(
+      state,
+      now,
+      above,
+      'CAP_EXCEEDED',
+      node.id,
+      `${node.id} draws ${((meterW ?? 0) / 1_000).toFixed(1)} kW of ${node.capKw} kW`,
+    );
+  });
+}
+
+/** Desired states are renewed at half their life: same generation, later expiry. */
+function renew(state: SiteState, now: Now): Effect[] {
+  if (!state.deciding || !state.busConnected) return [];
+  const lifeMs = state.site.config.lease.expiryS * 1_000;
+  const effects: Effect[] = [];
+  for (const [rack, desired] of state.desired) {
+    if (desired.expiresAtMs - now.wallMs > lifeMs / 2) continue;
+    const renewed = { ...desired, issuedAtMs: now.wallMs, expiresAtMs: now.wallMs + lifeMs, urgent: false };
+    state.desired.set(rack, renewed);
+    effects.push({ kind: 'desired', desired: renewed });
+  }
+  return effects;
+}
+
+function beat(state: SiteState, now: Now): Effect[] {
+  if (
+    !state.deciding ||
+    !state.busConnected ||
+    now.monoMs - state.lastLeaseMonoMs < state.site.config.lease.beatMs * 0.9
+  )
+    return [];
+  state.lastLeaseMonoMs = now.monoMs;
+  state.leaseSeq++;
+  const lease: Lease = {
+    v: 1,
+    site: state.site.id,
+    epoch: state.epoch,
+    seq: state.leaseSeq,
+    atMs: now.wallMs,
+    racks: Object.fromEntries(state.rackGeneration),
+    nonces: Object.fromEntries(
+      [...state.agents].filter(([, agent]) => agent.nonce !== '').map(([id, agent]) => [id, agent.nonce]),
+    ),
+  };
+  return [{ kind: 'lease', lease }];
+}
+
+/** Tells each agent how far its frames are stored, and what the utility shall see. */
+function tellAgents(state: SiteState): Effect[] {
+  const powerW = state.meterW[0] ?? Number.NaN;
+  const limit = state.limit;
+  const infeasible = state.alarms.has('LIMIT_INFEASIBLE:utility');
+  const status =
+    limit.limitKw === undefined
+      ? 'normal'
+      : infeasible
+        ? 'cannot-comply'
+        : limit.met
+          ? 'complied'
+          : 'reducing';
+  const utility =
+    state.site.config.utility === undefined || Number.isNaN(powerW) || limit.sequence < 0
+      ? {}
+      : { utility: { powerKw: powerW / 1_000, status, echoSequence: limit.sequence } as const };
+  return [...state.agents].map(([id, agent]) => ({
+    kind: 'ack',
+    ack: { v: 1, site: state.site.id, agent: id, boot: agent.boot, seq: agent.frameSeq, ...utility },
+  }));
+}

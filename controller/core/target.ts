@@ -1,0 +1,250 @@
+import type { Because } from '../../protocols/mqtt/desired.ts';
+import type { Mode } from '../../protocols/reading.ts';
+import { allocate } from './allocate.ts';
+import type { Increment } from './allocate.ts';
+import {
+  aiUsdPerHour,
+  believedW,
+  breakevenUsdPerMwh,
+  drawW,
+  energyUsdPerMwh,
+  miningUsdPerHour,
+  restMode,
+} from './economics.ts';
+import type { Now } from './events.ts';
+import { capsW, limitInForceKw, shedResidualW, sumByNode } from './room.ts';
+import { isKnown, rootOf } from './state.ts';
+import type { SiteState } from './state.ts';
+
+/** What a machine should come to. */
+export interface Target {
+  readonly mode: Mode;
+  readonly because: Because;
+}
+
+export interface Targets {
+  /** As `site.machines`; undefined: leave alone (unknown, not ours to command). */
+  readonly of: readonly (Target | undefined)[];
+  readonly planKw: number;
+  /** Nodes whose base alone is above their cap: nothing left to shed there. */
+  readonly infeasible: readonly number[];
+}
+
+/** Room an increment that is not in force must leave free, as a share of the cap. */
+const SPARE_SHARE = 0.01;
+
+interface Choice extends Increment {
+  readonly mode: Mode;
+  readonly job: string | undefined;
+}
+
+/** What every machine should come to, by value per watt under every cap and limit. Pure; changes nothing. */
+export function decideTargets(state: SiteState, now: Now): Targets {
+  const of: (Target | undefined)[] = Array.from({ length: state.site.machines.length }, () => undefined);
+  const base = new Float64Array(state.site.machines.length);
+  const choices: Choice[] = [];
+  const jobOf = assignJobs(state, now);
+  for (const machine of state.site.machines) {
+    const index = machine.index;
+    if (!isKnown(state, index)) continue;
+    const fixed = fixedTarget(state, index, now);
+    if (fixed !== undefined || machine.authority !== 'automatic') {
+      of[index] = fixed;
+      base[index] = fixed === undefined ? believedW(state, index) : drawW(state, index, fixed.mode);
+      continue;
+    }
+    if (state.disobeys[index] === 1) {
+      const wish = state.wish[index];
+      of[index] = wish;
+      base[index] = believedW(state, index);
+      continue;
+    }
+    const rest = restMode(machine.model);
+    base[index] = drawW(state, index, rest);
+    const choice = choiceOf(state, index, jobOf.get(index));
+    if (choice !== undefined) choices.push(choice);
+  }
+  const caps = capsW(state);
+  const residual = shedResidualW(state);
+  const bases = sumByNode(state, (machine) => base[machine] ?? 0);
+  const margin = 1 - state.site.config.control.marginPct / 100;
+  const room = caps.map((cap, node) => cap * margin - (residual[node] ?? 0) - (bases[node] ?? 0));
+  const allocation = allocate(
+    choices,
+    room,
+    caps.map((cap) => cap * SPARE_SHARE),
+  );
+  const chosen = new Map(choices.map((choice, place) => [choice.machine, { choice, place }]));
+  for (const machine of state.site.machines) {
+    const index = machine.index;
+    if (of[index] !== undefined || !isKnown(state, index) || machine.authority !== 'automatic') continue;
+    const found = chosen.get(index);
+    const taken = found !== undefined && allocation.taken[found.place] === 1;
+    const blockedBy = found === undefined ? -1 : (allocation.blockedBy[found.place] ?? -1);
+    of[index] = taken ? working(state, index, found.choice) : resting(state, index, blockedBy, jobOf);
+  }
+  return {
+    of,
+    planKw: ((caps[0] ?? 0) * margin - (allocation.roomW[0] ?? 0)) / 1_000,
+    infeasible: state.site.nodes.filter((node) => (room[node.index] ?? 0) < 0).map((node) => node.index),
+  };
+}
+
+/** A lockout or a manual hold fixes a machine whatever it is worth. */
+function fixedTarget(state: SiteState, index: number, now: Now): Target | undefined {
+  const model = state.site.machines[index]?.model;
+  if (model === undefined) return undefined;
+  const lockedBy = state.lockouts.get(index);
+  if (lockedBy !== undefined)
+    return {
+      mode: restMode(model),
+      because: {
+        owner: 'lockout',
+        rule: 'lockout',
+        text: `locked out by ${lockedBy}; only that person releases it`,
+      },
+    };
+  const hold = state.holds.get(index);
+  if (hold === undefined || hold.untilMs <= now.wallMs) return undefined;
+  return {
+    mode: hold.mode,
+    because: {
+      owner: 'manual',
+      rule: 'hold',
+      text: `held by ${hold.actor}: ${hold.reason}`,
+      untilMs: hold.untilMs,
+    },
+  };
+}
+
+/** The one increment a free machine offers: AI where it has a job, else mining. */
+function choiceOf(state: SiteState, index: number, job: string | undefined): Choice | undefined {
+  const machine = state.site.machines[index];
+  if (machine === undefined) return undefined;
+  const path = state.site.nodes[machine.nodeIndex]?.path ?? [];
+  const rest = restMode(machine.model);
+  const wish = state.wish[index]?.mode;
+  const price = energyUsdPerMwh(state);
+  const contract = state.jobs.find((one) => one.id === job)?.contract;
+  const mode: Mode = contract === undefined ? 'mine' : 'ai';
+  const addW = drawW(state, index, mode) - drawW(state, index, rest);
+  const earnings =
+    contract === undefined ? miningUsdPerHour(state, index) : aiUsdPerHour(state, index, contract);
+  if (earnings <= 0) return undefined;
+  const held = wish === mode;
+  const cost = (addW / 1e6) * (price ?? 0);
+  let usdPerHour = earnings - cost;
+  if (mode === 'mine') {
+    // Without a usable price nothing changes for money: who mines stays worth mining, who rests stays at rest.
+    if (price === undefined) usdPerHour = held ? earnings : 0;
+    else if (!held && state.wish[index]?.because.owner === 'price')
+      usdPerHour -= (addW / 1e6) * (state.site.config.prices.energy?.hysteresisUsdPerMwh ?? 0);
+  }
+  return { machine: index, rung: 0, path, addW, usdPerHour, held, mode, job };
+}
+
+function working(state: SiteState, index: number, choice: Choice): Target {
+  if (choice.mode === 'ai')
+    return {
+      mode: 'ai',
+      because: {
+        owner: 'ai',
+        rule: 'contract',
+        text: `serves AI job ${choice.job}`,
+        signalId: `ai-${choice.job}`,
+      },
+    };
+  const price = energyUsdPerMwh(state);
+  const breakeven = breakevenUsdPerMwh(state, index).toFixed(1);
+  return {
+    mode: 'mine',
+    because: {
+      owner: 'price',
+      rule: 'breakeven',
+      text:
+        price === undefined
+          ? 'mines on; no usable price'
+          : `mining pays up to ${breakeven} USD/MWh; energy costs ${price.toFixed(1)}`,
+      signalId: state.price.signalId,
+    },
+  };
+}
+
+function resting(
+  state: SiteState,
+  index: number,
+  blockedBy: number,
+  jobOf: ReadonlyMap<number, string>,
+): Target {
+  const model = state.site.machines[index]?.model;
+  const mode = model === undefined ? 'sleep' : restMode(model);
+  if (blockedBy < 0) {
+    const price = energyUsdPerMwh(state);
+    const breakeven = breakevenUsdPerMwh(state, index).toFixed(1);
+    const text =
+      price === undefined
+        ? 'rests on; no usable price'
+        : `mining pays up to ${breakeven} USD/MWh; energy costs ${price.toFixed(1)}`;
+    return { mode, because: { owner: 'price', rule: 'breakeven', text, signalId: state.price.signalId } };
+  }
+  const node = state.site.nodes[blockedBy];
+  const limitKw = limitInForceKw(state);
+  if (blockedBy === rootOf(state.site).index && limitKw !== undefined && limitKw < rootOf(state.site).capKw)
+    return {
+      mode,
+      because: {
+        owner: state.limit.kind === 'emergency' ? 'emergency' : 'dr',
+        rule: 'utility-limit',
+        text: `the utility allows ${limitKw} kW; others earn more per kW`,
+        signalId: state.limit.signalId,
+      },
+    };
+  const job = [...jobOf].find(([machine]) => {
+    const place = state.site.machines[machine]?.nodeIndex ?? -1;
+    return (state.site.nodes[place]?.path ?? []).includes(blockedBy);
+  })?.[1];
+  const text = `${node?.id} may carry ${node?.capKw} kW; others below it earn more per kW`;
+  return job === undefined
+    ? { mode, because: { owner: 'cap', rule: 'node-cap', text } }
+    : { mode, because: { owner: 'ai', rule: 'room-for-ai', text, signalId: `ai-${job}` } };
+}
+
+/**
+ * Which GPU host serves which job. A host keeps its job while it lasts; new hosts are taken idle first, then mining,
+ * and only such as answer and nobody holds.
+ */
+export function assignJobs(state: SiteState, now: Now): Map<number, string> {
+  const assigned = new Map<number, string>();
+  const wanted = state.jobs.filter((job) => job.fromMs <= now.wallMs && now.wallMs < job.untilMs);
+  const free = (index: number): boolean =>
+    state.site.machines[index]?.model.kind === 'gpu-host' &&
+    !state.lockouts.has(index) &&
+    !assigned.has(index) &&
+    fixedTarget(state, index, now) === undefined;
+  for (const job of wanted) {
+    let missing = job.hosts;
+    for (const [machine, id] of state.jobOf)
+      if (id === job.id && missing > 0 && free(machine)) {
+        assigned.set(machine, job.id);
+        missing--;
+      }
+  }
+  for (const job of wanted) {
+    const have = [...assigned.values()].filter((id) => id === job.id).length;
+    const candidates = state.site.machines
+      .filter(
+        (machine) =>
+          free(machine.index) && isKnown(state, machine.index) && state.disobeys[machine.index] === 0,
+      )
+      .map((machine) => machine.index)
+      .sort((a, b) => rankHost(state, a) - rankHost(state, b) || a - b);
+    for (const machine of candidates.slice(0, Math.max(0, job.hosts - have))) assigned.set(machine, job.id);
+  }
+  return assigned;
+}
+
+/** Who served AI before a restart goes on; then idle hosts; then such as mine. */
+const rankHost = (state: SiteState, machine: number): number => {
+  const mode = state.wish[machine]?.mode;
+  return mode === 'ai' ? -1 : mode === 'mine' ? 1 : 0;
+};

@@ -1,0 +1,228 @@
+import type { Site } from '../config/site.ts';
+import type { Deps } from '../host/deps.ts';
+import { encodeJson, decodeJson } from '../protocols/mqtt/json.ts';
+import { FrameDecoder } from '../protocols/mqtt/frame.ts';
+import { agentEventSchema, observedSchema, resultSchema, statusSchema } from '../protocols/mqtt/status.ts';
+import { agentFilter, agentTopic, desiredTopic, leaseTopic } from '../protocols/mqtt/topics.ts';
+import { asFault } from '../protocols/faults.ts';
+import type { Effect } from './core/effects.ts';
+import type { ControllerEvent, LedgerRecord, Now } from './core/events.ts';
+import { raiseAlarm } from './core/alarms.ts';
+import { lastEpoch, recover } from './core/recover.ts';
+import { emptyState } from './core/state.ts';
+import type { SiteState } from './core/state.ts';
+import { step } from './core/step.ts';
+import { ledgerPath, openLedger } from './ledger.ts';
+import type { Ledger } from './ledger.ts';
+import { pollFeed } from './signals/feed.ts';
+import { feedsOf } from './signals/list.ts';
+
+/** What the controller needs of the world. */
+export type ControllerDeps = Pick<Deps, 'clock' | 'http' | 'disk' | 'bus' | 'log' | 'report'>;
+
+export interface Controller {
+  /** The present state: read it, never change it. */
+  readonly state: SiteState;
+  /** Queues an event; it is taken before this returns unless another is being taken. */
+  submit(event: ControllerEvent): void;
+  /** Resolves once the lines are durable. */
+  record(records: readonly LedgerRecord[]): Promise<void>;
+  /** Called after every event that was taken. */
+  onStep(handler: () => void): void;
+  /** Frames, statuses and results taken and refused since start. */
+  readonly counts: { frames: number; duplicates: number; refused: number };
+  stop(): Promise<void>;
+}
+
+const TICK_MS = 1_000;
+
+/** Starts the controller of one site: one queue, one step, one table of executors. */
+export async function startController(options: {
+  site: Site;
+  deps: ControllerDeps;
+  dataDir: string;
+}): Promise<Controller> {
+  const { site, deps, dataDir } = options;
+  const { ledger, records } = await openLedger(deps.disk, ledgerPath(dataDir));
+  const epoch = lastEpoch(records) + 1;
+  const state = emptyState(site, epoch, deps.clock.monoMs());
+  recover(state, records, deps.clock.wallMs());
+  await ledger.append([{ t: 'start', schema: 1, atMs: deps.clock.wallMs(), site: site.id, epoch }]);
+  deps.log.info({ site: site.id, epoch, recovered: records.length }, 'controller-started');
+  const loop = new Loop(state, ledger, deps);
+  await subscribe(site, deps, loop);
+  const stops = feedsOf(site).map((source) => pollFeed(source, deps, (event) => loop.submit(event)));
+  const stopTicks = repeat(deps, TICK_MS, () => loop.submit({ kind: 'tick' }));
+  return {
+    state,
+    submit: (event) => loop.submit(event),
+    record: (lines) => ledger.append(lines),
+    onStep: (handler) => {
+      loop.onStep = handler;
+    },
+    counts: loop.counts,
+    stop: async () => {
+      stopTicks();
+      for (const stop of stops) stop();
+      loop.stop();
+      await ledger.close();
+    },
+  };
+}
+
+/** Fixed-rate ticks on the monotonic clock; a late one does not shift the next. */
+function repeat(deps: Pick<ControllerDeps, 'clock'>, periodMs: number, fn: () => void): () => void {
+  let dueMs = deps.clock.monoMs() + periodMs;
+  let cancel = (): void => {};
+  const arm = (): void => {
+    cancel = deps.clock.after(Math.max(0, dueMs - deps.clock.monoMs()), () => {
+      dueMs = Math.max(dueMs + periodMs, deps.clock.monoMs());
+      arm();
+      fn();
+    });
+  };
+  arm();
+  return () => cancel();
+}
+
+/** Takes events one by one, in order, and carries out what `step` returns. */
+class Loop {
+  readonly counts = { frames: 0, duplicates: 0, refused: 0 };
+  onStep: () => void = () => {};
+  readonly #state: SiteState;
+  readonly #ledger: Ledger;
+  readonly #deps: ControllerDeps;
+  readonly #queue: ControllerEvent[] = [];
+  /** Per rack, the newest generation whose ledger line is durable. */
+  readonly #written = new Map<string, number>();
+  #taking = false;
+  #stopped = false;
+
+  constructor(state: SiteState, ledger: Ledger, deps: ControllerDeps) {
+    this.#state = state;
+    this.#ledger = ledger;
+    this.#deps = deps;
+  }
+
+  submit(event: ControllerEvent): void {
+    this.#queue.push(event);
+    if (this.#taking) return;
+    this.#taking = true;
+    for (let next = this.#queue.shift(); next !== undefined && !this.#stopped; next = this.#queue.shift()) {
+      this.#carryOut(step(this.#state, next, this.#now()));
+      this.onStep();
+    }
+    this.#taking = false;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  #now(): Now {
+    return { wallMs: this.#deps.clock.wallMs(), monoMs: this.#deps.clock.monoMs() };
+  }
+
+  #carryOut(effects: readonly Effect[]): void {
+    for (const effect of effects) this.#execute(effect);
+  }
+
+  #execute(effect: Effect): void {
+    const { site } = this.#state;
+    switch (effect.kind) {
+      case 'report':
+        this.#deps.report(effect.event);
+        break;
+      case 'ledger':
+        this.#writeThen(effect.records, effect.then);
+        break;
+      case 'desired':
+        // A newer generation may have been decided while this one was being written down; and one not yet written
+        // down (said again after a reconnect) waits for its own ledger line.
+        if (
+          (this.#state.rackGeneration.get(effect.desired.rack) ?? 0) <= effect.desired.generation &&
+          effect.desired.generation <= (this.#written.get(effect.desired.rack) ?? 0)
+        )
+          this.#publish(desiredTopic(site.id, effect.desired.rack), effect.desired, true, 1);
+        break;
+      case 'lease':
+        this.#publish(leaseTopic(site.id), effect.lease, false, 0);
+        break;
+      case 'ack':
+        this.#publish(agentTopic(site.id, effect.ack.agent, 'ack'), effect.ack, false, 0);
+        break;
+    }
+  }
+
+  /** Not durable means not done: a command whose ledger line cannot be written never goes out. */
+  #writeThen(records: readonly LedgerRecord[], then: readonly Effect[]): void {
+    this.#ledger.append(records).then(
+      () => {
+        for (const record of records)
+          if (record.t === 'command') this.#written.set(record.rack, record.generation);
+        if (!this.#stopped) this.#carryOut(then);
+      },
+      (error: unknown) => {
+        const fault = asFault(error, 'DISK_FAILED');
+        this.#deps.log.error({ code: fault.code, detail: fault.detail }, 'ledger-write-failed');
+        this.#carryOut(
+          raiseAlarm(this.#state, this.#now(), fault.code, 'ledger', fault.detail).filter(
+            (effect) => effect.kind === 'report',
+          ),
+        );
+      },
+    );
+  }
+
+  #publish(topic: string, message: unknown, retain: boolean, qos: 0 | 1): void {
+    if (this.#stopped || !this.#deps.bus.connected) return;
+    this.#deps.bus.publish(topic, encodeJson(message), { retain, qos }).catch((error: unknown) => {
+      // What is retained is said again after the reconnect; a beat or an ack is replaced by the next.
+      this.#deps.log.debug({ topic, detail: asFault(error, 'BUS_OFFLINE').detail }, 'publish-failed');
+    });
+  }
+}
+
+/** What agents say, checked at the door. */
+async function subscribe(site: Site, deps: ControllerDeps, loop: Loop): Promise<void> {
+  const frames = new FrameDecoder();
+  const guarded = (topic: string, take: () => void): void => {
+    try {
+      take();
+    } catch (error) {
+      loop.counts.refused++;
+      deps.log.warn({ topic, code: asFault(error).code, detail: asFault(error).detail }, 'message-refused');
+    }
+  };
+  deps.bus.onState((connected) => loop.submit({ kind: 'bus', connected }));
+  await deps.bus.subscribe(agentFilter(site.id, 'status'), ({ topic, payload }) =>
+    guarded(topic, () => loop.submit({ kind: 'status', status: decodeJson(statusSchema, payload) })),
+  );
+  await deps.bus.subscribe(agentFilter(site.id, 'frame'), ({ topic, payload }) =>
+    guarded(topic, () => {
+      const decoded = frames.decode(payload);
+      if (decoded.kind === 'fault') throw decoded.fault;
+      if (decoded.kind === 'duplicate') loop.counts.duplicates++;
+      if (decoded.kind !== 'frame') return;
+      loop.counts.frames++;
+      const { agent, boot, seq, group, rows, cells } = decoded.frame;
+      loop.submit({
+        kind: 'frame',
+        agent,
+        boot,
+        seq,
+        group,
+        rows: rows.map((id, row) => ({ id, readings: cells[row] ?? {} })),
+      });
+    }),
+  );
+  await deps.bus.subscribe(agentFilter(site.id, 'result'), ({ topic, payload }) =>
+    guarded(topic, () => loop.submit({ kind: 'result', result: decodeJson(resultSchema, payload) })),
+  );
+  await deps.bus.subscribe(agentFilter(site.id, 'observed'), ({ topic, payload }) =>
+    guarded(topic, () => loop.submit({ kind: 'observed', observed: decodeJson(observedSchema, payload) })),
+  );
+  await deps.bus.subscribe(agentFilter(site.id, 'event'), ({ topic, payload }) =>
+    guarded(topic, () => loop.submit({ kind: 'agent-event', event: decodeJson(agentEventSchema, payload) })),
+  );
+}

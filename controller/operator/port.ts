@@ -1,0 +1,171 @@
+import { createHash } from 'node:crypto';
+import type { Clock, Random } from '../../host/deps.ts';
+import type { HistoryPoint, OperatorPort, OperatorRequest, Preview } from '../../protocols/console/view.ts';
+import { Fault } from '../../protocols/faults.ts';
+import { believedW, drawW, energyUsdPerMwh, miningUsdPerHour } from '../core/economics.ts';
+import type { Now } from '../core/events.ts';
+import { indexesOf } from '../core/ingest.ts';
+import { machinesOf, requestedMode } from '../core/operator.ts';
+import { committedW, capsW } from '../core/room.ts';
+import { isKnown } from '../core/state.ts';
+import type { SiteState } from '../core/state.ts';
+import { historyPoint, underControl, viewOf, whyOf } from '../core/view.ts';
+import type { Controller } from '../main.ts';
+
+const PREVIEW_MS = 60_000;
+const KEYS_KEPT = 1_000;
+/** A point a second for six hours. */
+const HISTORY_POINTS = 6 * 3_600;
+const CHANGE_MS = 500;
+
+/** What the console asks of a running controller. Commands are journalled before they count. */
+export function makeOperatorPort(
+  controller: Controller,
+  deps: { clock: Clock; random: Random },
+): OperatorPort & { close(): void } {
+  const { state } = controller;
+  const { clock } = deps;
+  const now = (): Now => ({ wallMs: clock.wallMs(), monoMs: clock.monoMs() });
+  const previews = new Map<string, { preview: Preview; request: OperatorRequest; machines: number[] }>();
+  const executed = new Map<string, { hash: string; result: Promise<{ commandId: string }> }>();
+  const history: HistoryPoint[] = [];
+  const handlers = new Set<() => void>();
+  let cancel = (): void => {};
+  let lastPointMs = -Infinity;
+  const round = (): void => {
+    cancel = clock.after(CHANGE_MS, round);
+    if (clock.monoMs() - lastPointMs >= 1_000) {
+      lastPointMs = clock.monoMs();
+      history.push(historyPoint(state, now()));
+      if (history.length > HISTORY_POINTS) history.shift();
+    }
+    for (const handler of handlers) handler();
+  };
+  round();
+  let count = 0;
+  return {
+    view: () => viewOf(state, now()),
+    history: () => history,
+    onChange: (handler) => {
+      handlers.add(handler);
+      return () => handlers.delete(handler);
+    },
+    why: (machine) => {
+      const index = indexesOf(state).machines.get(machine);
+      if (index === undefined) throw new Fault('OPERATOR_REFUSED', `there is no machine '${machine}'`);
+      return whyOf(state, index, now());
+    },
+    preview: (request, actor) => {
+      const machines = machinesOf(state, request.scope);
+      const preview = previewOf(
+        state,
+        request,
+        machines,
+        actor,
+        now(),
+        `p-${++count}-${Math.floor(deps.random.next() * 1e9)}`,
+      );
+      for (const [id, old] of previews) if (old.preview.expiresAtMs <= clock.wallMs()) previews.delete(id);
+      previews.set(preview.previewId, { preview, request, machines });
+      return preview;
+    },
+    execute: ({ previewId, hash, key }, actor) => {
+      const before = executed.get(`${actor}/${key}`);
+      if (before !== undefined) {
+        if (before.hash !== hash)
+          throw new Fault('OPERATOR_REFUSED', 'this key was used for another command');
+        return before.result;
+      }
+      const found = previews.get(previewId);
+      if (found === undefined || found.preview.hash !== hash || found.preview.expiresAtMs <= clock.wallMs())
+        throw new Fault('OPERATOR_REFUSED', 'the preview is unknown or has expired: ask for a new one');
+      const commandId = `op-${state.epoch}-${++count}`;
+      const result = execute(controller, found, commandId, actor, clock);
+      executed.set(`${actor}/${key}`, { hash, result });
+      for (const [old] of executed) if (executed.size > KEYS_KEPT) executed.delete(old);
+      return result;
+    },
+    acknowledge: (alarmId, actor) => controller.submit({ kind: 'alarm-ack', alarmId, actor }),
+    health: () => ({
+      status: !state.deciding ? 'starting' : underControl(state, now()) ? 'ok' : 'degraded',
+      site: state.site.id,
+      controller: { epoch: state.epoch, generation: state.generation, deciding: state.deciding },
+      agents: Object.fromEntries(
+        [...state.agents].map(([id, agent]) => [id, agent.online ? agent.phase : 'offline']),
+      ),
+      broker: { connected: state.busConnected },
+    }),
+    close: () => cancel(),
+  };
+}
+
+async function execute(
+  controller: Controller,
+  { request, machines }: { request: OperatorRequest; machines: number[] },
+  commandId: string,
+  actor: string,
+  clock: Clock,
+): Promise<{ commandId: string }> {
+  const names = machines.map((machine) => controller.state.site.machines[machine]?.id ?? '');
+  await controller.record([
+    { t: 'operator', atMs: clock.wallMs(), commandId, actor, request, machines: names },
+  ]);
+  controller.submit({ kind: 'operator', commandId, actor, request, machines });
+  return { commandId };
+}
+
+function previewOf(
+  state: SiteState,
+  request: OperatorRequest,
+  machines: readonly number[],
+  actor: string,
+  now: Now,
+  previewId: string,
+): Preview {
+  if (machines.length === 0)
+    throw new Fault('OPERATOR_REFUSED', `the scope '${request.scope.join(', ')}' holds no machine`);
+  const conflicts: string[] = [];
+  let deltaW = 0;
+  let usdPerHour = 0;
+  const price = energyUsdPerMwh(state) ?? 0;
+  const unable = new Set<string>();
+  for (const machine of machines) {
+    const id = state.site.machines[machine]?.id ?? '';
+    const lockedBy = state.lockouts.get(machine);
+    if (lockedBy !== undefined && (request.action !== 'unlock' || lockedBy !== actor))
+      conflicts.push(`${id} is locked out by ${lockedBy}`);
+    if (!isKnown(state, machine)) conflicts.push(`${id} does not answer`);
+    const mode = requestedMode(state, machine, request.action);
+    if (mode === undefined) {
+      if (!['release', 'unlock'].includes(request.action))
+        unable.add(state.site.machines[machine]?.model.id ?? '');
+      continue;
+    }
+    const changeW = drawW(state, machine, mode) - believedW(state, machine);
+    deltaW += changeW;
+    const before = state.wish[machine]?.mode === 'mine' ? miningUsdPerHour(state, machine) : 0;
+    const after = mode === 'mine' ? miningUsdPerHour(state, machine) : 0;
+    usdPerHour += after - before - (changeW / 1e6) * price;
+  }
+  for (const model of unable)
+    conflicts.push(`${model} cannot '${request.action}'; those machines are left out`);
+  const committed = committedW(state);
+  const caps = capsW(state);
+  if (deltaW > 0 && (committed[0] ?? 0) + deltaW > (caps[0] ?? Infinity))
+    conflicts.push('there is no room for it under the site’s limit: it starts only as far as there is');
+  const body = JSON.stringify({
+    request,
+    machines,
+    actor,
+    wishes: machines.map((machine) => state.wish[machine]?.mode),
+  });
+  return {
+    previewId,
+    hash: createHash('sha256').update(body).digest('hex').slice(0, 32),
+    machines: machines.map((machine) => state.site.machines[machine]?.id ?? ''),
+    deltaKw: deltaW / 1_000,
+    usdPerHour,
+    conflicts: conflicts.slice(0, 20),
+    expiresAtMs: now.wallMs + PREVIEW_MS,
+  };
+}
