@@ -65,6 +65,8 @@ const table = {
   QUEUE_FULL: { cause: 'a queue reached its bound', next: 'see what fills it', retry: 'later' },
   OPERATOR_REFUSED: { cause: 'the operator command cannot be carried out', next: 'see the owner and the rule it names', retry: 'never' },
   LOGIN_REFUSED: { cause: 'the login was refused', next: 'use the one-time code printed at start', retry: 'never' },
+  LOGIN_THROTTLED: { cause: 'too many wrong codes came from this address', next: 'wait until the time it names, then use the one-time code printed at start', retry: 'later' },
+  CONSOLE_REQUEST: { cause: 'a console request does not follow the protocol', next: 'check that console and controller are of one version', retry: 'never' },
   NODE_TOO_OLD: { cause: 'Node.js is too old', next: 'run npm ci, which brings Node.js 24', retry: 'never' },
   INTERNAL: { cause: 'the product broke one of its own rules', next: 'report this with the log', retry: 'never' },
 } as const satisfies Record<string, FaultText>;

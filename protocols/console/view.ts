@@ -172,8 +172,17 @@ export interface OperatorPort {
   why(machine: string): WhyView;
   preview(request: OperatorRequest, actor: string): Preview;
   /** Resolves once the command is durable in the ledger. The same key with the same preview gives the same id. */
-  execute(input: { readonly previewId: string; readonly hash: string; readonly key: string }, actor: string): Promise<{ readonly commandId: string }>;
+  execute(
+    input: { readonly previewId: string; readonly hash: string; readonly key: string },
+    actor: string,
+  ): Promise<{ readonly commandId: string }>;
   acknowledge(alarmId: string, actor: string): void;
   /** For /health. */
-  health(): { readonly status: 'starting' | 'ok' | 'degraded'; readonly site: string; readonly controller: unknown; readonly agents: unknown; readonly broker: unknown };
+  health(): {
+    readonly status: 'starting' | 'ok' | 'degraded';
+    readonly site: string;
+    readonly controller: unknown;
+    readonly agents: unknown;
+    readonly broker: unknown;
+  };
 }
