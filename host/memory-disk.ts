@@ -1,0 +1,204 @@
+import { Fault } from '../protocols/faults.ts';
+import type { FaultCode } from '../protocols/faults.ts';
+import type { AppendFile, Clock, Disk, Random } from './deps.ts';
+
+export type DiskOperation = 'read' | 'replace' | 'append' | 'sync' | 'truncate';
+
+export interface MemoryDiskOptions {
+  readonly clock: Clock;
+  /** How long a sync or a replacement takes, ms. */
+  readonly syncMs?: () => number;
+  /** Bytes that fit on it, all files together. */
+  readonly capacityBytes?: number;
+}
+
+interface File {
+  /** What survives a power cut. */
+  durable: Uint8Array;
+  /** What a reader sees. */
+  bytes: Uint8Array;
+  /** States between the two, oldest first: a power cut leaves one of them, the last perhaps torn. */
+  unsynced: Uint8Array[];
+}
+
+/**
+ * A disk in memory under a virtual clock. After `crash` every handle and promise of before is dead, as their process
+ * is: they never settle.
+ */
+export class MemoryDisk implements Disk {
+  capacityBytes: number;
+  readonly #clock: Clock;
+  readonly #syncMs: () => number;
+  readonly #files = new Map<string, File>();
+  readonly #replacing = new Map<string, Uint8Array>();
+  readonly #failures: { operation: DiskOperation; code: FaultCode; times: number }[] = [];
+  #life = 0;
+
+  constructor(options: MemoryDiskOptions) {
+    this.#clock = options.clock;
+    this.#syncMs = options.syncMs ?? (() => 0);
+    this.capacityBytes = options.capacityBytes ?? Infinity;
+  }
+
+  get paths(): readonly string[] {
+    return [...this.#files.keys()].sort();
+  }
+
+  /** Makes the next operations of a kind fail. */
+  fail(operation: DiskOperation, code: FaultCode = 'DISK_FAILED', times = 1): void {
+    this.#failures.push({ operation, code, times });
+  }
+
+  /** Takes back every failure that was asked for and has not come. */
+  heal(): void {
+    this.#failures.length = 0;
+  }
+
+  /** Changes bits of one stored byte, as a worn disk does. */
+  flip(path: string, offset: number, mask = 1): void {
+    const file = this.#files.get(path);
+    if (!file || offset >= file.bytes.length) return;
+    for (const bytes of [file.durable, file.bytes]) {
+      if (offset < bytes.length) bytes[offset] = (bytes[offset] ?? 0) ^ mask;
+    }
+  }
+
+  /** Sets a file's contents, durable, for tests. */
+  put(path: string, bytes: Uint8Array): void {
+    this.#files.set(path, { durable: bytes.slice(), bytes: bytes.slice(), unsynced: [] });
+  }
+
+  /**
+   * `power`: what was not synced is lost from a random point on, the last write perhaps in part or with garbage.
+   * `process`: the operating system lives on and keeps what was written.
+   */
+  crash(kind: 'power' | 'process', random: Random): void {
+    this.#life += 1;
+    for (const [path, bytes] of this.#replacing) {
+      if (random.next() < 0.5) this.put(path, bytes);
+    }
+    this.#replacing.clear();
+    for (const file of this.#files.values()) {
+      if (kind === 'power') file.bytes = survivor(file, random);
+      file.durable = file.bytes.slice();
+      file.unsynced = [];
+    }
+  }
+
+  async read(path: string): Promise<Uint8Array | undefined> {
+    await this.#step('read', 0);
+    return this.#files.get(path)?.bytes.slice();
+  }
+
+  async replace(path: string, bytes: Uint8Array): Promise<void> {
+    const copy = bytes.slice();
+    const old = this.#files.get(path)?.bytes.length ?? 0;
+    if (this.#used() - old + copy.length > this.capacityBytes) throw new Fault('DISK_FULL', path);
+    this.#replacing.set(path, copy);
+    try {
+      await this.#step('replace', this.#syncMs());
+    } finally {
+      this.#replacing.delete(path);
+    }
+    this.put(path, copy);
+  }
+
+  async append(path: string): Promise<AppendFile> {
+    const file = this.#files.get(path) ?? {
+      durable: new Uint8Array(),
+      bytes: new Uint8Array(),
+      unsynced: [],
+    };
+    this.#files.set(path, file);
+    await this.#step('read', 0);
+    return this.#handle(path, file);
+  }
+
+  #handle(path: string, file: File): AppendFile {
+    const life = this.#life;
+    // One after the other, as the real one does.
+    let tail: Promise<unknown> = Promise.resolve();
+    const queued = (work: () => Promise<void>): Promise<void> => {
+      const done = tail.then(() => (life === this.#life ? work() : NEVER));
+      tail = done.catch(() => undefined);
+      return done;
+    };
+    const change = (bytes: Uint8Array): void => {
+      if (life !== this.#life) return;
+      file.bytes = bytes;
+      file.unsynced.push(bytes);
+    };
+    return {
+      get sizeBytes() {
+        return file.bytes.length;
+      },
+      append: (bytes) => {
+        const copy = bytes.slice();
+        return queued(async () => {
+          const room = Math.max(0, this.capacityBytes - this.#used());
+          if (copy.length > room) {
+            change(joined(file.bytes, copy.subarray(0, room)));
+            throw new Fault('DISK_FULL', path);
+          }
+          await this.#step('append', 0);
+          change(joined(file.bytes, copy));
+        });
+      },
+      sync: () =>
+        queued(async () => {
+          const { bytes } = file;
+          await this.#step('sync', this.#syncMs());
+          file.durable = bytes.slice();
+          file.unsynced = file.unsynced.slice(file.unsynced.indexOf(bytes) + 1);
+        }),
+      truncate: (sizeBytes) =>
+        queued(async () => {
+          await this.#step('truncate', 0);
+          change(file.bytes.slice(0, sizeBytes));
+        }),
+      close: () => queued(() => Promise.resolve()),
+    };
+  }
+
+  #used(): number {
+    let sum = 0;
+    for (const file of this.#files.values()) sum += file.bytes.length;
+    return sum;
+  }
+
+  /** Takes its time, then fails when a failure was asked for; never comes back from a crash. */
+  async #step(operation: DiskOperation, delayMs: number): Promise<void> {
+    const life = this.#life;
+    if (delayMs > 0) await new Promise<void>((resolve) => this.#clock.after(delayMs, resolve));
+    if (life !== this.#life) await NEVER;
+    const failure = this.#failures.find((candidate) => candidate.operation === operation);
+    if (!failure) return;
+    failure.times -= 1;
+    if (failure.times <= 0) this.#failures.splice(this.#failures.indexOf(failure), 1);
+    throw new Fault(failure.code, `${operation} was made to fail`);
+  }
+}
+
+const NEVER = new Promise<never>(() => undefined);
+
+function joined(one: Uint8Array, other: Uint8Array): Uint8Array {
+  const both = new Uint8Array(one.length + other.length);
+  both.set(one);
+  both.set(other, one.length);
+  return both;
+}
+
+/** One of the states since the last sync, or the start of it; parts that were never synced may hold garbage. */
+function survivor(file: File, random: Random): Uint8Array {
+  const pick = (below: number): number => Math.floor(random.next() * below);
+  const states = [file.durable, ...file.unsynced];
+  const index = pick(states.length);
+  const state = states[index] ?? file.durable;
+  const firm = Math.min(...states.slice(0, index + 1).map((bytes) => bytes.length));
+  const kept = state.slice(0, firm + pick(state.length - firm + 1));
+  if (random.next() < 0.3) {
+    const holeAt = firm + pick(kept.length - firm + 1);
+    kept.fill(random.next() < 0.5 ? 0 : 0xa5, holeAt, holeAt + pick(kept.length - holeAt + 1));
+  }
+  return kept;
+}

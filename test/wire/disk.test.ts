@@ -1,0 +1,77 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { afterAll, expect, test } from 'vitest';
+import { makeDisk } from '../../host/disk.ts';
+import { openDiskLog } from '../../host/disklog.ts';
+import { seededRandom } from '../../host/random.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'disk-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+
+test('files are replaced whole, in order, and read back', async () => {
+  const disk = makeDisk();
+  const path = join(folder, 'state.json');
+  expect(await disk.read(path)).toBeUndefined();
+  await Promise.all(['one', 'two', 'three'].map((text) => disk.replace(path, bytes(text))));
+  expect(await disk.read(path)).toEqual(bytes('three'));
+  expect(readdirSync(folder)).toEqual(['state.json']);
+  await expect(disk.replace(join(folder, 'none', 'x'), bytes('x'))).rejects.toMatchObject({
+    code: 'DISK_FAILED',
+  });
+  await expect(disk.read(folder)).rejects.toMatchObject({ code: 'DISK_FAILED' });
+});
+
+test('appends, syncs and truncations keep their order', async () => {
+  const path = join(folder, 'append');
+  const file = await makeDisk().append(path);
+  const steps = [
+    file.append(bytes('abc')),
+    file.sync(),
+    file.sync(),
+    file.truncate(1),
+    file.append(bytes('z')),
+    file.sync(),
+  ];
+  await Promise.all(steps);
+  expect(file.sizeBytes).toBe(2);
+  await file.close();
+  await expect(file.append(bytes('x'))).rejects.toMatchObject({ code: 'DISK_FAILED' });
+  expect(await makeDisk().read(path)).toEqual(bytes('az'));
+});
+
+const WRITER = `
+import { makeDisk } from ${JSON.stringify(new URL('../../host/disk.ts', import.meta.url).href)};
+import { openDiskLog } from ${JSON.stringify(new URL('../../host/disklog.ts', import.meta.url).href)};
+const { log } = await openDiskLog(makeDisk(), process.argv[1]);
+for (let round = 0; ; round += 1) {
+  await Promise.all(Array.from({ length: 5 }, () => log.append(new Uint8Array(200).fill(round % 250 + 1))
+    .then(({ seq }) => process.stdout.write(seq + '\\n'))));
+}`;
+
+test('what a killed process had acknowledged is in the log', async () => {
+  const path = join(folder, 'journal');
+  const random = seededRandom(5);
+  let before = 0;
+  for (let round = 0; round < 6; round += 1) {
+    const child = spawn(process.execPath, ['--input-type=module', '-e', WRITER, path], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const killAfter = before + 1 + Math.floor(random.next() * 400);
+    let acknowledged = before;
+    createInterface(child.stdout).on('line', (line) => {
+      acknowledged = Math.max(acknowledged, Number(line));
+      if (acknowledged >= killAfter) child.kill('SIGKILL');
+    });
+    await once(child, 'close');
+    const { log, records } = await openDiskLog(makeDisk(), path);
+    await log.close();
+    expect(acknowledged).toBeGreaterThanOrEqual(killAfter);
+    expect(records.length).toBeGreaterThanOrEqual(acknowledged);
+    before = records.length;
+  }
+});
