@@ -56,21 +56,13 @@ export function streamPort(connection: Connection, framing: Framing, where: stri
     }
     received = received.length === 0 ? bytes : joined(received, bytes);
     const answer = decodeAnswer(framing, pending.transaction, pending.request, received);
-    if (answer.kind === 'wait') {
-      if (received.length > FRAME_MAX_BYTES) shut('suspect', new Fault('MODBUS_FRAME', `${where}: no end`));
+    const distrust = distrusted(answer, framing, received.length, where);
+    if (distrust) {
+      shut('suspect', distrust);
       return;
     }
-    if (answer.kind === 'drop') {
-      const code = answer.reason === 'frame' ? 'MODBUS_FRAME' : 'MODBUS_DESYNC';
-      shut('suspect', new Fault(code, `${where}: ${answer.detail}`));
-      return;
-    }
+    if (answer.kind === 'wait' || answer.kind === 'drop') return;
     const surplus = received.length > answer.consumed;
-    if (surplus && framing === 'rtu') {
-      // Nothing in an RTU frame says which of two answers is ours.
-      shut('suspect', new Fault('MODBUS_DESYNC', `${where}: more than one answer`));
-      return;
-    }
     settle()?.resolve(answer);
     if (surplus) shut('suspect', new Fault('MODBUS_DESYNC', where));
   };
@@ -104,6 +96,29 @@ export function streamPort(connection: Connection, framing: Framing, where: stri
       return Promise.resolve();
     },
   };
+}
+
+/** Why what came is no answer to our question, else undefined. */
+function distrusted(
+  answer: DecodedAnswer,
+  framing: Framing,
+  length: number,
+  where: string,
+): Fault | undefined {
+  switch (answer.kind) {
+    case 'wait':
+      return length > FRAME_MAX_BYTES ? new Fault('MODBUS_FRAME', `${where}: no end`) : undefined;
+    case 'drop':
+      return new Fault(
+        answer.reason === 'frame' ? 'MODBUS_FRAME' : 'MODBUS_DESYNC',
+        `${where}: ${answer.detail}`,
+      );
+    default:
+      // Nothing in an RTU frame says which of two answers is ours.
+      return framing === 'rtu' && length > answer.consumed
+        ? new Fault('MODBUS_DESYNC', `${where}: more than one answer`)
+        : undefined;
+  }
 }
 
 function closedBy(where: string, fault: Error | undefined): Fault {

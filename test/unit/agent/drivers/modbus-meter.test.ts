@@ -1,0 +1,251 @@
+import { describe, expect, it } from 'vitest';
+
+import { modbusMeter } from '../../../../agent/drivers/modbus-meter.ts';
+import type { Device, DeviceIo, Target } from '../../../../agent/driver.ts';
+import { makeLines } from '../../../../host/line.ts';
+import { seededRandom } from '../../../../host/random.ts';
+import { numberOf } from '../../../../protocols/reading.ts';
+import type { Readings } from '../../../../protocols/reading.ts';
+import { makeMeter } from '../../../../simulator/devices/meter.ts';
+import type { SimulatedMeter } from '../../../../simulator/devices/meter.ts';
+import type { MeterLayoutId } from '../../../../simulator/devices/meter-layouts.ts';
+import type { StreamDevice } from '../../../../simulator/device.ts';
+import { devicePeer, memoryNet, virtualTime } from '../../host/virtual-net.ts';
+import type { VirtualTime } from '../../host/virtual-net.ts';
+
+const silentLog = {
+  debug: () => {},
+  info: () => {},
+  warn: () => {},
+  error: () => {},
+  child: () => silentLog,
+};
+
+function targetOf(options: Record<string, string>): Target {
+  const query = new URLSearchParams(options).toString();
+  return {
+    url: `modbus://meter:502/3?${query}`,
+    scheme: 'modbus',
+    host: 'meter',
+    port: 502,
+    user: undefined,
+    password: undefined,
+    path: '3',
+    options,
+  };
+}
+
+function ioOver(time: VirtualTime, device: StreamDevice): { io: DeviceIo; asked: () => number } {
+  let asked = 0;
+  const counted = devicePeer(device, time);
+  const net = memoryNet(time, (all, end) => {
+    asked += 1;
+    return counted(all, end);
+  });
+  const random = seededRandom(5);
+  const absent = { request: () => Promise.reject(new Error()), open: () => Promise.reject(new Error()) };
+  const lines = makeLines({ net, clock: time, random });
+  return {
+    io: { clock: time, random, net, lines, http: absent, remote: absent, log: silentLog },
+    asked: () => asked,
+  };
+}
+
+interface Bench {
+  readonly time: VirtualTime;
+  readonly meter: SimulatedMeter;
+  readonly device: Device;
+  readonly asked: () => number;
+  readonly read: (scope: 'fast' | 'full', timeoutMs?: number) => Promise<Readings>;
+}
+
+function bench(
+  layout: MeterLayoutId,
+  profile: string,
+  options: Record<string, string> = {},
+  powerW = 90_000,
+): Bench {
+  const time = virtualTime();
+  const meter = makeMeter({ unit: 3, layout, powerW: () => powerW, random: seededRandom(1) });
+  const { io, asked } = ioOver(time, meter);
+  const device = modbusMeter.open(targetOf({ profile, ...options }), io);
+  return {
+    time,
+    meter,
+    device,
+    asked,
+    read: (scope, timeoutMs = 4_000) => time.settle(device.read(scope, timeoutMs)),
+  };
+}
+
+const FAMILIES: readonly (readonly [MeterLayoutId, string])[] = [
+  ['pm5xxx', 'schneider-pm5xxx'],
+  ['sdm630', 'eastron-sdm630'],
+  ['b2x', 'abb-b2x'],
+  ['pac2200', 'siemens-pac2200'],
+];
+
+const value = (readings: Readings, q: string): number => numberOf(readings[q]) ?? Number.NaN;
+
+describe.each(FAMILIES)('meter %s', (layout, profile) => {
+  it('shows what the instrument measures, in the product’s units', async () => {
+    const b = bench(layout, profile);
+    await b.read('full');
+    await b.time.advance(3_600_000);
+    const readings = await b.read('full');
+    const truth = b.meter.measured(b.time.monoMs());
+    expect(readings['power.active.total']).toMatchObject({ ok: true, quality: 'good', unit: 'W' });
+    const relative = (q: string, expected: number): void =>
+      expect(value(readings, q) / expected, q).toBeCloseTo(1, 3);
+    relative('power.active.total', truth.totalW);
+    for (const phase of [0, 1, 2] as const) {
+      relative(`power.active.L${phase + 1}`, truth.phaseW[phase]);
+      relative(`voltage.L${phase + 1}N`, truth.voltageV[phase]);
+      relative(`current.L${phase + 1}`, truth.currentA[phase]);
+    }
+    relative('frequency', truth.frequencyHz);
+    relative('powerFactor.total', truth.powerFactor);
+    relative('energy.active.import', truth.importWh);
+    expect(value(readings, 'energy.active.import') / 90_000).toBeCloseTo(1, 1);
+    expect(value(readings, 'energy.active.export')).toBe(0);
+  });
+
+  it('reads what control needs in one request', async () => {
+    const b = bench(layout, profile);
+    const readings = await b.read('fast');
+    expect(b.asked()).toBe(1);
+    expect(Object.keys(readings)).toHaveLength(10);
+    expect(Object.values(readings).every((reading) => reading.ok)).toBe(true);
+  });
+
+  it('has no value where the meter has none', async () => {
+    const b = bench(layout, profile);
+    b.meter.fault = 'nan';
+    const readings = await b.read('full');
+    expect(readings['power.active.total']).toMatchObject({ ok: false, why: 'VALUE_INVALID' });
+    expect(readings['energy.active.import']).toMatchObject({ ok: false, why: 'VALUE_INVALID' });
+  });
+
+  it('doubts a total that is a thousand times what volts and amperes give', async () => {
+    const b = bench(layout, profile, {}, 9_000);
+    b.meter.fault = 'x1000';
+    expect((await b.read('fast'))['power.active.total']).toMatchObject({ ok: true, quality: 'uncertain' });
+  });
+
+  it('turns signs and counters around when it is wired the other way', async () => {
+    const b = bench(layout, profile, { invert: '1' });
+    await b.read('full');
+    await b.time.advance(60_000);
+    const readings = await b.read('full');
+    expect(value(readings, 'power.active.total')).toBeLessThan(-80_000);
+    expect(value(readings, 'energy.active.export')).toBeGreaterThan(1_000);
+    expect(value(readings, 'energy.active.import')).toBe(0);
+  });
+});
+
+describe('a meter that misbehaves', () => {
+  it('rejects when nothing can be read, and recovers', async () => {
+    const b = bench('pm5xxx', 'schneider-pm5xxx');
+    await b.read('fast');
+    for (const fault of ['silent', 'garbage'] as const) {
+      b.meter.fault = fault;
+      await expect(b.read('full', 600)).rejects.toMatchObject({ name: 'Fault' });
+      b.meter.fault = 'none';
+      await b.time.advance(2_000);
+      expect((await b.read('fast'))['power.active.total']).toMatchObject({ ok: true, quality: 'good' });
+    }
+  });
+
+  it('says which part could not be read and gives the rest', async () => {
+    const time = virtualTime();
+    const meter = makeMeter({ unit: 3, layout: 'pm5xxx', powerW: () => 1_000, random: seededRandom(1) });
+    const deafAbove3190: StreamDevice = {
+      respond: (bytes, nowMs) =>
+        ((bytes[8] ?? 0) << 8) + (bytes[9] ?? 0) >= 3190 ? { kind: 'silence' } : meter.respond(bytes, nowMs),
+    };
+    const { io } = ioOver(time, deafAbove3190);
+    const device = modbusMeter.open(targetOf({ profile: 'schneider-pm5xxx' }), io);
+    const readings = await time.settle(device.read('full', 1_000));
+    expect(readings['power.active.total']).toMatchObject({ ok: true });
+    expect(readings['energy.active.import']).toMatchObject({ ok: false, why: 'NET_TIMEOUT' });
+  });
+
+  it('learns where the meter refuses to read across a gap', async () => {
+    const b = bench('pm5xxx', 'schneider-pm5xxx');
+    await b.read('full');
+    const first = b.asked();
+    const readings = await b.read('full');
+    expect(b.asked() - first).toBe(3);
+    expect(readings['powerFactor.total']).toMatchObject({ ok: true });
+    expect(readings['energy.active.import']).toMatchObject({ ok: true });
+  });
+
+  it('reports a register that the meter lacks as missing, and the others', async () => {
+    const time = virtualTime();
+    const meter = makeMeter({ unit: 3, layout: 'b2x', powerW: () => 1_000, random: seededRandom(1) });
+    const withoutExport: StreamDevice = {
+      respond: (bytes, nowMs) => {
+        const address = ((bytes[8] ?? 0) << 8) + (bytes[9] ?? 0);
+        const end = address + ((bytes[10] ?? 0) << 8) + (bytes[11] ?? 0);
+        if (address > 20_487 || end <= 20_484) return meter.respond(bytes, nowMs);
+        const refused = Uint8Array.of(bytes[0] ?? 0, bytes[1] ?? 0, 0, 0, 0, 3, 3, 0x83, 2);
+        return { kind: 'bytes', bytes: refused, afterMs: 1, close: false };
+      },
+    };
+    const { io, asked } = ioOver(time, withoutExport);
+    const device = modbusMeter.open(targetOf({ profile: 'abb-b2x' }), io);
+    const readings = await time.settle(device.read('full', 1_000));
+    expect(readings['energy.active.import']).toMatchObject({ ok: true });
+    expect(readings['energy.active.export']).toMatchObject({ ok: false, why: 'VALUE_MISSING' });
+    const before = asked();
+    expect((await time.settle(device.read('full', 1_000)))['energy.active.export']).toMatchObject({
+      ok: false,
+    });
+    expect(asked() - before).toBe(2);
+  });
+
+  it('doubts a total that its phases contradict', async () => {
+    const b = bench('pm5xxx', 'schneider-pm5xxx');
+    const { crossCheck } = await import('../../../../agent/drivers/modbus-checks.ts');
+    const readings = { ...(await b.read('fast')) };
+    const phase = readings['power.active.L2'];
+    if (phase?.ok) readings['power.active.L2'] = { ...phase, value: -Number(phase.value) };
+    crossCheck(readings);
+    expect(readings['power.active.total']).toMatchObject({
+      quality: 'uncertain',
+      why: expect.stringMatching(/phases/),
+    });
+  });
+});
+
+describe('the meter driver', () => {
+  it('names vendor and models of the profile', async () => {
+    const b = bench('sdm630', 'eastron-sdm630');
+    expect(await b.time.settle(b.device.identify(1_000))).toMatchObject({
+      vendor: 'Eastron',
+      model: expect.stringMatching(/SDM630/),
+    });
+    expect(b.device.verbs).toEqual({});
+  });
+
+  it('refuses targets it cannot use', () => {
+    const time = virtualTime();
+    const { io } = ioOver(time, { respond: () => ({ kind: 'silence' }) });
+    const open = (target: Partial<Target>, options: Record<string, string> = { profile: 'abb-b2x' }) =>
+      modbusMeter.open({ ...targetOf(options), ...target }, io);
+    expect(() => open({}, {})).toThrow(/TARGET_INVALID.*profile/);
+    expect(() => open({}, { profile: 'none' })).toThrow(/TARGET_INVALID.*abb-b2x/);
+    expect(() => open({}, { profile: 'abb-b2x', invert: 'yes' })).toThrow(/invert/);
+    expect(() => open({}, { profile: 'abb-b2x', poll: '1' })).toThrow(/poll/);
+    expect(() => open({ path: '300' })).toThrow(/unit/);
+    expect(() => open({ path: 'x' })).toThrow(/unit/);
+    expect(() => open({ host: '' })).toThrow(/host/);
+    const serial = { scheme: 'modbus+serial', host: '', port: undefined };
+    const url = 'modbus+serial:///dev/ttyUSB0/7?profile=abb-b2x';
+    expect(() => open({ ...serial, url })).not.toThrow();
+    expect(() => open({ ...serial, url: 'modbus+serial:///7?x' })).toThrow(/serial device/);
+    expect(() => open({ ...serial, url }, { profile: 'abb-b2x', baud: 'fast' })).toThrow(/baud/);
+    expect(() => open({ ...serial, url }, { profile: 'abb-b2x', parity: 'mark' })).toThrow(/parity/);
+    expect(() => open({ ...serial, url }, { profile: 'abb-b2x', stopBits: '3' })).toThrow(/stopBits/);
+  });
+});
