@@ -134,7 +134,7 @@ class Loop {
         this.#deps.report(effect.event);
         break;
       case 'ledger':
-        this.#writeThen(effect.records, effect.then);
+        this.#writeThen(effect.records, effect.after);
         break;
       case 'desired':
         // A newer generation may have been decided while this one was being written down; and one not yet written
@@ -155,12 +155,12 @@ class Loop {
   }
 
   /** Not durable means not done: a command whose ledger line cannot be written never goes out. */
-  #writeThen(records: readonly LedgerRecord[], then: readonly Effect[]): void {
+  #writeThen(records: readonly LedgerRecord[], after: readonly Effect[]): void {
     this.#ledger.append(records).then(
       () => {
         for (const record of records)
           if (record.t === 'command') this.#written.set(record.rack, record.generation);
-        if (!this.#stopped) this.#carryOut(then);
+        if (!this.#stopped) this.#carryOut(after);
       },
       (error: unknown) => {
         const fault = asFault(error, 'DISK_FAILED');

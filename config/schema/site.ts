@@ -34,6 +34,9 @@ export const controlSchema = z.strictObject({
   verifyS: z.number().min(2).max(300).default(15),
   /** A shed counts as verified when the meter shows this share of it. */
   verifyPct: z.number().min(50).max(100).default(80),
+  /** Least times at work and at rest before money may change them, s; absent: the model's own. */
+  minOnS: z.number().nonnegative().optional(),
+  minOffS: z.number().nonnegative().optional(),
   /** At most this many machines are started per 10 s by one agent. */
   startsPer10S: z.int().positive().default(20),
   /** How many machines one agent commands at a time, and when urgent. */

@@ -72,7 +72,7 @@ function announce(
     {
       kind: 'ledger',
       records: [{ t: 'alarm', atMs: now.wallMs, code, subject, state: change, text }],
-      then: [],
+      after: [],
     },
     {
       kind: 'report',

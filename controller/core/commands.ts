@@ -79,7 +79,7 @@ function publishRack(
           changes: lines,
         },
       ],
-      then: [
+      after: [
         { kind: 'desired', desired },
         {
           kind: 'report',
@@ -221,7 +221,7 @@ function verifyNode(state: SiteState, command: Command, node: Command['nodes'][n
     {
       kind: 'ledger',
       records: [{ t: 'verified', atMs: now.wallMs, commandId: command.id, node: id, ...figures, ok: true }],
-      then: [],
+      after: [],
     },
     { kind: 'report', event: { event: 'verified', commandId: command.id, ...signal, node: id, ...figures } },
   ];
@@ -239,7 +239,7 @@ function giveUp(state: SiteState, command: Command, now: Now): Effect[] {
     effects.push({
       kind: 'ledger',
       records: [{ t: 'verified', atMs: now.wallMs, commandId: command.id, node: id, ...figures, ok: false }],
-      then: [],
+      after: [],
     });
     if (node.expectedW >= 0) continue;
     const guilty = command.machines.filter(

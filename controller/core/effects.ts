@@ -5,8 +5,8 @@ import type { LedgerRecord } from './events.ts';
 
 /** Everything the controller does. `step` returns them; the shell has one executor for each. */
 export type Effect =
-  /** Writes ledger lines; `then` is carried out only once they are durable. */
-  | { readonly kind: 'ledger'; readonly records: readonly LedgerRecord[]; readonly then: readonly Effect[] }
+  /** Writes ledger lines; `after` is carried out only once they are durable. */
+  | { readonly kind: 'ledger'; readonly records: readonly LedgerRecord[]; readonly after: readonly Effect[] }
   | { readonly kind: 'desired'; readonly desired: Desired }
   | { readonly kind: 'lease'; readonly lease: Lease }
   | { readonly kind: 'ack'; readonly ack: Ack }

@@ -230,7 +230,7 @@ export function takeObserved(state: SiteState, observed: Observed, now: Now): Ef
       records: [
         { t: 'signal', atMs: now.wallMs, signalId: limit.signalId, kind, source: 'utility', ...figures },
       ],
-      then: [],
+      after: [],
     },
     {
       kind: 'report',

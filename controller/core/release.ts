@@ -1,6 +1,6 @@
 import { breakevenUsdPerMwh, believedW, drawW } from './economics.ts';
 import type { Now } from './events.ts';
-import { capsW, committedW } from './room.ts';
+import { capsW, committedW, sumByNode } from './room.ts';
 import { isKnown, meterOf } from './state.ts';
 import type { Bucket, SiteState } from './state.ts';
 import type { Target, Targets } from './target.ts';
@@ -61,7 +61,8 @@ function tooSoon(state: SiteState, machine: number, target: Target, now: Now): b
   const wish = state.wish[machine];
   if (model === undefined || wish === undefined || wish.mode === 'ai' || target.because.owner !== 'price')
     return false;
-  const leastS = wish.mode === 'mine' ? model.minOnS : model.minOffS;
+  const control = state.site.config.control;
+  const leastS = wish.mode === 'mine' ? (control.minOnS ?? model.minOnS) : (control.minOffS ?? model.minOffS);
   return now.monoMs - (state.wishMonoMs[machine] ?? -Infinity) < leastS * 1_000;
 }
 
@@ -129,9 +130,11 @@ function refill(bucket: Bucket, ratePerMs: number, now: Now): void {
 }
 
 /** Refills the share of the site that a price may move. Called once per decision. */
-export function refillShare(state: SiteState, siteW: number, now: Now): void {
+export function refillShare(state: SiteState, now: Now): void {
   const energy = state.site.config.prices.energy;
   if (energy === undefined) return;
+  // Of the site at work, so that the share does not shrink while the site is being shed.
+  const siteW = sumByNode(state, (machine) => (isKnown(state, machine) ? Math.max(believedW(state, machine), drawW(state, machine, 'mine')) : 0))[0] ?? 0;
   const shareW = (siteW * energy.sharePct) / 100;
   const bucket = state.priceShare;
   const elapsedMs = Number.isFinite(bucket.atMonoMs) ? now.monoMs - bucket.atMonoMs : Infinity;
@@ -141,7 +144,8 @@ export function refillShare(state: SiteState, siteW: number, now: Now): void {
 
 function takeShare(state: SiteState, change: Change): boolean {
   if (change.target.because.owner !== 'price' || state.site.config.prices.energy === undefined) return true;
-  if (state.priceShare.availableW < Math.abs(change.deltaW)) return false;
+  // The last machine may overdraw, so that a share smaller than one machine still moves one in its time.
+  if (state.priceShare.availableW <= 0) return false;
   state.priceShare.availableW -= Math.abs(change.deltaW);
   return true;
 }

@@ -17,7 +17,7 @@ import {
 } from './inputs.ts';
 import { takeOperator } from './operator.ts';
 import { refillShare, release } from './release.ts';
-import { knownSumW, learnResiduals, limitInForceKw } from './room.ts';
+import { learnResiduals, limitInForceKw } from './room.ts';
 import { isKnown, meterOf, METER_MAX_AGE_MS, rootOf } from './state.ts';
 import type { SiteState } from './state.ts';
 import { decideTargets } from './target.ts';
@@ -141,7 +141,7 @@ export function decide(state: SiteState, now: Now): Effect[] {
   if (!state.deciding || !state.busConnected) return [];
   const targets = decideTargets(state, now);
   state.planKw = targets.planKw;
-  refillShare(state, knownSumW(state)[0] ?? 0, now);
+  refillShare(state, now);
   const effects = announcePlan(state, targets);
   effects.push(...watchAi(state, targets, now));
   const released = release(state, targets, now);
@@ -184,25 +184,11 @@ function announcePlan(state: SiteState, targets: Targets): Effect[] {
   ];
 }
 
-/** Firm AI work that a limit takes down is always said aloud. */
+/** AI work that a limit or a cap takes down, or keeps from starting, is always said aloud. */
 function watchAi(state: SiteState, targets: Targets, now: Now): Effect[] {
-  const cut = state.site.machines.filter((machine) => {
-    const job = state.jobOf.get(machine.index);
-    const target = targets.of[machine.index];
-    const active = state.jobs.some((one) => one.id === job && now.wallMs < one.untilMs);
-    return (
-      active &&
-      target !== undefined &&
-      target.mode !== 'ai' &&
-      target.because.owner !== 'lockout' &&
-      target.because.owner !== 'manual'
-    );
-  });
-  const text = `${cut.length} hosts under contract must stop: ${cut
-    .slice(0, 3)
-    .map((machine) => machine.id)
-    .join(', ')}`;
-  return setAlarm(state, now, cut.length > 0, 'AI_INTERRUPTED', 'ai', text);
+  const names = targets.aiCut.slice(0, 3).map((machine) => state.site.machines[machine]?.id ?? '');
+  const text = `${targets.aiCut.length} hosts under contract find no room: ${names.join(', ')}`;
+  return setAlarm(state, now, targets.aiCut.length > 0, 'AI_INTERRUPTED', 'ai', text);
 }
 
 /** A limit that cannot be met, a limit met, and the end of what a limit took. */

@@ -28,6 +28,8 @@ export interface Targets {
   readonly planKw: number;
   /** Nodes whose base alone is above their cap: nothing left to shed there. */
   readonly infeasible: readonly number[];
+  /** GPU hosts whose AI work finds no room. */
+  readonly aiCut: readonly number[];
 }
 
 /** Room an increment that is not in force must leave free, as a share of the cap. */
@@ -86,6 +88,7 @@ export function decideTargets(state: SiteState, now: Now): Targets {
   return {
     of,
     planKw: ((caps[0] ?? 0) * margin - (allocation.roomW[0] ?? 0)) / 1_000,
+    aiCut: [...jobOf.keys()].filter((machine) => of[machine] !== undefined && of[machine]?.mode !== 'ai'),
     infeasible: state.site.nodes.filter((node) => (room[node.index] ?? 0) < 0).map((node) => node.index),
   };
 }
