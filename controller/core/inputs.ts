@@ -53,7 +53,11 @@ export function takePrice(
 
 function signal(now: Now, signalId: string, kind: string, source: string, value: number): Effect[] {
   return [
-    { kind: 'ledger', records: [{ t: 'signal', atMs: now.wallMs, signalId, kind, source, value }], after: [] },
+    {
+      kind: 'ledger',
+      records: [{ t: 'signal', atMs: now.wallMs, signalId, kind, source, value }],
+      after: [],
+    },
     { kind: 'report', event: { event: 'signal', signalId, kind, source, value } },
   ];
 }

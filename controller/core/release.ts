@@ -134,7 +134,10 @@ export function refillShare(state: SiteState, now: Now): void {
   const energy = state.site.config.prices.energy;
   if (energy === undefined) return;
   // Of the site at work, so that the share does not shrink while the site is being shed.
-  const siteW = sumByNode(state, (machine) => (isKnown(state, machine) ? Math.max(believedW(state, machine), drawW(state, machine, 'mine')) : 0))[0] ?? 0;
+  const siteW =
+    sumByNode(state, (machine) =>
+      isKnown(state, machine) ? Math.max(believedW(state, machine), drawW(state, machine, 'mine')) : 0,
+    )[0] ?? 0;
   const shareW = (siteW * energy.sharePct) / 100;
   const bucket = state.priceShare;
   const elapsedMs = Number.isFinite(bucket.atMonoMs) ? now.monoMs - bucket.atMonoMs : Infinity;

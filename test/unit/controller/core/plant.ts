@@ -15,11 +15,39 @@ import type { Mode, Readings } from '../../../../protocols/reading.ts';
 const common = { sleepW: 50, sleepS: 10, wakeS: 60, minOnS: 0, minOffS: 0, sources: ['made for tests'] };
 const models: readonly Model[] = [
   // At 50 USD/PH/day: breakeven of `old` about 59, of `new` about 115 USD/MWh.
-  { kind: 'asic', id: 'old', vendor: 'T', driver: 'antminer', ratedW: 3_500, rungs: [{ powerW: 3_450, hashrateThs: 96 }], ...common },
-  { kind: 'asic', id: 'new', vendor: 'T', driver: 'antminer', ratedW: 3_600, rungs: [{ powerW: 3_500, hashrateThs: 190 }], ...common },
   {
-    kind: 'gpu-host', id: 'gpu', vendor: 'T', driver: 'gpu-host', ratedW: 10_000, gpus: 8, idleW: 2_000, aiW: 9_800, mineW: 6_500,
-    capMinW: 200, capMaxW: 700, memoryBaselineMib: 0, ...common, sleepW: 2_000,
+    kind: 'asic',
+    id: 'old',
+    vendor: 'T',
+    driver: 'antminer',
+    ratedW: 3_500,
+    rungs: [{ powerW: 3_450, hashrateThs: 96 }],
+    ...common,
+  },
+  {
+    kind: 'asic',
+    id: 'new',
+    vendor: 'T',
+    driver: 'antminer',
+    ratedW: 3_600,
+    rungs: [{ powerW: 3_500, hashrateThs: 190 }],
+    ...common,
+  },
+  {
+    kind: 'gpu-host',
+    id: 'gpu',
+    vendor: 'T',
+    driver: 'gpu-host',
+    ratedW: 10_000,
+    gpus: 8,
+    idleW: 2_000,
+    aiW: 9_800,
+    mineW: 6_500,
+    capMinW: 200,
+    capMaxW: 700,
+    memoryBaselineMib: 0,
+    ...common,
+    sleepW: 2_000,
   },
 ];
 
@@ -72,7 +100,14 @@ export class Plant {
   priceUsdPerMwh: number | undefined = 40;
   utility: { limitKw?: number; deadlineS: number; sequence: number } = { deadlineS: 60, sequence: 0 };
   nowMs = 0;
-  readonly #due: { atMs: number; machine: number; mode: Mode; epoch: number; generation: number; commandId: string }[] = [];
+  readonly #due: {
+    atMs: number;
+    machine: number;
+    mode: Mode;
+    epoch: number;
+    generation: number;
+    commandId: string;
+  }[] = [];
 
   constructor(input: SiteConfigInput = smallSite, epoch = 1) {
     const site = resolveSite(siteSchema.parse(input), new Map(models.map((model) => [model.id, model])));
@@ -103,13 +138,19 @@ export class Plant {
   nodeW(id: string): number {
     const node = this.state.site.nodes.find((one) => one.id === id)?.index ?? -1;
     return this.state.site.machines.reduce(
-      (sum, machine) => sum + ((this.state.site.nodes[machine.nodeIndex]?.path ?? []).includes(node) ? this.truthW(machine.index) : 0),
+      (sum, machine) =>
+        sum +
+        ((this.state.site.nodes[machine.nodeIndex]?.path ?? []).includes(node)
+          ? this.truthW(machine.index)
+          : 0),
       0,
     );
   }
 
   count(mode: Mode, rack?: string): number {
-    return this.state.site.machines.filter((machine) => this.mode[machine.index] === mode && (rack === undefined || machine.rack === rack)).length;
+    return this.state.site.machines.filter(
+      (machine) => this.mode[machine.index] === mode && (rack === undefined || machine.rack === rack),
+    ).length;
   }
 
   #carryOut(effects: readonly Effect[]): void {
@@ -124,7 +165,15 @@ export class Plant {
       for (const [id, wanted] of Object.entries(effect.desired.machines)) {
         const machine = this.state.site.machines.find((one) => one.id === id)?.index ?? -1;
         const { epoch, generation, commandId } = effect.desired;
-        if (this.mode[machine] !== wanted.mode) this.#due.push({ atMs: this.nowMs + 3_000, machine, mode: wanted.mode, epoch, generation, commandId });
+        if (this.mode[machine] !== wanted.mode)
+          this.#due.push({
+            atMs: this.nowMs + 3_000,
+            machine,
+            mode: wanted.mode,
+            epoch,
+            generation,
+            commandId,
+          });
       }
     }
   }
@@ -138,11 +187,25 @@ export class Plant {
       const { epoch, generation, commandId } = due;
       const stubborn = this.stubborn.has(machine.id);
       if (!stubborn && !this.liars.has(machine.id)) this.mode[due.machine] = due.mode;
-      const one = { commandId, epoch, generation, machine: machine.id, verb: due.mode, ms: 10, atMs: 1_000_000 + this.nowMs };
+      const one = {
+        commandId,
+        epoch,
+        generation,
+        machine: machine.id,
+        verb: due.mode,
+        ms: 10,
+        atMs: 1_000_000 + this.nowMs,
+      };
       const results = stubborn
         ? [{ ...one, stage: 'failed' as const, why: 'VERB_NOT_OBSERVED' as const }]
-        : [{ ...one, stage: 'acknowledged' as const }, { ...one, stage: 'observed' as const, mode: due.mode }];
-      this.take({ kind: 'result', result: { v: 1, site: 'small', agent: 'a1', boot: 1, seq: 1, rack: machine.rack, results } });
+        : [
+            { ...one, stage: 'acknowledged' as const },
+            { ...one, stage: 'observed' as const, mode: due.mode },
+          ];
+      this.take({
+        kind: 'result',
+        result: { v: 1, site: 'small', agent: 'a1', boot: 1, seq: 1, rack: machine.rack, results },
+      });
     }
   }
 
@@ -150,21 +213,48 @@ export class Plant {
     const atMs = 1_000_000 + this.nowMs;
     this.take({
       kind: 'status',
-      status: { v: 1, site: 'small', agent: 'a1', boot: 1, seq: this.nowMs, atMs, online: true, nonce: `n${this.nowMs}`, phase: 'live', epoch: 1, racks: {}, guarding: [], spooled: 0, dropped: 0 },
+      status: {
+        v: 1,
+        site: 'small',
+        agent: 'a1',
+        boot: 1,
+        seq: this.nowMs,
+        atMs,
+        online: true,
+        nonce: `n${this.nowMs}`,
+        phase: 'live',
+        epoch: 1,
+        racks: {},
+        guarding: [],
+        spooled: 0,
+        dropped: 0,
+      },
     });
-    const say = (value: number | string, unit: 'W' | 'H/s' | 'text') => ({ ok: true as const, value, unit, quality: 'good' as const, atMs });
+    const say = (value: number | string, unit: 'W' | 'H/s' | 'text') => ({
+      ok: true as const,
+      value,
+      unit,
+      quality: 'good' as const,
+      atMs,
+    });
     for (const rack of this.state.site.racks) {
       const rows = rack.machines.flatMap((index) => {
         const id = this.state.site.machines[index]?.id ?? '';
         if (this.silent.has(id)) return [];
         const lies = this.liars.has(id) && this.state.wish[index] !== undefined;
         const mode = lies ? (this.state.wish[index]?.mode ?? 'mine') : (this.mode[index] ?? 'off');
-        const readings: Readings = { mode: say(mode, 'text'), power: say(drawW(this.state, index, mode), 'W') };
+        const readings: Readings = {
+          mode: say(mode, 'text'),
+          power: say(drawW(this.state, index, mode), 'W'),
+        };
         return [{ id, readings }];
       });
       this.take({ kind: 'frame', agent: 'a1', boot: 1, seq: this.nowMs, group: rack.id, rows });
     }
-    const rows = this.state.site.meters.map((meter) => ({ id: meter.id, readings: { 'power.active.total': say(this.nodeW(meter.node), 'W') } }));
+    const rows = this.state.site.meters.map((meter) => ({
+      id: meter.id,
+      readings: { 'power.active.total': say(this.nodeW(meter.node), 'W') },
+    }));
     this.take({ kind: 'frame', agent: 'a1', boot: 1, seq: this.nowMs, group: 'meters', rows });
     if (this.priceUsdPerMwh !== undefined)
       this.take({ kind: 'price', usdPerMwh: this.priceUsdPerMwh, startMs: 0, endMs: atMs + 600_000 });
@@ -172,8 +262,21 @@ export class Plant {
     this.take({
       kind: 'observed',
       observed: {
-        v: 1, site: 'small', agent: 'a1', boot: 1, seq: this.nowMs, atMs,
-        utility: { ok: true, ...(limitKw === undefined ? {} : { limitKw }), deadlineS, sequence, kind: limitKw === undefined ? 'none' : 'contracted', heartbeat: 1, heartbeatAgeMs: 100 },
+        v: 1,
+        site: 'small',
+        agent: 'a1',
+        boot: 1,
+        seq: this.nowMs,
+        atMs,
+        utility: {
+          ok: true,
+          ...(limitKw === undefined ? {} : { limitKw }),
+          deadlineS,
+          sequence,
+          kind: limitKw === undefined ? 'none' : 'contracted',
+          heartbeat: 1,
+          heartbeatAgeMs: 100,
+        },
       },
     });
   }

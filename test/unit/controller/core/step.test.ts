@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { Plant, smallSite } from './plant.ts';
 
-const indexOf = (plant: Plant, predicate: (event: Plant['events'][number]) => boolean): number => plant.events.findIndex(predicate);
+const indexOf = (plant: Plant, predicate: (event: Plant['events'][number]) => boolean): number =>
+  plant.events.findIndex(predicate);
 
 describe('taking over', () => {
   test('starting moves no load', () => {
@@ -18,7 +19,9 @@ describe('taking over', () => {
     plant.run(60);
     const commands = plant.records.filter((record) => record.t === 'command');
     for (const desired of plant.desired)
-      expect(commands.some((record) => record.rack === desired.rack && record.generation === desired.generation)).toBe(true);
+      expect(
+        commands.some((record) => record.rack === desired.rack && record.generation === desired.generation),
+      ).toBe(true);
   });
 });
 
@@ -35,14 +38,19 @@ describe('price', () => {
     expect(plant.count('mine')).toBe(18);
   });
 
-  test.each([Number.NaN, Number.POSITIVE_INFINITY, 1e9, -1e9])('%s is no price: nothing moves and it is said', (value) => {
-    const plant = new Plant().run(20);
-    plant.priceUsdPerMwh = undefined;
-    plant.take({ kind: 'price', usdPerMwh: value, startMs: 0, endMs: 9e15 });
-    plant.run(30);
-    expect(plant.count('mine')).toBe(18);
-    expect(plant.events.some((event) => event.event === 'alarm' && event.code === 'PRICE_INVALID')).toBe(true);
-  });
+  test.each([Number.NaN, Number.POSITIVE_INFINITY, 1e9, -1e9])(
+    '%s is no price: nothing moves and it is said',
+    (value) => {
+      const plant = new Plant().run(20);
+      plant.priceUsdPerMwh = undefined;
+      plant.take({ kind: 'price', usdPerMwh: value, startMs: 0, endMs: 9e15 });
+      plant.run(30);
+      expect(plant.count('mine')).toBe(18);
+      expect(plant.events.some((event) => event.event === 'alarm' && event.code === 'PRICE_INVALID')).toBe(
+        true,
+      );
+    },
+  );
 
   test('a price that ages out changes nothing without a declared fallback', () => {
     const plant = new Plant().run(20);
@@ -59,7 +67,10 @@ describe('price', () => {
   test('a price alone moves no more than its share of the site in its window', () => {
     const energy = smallSite.prices.energy;
     if (energy === undefined) throw new Error('the site has a price');
-    const plant = new Plant({ ...smallSite, prices: { ...smallSite.prices, energy: { ...energy, sharePct: 25, windowS: 60 } } }).run(20);
+    const plant = new Plant({
+      ...smallSite,
+      prices: { ...smallSite.prices, energy: { ...energy, sharePct: 25, windowS: 60 } },
+    }).run(20);
     const beforeW = plant.nodeW('site');
     plant.priceUsdPerMwh = 500;
     plant.run(6);
@@ -80,7 +91,9 @@ describe('utility limit', () => {
     plant.utility = { deadlineS: 0, sequence: 2 };
     plant.run(120);
     expect(plant.count('mine')).toBe(18);
-    expect(plant.events.some((event) => event.event === 'restored' && event.signalId === 'limit-1')).toBe(true);
+    expect(plant.events.some((event) => event.event === 'restored' && event.signalId === 'limit-1')).toBe(
+      true,
+    );
   });
 
   test('a stubborn machine is named and its share taken elsewhere', () => {
@@ -90,7 +103,9 @@ describe('utility limit', () => {
     plant.utility = { limitKw: 45, deadlineS: 60, sequence: 1 };
     plant.run(60);
     expect(plant.nodeW('site')).toBeLessThanOrEqual(45_000);
-    expect([...plant.state.alarms.keys()]).toEqual(expect.arrayContaining(['COMMAND_IGNORED:r1-09', 'COMMAND_IGNORED:r1-10']));
+    expect([...plant.state.alarms.keys()]).toEqual(
+      expect.arrayContaining(['COMMAND_IGNORED:r1-09', 'COMMAND_IGNORED:r1-10']),
+    );
   });
 
   test('machines that say they sleep and draw power are found by the meter', () => {
@@ -125,8 +140,14 @@ describe('AI work', () => {
     plant.run(120);
     expect(plant.count('ai')).toBe(4);
     expect(plant.nodeW('f2')).toBeLessThanOrEqual(60_000);
-    const shed = indexOf(plant, (event) => event.event === 'verified' && event.node === 'f2' && event.expectedKw < 0);
-    const start = indexOf(plant, (event) => event.event === 'desired' && Object.values(event.machines).includes('ai'));
+    const shed = indexOf(
+      plant,
+      (event) => event.event === 'verified' && event.node === 'f2' && event.expectedKw < 0,
+    );
+    const start = indexOf(
+      plant,
+      (event) => event.event === 'desired' && Object.values(event.machines).includes('ai'),
+    );
     expect(shed).toBeGreaterThan(0);
     expect(start).toBeGreaterThan(shed);
     plant.take({ kind: 'ai-demand', jobs: [] });
