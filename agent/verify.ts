@@ -77,21 +77,23 @@ async function watch(
   before: Readings | undefined,
 ): Promise<Verified> {
   const { clock, startMs, timeoutMs } = wait;
-  let last: Tried = { readings: undefined, why: 'no reading' };
+  let last: Tried = { readings: undefined };
   for (;;) {
     const leftMs = startMs + timeoutMs - clock.monoMs();
     if (leftMs <= 0) break;
     // Every reading here begins after the dispatch: an older one proves nothing.
-    last = await tryRead(device, leftMs);
+    const tried = await tryRead(device, leftMs);
+    last = tried.readings ? tried : { ...last, ...(tried.why !== undefined && { why: tried.why }) };
     const ms = clock.monoMs() - startMs;
-    if (last.readings && wait.shows(last.readings))
-      return { stage: 'observed', ms, before, after: last.readings };
+    if (tried.readings && wait.shows(tried.readings))
+      return { stage: 'observed', ms, before, after: tried.readings };
     if (ms + wait.pollMs >= timeoutMs) break;
     await new Promise<void>((resolve) => {
       clock.after(wait.pollMs, resolve);
     });
   }
-  const fault = new Fault('VERB_NOT_OBSERVED', last.why ?? describe(last.readings));
+  const detail = [last.readings && describe(last.readings), last.why].filter((part) => part !== undefined);
+  const fault = new Fault('VERB_NOT_OBSERVED', detail.join('; last read: '));
   return { stage: 'failed', ms: clock.monoMs() - startMs, before, after: last.readings, why: fault.message };
 }
 
@@ -163,8 +165,7 @@ function capShows(capW: number | undefined, after: Readings): boolean {
   );
 }
 
-function describe(readings: Readings | undefined): string {
-  if (!readings) return 'no reading';
+function describe(readings: Readings): string {
   const mode = readings['mode'];
   const powerW = numberOf(readings['power']);
   const says = mode?.ok ? `mode ${mode.value}` : `mode unknown: ${mode?.why ?? 'not reported'}`;

@@ -1,0 +1,68 @@
+/** What simulated miners have in common: how they can misbehave, and what a site needs of one. */
+import type { Answer, Load, SimulatedEndpoint } from '../device.ts';
+import type { AsicPower } from '../physics/asic.ts';
+
+/**
+ * `dead`: no answer, the draw goes on; `ignores`: says OK, keeps hashing; `wakes`: wakes by itself after 90 s asleep;
+ * `lies`: reports sleep, draws full power; `garbage`: noise instead of answers; `slow`: answers after 8 s.
+ */
+export type MinerFault = 'none' | 'dead' | 'ignores' | 'wakes' | 'lies' | 'garbage' | 'slow';
+
+export interface MinerAddress {
+  readonly host: string;
+  readonly api: number;
+  /** Port of the web pages, for those that have any. */
+  readonly http: number;
+}
+
+/** One simulated miner: a load, its wire fronts, and what it was told. */
+export interface SimulatedMiner extends Load {
+  readonly power: AsicPower;
+  fault: MinerFault;
+  /** State-changing calls it accepted. */
+  readonly changes: number;
+  endpoints(address: MinerAddress): readonly SimulatedEndpoint[];
+}
+
+export const WAKES_AFTER_MS = 90_000;
+export const SLOW_MS = 8_000;
+/** Control board and network after a reboot. */
+export const BOOT_MS = 20_000;
+
+/** Devices tell wall time in seconds; theirs starts here. */
+export const EPOCH_S = 1_790_000_000;
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** A JSON text as the API sends it, with the NUL at its end, closing after `afterMs`. */
+export function apiAnswer(text: string, afterMs: number): Answer {
+  return { kind: 'bytes', bytes: encoder.encode(`${text}\u0000`), afterMs, close: true };
+}
+
+/** Bytes that mean nothing, the same for the same `seed`. */
+export function noise(seed: number): Uint8Array {
+  return Uint8Array.from(
+    { length: 48 },
+    (_, i) => (seed * 7_919 + i * 104_729 + ((i * i * seed) >> 3)) & 0xff,
+  );
+}
+
+/** A request as text; undefined while its closing brace has not come. */
+export function requestText(bytes: Uint8Array): string | undefined {
+  let end = bytes.length;
+  while (end > 0 && (bytes[end - 1] ?? 0) <= 0x20) end -= 1;
+  return bytes[end - 1] === 0x7d ? decoder.decode(bytes.subarray(0, end)) : undefined;
+}
+
+/** A JSON object, or undefined when the text is none. */
+export function objectOf(text: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? (value as Readonly<Record<string, unknown>>)
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,270 @@
+/**
+ * A simulated Whatsminer with API v2: plain reads, encrypted commands under a token.
+ * Written from the vendor's answers, apart from the driver, so that an error in one shows against the other.
+ */
+import type { AsicModel } from '../../config/schema/model.ts';
+import type { Random } from '../../host/deps.ts';
+import {
+  decryptWhatsminer,
+  encodeWhatsminerReply,
+  whatsminerKey,
+  whatsminerSign,
+} from '../../protocols/asic/whatsminer.ts';
+import type { Answer, SimulatedEndpoint, StreamDevice } from '../device.ts';
+import { AsicPower } from '../physics/asic.ts';
+import {
+  apiAnswer,
+  BOOT_MS,
+  EPOCH_S,
+  noise,
+  objectOf,
+  requestText,
+  SLOW_MS,
+  WAKES_AFTER_MS,
+} from './miner.ts';
+import type { MinerAddress, MinerFault, SimulatedMiner } from './miner.ts';
+
+export interface WhatsminerOptions {
+  readonly id: string;
+  readonly model: AsicModel;
+  readonly random: Random;
+  readonly startMs: number;
+  readonly ambientC?: (nowMs: number) => number;
+  readonly mode?: 'mine' | 'sleep';
+  readonly password: string;
+  /** From question to answer, ms; 5 when absent. */
+  readonly answerMs?: number;
+  /** False as delivered, until the vendor's tool has changed the password; true when absent. */
+  readonly writable?: boolean;
+  /** `power_off` is carried out without an answer, as some firmwares do. */
+  readonly mutePowerOff?: boolean;
+}
+
+const TOKEN_LIFE_MS = 30 * 60_000;
+const TOKENS_MAX = 32;
+const BOARDS = 3;
+const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
+
+export class SimulatedWhatsminer implements SimulatedMiner, StreamDevice {
+  readonly id: string;
+  readonly power: AsicPower;
+  fault: MinerFault = 'none';
+  changes = 0;
+  /** Tokens given out. */
+  tokens = 0;
+  led: unknown = 'auto';
+  readonly #random: Random;
+  readonly #password: string;
+  readonly #answerMs: number;
+  readonly #writable: boolean;
+  readonly #mute: boolean;
+  readonly #salt: string;
+  readonly #signs = new Map<string, number>();
+  #key: string | undefined;
+  #off: boolean;
+  #offSinceMs: number;
+  #startedMs: number;
+  #bootUntilMs = Number.NEGATIVE_INFINITY;
+
+  constructor(options: WhatsminerOptions) {
+    this.id = options.id;
+    this.power = new AsicPower(options);
+    this.#random = options.random;
+    this.#password = options.password;
+    this.#answerMs = options.answerMs ?? 5;
+    this.#writable = options.writable ?? true;
+    this.#mute = options.mutePowerOff ?? false;
+    this.#salt = this.#letters(8);
+    this.#off = options.mode === 'sleep';
+    this.#offSinceMs = options.startMs;
+    this.#startedMs = options.startMs;
+  }
+
+  powerW(nowMs: number): number {
+    this.#wakeByItself(nowMs);
+    return this.power.powerW(nowMs);
+  }
+
+  endpoints({ host, api }: MinerAddress): readonly SimulatedEndpoint[] {
+    return [{ kind: 'stream', host, port: api, device: this }];
+  }
+
+  /** Makes every token given out so far worthless. */
+  forgetTokens(): void {
+    this.#signs.clear();
+  }
+
+  respond(bytes: Uint8Array, nowMs: number): Answer {
+    this.#wakeByItself(nowMs);
+    if (this.fault === 'dead' || !this.power.supplied) return { kind: 'silence' };
+    if (nowMs < this.#bootUntilMs) return { kind: 'reset' };
+    if (this.fault === 'garbage')
+      return { kind: 'bytes', bytes: noise(Math.floor(nowMs)), afterMs: this.#answerMs, close: true };
+    const text = requestText(bytes);
+    if (text === undefined) return { kind: 'wait' };
+    const afterMs = this.fault === 'slow' ? SLOW_MS : this.#answerMs;
+    const request = objectOf(text);
+    if (request?.['enc'] === 1 && typeof request['data'] === 'string')
+      return this.#privileged(request['data'], nowMs, afterMs);
+    const cmd = request?.['cmd'] ?? request?.['command'];
+    return apiAnswer(this.#plain(typeof cmd === 'string' ? cmd : '', nowMs), afterMs);
+  }
+
+  #plain(cmd: string, nowMs: number): string {
+    const flat = (level: string, code: number, message: unknown): string =>
+      JSON.stringify({ STATUS: level, When: when(nowMs), Code: code, Msg: message, Description: '' });
+    switch (cmd) {
+      case 'summary':
+        return `{"STATUS":[{"STATUS":"S","When":${when(nowMs)},"Code":11,"Msg":"Summary","Description":"cgminer 4.9.2"}],"SUMMARY":[${this.#summary(nowMs)}],"id":1}`;
+      case 'pools':
+        return `{"STATUS":[{"STATUS":"S","When":${when(nowMs)},"Code":7,"Msg":"1 Pool(s)","Description":"cgminer 4.9.2"}],"POOLS":[{"POOL":1,"URL":"stratum+tcp://pool1.example:3333","User":"site.${this.id}","Status":"Alive","Priority":0,"Stratum Active":${!this.#off}}],"id":1}`;
+      case 'edevs':
+        return `{"STATUS":[{"STATUS":"S","When":${when(nowMs)},"Code":9,"Msg":"3 ASC(s)","Description":"cgminer 4.9.2"}],"DEVS":${this.#boards(nowMs)},"id":1}`;
+      case 'devdetails':
+        return `{"STATUS":[{"STATUS":"S","When":${when(nowMs)},"Code":69,"Msg":"Device Details","Description":"cgminer 4.9.2"}],"DEVDETAILS":[{"DEVDETAILS":0,"Name":"SM","ID":0,"Model":"${this.power.model.id
+          .replace(/^whatsminer-/, '')
+          .replace('-plus', '+')
+          .toUpperCase()}"}],"id":1}`;
+      case 'get_version':
+        return flat('S', 131, { api_ver: '2.0.5', fw_ver: '20230803.11.REL', platform: 'H616', chip: 'K30' });
+      case 'status':
+        return flat('S', 131, {
+          mineroff: String(this.#off),
+          mineroff_reason: '',
+          power_mode: 'normal',
+          power_limit_set: String(this.power.limitW),
+          hash_percent: '0',
+        });
+      case 'get_token':
+        return this.#token(nowMs, flat);
+      default:
+        return flat('E', 14, 'invalid cmd');
+    }
+  }
+
+  #summary(nowMs: number): string {
+    const lying = this.#off && this.fault === 'lies';
+    const mhs = lying ? 0 : Math.round(this.power.hashrate(nowMs) / 1e6);
+    const powerW = lying ? this.power.model.sleepW : Math.round(this.power.powerW(nowMs));
+    const board = this.power.boardC(nowMs);
+    const factoryGhs = (this.power.model.rungs.at(-1)?.hashrateThs ?? 0) * 1_000;
+    const elapsed = Math.max(0, Math.floor((nowMs - this.#startedMs) / 1_000));
+    return `{"Elapsed":${elapsed},"MHS av":${mhs},"MHS 5s":${mhs},"MHS 1m":${mhs},"HS RT":${mhs},"Accepted":100,"Rejected":0,"Temperature":${board.toFixed(2)},"Fan Speed In":${this.#off ? 0 : 5_400},"Fan Speed Out":${this.#off ? 0 : 5_280},"Power":${powerW},"Power Limit":${this.power.limitW},"Power Mode":"Normal","Factory GHS":${factoryGhs},"Env Temp":${this.power.ambientC(nowMs).toFixed(2)},"Chip Temp Min":${(board - 4).toFixed(2)},"Chip Temp Max":${(board + 12).toFixed(2)},"Chip Temp Avg":${(board + 5).toFixed(2)},"Upfreq Complete":${mhs > 0 ? 1 : 0},"Uptime":${elapsed + 30}}`;
+  }
+
+  #boards(nowMs: number): string {
+    const board = this.power.boardC(nowMs);
+    const mhs = this.power.hashrate(nowMs) / 1e6 / BOARDS;
+    return JSON.stringify(
+      Array.from({ length: BOARDS }, (_, slot) => ({
+        ASC: slot,
+        Slot: slot,
+        Status: 'Alive',
+        Temperature: Number((board + slot - 1).toFixed(2)),
+        'Chip Temp Max': Number((board + slot + 11).toFixed(2)),
+        'MHS av': Number(mhs.toFixed(2)),
+      })),
+    );
+  }
+
+  #token(nowMs: number, flat: (level: string, code: number, message: unknown) => string): string {
+    for (const [sign, untilMs] of this.#signs) if (untilMs <= nowMs) this.#signs.delete(sign);
+    if (this.#signs.size >= TOKENS_MAX) return flat('E', 136, 'over max connect');
+    this.#key ??= whatsminerKey(this.#password, this.#salt);
+    const token = { time: String(when(nowMs)).slice(-4), salt: this.#salt, newsalt: this.#letters(8) };
+    this.#signs.set(whatsminerSign(this.#key, token), nowMs + TOKEN_LIFE_MS);
+    this.tokens += 1;
+    return flat('S', 134, token);
+  }
+
+  #privileged(data: string, nowMs: number, afterMs: number): Answer {
+    const plainError = (code: number, message: string): Answer =>
+      apiAnswer(
+        JSON.stringify({ STATUS: 'E', When: when(nowMs), Code: code, Msg: message, Description: '' }),
+        afterMs,
+      );
+    if (!this.#writable) return plainError(45, "can't access write cmd");
+    const plain = this.#key === undefined ? undefined : decryptWhatsminer(this.#key, data);
+    const command = plain === undefined ? undefined : objectOf(plain);
+    if (!command) return plainError(23, 'enc json load err');
+    const sign = command['token'];
+    if (typeof sign !== 'string' || (this.#signs.get(sign) ?? 0) <= nowMs)
+      return plainError(135, 'check token err');
+    const outcome = this.#command(command, nowMs);
+    if (outcome === 'mute') return { kind: 'silence' };
+    const reply = JSON.stringify({
+      STATUS: outcome === 131 ? 'S' : 'E',
+      When: when(nowMs),
+      Code: outcome,
+      Msg: outcome === 131 ? 'API command OK' : 'API command ERROR',
+      Description: '',
+    });
+    return { kind: 'bytes', bytes: encodeWhatsminerReply(this.#key ?? '', reply), afterMs, close: true };
+  }
+
+  #command(command: Readonly<Record<string, unknown>>, nowMs: number): number | 'mute' {
+    const ignores = this.fault === 'ignores';
+    switch (command['cmd']) {
+      case 'power_off':
+        this.changes += 1;
+        if (!ignores && !this.#off) this.#powerOff(nowMs);
+        return this.#mute ? 'mute' : 131;
+      case 'power_on':
+        this.changes += 1;
+        if (!ignores && this.#off) this.#powerOn(nowMs);
+        return 131;
+      case 'adjust_power_limit': {
+        const limitW = Number(command['power_limit']);
+        if (!Number.isInteger(limitW) || limitW < 0 || limitW > 99_999) return 132;
+        this.changes += 1;
+        if (!ignores) {
+          this.power.limit(nowMs, limitW);
+          this.power.restart(nowMs);
+        }
+        return 131;
+      }
+      case 'set_led':
+        this.changes += 1;
+        this.led = command['param'] ?? command['color'];
+        return 131;
+      case 'reboot':
+        this.changes += 1;
+        if (ignores) return 131;
+        this.#bootUntilMs = nowMs + BOOT_MS;
+        this.#startedMs = nowMs + BOOT_MS;
+        this.forgetTokens();
+        this.power.restart(nowMs);
+        return 131;
+      default:
+        return 14;
+    }
+  }
+
+  #powerOff(nowMs: number): void {
+    this.#off = true;
+    this.#offSinceMs = nowMs;
+    if (this.fault !== 'lies') this.power.sleep(nowMs);
+  }
+
+  #powerOn(nowMs: number): void {
+    this.#off = false;
+    this.#startedMs = nowMs;
+    this.power.wake(nowMs);
+  }
+
+  #wakeByItself(nowMs: number): void {
+    if (this.fault === 'wakes' && this.#off && nowMs - this.#offSinceMs >= WAKES_AFTER_MS)
+      this.#powerOn(nowMs);
+  }
+
+  #letters(count: number): string {
+    return Array.from(
+      { length: count },
+      () => LETTERS[Math.floor(this.#random.next() * LETTERS.length)] ?? 'A',
+    ).join('');
+  }
+}
+
+function when(nowMs: number): number {
+  return EPOCH_S + Math.floor(nowMs / 1_000);
+}
