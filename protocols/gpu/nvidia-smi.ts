@@ -119,6 +119,16 @@ export function rowOf(fields: readonly string[], line: string): Row | undefined 
   return row;
 }
 
+/** Every line of a query that is a row; other lines are left out. */
+export function rowsOf(fields: readonly string[], text: string): Row[] {
+  const rows: Row[] = [];
+  for (const line of text.split('\n', MAX_GPUS * 2)) {
+    const row = rowOf(fields, line);
+    if (row !== undefined && indexOf(row) !== undefined) rows.push(row);
+  }
+  return rows;
+}
+
 /** GPU index of a row: 0 to 255, else undefined. */
 export function indexOf(row: Row): number | undefined {
   const text = row['index'] ?? '';
