@@ -51,6 +51,13 @@ export class ByteWriter {
     this.#size += bytes.length;
   }
 
+  /** `count` bytes at the end, to be filled by the caller. */
+  take(count: number): Uint8Array {
+    this.#room(count);
+    this.#size += count;
+    return this.#bytes.subarray(this.#size - count, this.#size);
+  }
+
   /** What was written so far, as a view of the same memory. */
   view(): Uint8Array {
     return this.#bytes.subarray(0, this.#size);
@@ -120,6 +127,11 @@ export class ByteReader {
     } catch {
       throw badMessage('a text is not UTF-8');
     }
+  }
+
+  /** Everything not yet read, without reading it. */
+  rest(): Uint8Array {
+    return this.#bytes.subarray(this.#at);
   }
 
   raw(count: number): Uint8Array {

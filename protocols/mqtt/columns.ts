@@ -270,8 +270,10 @@ export function tableCheck(table: Table): number {
   };
   const mixAll = (values: Float64Array): void => {
     for (const value of values) {
-      mix(value | 0);
-      mix(Math.floor(value / 0x1_0000_0000) | 0);
+      const low = value | 0;
+      mix(low);
+      // The high word; the quick way for what fits an int32.
+      mix(low === value ? low >> 31 : Math.floor(value / 0x1_0000_0000) | 0);
     }
   };
   for (const ages of table.ages) mixAll(ages);

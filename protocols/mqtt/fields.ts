@@ -59,6 +59,9 @@ export const FIELDS: readonly Field[] = [
   number(13, 'temperature.outlet', '°C', 0.1),
   number(14, 'temperature.environment', '°C', 0.1),
   number(15, 'temperature.psu', '°C', 0.1),
+  number(16, 'temperature.chip.max', '°C', 0.1),
+  number(17, 'temperature.ambient', '°C', 0.1),
+  number(18, 'gpu.temperature', '°C', 0.1),
   number(20, 'power.active.total', 'W'),
   ...phases(21, 'power.active', '', 'W'),
   number(24, 'power.reactive.total', 'var'),
@@ -76,6 +79,11 @@ export const FIELDS: readonly Field[] = [
   ...phases(44, 'powerFactor', '', '1', 0.001),
   number(47, 'energy.active.import', 'Wh'),
   number(48, 'energy.active.export', 'Wh'),
+  ...phases(49, 'energy.active.import', '', 'Wh'),
+  number(52, 'energy.active.import.tariff1', 'Wh'),
+  number(53, 'energy.active.import.tariff2', 'Wh'),
+  number(54, 'energy.active.export.tariff1', 'Wh'),
+  number(55, 'energy.active.export.tariff2', 'Wh'),
   number(60, 'host.cpu', '%', 0.1),
   number(61, 'host.memoryUsed', 'B', 1_048_576),
   number(62, 'host.memoryTotal', 'B', 1_048_576),
@@ -104,7 +112,7 @@ export const fieldOf = (quantity: string): Field | undefined => byQuantity.get(q
 export const fieldById = (wireId: number): Field | undefined => byWireId.get(wireId);
 
 /** Scaled integers beyond this are refused, so that every difference of two is an exact double. */
-export const MOST_SCALED = 2 ** 51;
+export const MOST_SCALED = 2 ** 51 - 1;
 
 /** The integer that stands for a value, or undefined when this field cannot carry it. */
 export function toWire(field: Field, value: number | string, unit: Unit): number | undefined {

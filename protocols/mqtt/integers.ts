@@ -1,8 +1,8 @@
 import { badMessage } from './bytes.ts';
 import type { ByteReader, ByteWriter } from './bytes.ts';
 
-/** Largest magnitude of a difference that is coded; twice this still is an exact double. */
-export const MOST_DIFFERENCE = 2 ** 52;
+/** Largest magnitude of a difference that is coded: its token, twice this and one, still is an exact double. */
+export const MOST_DIFFERENCE = 2 ** 52 - 1;
 
 /** First byte of a list coded as tokens; every smaller value is a Rice parameter. */
 const TOKENS = 0xff;
@@ -12,7 +12,11 @@ const ESCAPE = 24;
 const ESCAPED_BITS = 54;
 
 const zigzag = (value: number): number => (value < 0 ? -2 * value - 1 : 2 * value);
-const unzigzag = (code: number): number => (code % 2 === 1 ? -(code + 1) / 2 : code / 2);
+function unzigzag(code: number): number {
+  // The quick way for what fits an int32, which nearly everything does.
+  if (code < 0x4000_0000) return (code >>> 1) ^ -(code & 1);
+  return code % 2 === 1 ? -(code + 1) / 2 : code / 2;
+}
 
 function varintSize(value: number): number {
   let size = 1;
@@ -22,7 +26,7 @@ function varintSize(value: number): number {
 
 /**
  * Writes integers that are mostly small (differences) in the shorter of two ways: tokens with run lengths of zero,
- * or Rice codes for noise. `count` of them must be known to the reader; |value| ≤ 2^52.
+ * or Rice codes for noise. `count` of them must be known to the reader; |value| < 2^52.
  */
 export function writeIntegers(writer: ByteWriter, values: Float64Array): void {
   const codes = new Float64Array(values.length);
@@ -38,7 +42,7 @@ export function writeIntegers(writer: ByteWriter, values: Float64Array): void {
     writeTokens(writer, codes);
   } else {
     writer.u8(rice.parameter);
-    writeRice(writer, codes, rice.parameter);
+    writeRice(writer, codes, rice.parameter, rice.bits);
   }
 }
 
@@ -85,7 +89,7 @@ function writeTokens(writer: ByteWriter, codes: Float64Array): void {
 
 function readTokens(reader: ByteReader, values: Float64Array): void {
   for (let index = 0; index < values.length; index += 1) {
-    const token = reader.varint(2 * MOST_DIFFERENCE);
+    const token = reader.varint(2 * MOST_DIFFERENCE + 1);
     if (token !== 0) values[index] = unzigzag(token - 1);
     else {
       const zeros = reader.varint(values.length) + 2;
@@ -117,15 +121,18 @@ function riceBits(codes: Float64Array, parameter: number): number {
   return bits;
 }
 
-function writeRice(writer: ByteWriter, codes: Float64Array, parameter: number): void {
+function writeRice(writer: ByteWriter, codes: Float64Array, parameter: number, bits: number): void {
+  const bytes = writer.take(Math.ceil(bits / 8));
+  let at = 0;
   let held = 0;
   let filled = 0;
   // At most 24 bits at a time, so that with up to 7 held ones they fit an int32.
-  const put = (value: number, bits: number): void => {
+  const put = (value: number, count: number): void => {
     held |= value << filled;
-    filled += bits;
+    filled += count;
     for (; filled >= 8; filled -= 8) {
-      writer.u8(held & 0xff);
+      bytes[at] = held;
+      at += 1;
       held >>>= 8;
     }
   };
@@ -133,8 +140,8 @@ function writeRice(writer: ByteWriter, codes: Float64Array, parameter: number): 
   for (const code of codes) {
     const quotient = Math.floor(code / divisor);
     if (quotient < ESCAPE) {
-      put(2 ** quotient - 1, quotient);
-      put(0, 1);
+      // The ones and the zero behind them.
+      put(2 ** quotient - 1, quotient + 1);
       put(code - quotient * divisor, parameter);
     } else {
       put(2 ** ESCAPE - 1, ESCAPE);
@@ -143,26 +150,55 @@ function writeRice(writer: ByteWriter, codes: Float64Array, parameter: number): 
       }
     }
   }
-  if (filled > 0) writer.u8(held);
+  if (filled > 0) bytes[at] = held;
 }
 
 function readRice(reader: ByteReader, values: Float64Array, parameter: number): void {
+  const bytes = reader.rest();
+  let at = 0;
   let held = 0;
   let filled = 0;
-  const take = (bits: number): number => {
-    for (; filled < bits; filled += 8) held |= reader.u8() << filled;
-    const value = held & (2 ** bits - 1);
-    held >>>= bits;
-    filled -= bits;
+  const fill = (count: number): void => {
+    while (filled < count) {
+      const byte = bytes[at];
+      if (byte === undefined) throw badMessage('it ends early');
+      held |= byte << filled;
+      at += 1;
+      filled += 8;
+    }
+  };
+  const take = (count: number): number => {
+    fill(count);
+    const value = held & ((1 << count) - 1);
+    held >>>= count;
+    filled -= count;
     return value;
   };
+  /** Counts ones up to the next zero, or ESCAPE of them. */
+  const ones = (): number => {
+    let count = 0;
+    for (;;) {
+      fill(1);
+      const zeros = ~held;
+      const run = Math.min(31 - Math.clz32(zeros & -zeros), filled, ESCAPE - count);
+      held >>>= run;
+      filled -= run;
+      count += run;
+      if (count === ESCAPE) return count;
+      if (filled === 0) continue;
+      held >>>= 1;
+      filled -= 1;
+      return count;
+    }
+  };
   for (let index = 0; index < values.length; index += 1) {
-    let quotient = 0;
-    while (quotient < ESCAPE && take(1) === 1) quotient += 1;
-    let code = quotient * 2 ** parameter;
-    if (quotient < ESCAPE) code += parameter === 0 ? 0 : take(parameter);
-    else code = take(18) + take(18) * 2 ** 18 + take(18) * 2 ** 36;
+    const quotient = ones();
+    const code =
+      quotient < ESCAPE
+        ? quotient * 2 ** parameter + take(parameter)
+        : take(18) + take(18) * 2 ** 18 + take(18) * 2 ** 36;
     if (code > 2 * MOST_DIFFERENCE) throw badMessage('a difference is too large');
     values[index] = unzigzag(code);
   }
+  reader.raw(at);
 }

@@ -73,7 +73,7 @@ const anyAtMs = fc.oneof(fc.integer({ min: T0 - 60_000, max: T0 + 60_000 }), fc.
 const anyValue = fc.oneof(
   fc.integer({ min: -5_000, max: 5_000 }),
   fc.double({ noNaN: false }),
-  fc.constantFrom(0, 2 ** 51, -(2 ** 51), 1e15, ...MODES, 'text'),
+  fc.constantFrom(0, 2 ** 51, 2 ** 51 - 1, 1 - 2 ** 51, 1e15, ...MODES, 'text'),
 );
 const anyReading = (
   unit: Reading & { ok: true } extends { unit: infer U } ? U : never,
