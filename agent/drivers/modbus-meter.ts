@@ -9,6 +9,7 @@ import type { Line, LineAnswer } from '../../host/line.ts';
 import { asFault, Fault } from '../../protocols/faults.ts';
 import { decodeNumber } from '../../protocols/modbus/registers.ts';
 import type { RegisterFormat } from '../../protocols/modbus/registers.ts';
+import { numberOf } from '../../protocols/reading.ts';
 import type { Identity, Reading, Readings } from '../../protocols/reading.ts';
 import type { Device, DeviceIo, Driver, Target } from '../driver.ts';
 import { crossCheck, outOfRange } from './modbus-checks.ts';
@@ -20,19 +21,26 @@ import { modbusTarget } from './modbus-target.ts';
 const ABSENT_FOR_MS = 30_000;
 /** The same for refused joints between points, which only cost requests. */
 const BARRIERS_FOR_MS = 600_000;
-const OPTIONS = ['profile', 'invert', 'baud', 'parity', 'stopBits'];
+const OPTIONS = ['profile', 'invert', 'frozenS', 'baud', 'parity', 'stopBits'];
 
-/** Meters of the profile named in the target: `modbus://host:port/unit?profile=ID[&invert=1]`. */
+/**
+ * Meters of the profile named in the target: `modbus://host:port/unit?profile=ID[&invert=1][&frozenS=10]`. With
+ * `frozenS`, fast values that all stand still for so long while current flows are uncertain: a gateway may repeat its cache.
+ */
 export const modbusMeter: Driver = {
   name: 'modbus-meter',
   schemes: ['modbus', 'modbus+rtu', 'modbus+serial'],
   open: (target, io) => {
     const { line, unit } = modbusTarget(target);
-    const { profile: id, invert = '0' } = target.options;
+    const { profile: id, invert = '0', frozenS = '0' } = target.options;
     if (id === undefined)
       throw new Fault('TARGET_INVALID', `${target.url}: ?profile= names the register map`);
     if (invert !== '0' && invert !== '1')
       throw new Fault('TARGET_INVALID', `${target.url}: invert is 0 or 1`);
+    const frozenMs = Number(frozenS) * 1_000;
+    if (!(frozenMs >= 0 && frozenMs <= 86_400_000)) {
+      throw new Fault('TARGET_INVALID', `${target.url}: frozenS is 0 to 86400`);
+    }
     const unknown = Object.keys(target.options).find((name) => !OPTIONS.includes(name));
     if (unknown !== undefined)
       throw new Fault('TARGET_INVALID', `${target.url}: option ${unknown} is unknown`);
@@ -41,6 +49,7 @@ export const modbusMeter: Driver = {
       unit,
       profile: meterProfile(id),
       inverted: invert === '1',
+      frozenMs,
       line: io.lines.line(line),
       io,
     });
@@ -52,6 +61,8 @@ interface Opened {
   readonly unit: number;
   readonly profile: MeterProfile;
   readonly inverted: boolean;
+  /** 0: values may stand still. */
+  readonly frozenMs: number;
   readonly line: Line;
   readonly io: DeviceIo;
 }
@@ -66,6 +77,8 @@ class ModbusMeter implements Device {
   #barriersUntilMs = 0;
   /** Points this meter lacks, with the monotonic time until which that is believed. */
   readonly #absent = new Map<string, number>();
+  /** Since when the fast values are what they are, monotonic. */
+  #still = { values: '', sinceMs: 0 };
   #plans: { fast?: readonly Block[]; full?: readonly Block[] } = {};
 
   constructor(opened: Opened) {
@@ -126,7 +139,23 @@ class ModbusMeter implements Device {
     addSums(profile, scope, readings);
     if (this.#opened.inverted) invert(readings);
     crossCheck(readings);
+    if (this.#opened.frozenMs > 0) this.#doubtFrozen(readings);
     return readings;
+  }
+
+  #doubtFrozen(readings: Record<string, Reading>): void {
+    const nowMs = this.#opened.io.clock.monoMs();
+    const fast = this.#points('fast').map((point) => point.q);
+    const values = fast.map((q) => numberOf(readings[q])).join();
+    if (values !== this.#still.values) this.#still = { values, sinceMs: nowMs };
+    const stillMs = nowMs - this.#still.sinceMs;
+    const flows = fast.some((q) => q.startsWith('current.') && numberOf(readings[q]));
+    if (stillMs < this.#opened.frozenMs || !flows) return;
+    for (const q of fast) {
+      const reading = readings[q];
+      const why = `no value changed for ${Math.round(stillMs / 1_000)} s`;
+      if (reading?.ok) readings[q] = { ...reading, quality: 'uncertain', why };
+    }
   }
 
   close(): void {

@@ -252,6 +252,16 @@ describe('a line without transaction ids', () => {
     expect(counts[1]).not.toBe(4);
   });
 
+  it('keeps silent, too, after bytes that nobody asked for', async () => {
+    const b = bench('rtu');
+    await b.time.settle(b.read());
+    b.net.last?.send(Uint8Array.of(1, 3, 2));
+    await b.time.advance(10);
+    const startMs = b.time.monoMs();
+    await b.time.settle(b.read());
+    expect(b.time.monoMs() - startMs).toBeGreaterThanOrEqual(300);
+  });
+
   it('does not let a dead unit stand in the way of its neighbours', async () => {
     const b = bench('rtu');
     b.behave = (answer, end, { unit }) => {

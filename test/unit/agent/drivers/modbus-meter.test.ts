@@ -204,6 +204,24 @@ describe('a meter that misbehaves', () => {
     expect(asked() - before).toBe(2);
   });
 
+  it('doubts values that stand still, where it is told to', async () => {
+    const b = bench('pm5xxx', 'schneider-pm5xxx', { frozenS: '10' });
+    const qualities = async (turns: number): Promise<readonly unknown[]> => {
+      const seen: unknown[] = [];
+      for (let turn = 0; turn < turns; turn += 1) {
+        const total = (await b.read('fast'))['power.active.total'];
+        seen.push(total?.ok && total.quality);
+        await b.time.advance(1_000);
+      }
+      return seen;
+    };
+    expect(await qualities(20)).not.toContain('uncertain');
+    b.meter.fault = 'frozen';
+    expect((await qualities(14)).slice(-3)).toEqual(['uncertain', 'uncertain', 'uncertain']);
+    b.meter.fault = 'none';
+    expect(await qualities(3)).toEqual(['good', 'good', 'good']);
+  });
+
   it('doubts a total that its phases contradict', async () => {
     const b = bench('pm5xxx', 'schneider-pm5xxx');
     const { crossCheck } = await import('../../../../agent/drivers/modbus-checks.ts');
@@ -237,6 +255,7 @@ describe('the meter driver', () => {
     expect(() => open({}, { profile: 'none' })).toThrow(/TARGET_INVALID.*abb-b2x/);
     expect(() => open({}, { profile: 'abb-b2x', invert: 'yes' })).toThrow(/invert/);
     expect(() => open({}, { profile: 'abb-b2x', poll: '1' })).toThrow(/poll/);
+    expect(() => open({}, { profile: 'abb-b2x', frozenS: 'x' })).toThrow(/frozenS/);
     expect(() => open({ path: '300' })).toThrow(/unit/);
     expect(() => open({ path: 'x' })).toThrow(/unit/);
     expect(() => open({ host: '' })).toThrow(/host/);
