@@ -2,7 +2,8 @@ import type { Driver } from '../driver.ts';
 import { antminer } from './antminer.ts';
 import { cgminer } from './cgminer.ts';
 import { gpuHost } from './gpu-host.ts';
+import { modbusMeter } from './modbus-meter.ts';
 import { whatsminerV2 } from './whatsminer-v2.ts';
 
 /** Every driver of the product; a target's scheme chooses among them. */
-export const DRIVERS: readonly Driver[] = [antminer, cgminer, gpuHost, whatsminerV2];
+export const DRIVERS: readonly Driver[] = [antminer, cgminer, gpuHost, modbusMeter, whatsminerV2];
