@@ -72,7 +72,7 @@ function secretWarnings(site: Site): Explained[] {
     /^[^/]*\/\/[^/@]*:[^/@]+@/.test(target) || /[?&]pass(word)?=/i.test(target);
   const message = 'a password stands in this file: name an environment variable with passwordEnv instead';
   const withoutReference = (target: string): boolean =>
-    /[?&]user=/.test(target) && !/[?&](passwordEnv|passwordFile)=/.test(target);
+    /[?&]user=/.test(target) && !/[?&](passwordEnv|passwordFile|key)=/.test(target);
   const found: Explained[] = [];
   const targets = [
     ...site.config.machines.map((group, index) => ({

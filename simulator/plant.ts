@@ -1,0 +1,161 @@
+/** One machine of the simulated site: its physics and its device, chosen by the model in the site file. */
+import type { AsicModel, GpuModel } from '../config/schema/model.ts';
+import type { SiteMachine } from '../config/site.ts';
+import type { Random } from '../host/deps.ts';
+import { Fault } from '../protocols/faults.ts';
+import type { Mode } from '../protocols/reading.ts';
+import type { ExecDevice, Load, SimulatedEndpoint } from './device.ts';
+import { SimulatedAntminer } from './devices/antminer.ts';
+import { GpuHost } from './devices/gpu-host.ts';
+import type { GpuMisbehaviour } from './devices/gpu-host.ts';
+import type { MinerFault } from './devices/miner.ts';
+import { SimulatedWhatsminer } from './devices/whatsminer.ts';
+import type { Misbehaviour } from './scenarios.ts';
+import { SIMULATED_ENV } from './site.ts';
+
+/** A machine as the world holds it: what it draws, what it really does, and where it answers. */
+export interface PlantMachine extends Load {
+  readonly machine: SiteMachine;
+  /** Its address, to find it by the host of a connection. */
+  readonly host: string;
+  readonly endpoints: readonly SimulatedEndpoint[];
+  behave(behaviour: Misbehaviour): void;
+  /** What it really does, whatever it says. */
+  mode(nowMs: number): Mode;
+  /** Calls that changed or set a state. */
+  readonly stateCalls: number;
+  /** How often two workloads held its GPUs at once. */
+  readonly doubleOwned: number;
+}
+
+export interface PlantMachineOptions {
+  readonly machine: SiteMachine;
+  readonly random: Random;
+  readonly gpuStart: 'mine' | 'idle';
+  readonly ambientC: (nowMs: number) => number;
+}
+
+/** A GPU host that mines at the start has done so for this long. */
+const SETTLED_MS = 120_000;
+const SSH_PORT = 22;
+const API_PORT = 4_028;
+const HTTP_PORT = 80;
+
+/** Builds the simulated machine behind a target. Throws CONFIG_INVALID when its kind is not simulated. */
+export function makePlantMachine(options: PlantMachineOptions): PlantMachine {
+  const { machine } = options;
+  const url = URL.parse(machine.target);
+  if (url === null || url.hostname === '')
+    throw new Fault('CONFIG_INVALID', `${machine.id}: no address to simulate`);
+  if (machine.model.kind === 'gpu-host' && url.protocol === 'gpu:')
+    return gpuMachine(options, machine.model, url);
+  if (machine.model.kind === 'asic' && (url.protocol === 'antminer:' || url.protocol === 'whatsminer:'))
+    return asicMachine(options, machine.model, url);
+  throw new Fault(
+    'CONFIG_INVALID',
+    `${machine.id}: ${url.protocol}// with the model ${machine.model.id} is not simulated`,
+  );
+}
+
+function portOf(url: URL, name: string, otherwise: number): number {
+  const port = Number(url.searchParams.get(name) ?? otherwise);
+  return Number.isInteger(port) && port > 0 && port < 65_536 ? port : otherwise;
+}
+
+function asicMachine(
+  { machine, random, ambientC }: PlantMachineOptions,
+  model: AsicModel,
+  url: URL,
+): PlantMachine {
+  const password = SIMULATED_ENV[url.searchParams.get('passwordEnv') ?? ''] ?? 'root';
+  const common = { id: machine.id, model, random, startMs: 0, ambientC, password };
+  const miner =
+    url.protocol === 'antminer:'
+      ? new SimulatedAntminer({ ...common, user: url.searchParams.get('user') ?? (url.username || 'root') })
+      : new SimulatedWhatsminer(common);
+  const host = url.hostname;
+  return {
+    id: machine.id,
+    machine,
+    host,
+    endpoints: miner.endpoints({
+      host,
+      api: portOf(url, 'api', API_PORT),
+      http: portOf(url, 'http', HTTP_PORT),
+    }),
+    powerW: (nowMs) => miner.powerW(nowMs),
+    behave: (behaviour) => {
+      miner.fault = minerFault(behaviour);
+    },
+    mode: (nowMs) => {
+      miner.powerW(nowMs);
+      return !miner.power.supplied ? 'off' : miner.power.mining ? 'mine' : 'sleep';
+    },
+    get stateCalls() {
+      return miner.changes;
+    },
+    doubleOwned: 0,
+  };
+}
+
+function minerFault(behaviour: Misbehaviour): MinerFault {
+  if (behaviour === 'holds-memory') return 'ignores';
+  return behaviour === 'wedged' ? 'slow' : behaviour;
+}
+
+function gpuMachine(
+  { machine, random, gpuStart }: PlantMachineOptions,
+  model: GpuModel,
+  url: URL,
+): PlantMachine {
+  const mineUnit = url.searchParams.get('mine') ?? undefined;
+  const aiUnit = url.searchParams.get('ai') ?? undefined;
+  const gpus = new GpuHost({
+    id: machine.id,
+    model,
+    random,
+    startMs: -SETTLED_MS,
+    ...(mineUnit !== undefined && { mineUnit }),
+    ...(aiUnit !== undefined && { aiUnit }),
+  });
+  if (gpuStart === 'mine') gpus.mine.start(-SETTLED_MS);
+  gpus.advance(0);
+  let stateCalls = 0;
+  const device: ExecDevice = {
+    exec: (command, nowMs) => {
+      if (/\bsystemctl\b.*\b(start|stop|restart)\b|\bnvidia-smi\b.*\s-pl\b/.test(command)) stateCalls += 1;
+      return gpus.exec(command, nowMs);
+    },
+  };
+  const host = url.hostname;
+  return {
+    id: machine.id,
+    machine,
+    host,
+    endpoints: [{ kind: 'ssh', host, port: url.port === '' ? SSH_PORT : Number(url.port), device }],
+    powerW: (nowMs) => gpus.powerW(nowMs),
+    behave: (behaviour) => {
+      gpus.misbehaviour = gpuMisbehaviour(behaviour);
+    },
+    mode: (nowMs) => gpus.workload(nowMs),
+    get stateCalls() {
+      return stateCalls;
+    },
+    get doubleOwned() {
+      return gpus.doubleOwnership;
+    },
+  };
+}
+
+function gpuMisbehaviour(behaviour: Misbehaviour): GpuMisbehaviour {
+  switch (behaviour) {
+    case 'wakes':
+    case 'lies':
+      return 'ignores';
+    case 'garbage':
+    case 'slow':
+      return 'wedged';
+    default:
+      return behaviour;
+  }
+}

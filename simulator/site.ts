@@ -1,0 +1,264 @@
+/** The simulated site `demo`: what `up` runs without a site file, and what the proof harness scales. */
+import type { SiteConfigInput } from '../config/schema/site.ts';
+
+/** Ports of the simulated devices, all above 1023 so that no privilege is needed. */
+export interface SimulatedPorts {
+  readonly http: number;
+  readonly api: number;
+  readonly modbus: number;
+  readonly ssh: number;
+  readonly feeds: number;
+}
+
+export interface SimulatedSiteOptions {
+  /** Devices listen on 127.OCTET.rack.n. */
+  readonly loopbackOctet?: number;
+  readonly ports?: Partial<SimulatedPorts>;
+  /** How many ASICs (then an eighth as many GPU hosts); absent: 240 and 32. Proportions and caps follow. */
+  readonly machines?: number;
+  /** Host key of every simulated GPU host, `SHA256:…`. */
+  readonly hostKey: string;
+  /** Private key the agent logs in with. */
+  readonly keyFile: string;
+}
+
+export const SIMULATED_PORTS: SimulatedPorts = {
+  http: 8_180,
+  api: 4_028,
+  modbus: 1_502,
+  ssh: 2_222,
+  feeds: 8_190,
+};
+
+/** Environment that the site's `passwordEnv` names refer to: the simulated devices' passwords are no secret. */
+export const SIMULATED_ENV: Readonly<Record<string, string>> = { SWITCHYARD_SIM_PASSWORD: 'root' };
+
+export const MINE_UNIT = 'miner.service';
+export const AI_UNIT = 'ai.service';
+
+type AsicId = 'antminer-s19j-pro' | 'antminer-s21' | 'whatsminer-m30s-plus';
+
+/** What each draws when it works, kW: nameplates, for sizing the caps. */
+const ASIC_KW: Readonly<Record<AsicId, number>> = {
+  'antminer-s19j-pro': 3.068,
+  'antminer-s21': 3.5,
+  'whatsminer-m30s-plus': 3.4,
+};
+const GPU_MODEL = 'gpu-8x-h100';
+const GPU_AI_KW = 9.7;
+/** What a host draws beside its GPUs, as commissioning would have measured it at the simulated plug. */
+const GPU_HOST_W = 1_084;
+const GPU_HOST_FACTOR = 1.635;
+
+const ROOM = 1.08;
+/** Losses from a rack up to its feeder and on to the meter of the site, fans of the cooling included. */
+const FEEDER_LOSS = 1.011;
+const SITE_LOSS = 1.045;
+/** Share of feeder-3's ASICs that it can carry while every GPU host runs AI. */
+const BESIDE_AI = 0.66;
+
+/** Racks of one feeder, by PDU, with the model in each rack: the racks take the feeder's ASICs in equal parts. */
+const FEEDERS: readonly {
+  readonly id: string;
+  readonly share: number;
+  readonly pdus: readonly (readonly AsicId[])[];
+}[] = [
+  {
+    id: 'feeder-1',
+    share: 0.4,
+    pdus: [
+      ['antminer-s19j-pro', 'antminer-s19j-pro'],
+      ['antminer-s21', 'whatsminer-m30s-plus'],
+    ],
+  },
+  {
+    id: 'feeder-2',
+    share: 0.4,
+    pdus: [
+      ['antminer-s19j-pro', 'antminer-s21'],
+      ['antminer-s21', 'whatsminer-m30s-plus'],
+    ],
+  },
+  { id: 'feeder-3', share: 0.2, pdus: [['antminer-s19j-pro', 'antminer-s21']] },
+];
+const GPU_RACKS = 4;
+/** A loopback rack has 250 addresses; a larger one is split into more racks of its model. */
+const RACK_MAX = 200;
+
+type Node = SiteConfigInput['nodes'][number];
+type Group = NonNullable<SiteConfigInput['machines']>[number];
+
+interface Draft {
+  readonly nodes: Node[];
+  readonly machines: Group[];
+  rack: number;
+  /** Of the site's ASICs, placed so far. */
+  share: number;
+}
+
+const kw = (powerKw: number): number => Math.round(powerKw * 10) / 10;
+
+/** The site file of the simulated site, as data: 3 feeders, 10 ASIC racks, 4 GPU racks, 6 meters, a utility, three feeds. */
+export function simulatedSite(options: SimulatedSiteOptions): SiteConfigInput {
+  const { loopbackOctet = 20, machines, hostKey, keyFile } = options;
+  const ports = { ...SIMULATED_PORTS, ...options.ports };
+  const asics = Math.max(10, Math.floor(machines ?? 240));
+  const gpuHosts = machines === undefined ? 32 : Math.max(GPU_RACKS, Math.round(machines / 8));
+  const draft: Draft = { nodes: [], machines: [], rack: 0, share: 0 };
+  let siteKw = 0;
+  for (const feeder of FEEDERS)
+    siteKw += addFeeder(draft, { feeder, asics, gpuHosts, loopbackOctet, ports, hostKey, keyFile });
+  const capKw = kw(siteKw * SITE_LOSS);
+  const root: Node = {
+    id: 'main',
+    kind: 'site',
+    capKw,
+    rampUpKwPerMin: kw(capKw * 0.8),
+    rampDownKwPerMin: kw(capKw * 2),
+  };
+  const own = (n: number): string => `127.${loopbackOctet}.0.${n}`;
+  const meter = (
+    n: number,
+    id: string,
+    node: string,
+    profile: string,
+  ): NonNullable<SiteConfigInput['meters']>[number] => ({
+    id,
+    node,
+    target: `modbus://${own(n)}:${ports.modbus}/1?profile=${profile}`,
+    periodMs: 1_000,
+  });
+  const feeds = `http://${own(20)}:${ports.feeds}`;
+  return {
+    schema: 1,
+    site: 'demo',
+    name: 'Simulated site',
+    authority: 'automatic',
+    console: { login: 'fragment' },
+    lease: { t1S: 5, t2S: 30, failSafe: 'hold' },
+    control: { startsPer10S: Math.max(20, Math.round(asics / 12)) },
+    nodes: [root, ...draft.nodes],
+    meters: [
+      meter(1, 'm-main', 'main', 'schneider-pm5xxx'),
+      meter(2, 'm-feeder-1', 'feeder-1', 'siemens-pac2200'),
+      meter(3, 'm-feeder-2', 'feeder-2', 'abb-b2x'),
+      meter(4, 'm-feeder-3', 'feeder-3', 'schneider-pm5xxx'),
+      meter(5, 'm-gpu-row', 'gpu-row', 'eastron-sdm630'),
+      { ...meter(6, 'm-solar', 'main', 'eastron-sdm630'), role: 'generation' },
+    ],
+    machines: draft.machines,
+    prices: {
+      energy: { url: `${feeds}/price`, periodMs: 1_000, maxAgeS: 60, addersUsdPerMwh: 4 },
+      hash: { url: `${feeds}/hashprice`, periodMs: 5_000, maxAgeS: 3_600, fallbackUsdPerPhDay: 42 },
+    },
+    utility: {
+      target: `modbus://${own(10)}:${ports.modbus}/1`,
+      periodMs: 1_000,
+      heartbeatMaxAgeS: 30,
+      onLoss: 'hold',
+    },
+    ai: {
+      demand: { url: `${feeds}/ai/demand`, periodMs: 1_000, maxAgeS: 120 },
+      contracts: [
+        { id: 'train', usdPerGpuHour: 2.1, penaltyUsdPerGpuHour: 1.5, firm: true },
+        { id: 'batch', usdPerGpuHour: 1.2, penaltyUsdPerGpuHour: 0, firm: false },
+      ],
+      mineUsdPerGpuDay: 1.2,
+    },
+  };
+}
+
+interface FeederPlan {
+  readonly feeder: (typeof FEEDERS)[number];
+  readonly asics: number;
+  readonly gpuHosts: number;
+  readonly loopbackOctet: number;
+  readonly ports: SimulatedPorts;
+  readonly hostKey: string;
+  readonly keyFile: string;
+}
+
+/** Adds a feeder with everything below it and returns what it may draw, kW. */
+function addFeeder(draft: Draft, plan: FeederPlan): number {
+  const { feeder, asics } = plan;
+  const racks = feeder.pdus.flat().length;
+  const below: Node[] = [];
+  let asicKw = 0;
+  for (const [place, models] of feeder.pdus.entries()) {
+    const pdu = feeder.pdus.length === 1 ? `${feeder.id}-pdu` : `${feeder.id}-pdu-${'ab'[place]}`;
+    const beforeKw = asicKw;
+    const rackNodes: Node[] = [];
+    for (const model of models) {
+      // Rounded at the running total of the site, so that the racks hold the machines exactly.
+      const before = Math.round(asics * draft.share);
+      draft.share += feeder.share / racks;
+      const count = Math.round(asics * draft.share) - before;
+      for (const part of parts(count)) rackNodes.push(addAsicRack(draft, plan, { pdu, model, count: part }));
+      asicKw += count * ASIC_KW[model];
+    }
+    below.push(
+      { id: pdu, parent: feeder.id, kind: 'pdu', capKw: kw((asicKw - beforeKw) * 1.09) },
+      ...rackNodes,
+    );
+  }
+  const gpuKw = feeder.id === 'feeder-3' ? plan.gpuHosts * GPU_AI_KW : 0;
+  if (gpuKw > 0) below.push(...addGpuRow(draft, plan));
+  const capKw = gpuKw > 0 ? (gpuKw + asicKw * BESIDE_AI) * FEEDER_LOSS * 1.03 : asicKw * FEEDER_LOSS * ROOM;
+  draft.nodes.push({ id: feeder.id, parent: 'main', kind: 'feeder', capKw: kw(capKw) }, ...below);
+  return capKw;
+}
+
+function parts(count: number): number[] {
+  const racks = Math.max(1, Math.ceil(count / RACK_MAX));
+  return Array.from(
+    { length: racks },
+    (_, n) => Math.round((count * (n + 1)) / racks) - Math.round((count * n) / racks),
+  ).filter((size) => size > 0);
+}
+
+/** 127.OCTET.rack, going on in the next octet after 250 racks. */
+const network = (octet: number, rack: number): string =>
+  `127.${octet + Math.floor(rack / 250)}.${(rack % 250) + 1}`;
+
+function addAsicRack(
+  draft: Draft,
+  { loopbackOctet, ports }: FeederPlan,
+  { pdu, model, count }: { readonly pdu: string; readonly model: AsicId; readonly count: number },
+): Node {
+  const address = `${network(loopbackOctet, draft.rack)}.{n}`;
+  draft.rack += 1;
+  const id = `r${draft.rack}`;
+  const [passwordEnv] = Object.keys(SIMULATED_ENV);
+  const target =
+    model === 'whatsminer-m30s-plus'
+      ? `whatsminer://${address}?api=${ports.api}&passwordEnv=${passwordEnv}`
+      : `antminer://${address}?http=${ports.http}&api=${ports.api}&user=root&passwordEnv=${passwordEnv}`;
+  draft.machines.push({ rack: id, model, target, first: 1, count, periodMs: 5_000 });
+  return { id, parent: pdu, kind: 'rack', capKw: kw(count * ASIC_KW[model] * 1.1) };
+}
+
+function addGpuRow(draft: Draft, plan: FeederPlan): Node[] {
+  const { gpuHosts, ports, loopbackOctet, hostKey, keyFile } = plan;
+  const row: Node = {
+    id: 'gpu-row',
+    parent: 'feeder-3',
+    kind: 'pdu',
+    capKw: kw(gpuHosts * GPU_AI_KW * 1.09),
+  };
+  const racks: Node[] = [];
+  let number = 0;
+  for (let rack = 1; rack <= GPU_RACKS; rack += 1) {
+    const inRack =
+      Math.round((gpuHosts * rack) / GPU_RACKS) - Math.round((gpuHosts * (rack - 1)) / GPU_RACKS);
+    for (const count of parts(inRack)) {
+      number += 1;
+      const id = `g${number}`;
+      const options = `key=${encodeURIComponent(keyFile)}&hostKey=${encodeURIComponent(hostKey)}&mine=${MINE_UNIT}&ai=${AI_UNIT}&hostW=${GPU_HOST_W}&hostFactor=${GPU_HOST_FACTOR}`;
+      const target = `gpu://switchyard@${network(loopbackOctet, draft.rack)}.{n}:${ports.ssh}?${options}`;
+      draft.rack += 1;
+      draft.machines.push({ rack: id, model: GPU_MODEL, target, first: 1, count, periodMs: 5_000 });
+      racks.push({ id, parent: 'gpu-row', kind: 'rack', capKw: kw(count * GPU_AI_KW * 1.1) });
+    }
+  }
+  return [row, ...racks];
+}

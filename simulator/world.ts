@@ -1,0 +1,348 @@
+/** A whole site in software: machines, electrical tree, sun, weather, meters, the utility and the feeds, under anyone's clock. */
+import type { Site, SiteMeter } from '../config/site.ts';
+import type { Random } from '../host/deps.ts';
+import { Fault } from '../protocols/faults.ts';
+import type { Mode } from '../protocols/reading.ts';
+import type { DeviceHttpRequest, SimulatedEndpoint } from './device.ts';
+import { makeMeter } from './devices/meter.ts';
+import type { SimulatedMeter } from './devices/meter.ts';
+import type { MeterLayoutId } from './devices/meter-layouts.ts';
+import { makeUtilityTerminal } from './devices/utility-terminal.ts';
+import type { SimulatedUtilityTerminal } from './devices/utility-terminal.ts';
+import { SimulatedFeeds } from './feeds.ts';
+import { makePlantMachine } from './plant.ts';
+import type { PlantMachine } from './plant.ts';
+import { CALM_USD_PER_MWH, CALM_USD_PER_PH_DAY, defaultMisbehaviour } from './scenarios.ts';
+import type { Misbehaviour, WorldChange } from './scenarios.ts';
+import { makeSky } from './sky.ts';
+import type { Sky } from './sky.ts';
+
+export interface WorldOptions {
+  readonly site: Site;
+  readonly random: Random;
+  /** UTC at time 0 of the clock that devices are asked with. */
+  readonly startMs: number;
+  /** Absent: the three that `defaultMisbehaviour` names. */
+  readonly misbehaving?: readonly { readonly machine: string; readonly behaviour: Misbehaviour }[];
+}
+
+/** What is really so, for judges of a simulation: nothing here has passed a wire. */
+export interface Truth {
+  /** W into each node, as `Site.nodes`; net of generation at or below it. */
+  readonly nodeW: readonly number[];
+  /** W of each machine at its plug, as `Site.machines`. */
+  readonly machineW: readonly number[];
+  /** What each machine really does, as `Site.machines`. */
+  readonly modes: readonly Mode[];
+  /** Calls that changed or set a state, per machine. */
+  readonly stateCalls: readonly number[];
+  /** How often two workloads held the same GPUs. */
+  readonly doubleOwned: number;
+  readonly generationW: number;
+}
+
+export interface World {
+  readonly endpoints: readonly SimulatedEndpoint[];
+  /** Carries a change out. `process` changes nothing here. Throws USAGE when it names what the site does not have. */
+  apply(change: WorldChange, nowMs: number): void;
+  /** True W into a node, losses included, net of generation; asked with times that do not go back. */
+  nodePowerW(nodeIndex: number, nowMs: number): number;
+  truth(nowMs: number): Truth;
+  /** False while the switch of the host's rack is down: then nothing of it answers. */
+  linkUp(host: string): boolean;
+  /** The utility's terminal, with what the site reported to it; undefined when the site has none. */
+  readonly utility: SimulatedUtilityTerminal | undefined;
+  readonly feeds: SimulatedFeeds;
+}
+
+/** Meters renew their registers every second: sums younger than this serve for the next question. */
+const SUM_HOLD_MS = 50;
+/** What a node loses between its inlet and what hangs on it. */
+const LOSS = { site: 0.008, transformer: 0.008, feeder: 0.007, pdu: 0.003, rack: 0 } as const;
+/** Installed generation, as a share of the root's cap. */
+const SOLAR_SHARE = 0.07;
+
+const LAYOUTS: Readonly<Record<string, MeterLayoutId>> = {
+  'schneider-pm5xxx': 'pm5xxx',
+  'eastron-sdm630': 'sdm630',
+  'abb-b2x': 'b2x',
+  'siemens-pac2200': 'pac2200',
+};
+
+/** Builds the plant of a site. Throws CONFIG_INVALID when the site has a device that cannot be simulated. */
+export function makeWorld({ site, random, startMs, misbehaving }: WorldOptions): World {
+  const sky = makeSky({ random, startMs });
+  const machines = plantOf(site, random, sky);
+  const sums = new Sums(site, machines, sky);
+  const meters = new Map(
+    site.meters.map((meter): [string, SimulatedMeter] => [meter.id, meterOf(meter, random, sums)]),
+  );
+  const config = site.config.utility;
+  const utility = config && makeUtilityTerminal({ unit: unitOf(config.target) });
+  const feeds = new SimulatedFeeds({
+    startMs,
+    usdPerMwh: CALM_USD_PER_MWH,
+    usdPerPhDay: CALM_USD_PER_PH_DAY,
+  });
+  const byId = new Map(machines.map((machine) => [machine.machine.id, machine]));
+  const switches = new Switches(machines);
+  const devices: Devices = { machines: byId, meters, utility, feeds, switches };
+  for (const { machine, behaviour } of misbehaving ?? defaultMisbehaviour(site))
+    found(byId, machine, 'machine').behave(behaviour);
+  const endpoints: SimulatedEndpoint[] = [
+    ...machines.flatMap((machine) => machine.endpoints.map((endpoint) => switches.behind(machine, endpoint))),
+    ...site.meters.map((meter): SimulatedEndpoint => ({
+      ...addressOf(meter.target, 502),
+      kind: 'stream',
+      device: found(meters, meter.id, 'meter'),
+    })),
+    ...(config && utility
+      ? [{ ...addressOf(config.target, 502), kind: 'stream' as const, device: utility }]
+      : []),
+    ...feedEndpoints(site, feeds),
+  ];
+  return {
+    endpoints,
+    apply: (change, nowMs) => {
+      applyChange(devices, change, nowMs);
+      sums.forget();
+    },
+    nodePowerW: (nodeIndex, nowMs) => sums.nodeW(nodeIndex, nowMs),
+    truth: (nowMs) => sums.truth(nowMs),
+    linkUp: (host) => switches.linkUp(host),
+    utility,
+    feeds,
+  };
+}
+
+function plantOf(site: Site, random: Random, sky: Sky): readonly PlantMachine[] {
+  let gpuHosts = 0;
+  return site.machines.map((machine) => {
+    // Every second GPU host mines at the start, the others idle.
+    const gpuStart = machine.model.kind === 'gpu-host' && gpuHosts++ % 2 === 0 ? 'mine' : 'idle';
+    return makePlantMachine({ machine, random, gpuStart, ambientC: (nowMs) => sky.ambientC(nowMs) });
+  });
+}
+
+/** Power of every node, worked out once per moment. */
+class Sums {
+  readonly #site: Site;
+  readonly #machines: readonly PlantMachine[];
+  readonly #sky: Sky;
+  readonly #machineW: Float64Array;
+  readonly #nodeW: Float64Array;
+  /** Nodes with a generation meter, once for each. */
+  readonly #generators: readonly number[];
+  readonly #solarW: number;
+  #atMs = Number.NEGATIVE_INFINITY;
+  #valid = false;
+
+  constructor(site: Site, machines: readonly PlantMachine[], sky: Sky) {
+    this.#site = site;
+    this.#machines = machines;
+    this.#sky = sky;
+    this.#machineW = new Float64Array(machines.length);
+    this.#nodeW = new Float64Array(site.nodes.length);
+    this.#generators = site.meters
+      .filter(({ role }) => role === 'generation')
+      .map(({ nodeIndex }) => nodeIndex);
+    this.#solarW = (site.nodes[0]?.capKw ?? 0) * 1_000 * SOLAR_SHARE;
+  }
+
+  nodeW(nodeIndex: number, nowMs: number): number {
+    if (!this.#valid || nowMs - this.#atMs >= SUM_HOLD_MS) this.#sum(nowMs);
+    return this.#nodeW[nodeIndex] ?? 0;
+  }
+
+  /** Of one generating plant, W, positive when it produces. */
+  generationW(nowMs: number): number {
+    return this.#solarW * this.#sky.sun(nowMs);
+  }
+
+  forget(): void {
+    this.#valid = false;
+  }
+
+  truth(nowMs: number): Truth {
+    this.#sum(nowMs);
+    return {
+      nodeW: [...this.#nodeW],
+      machineW: [...this.#machineW],
+      modes: this.#machines.map((machine) => machine.mode(nowMs)),
+      stateCalls: this.#machines.map((machine) => machine.stateCalls),
+      doubleOwned: this.#machines.reduce((sum, machine) => sum + machine.doubleOwned, 0),
+      generationW: this.generationW(nowMs) * this.#generators.length,
+    };
+  }
+
+  #sum(nowMs: number): void {
+    const { nodes } = this.#site;
+    const nodeW = this.#nodeW.fill(0);
+    let loadW = 0;
+    for (const [index, one] of this.#machines.entries()) {
+      const { nodeIndex } = one.machine;
+      const drawW = one.powerW(nowMs);
+      this.#machineW[index] = drawW;
+      loadW += drawW;
+      nodeW[nodeIndex] = (nodeW[nodeIndex] ?? 0) + drawW;
+    }
+    for (const index of this.#generators) nodeW[index] = (nodeW[index] ?? 0) - this.generationW(nowMs);
+    // Children stand after their parents.
+    for (let index = nodes.length - 1; index >= 0; index -= 1) {
+      const node = nodes[index];
+      if (node === undefined) continue;
+      const throughW = nodeW[index] ?? 0;
+      const coolingW = node.parentIndex < 0 ? loadW * this.#sky.coolingShare(nowMs) : 0;
+      const inW = throughW + Math.abs(throughW) * LOSS[node.kind] + coolingW;
+      nodeW[index] = inW;
+      if (node.parentIndex >= 0) nodeW[node.parentIndex] = (nodeW[node.parentIndex] ?? 0) + inW;
+    }
+    this.#atMs = nowMs;
+    this.#valid = true;
+  }
+}
+
+/** Network switches: one per rack; while it is down, nothing behind it answers. */
+class Switches {
+  readonly #rackOf: ReadonlyMap<string, string>;
+  readonly #racks: ReadonlySet<string>;
+  readonly #down = new Set<string>();
+
+  constructor(machines: readonly PlantMachine[]) {
+    this.#rackOf = new Map(machines.map(({ host, machine }) => [host, machine.rack]));
+    this.#racks = new Set(machines.map(({ machine }) => machine.rack));
+  }
+
+  set(rack: string, up: boolean): void {
+    if (!this.#racks.has(rack)) throw new Fault('USAGE', `there is no rack '${rack}' in this site`);
+    if (up) this.#down.delete(rack);
+    else this.#down.add(rack);
+  }
+
+  linkUp(host: string): boolean {
+    return this.#down.size === 0 || !this.#down.has(this.#rackOf.get(host) ?? '');
+  }
+
+  behind({ machine }: PlantMachine, endpoint: SimulatedEndpoint): SimulatedEndpoint {
+    const down = (): boolean => this.#down.size > 0 && this.#down.has(machine.rack);
+    switch (endpoint.kind) {
+      case 'stream': {
+        const { device } = endpoint;
+        return {
+          ...endpoint,
+          device: {
+            respond: (bytes: Uint8Array, nowMs: number) =>
+              down() ? { kind: 'silence' } : device.respond(bytes, nowMs),
+          },
+        };
+      }
+      case 'http': {
+        const { device } = endpoint;
+        return {
+          ...endpoint,
+          device: {
+            respondHttp: (request: DeviceHttpRequest, nowMs: number) =>
+              down() ? { kind: 'silence' } : device.respondHttp(request, nowMs),
+          },
+        };
+      }
+      case 'ssh': {
+        const { device } = endpoint;
+        return {
+          ...endpoint,
+          device: {
+            exec: (command: string, nowMs: number) => {
+              const answer = down() ? ({ kind: 'silence' } as const) : device.exec(command, nowMs);
+              if (answer.kind !== 'stream') return answer;
+              return { ...answer, lines: (at: number) => (down() ? [] : answer.lines(at)) };
+            },
+          },
+        };
+      }
+    }
+  }
+}
+
+interface Devices {
+  readonly machines: ReadonlyMap<string, PlantMachine>;
+  readonly meters: ReadonlyMap<string, SimulatedMeter>;
+  readonly utility: SimulatedUtilityTerminal | undefined;
+  readonly feeds: SimulatedFeeds;
+  readonly switches: Switches;
+}
+
+function applyChange(devices: Devices, change: WorldChange, nowMs: number): void {
+  const { feeds } = devices;
+  switch (change.kind) {
+    case 'price':
+      return feeds.setPrice(change.usdPerMwh, change.nextUsdPerMwh ?? change.usdPerMwh, nowMs);
+    case 'hashprice':
+      return feeds.setHashprice(change.usdPerPhDay);
+    case 'ai-job':
+      return feeds.startJob(change, nowMs);
+    case 'ai-end':
+      return feeds.endJob(change.id);
+    case 'feed':
+      return feeds.setFault(change.feed, change.fault, nowMs);
+    case 'utility-limit': {
+      const kind = ({ none: 0, contracted: 1, emergency: 2 } as const)[change.event];
+      utilityOf(devices).instruct({ limitKw: change.limitKw, deadlineS: change.deadlineS, kind });
+      return undefined;
+    }
+    case 'utility-heartbeat':
+      utilityOf(devices).alive = change.alive;
+      return undefined;
+    case 'machine':
+      return found(devices.machines, change.machine, 'machine').behave(change.behaviour);
+    case 'rack-switch':
+      return devices.switches.set(change.rack, change.up);
+    case 'meter':
+      found(devices.meters, change.meter, 'meter').fault = change.fault;
+      return undefined;
+    case 'process':
+      return undefined;
+  }
+}
+
+function utilityOf({ utility }: Devices): SimulatedUtilityTerminal {
+  if (utility === undefined) throw new Fault('USAGE', 'this site has no utility terminal');
+  return utility;
+}
+
+function found<T>(known: ReadonlyMap<string, T>, id: string, what: string): T {
+  const one = known.get(id);
+  if (one === undefined) throw new Fault('USAGE', `there is no ${what} '${id}' in this site`);
+  return one;
+}
+
+function meterOf(meter: SiteMeter, random: Random, sums: Sums): SimulatedMeter {
+  const profile = URL.parse(meter.target)?.searchParams.get('profile') ?? '';
+  const layout = LAYOUTS[profile];
+  if (layout === undefined)
+    throw new Fault('CONFIG_INVALID', `meter '${meter.id}': profile '${profile}' is not simulated`);
+  const powerW =
+    meter.role === 'generation'
+      ? (nowMs: number): number => sums.generationW(nowMs)
+      : (nowMs: number): number => sums.nodeW(meter.nodeIndex, nowMs);
+  return makeMeter({ unit: unitOf(meter.target), layout, random, powerW });
+}
+
+function feedEndpoints(site: Site, feeds: SimulatedFeeds): SimulatedEndpoint[] {
+  const { prices, ai } = site.config;
+  const urls = [prices.energy?.url, prices.hash.url, ai?.demand?.url].flatMap((url) => url ?? []);
+  const places = new Map(urls.map((url) => [URL.parse(url)?.host ?? '', addressOf(url, 80)]));
+  return [...places.values()].map((place) => ({ ...place, kind: 'http', device: feeds }));
+}
+
+function addressOf(target: string, defaultPort: number): { readonly host: string; readonly port: number } {
+  const url = URL.parse(target);
+  if (url === null || url.hostname === '')
+    throw new Fault('CONFIG_INVALID', `${target}: no address to simulate`);
+  return { host: url.hostname, port: url.port === '' ? defaultPort : Number(url.port) };
+}
+
+/** The Modbus unit, the first segment of the path; 1 when there is none. */
+function unitOf(target: string): number {
+  const unit = Number(URL.parse(target)?.pathname.split('/')[1] ?? '');
+  return Number.isInteger(unit) && unit > 0 ? unit : 1;
+}
