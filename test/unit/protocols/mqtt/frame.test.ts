@@ -289,3 +289,50 @@ test('100 machines of 35 fields cost at most 40 bytes a machine', () => {
   expect(Math.max(...sizes.slice(1))).toBeLessThanOrEqual(40);
   expect(sizes[0]).toBeLessThanOrEqual(60);
 });
+
+test('the vectors of the specification', () => {
+  const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
+  const mode = (atMs: number): Reading => ({ ok: true, value: 'mine', unit: 'text', quality: 'good', atMs });
+  const lost: Reading = { ok: false, why: 'NET_TIMEOUT', atMs: T0 + 9_600 };
+  const head = { rows: ['m1', 'm2'] };
+  const key = frameOf(
+    1,
+    [
+      { power: watts(3_250, T0 - 500), mode: mode(T0 - 500) },
+      { power: watts(3_260, T0 - 400), mode: mode(T0 - 400) },
+    ],
+    { ...head, tickMs: T0 },
+  );
+  const delta = frameOf(
+    2,
+    [
+      { power: watts(3_255, T0 + 9_500), mode: mode(T0 + 9_500) },
+      { power: lost, mode: lost },
+    ],
+    { ...head, tickMs: T0 + 10_000 },
+  );
+  const value = (value: number, unit: 'W' | 'Hz' | 'Wh'): Reading => ({
+    ok: true,
+    value,
+    unit,
+    quality: 'good',
+    atMs: T0,
+  });
+  const cells = [
+    {
+      'power.active.total': value(-12.4, 'W'),
+      frequency: value(49.987, 'Hz'),
+      'energy.active.import': value(2 ** 51 - 1, 'Wh'),
+    },
+  ];
+  const meters = frameOf(1, cells, { group: 'meters', rows: ['feeder'], tickMs: T0 });
+  expect(hex(encodeFrame(key))).toBe(
+    '530100027331026131027231070000000100e84402a20102026d31026d32010009a1770c02010003ffe5321502000101030dc0ce954414b4b6',
+  );
+  expect(hex(encodeFrame(delta, key))).toBe(
+    '5301010273310261310272310700000002100f4502a201010101000002010203001300ff0b0206010013007322858bc73e3269',
+  );
+  expect(hex(encodeFrame(meters))).toBe(
+    '530100027331026131066d6574657273070000000100e84402a20101066665656465720100ff0103140001ff18160001ff878d06050001ffffffffffffffff073ea85630c52ca81e',
+  );
+});
