@@ -8,7 +8,7 @@ import type { Clock, RemoteHost } from './deps.ts';
 const MAX_CHANNELS = 4;
 const MAX_WAITING = 64;
 /** How long a channel may take to close after its deadline before the link itself is given up. */
-const CLOSE_GRACE_MS = 2_000;
+const CLOSE_GRACE_MS = 5_000;
 const MAX_LINE_CHARS = 16_384;
 const WORD = /^[A-Za-z0-9=,.:_/@%+-]+$/;
 
@@ -27,10 +27,6 @@ export function commandLine(words: readonly string[]): string {
   return words.join(' ');
 }
 
-type Opened =
-  | { readonly ok: true; readonly channel: ClientChannel }
-  | { readonly ok: false; readonly fault: Fault };
-
 /** Everything the functions below share about one connection. */
 interface Link {
   readonly client: Client;
@@ -38,11 +34,13 @@ interface Link {
   lost: Fault | undefined;
   busy: number;
   readonly waiting: (() => void)[];
+  /** Channels already told to close. */
+  readonly shutting: WeakSet<ClientChannel>;
 }
 
 /** Wraps a connected client. The owner sets `onClose`; it is called once when the connection is lost, not after `close`. */
 export function makeLink(client: Client, clock: Clock): RemoteHost {
-  const link: Link = { client, clock, lost: undefined, busy: 0, waiting: [] };
+  const link: Link = { client, clock, lost: undefined, busy: 0, waiting: [], shutting: new WeakSet() };
   let closed = false;
   const host: RemoteHost = {
     onClose: () => {},
@@ -63,6 +61,8 @@ export function makeLink(client: Client, clock: Clock): RemoteHost {
     for (const wake of link.waiting.splice(0)) wake();
     if (!closed) host.onClose(fault);
   };
+  // Short packets that wait for each other would make every command some 40 ms slower.
+  client.setNoDelay(true);
   client.on('error', (error: Error) => lose(linkFault(error)));
   client.on('end', () => lose(new Fault('NET_RESET', 'the host closed the SSH connection')));
   client.on('close', () => lose(new Fault('NET_RESET', 'the SSH connection is gone')));
@@ -97,24 +97,28 @@ function release(link: Link): void {
   link.waiting.shift()?.();
 }
 
-function openChannel(link: Link, line: string): Promise<Opened> {
+/** Opens a channel and hands it over at once, since a quick command's exit code may be in the same packet. Gives the fault there was. */
+function openChannel(
+  link: Link,
+  line: string,
+  use: (channel: ClientChannel) => void,
+): Promise<Fault | undefined> {
   return new Promise((resolve) => {
     try {
       link.client.exec(line, (error, channel) => {
-        resolve(
-          error === undefined
-            ? { ok: true, channel }
-            : { ok: false, fault: link.lost ?? asFault(error, 'SSH_FAILED') },
-        );
+        if (error === undefined) use(channel);
+        resolve(error === undefined ? undefined : (link.lost ?? asFault(error, 'SSH_FAILED')));
       });
     } catch (error) {
-      resolve({ ok: false, fault: link.lost ?? asFault(error, 'NET_RESET') });
+      resolve(link.lost ?? asFault(error, 'NET_RESET'));
     }
   });
 }
 
 /** Closes a channel, and the whole link when the host does not confirm. */
 function shut(link: Link, channel: ClientChannel): void {
+  if (link.shutting.has(channel)) return;
+  link.shutting.add(channel);
   const cancel = link.clock.after(CLOSE_GRACE_MS, () => link.client.destroy());
   channel.once('close', cancel);
   channel.close();
@@ -146,24 +150,25 @@ function exec(
     const cancel = link.clock.after(options.timeoutMs, () => {
       fail(new Fault('NET_TIMEOUT', `${command[0]} did not end within ${options.timeoutMs} ms`));
       if (channel !== undefined) shut(link, channel);
-      // A host that does not even open a channel in time is as lost as one that does not close it.
-      else if (opening) link.client.destroy();
+      // A host that does not even open a channel is as lost as one that does not close it.
+      else if (opening) link.clock.after(CLOSE_GRACE_MS, () => opening && link.client.destroy());
       else for (const wake of link.waiting.splice(0)) wake();
     });
     const run = async (): Promise<void> => {
       const refused = await acquire(link, () => settled);
       if (refused !== undefined) return fail(refused);
       opening = true;
-      const opened = await openChannel(link, line);
+      const failed = await openChannel(link, line, (given) => {
+        opening = false;
+        channel = given;
+        given.once('close', () => release(link));
+        collect(link, given, options.maxBytes, { done: (result) => settle(() => resolve(result)), fail });
+        if (settled) shut(link, given);
+      });
+      if (failed === undefined) return undefined;
       opening = false;
-      if (!opened.ok) {
-        release(link);
-        return fail(opened.fault);
-      }
-      channel = opened.channel;
-      channel.once('close', () => release(link));
-      collect(link, channel, options.maxBytes, { done: (result) => settle(() => resolve(result)), fail });
-      if (settled) shut(link, channel);
+      release(link);
+      fail(failed);
       return undefined;
     };
     run().catch((error: unknown) => fail(asFault(error)));
@@ -227,15 +232,15 @@ function stream(
   const run = async (): Promise<void> => {
     const refused = await acquire(link, () => ended);
     if (refused !== undefined) return end(refused);
-    const opened = await openChannel(link, line);
-    if (!opened.ok) {
-      release(link);
-      return end(opened.fault);
-    }
-    channel = opened.channel;
-    channel.once('close', () => release(link));
-    follow(link, channel, (text) => !ended && (handlers.onLine(text), true), end);
-    if (ended) shut(link, channel);
+    const failed = await openChannel(link, line, (given) => {
+      channel = given;
+      given.once('close', () => release(link));
+      follow(link, given, (text) => !ended && (handlers.onLine(text), true), end);
+      if (ended) shut(link, given);
+    });
+    if (failed === undefined) return undefined;
+    release(link);
+    end(failed);
     return undefined;
   };
   run().catch((error: unknown) => end(asFault(error)));

@@ -141,6 +141,8 @@ function attend(connection: Connection, device: ExecDevice, clock: Clock): void 
         if (info.command.length > MAX_COMMAND) return rejectExec();
         const channel = acceptExec();
         channel.on('error', () => {});
+        // A channel nobody reads never closes.
+        channel.resume();
         return answer(channel, info.command, device, clock);
       });
       return undefined;
