@@ -1,3 +1,4 @@
+import { fstatSync } from 'node:fs';
 import { asFault, faultJson } from '../protocols/faults.ts';
 import { startBroker } from './broker.ts';
 import type { BrokerOptions } from './broker.ts';
@@ -5,7 +6,8 @@ import type { BrokerOptions } from './broker.ts';
 /**
  * The embedded broker as a process: `node host/broker-child.ts [port] [host]`, credentials in SWITCHYARD_BROKER_USER
  * and SWITCHYARD_BROKER_PASSWORD. Prints one JSON line when it listens, `{"listening":true,"host","port"}`, or a fault
- * and exits 1. Ends on SIGTERM, SIGINT, or when its parent closes its standard input or IPC channel.
+ * and exits 1. Ends on SIGTERM, SIGINT, or when its parent closes its standard input (a pipe)
+ * or IPC channel.
  */
 async function main(): Promise<void> {
   const [port = '1883', host = '127.0.0.1'] = process.argv.slice(2);
@@ -28,8 +30,12 @@ async function main(): Promise<void> {
   process.once('SIGTERM', stop);
   process.once('SIGINT', stop);
   process.once('disconnect', stop);
-  process.stdin.once('end', stop);
-  process.stdin.resume();
+  // A service manager gives /dev/null, which ends at once; only a parent's pipe says that the parent is there.
+  const input = fstatSync(0);
+  if (input.isFIFO() || input.isSocket()) {
+    process.stdin.once('end', stop);
+    process.stdin.resume();
+  }
 }
 
 main().catch((error: unknown) => {

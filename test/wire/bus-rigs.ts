@@ -23,6 +23,8 @@ export interface Rig {
   /** The broker dies at once and comes back without what it remembered. */
   restart(): Promise<void>;
   stop(): Promise<void>;
+  /** Options with which nobody may get in. */
+  readonly strangers?: readonly Partial<BusOptions>[];
 }
 
 export function memoryRig(): Rig {
@@ -219,5 +221,15 @@ export async function mosquittoRig(): Promise<Rig> {
       },
     },
   );
-  return rig;
+  const login = { username: 'site', password: 'correct horse' };
+  const url = `mqtts://127.0.0.1:${port}`;
+  return {
+    ...rig,
+    strangers: [
+      { url, ca },
+      { url, ca, ...login, password: 'wrong' },
+      // The system's authorities did not sign this broker: it could be anybody's.
+      { url, ...login },
+    ],
+  };
 }

@@ -136,6 +136,28 @@ for (const [name, start, present] of kinds) {
       expect(wills.all.map(text)).toEqual(['gone', 'last']);
     });
 
+    test.runIf(name.startsWith('mosquitto'))(
+      'neither a stranger nor a broker that nobody vouches for is let in',
+      async () => {
+        expect(rig.strangers?.length).toBe(3);
+        for (const stranger of rig.strangers ?? []) {
+          const refusal = Promise.withResolvers<void>();
+          const log = { ...silentLog, warn: () => refusal.resolve() };
+          const bus = makeBus({
+            url: '',
+            clientId: 'e',
+            protocolVersion: 5,
+            clock: realClock,
+            ...stranger,
+            log,
+          });
+          await refusal.promise;
+          expect(bus.connected).toBe(false);
+          await bus.close();
+        }
+      },
+    );
+
     test('after a broker restart clients subscribe again and what is published again is retained', async () => {
       const [one, two] = [await open('a'), await open('b')];
       const box = inbox();
