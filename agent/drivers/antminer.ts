@@ -331,7 +331,7 @@ function measured(reading: Reading): Reading {
 function hottest(raw: unknown, atMs: number): Reading {
   const parts: unknown[] =
     typeof raw === 'string'
-      ? (raw.match(/-?\d+(?:\.\d+)?(?=-|$)/g) ?? [])
+      ? (raw.match(/(?<=^|-)-?\d+(?:\.\d+)?(?=-|$)/g) ?? [])
       : isSensors(raw)
         ? [...raw]
         : [raw];
