@@ -13,8 +13,9 @@ export function powerText(powerW: number | null): string {
 export function kwText(powerKw: number | null): string {
   if (powerKw === null || !Number.isFinite(powerKw)) return UNKNOWN;
   const size = Math.abs(powerKw);
-  if (size >= 10_000) return `${(powerKw / 1_000).toFixed(2)} MW`;
-  return `${size >= 100 ? powerKw.toFixed(0) : size >= 10 ? powerKw.toFixed(1) : powerKw.toFixed(2)} kW`;
+  const sign = powerKw < 0 ? '−' : '';
+  if (size >= 10_000) return `${sign}${(size / 1_000).toFixed(2)} MW`;
+  return `${sign}${size.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : 2)} kW`;
 }
 
 /** With a sign, for a change. */

@@ -1,7 +1,8 @@
 import type { WebSocket } from 'ws';
 
 import type { Clock, Log } from '../../host/deps.ts';
-import { CLOSE, RPC_CODE, SCHEMA, parseRequest, rpcError } from '../../protocols/console/rpc.ts';
+import { CLOSE, SCHEMA } from '../../protocols/console/protocol.ts';
+import { RPC_CODE, parseRequest, rpcError } from '../../protocols/console/rpc.ts';
 import type {
   Method,
   Notification,

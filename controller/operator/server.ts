@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
 
 import type { Clock, Log, Random } from '../../host/deps.ts';
-import { FRAME_MAX_BYTES, SOCKET_PATH, SUBPROTOCOL } from '../../protocols/console/rpc.ts';
+import { FRAME_MAX_BYTES, SOCKET_PATH, SUBPROTOCOL } from '../../protocols/console/protocol.ts';
 import type { OperatorPort } from '../../protocols/console/view.ts';
 import { Fault, asFault } from '../../protocols/faults.ts';
 import type { Assets } from './assets.ts';

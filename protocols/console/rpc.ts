@@ -3,27 +3,13 @@ import * as z from 'zod';
 import { FAULTS } from '../faults.ts';
 import type { Fault, FaultCode } from '../faults.ts';
 import type { ViewDelta } from './delta.ts';
+import { DEPTH_MAX } from './protocol.ts';
 import type { ConsoleView, Preview, WhyView } from './view.ts';
 
 /**
  * The operator protocol: JSON-RPC 2.0 over one WebSocket. The server speaks first (`hello`), the client
  * authenticates, subscribes, and gets one snapshot and then deltas. `docs/protocols.md` lists the schema numbers.
  */
-export const SCHEMA = { min: 1, max: 1 } as const;
-export const SOCKET_PATH = '/ws';
-export const SUBPROTOCOL = 'switchyard.v1';
-/** Largest message a client may send, bytes, and how deep its JSON may nest. */
-export const FRAME_MAX_BYTES = 64 * 1024;
-export const DEPTH_MAX = 16;
-
-/** Close codes of our own: why the server ended the connection. */
-export const CLOSE = {
-  notAuthenticated: 4401,
-  loginRefused: 4403,
-  tooSlow: 4008,
-  tooMany: 4029,
-  schema: 4010,
-} as const;
 
 const id = z.string().min(1).max(128);
 const secret = z.string().min(1).max(128);

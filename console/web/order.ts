@@ -1,0 +1,252 @@
+import type { ConsoleView, OperatorRequest, Preview } from '../../protocols/console/view.ts';
+import { deltaKwText, usdText } from '../format.ts';
+import { button, make, part } from './dom.ts';
+import { commandRow } from './lists.ts';
+
+/** Share of the site from which the scope's name must be typed. */
+const LARGE = 0.2;
+const NAMES_MAX = 400;
+const ACTIONS: readonly (readonly [OperatorRequest['action'], string])[] = [
+  ['sleep', 'Sleep'],
+  ['mine', 'Mine'],
+  ['ai', 'AI'],
+  ['idle', 'Idle'],
+  ['release', 'Release to the controller'],
+  ['lockout', 'Lockout (hands in the rack)'],
+  ['unlock', 'End the lockout'],
+];
+
+interface Server {
+  readonly preview: (request: OperatorRequest) => Promise<Preview>;
+  readonly execute: (input: {
+    readonly previewId: string;
+    readonly hash: string;
+    readonly key: string;
+  }) => Promise<{ readonly commandId: string }>;
+}
+
+/** The way of a command: form, preview, confirmation, live progress. */
+export interface OrderDialog {
+  open(scope: string, action: OperatorRequest['action']): void;
+  draw(view: ConsoleView, nowMs: number): void;
+}
+
+export function makeOrderDialog(server: Server): OrderDialog {
+  const dialog = part('order', HTMLDialogElement);
+  let view: ConsoleView | undefined;
+  let following: { readonly id: string; readonly slot: HTMLElement } | undefined;
+  const close = (): void => {
+    following = undefined;
+    dialog.close();
+  };
+  const showForm = (given: {
+    readonly scope: string;
+    readonly action: OperatorRequest['action'];
+    readonly reason?: string;
+    readonly minutes?: number;
+  }): void => {
+    following = undefined;
+    dialog.replaceChildren(
+      ...formStep(view, given, close, async (request) => {
+        const preview = await server.preview(request);
+        dialog.replaceChildren(
+          ...confirmStep(view, request, preview, {
+            back: () => showForm({ ...request, scope: request.scope.join(' ') }),
+            execute: (key) => run(preview, key),
+          }),
+        );
+        dialog.querySelector('input')?.focus();
+      }),
+    );
+  };
+  const run = async (preview: Preview, key: string): Promise<void> => {
+    const { commandId } = await server.execute({ previewId: preview.previewId, hash: preview.hash, key });
+    const slot = make('div', { class: 'rows', attrs: { role: 'status' } }, 'sent …');
+    following = { id: commandId, slot };
+    dialog.replaceChildren(
+      make(
+        'div',
+        { class: 'step' },
+        make('h2', { id: 'order-h' }, `Command ${commandId}`),
+        slot,
+        make('div', { class: 'acts' }, button('Close', close, 'primary')),
+      ),
+    );
+    dialog.querySelector('button')?.focus();
+  };
+  dialog.addEventListener('close', () => {
+    following = undefined;
+  });
+  return {
+    open: (scope, action) => {
+      showForm({ scope, action });
+      if (!dialog.open) dialog.showModal();
+    },
+    draw: (next, nowMs) => {
+      view = next;
+      const command = next.commands.find((entry) => entry.id === following?.id);
+      if (command !== undefined) following?.slot.replaceChildren(commandRow(command, nowMs));
+    },
+  };
+}
+
+function formStep(
+  view: ConsoleView | undefined,
+  given: {
+    readonly scope: string;
+    readonly action: OperatorRequest['action'];
+    readonly reason?: string;
+    readonly minutes?: number;
+  },
+  close: () => void,
+  onPreview: (request: OperatorRequest) => Promise<void>,
+): HTMLElement[] {
+  const names = [
+    ...(view?.nodes.map((node) => node.id) ?? []),
+    ...new Set(view?.machines.map((machine) => machine.rack)),
+  ];
+  const scope = make('input', {
+    attrs: {
+      type: 'text',
+      list: 'scopes',
+      required: '',
+      autocomplete: 'off',
+      spellcheck: 'false',
+      name: 'scope',
+    },
+  });
+  scope.value = given.scope;
+  const action = make(
+    'select',
+    { attrs: { name: 'action' } },
+    ...ACTIONS.map(([value, text]) => make('option', { attrs: { value } }, text)),
+  );
+  action.value = given.action;
+  const minutes = make('input', {
+    attrs: { type: 'number', min: '1', max: '10080', step: '1', name: 'minutes' },
+  });
+  minutes.value = String(given.minutes ?? 60);
+  const reason = make('input', {
+    attrs: { type: 'text', required: '', maxlength: '500', autocomplete: 'off', name: 'reason' },
+  });
+  reason.value = given.reason ?? '';
+  const problem = make('div', { class: 'problem', attrs: { role: 'alert' } });
+  const endless = (): boolean =>
+    action.value === 'release' || action.value === 'lockout' || action.value === 'unlock';
+  const sync = (): void => {
+    minutes.disabled = endless();
+  };
+  action.addEventListener('change', sync);
+  sync();
+  const form = make(
+    'form',
+    {},
+    make('h2', { id: 'order-h' }, 'New command'),
+    make('label', {}, 'Scope: machine, rack or node; several with spaces', scope),
+    make(
+      'datalist',
+      { id: 'scopes' },
+      ...[...new Set(names)].slice(0, 1_000).map((name) => make('option', { attrs: { value: name } })),
+    ),
+    make(
+      'div',
+      { class: 'two' },
+      make('label', {}, 'Action', action),
+      make('label', {}, 'For how many minutes', minutes),
+    ),
+    make('label', {}, 'Reason (goes into the ledger)', reason),
+    problem,
+    make(
+      'div',
+      { class: 'acts' },
+      button('Cancel', close),
+      make('button', { class: 'primary', attrs: { type: 'submit' } }, 'Preview'),
+    ),
+  );
+  form.addEventListener('submit', (event) => {
+    event.preventDefault();
+    const request: OperatorRequest = {
+      scope: scope.value.split(/[\s,]+/).filter((name) => name !== ''),
+      action: action.value as OperatorRequest['action'],
+      ...(!endless() && { minutes: Number(minutes.value) }),
+      reason: reason.value.trim(),
+    };
+    onPreview(request).catch((error: unknown) => {
+      problem.textContent = error instanceof Error ? error.message : String(error);
+    });
+  });
+  return [form];
+}
+
+function confirmStep(
+  view: ConsoleView | undefined,
+  request: OperatorRequest,
+  preview: Preview,
+  act: { readonly back: () => void; readonly execute: (key: string) => Promise<void> },
+): HTMLElement[] {
+  const count = preview.machines.length;
+  const total = view?.machines.length ?? count;
+  const word = request.scope.join(' ');
+  const large = count > LARGE * total;
+  const typed = make('input', {
+    attrs: { type: 'text', autocomplete: 'off', spellcheck: 'false', name: 'typed' },
+  });
+  const problem = make('div', { class: 'problem', attrs: { role: 'alert' } });
+  const confirm = make(
+    'button',
+    { class: 'primary', attrs: { type: 'submit' } },
+    `${ACTIONS.find(([action]) => action === request.action)?.[1] ?? request.action}: ${count} machine${count === 1 ? '' : 's'}`,
+  );
+  const check = (): void => {
+    confirm.disabled = count === 0 || (large && typed.value.trim() !== word);
+  };
+  typed.addEventListener('input', check);
+  check();
+  // One key for this confirmation: pressing twice, or again after a lost answer, is still one command.
+  const key = [...crypto.getRandomValues(new Uint8Array(16))]
+    .map((byte) => byte.toString(16).padStart(2, '0'))
+    .join('');
+  const hold = request.minutes === undefined ? '' : ` for ${request.minutes} min`;
+  const form = make(
+    'form',
+    {},
+    make('h2', { id: 'order-h' }, `${request.action} ${word}${hold}`),
+    make(
+      'dl',
+      { class: 'pairs' },
+      make('dt', {}, 'Machines'),
+      make('dd', {}, `${count} of ${total}`),
+      make('dt', {}, 'Power'),
+      make('dd', {}, deltaKwText(preview.deltaKw)),
+      make('dt', {}, 'Money'),
+      make('dd', {}, `${preview.usdPerHour > 0 ? '+' : ''}${usdText(preview.usdPerHour)}/h`),
+      make('dt', {}, 'Reason'),
+      make('dd', {}, request.reason),
+    ),
+    make(
+      'div',
+      { class: 'names', attrs: { tabindex: '0', 'aria-label': 'Machines concerned' } },
+      preview.machines.slice(0, NAMES_MAX).join(' '),
+      count > NAMES_MAX ? ` … and ${count - NAMES_MAX} more` : '',
+    ),
+    ...preview.conflicts.map((conflict) => make('div', { class: 'conflict' }, `▲ ${conflict}`)),
+    large &&
+      make(
+        'label',
+        {},
+        `This is ${Math.round((100 * count) / Math.max(1, total))} % of the site. Type “${word}” to confirm`,
+        typed,
+      ),
+    problem,
+    make('div', { class: 'acts' }, button('Back', act.back), confirm),
+  );
+  form.addEventListener('submit', (event) => {
+    event.preventDefault();
+    confirm.disabled = true;
+    act.execute(key).catch((error: unknown) => {
+      problem.textContent = error instanceof Error ? error.message : String(error);
+      check();
+    });
+  });
+  return [form];
+}

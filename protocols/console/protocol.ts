@@ -1,0 +1,16 @@
+/** Constants of the operator protocol that both ends need, free of schemas so that the page stays small. */
+export const SCHEMA = { min: 1, max: 1 } as const;
+export const SOCKET_PATH = '/ws';
+export const SUBPROTOCOL = 'switchyard.v1';
+/** Largest message a client may send, bytes, and how deep its JSON may nest. */
+export const FRAME_MAX_BYTES = 64 * 1024;
+export const DEPTH_MAX = 16;
+
+/** Close codes of our own: why the server ended the connection. */
+export const CLOSE = {
+  notAuthenticated: 4401,
+  loginRefused: 4403,
+  tooSlow: 4008,
+  tooMany: 4029,
+  schema: 4010,
+} as const;
