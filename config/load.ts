@@ -44,6 +44,8 @@ export class SiteFileInvalid extends Fault {
 export interface LoadedSite {
   readonly site: Site;
   readonly warnings: readonly ConfigProblem[];
+  /** Turns what somebody else finds wrong with an entry into a problem with its place. */
+  readonly problemAt: (path: readonly PropertyKey[], message: string) => ConfigProblem;
 }
 
 /**
@@ -79,7 +81,11 @@ export function parseSite(
     throw invalid([...broken, ...profileProblems].map(place));
   }
   if (profileProblems.length > 0) throw invalid(profileProblems.map(place));
-  return { site, warnings: inOrder(findWarnings(site).map(place)) };
+  return {
+    site,
+    warnings: inOrder(findWarnings(site).map(place)),
+    problemAt: (path, message) => place({ path, message }),
+  };
 }
 
 /**

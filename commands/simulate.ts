@@ -1,0 +1,131 @@
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { parseArgs } from 'node:util';
+import { stringify } from 'yaml';
+
+import { MODELS } from '../config/models.ts';
+import { siteSchema } from '../config/schema/site.ts';
+import { resolveSite } from '../config/site.ts';
+import { realClock } from '../host/clock.ts';
+import { systemRandom } from '../host/random.ts';
+import { Fault } from '../protocols/faults.ts';
+import { makeSshKeys } from '../simulator/fronts/ssh.ts';
+import type { SshKeys } from '../simulator/fronts/ssh.ts';
+import { startSimulator } from '../simulator/main.ts';
+import { runScenario } from '../simulator/run-scenario.ts';
+import { defaultMisbehaviour, fitScenario, SCENARIOS } from '../simulator/scenarios.ts';
+import { SIMULATED_ENV, simulatedSite } from '../simulator/site.ts';
+
+const help = `Usage: ./switchyard simulate [--octet N] [--machines N] [--scenario NAME] [--data DIR] [--json]
+
+Serves a simulated site on loopback addresses until it is stopped: miners, GPU hosts, meters, the utility, price feeds.
+DIR (data/simulator) gets the keys of its SSH hosts and site.yaml, which 'agent' and 'controller' take by --site.
+Scenarios: ${SCENARIOS.map(({ name }) => name).join(', ')}
+`;
+
+/** A number between two bounds from the command line. */
+function numberOf(text: string | undefined, name: string, min: number, max: number): number | undefined {
+  if (text === undefined) return undefined;
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < min || value > max)
+    throw new Fault('USAGE', `--${name} takes a whole number from ${min} to ${max}, not '${text}'`);
+  return value;
+}
+
+/** `./switchyard simulate`. */
+export async function run(argv: string[]): Promise<number> {
+  const { values } = parseArgs({
+    args: argv,
+    options: {
+      octet: { type: 'string' },
+      machines: { type: 'string' },
+      scenario: { type: 'string' },
+      data: { type: 'string' },
+      json: { type: 'boolean' },
+      help: { type: 'boolean', short: 'h' },
+    },
+  });
+  if (values.help === true) {
+    process.stdout.write(help);
+    return 0;
+  }
+  const octet = numberOf(values.octet, 'octet', 1, 200) ?? 20;
+  const machines = numberOf(values.machines, 'machines', 10, 5_000);
+  const dataDir = values.data ?? 'data/simulator';
+  await mkdir(dataDir, { recursive: true });
+  const keyFile = `${dataDir}/agent-key`;
+  const [client, host] = [await keysAt(keyFile), await keysAt(`${dataDir}/host-key`)];
+  const input = simulatedSite({
+    loopbackOctet: octet,
+    hostKey: host.fingerprint,
+    keyFile,
+    ...(machines !== undefined && { machines }),
+  });
+  const site = resolveSite(siteSchema.parse(input), MODELS);
+  const scenario = values.scenario === undefined ? undefined : fitScenario(values.scenario, site);
+  if (values.scenario !== undefined && scenario === undefined)
+    throw new Fault(
+      'USAGE',
+      `there is no scenario '${values.scenario}'; there are ${SCENARIOS.map(({ name }) => name).join(', ')}`,
+    );
+  await writeFile(`${dataDir}/site.yaml`, stringify(input));
+  const simulator = await startSimulator({
+    site,
+    clock: realClock,
+    random: systemRandom,
+    hostKey: host.privateKey,
+    authorizedKey: client.publicKey,
+  });
+  const say = (fields: object, text: string): void =>
+    void process.stdout.write(values.json === true ? `${JSON.stringify(fields)}\n` : `${text}\n`);
+  for (const line of describe(octet, simulator.world.endpoints.length, dataDir))
+    say({ event: 'listening', text: line }, line);
+  for (const { machine, behaviour } of defaultMisbehaviour(site))
+    say({ event: 'misbehaves', machine, behaviour }, `Misbehaves: ${machine} (${behaviour})`);
+  const running =
+    scenario &&
+    runScenario(scenario, {
+      clock: realClock,
+      act: (change) => {
+        say(
+          { event: 'change', change },
+          `${new Date(realClock.wallMs()).toISOString()} ${JSON.stringify(change)}`,
+        );
+        simulator.apply(change);
+      },
+    });
+  await new Promise<void>((resolve) => {
+    process.once('SIGINT', resolve);
+    process.once('SIGTERM', resolve);
+  });
+  running?.stop();
+  await simulator.close();
+  return 0;
+}
+
+function describe(octet: number, count: number, dataDir: string): string[] {
+  const [password] = Object.entries(SIMULATED_ENV);
+  return [
+    `${count} endpoints on 127.${octet}.*: ASICs in racks 1–10 (API :4028, web :8180), GPU hosts in racks 11–14 (SSH :2222)`,
+    `Meters 127.${octet}.0.1–6:1502, utility 127.${octet}.0.10:1502, feeds http://127.${octet}.0.20:8190/{price,hashprice,ai/demand}`,
+    `Site file ${dataDir}/site.yaml; set ${password?.join('=')} for whoever reads the miners`,
+  ];
+}
+
+/** The key pair kept at `path`, made when there is none. */
+async function keysAt(path: string): Promise<SshKeys> {
+  try {
+    const [privateKey, publicKey, fingerprint] = await Promise.all([
+      readFile(path, 'utf8'),
+      readFile(`${path}.pub`, 'utf8'),
+      readFile(`${path}.sha256`, 'utf8'),
+    ]);
+    return { privateKey, publicKey: publicKey.trim(), fingerprint: fingerprint.trim() };
+  } catch {
+    const keys = makeSshKeys();
+    await writeFile(path, keys.privateKey, { mode: 0o600 });
+    await chmod(path, 0o600);
+    await writeFile(`${path}.pub`, `${keys.publicKey}\n`);
+    await writeFile(`${path}.sha256`, `${keys.fingerprint}\n`);
+    return keys;
+  }
+}
