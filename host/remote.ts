@@ -113,6 +113,8 @@ async function connect(
   // node-ssh makes the client before its first await, and drops its own error listener once connected.
   const client: Client | null = ssh.connection;
   client?.on('error', () => {});
+  // Short packets that wait for each other would make every command some 40 ms slower.
+  client?.once('connect', () => client.setNoDelay(true));
   const late = Symbol('late');
   let cancel = (): void => {};
   const deadline = new Promise<typeof late>((resolve) => {
