@@ -1,0 +1,93 @@
+import type { Clock } from '../host/deps.ts';
+import { asFault, Fault } from '../protocols/faults.ts';
+import type { Action, MachineResult } from '../protocols/mqtt/status.ts';
+import type { Alarms } from './alarms.ts';
+import { controllerMs, rackPhase } from './core/lease.ts';
+import type { LeaseState } from './core/lease.ts';
+import type { Machine } from './machine.ts';
+import type { Plant } from './plant.ts';
+
+const MOST_KNOWN = 1_000;
+const TIMEOUT_MS = 20_000;
+
+export interface ActionsOptions {
+  readonly plant: Plant;
+  readonly clock: Clock;
+  readonly lease: LeaseState;
+  readonly alarms: Alarms;
+  readonly result: (rack: string, result: MachineResult) => void;
+}
+
+/** One-shot verbs (reboot, locate): each id once, never again by itself. */
+export interface Actions {
+  take(action: Action): void;
+}
+
+export function makeActions(options: ActionsOptions): Actions {
+  const { plant, clock, lease, alarms } = options;
+  const known = new Set<string>();
+
+  const say = (
+    machine: Machine,
+    action: Action,
+    stage: MachineResult['stage'],
+    ms: number,
+    fault?: Fault,
+  ): void =>
+    options.result(machine.config.rack, {
+      commandId: action.id,
+      epoch: action.epoch,
+      generation: 0,
+      machine: machine.config.id,
+      verb: action.verb,
+      stage,
+      ms,
+      ...(fault === undefined ? {} : { why: fault.code, detail: fault.detail.slice(0, 300) }),
+      atMs: clock.wallMs(),
+    });
+  const carryOut = async (machine: Machine, action: Action): Promise<void> => {
+    const verb = machine.device.verbs[action.verb];
+    const beganMs = clock.monoMs();
+    try {
+      if (verb === undefined) throw new Fault('VERB_UNSUPPORTED', action.verb);
+      machine.inFlight = true;
+      await verb(undefined, TIMEOUT_MS);
+      say(machine, action, 'acknowledged', clock.monoMs() - beganMs);
+    } catch (error) {
+      say(machine, action, 'failed', clock.monoMs() - beganMs, asFault(error));
+    } finally {
+      machine.inFlight = false;
+    }
+  };
+  return {
+    take: (action) => {
+      if (known.has(action.id)) return;
+      if (known.size >= MOST_KNOWN) known.clear();
+      known.add(action.id);
+      const machine = plant.byId.get(action.machine);
+      if (machine === undefined) {
+        alarms.tell('BUS_MESSAGE', action.machine, `${action.verb} for a machine of another agent`);
+        return;
+      }
+      const refusal = refuse(machine, action, lease, clock.monoMs());
+      if (refusal === undefined) void carryOut(machine, action);
+      else say(machine, action, 'refused', 0, refusal);
+    },
+  };
+}
+
+/** Why a one-shot verb is not carried out; undefined when it is. */
+function refuse(machine: Machine, action: Action, lease: LeaseState, nowMs: number): Fault | undefined {
+  if (machine.config.authority !== 'automatic')
+    return new Fault('AUTHORITY_REFUSED', machine.config.authority);
+  const controller = controllerMs(lease, nowMs);
+  if (rackPhase(lease, machine.config.rack, nowMs) !== 'live' || controller === undefined)
+    return new Fault('LEASE_STALE');
+  if (lease.taken?.epoch !== action.epoch) return new Fault('DESIRED_STALE', `epoch ${action.epoch}`);
+  if (controller >= action.expiresAtMs) return new Fault('DESIRED_EXPIRED');
+  if (machine.inFlight) return new Fault('ENVELOPE_REFUSED', 'another command is under way');
+  // A restarted machine comes up hashing.
+  if (action.verb === 'reboot' && (machine.held !== undefined || machine.resting))
+    return new Fault('ENVELOPE_REFUSED', 'the guard or the fail-safe holds it at rest');
+  return undefined;
+}

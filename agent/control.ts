@@ -1,0 +1,392 @@
+import type { Site } from '../config/site.ts';
+import type { Clock } from '../host/deps.ts';
+import type { Fault } from '../protocols/faults.ts';
+import type { MachineResult } from '../protocols/mqtt/status.ts';
+import { makeActor } from './act.ts';
+import type { Actor } from './act.ts';
+import type { Alarms } from './alarms.ts';
+import { restMode, drawW, settleMs } from './core/draw.ts';
+import { admit, makeEnvelope, recount } from './core/envelope.ts';
+import type { EnvelopeMachine } from './core/envelope.ts';
+import { controllerMs, isArmed, rackPhase } from './core/lease.ts';
+import type { LeaseState } from './core/lease.ts';
+import type { RackOrders } from './core/desired.ts';
+import { attemptOf, reconcile } from './core/reconcile.ts';
+import type { Decision, Goal, Step } from './core/reconcile.ts';
+import { pulse, PULSE_MS } from './handover-drive.ts';
+import type { DriveOptions } from './handover-drive.ts';
+import { COMMAND_POLL_MS, reachingW } from './machine.ts';
+import type { Machine } from './machine.ts';
+import { meterW } from './plant.ts';
+import type { Plant } from './plant.ts';
+
+/** The committed sums are added up anew at most this often. */
+const RECOUNT_MS = 250;
+const RAISE_AGAIN_MS = 2_000;
+
+export interface ControlOptions {
+  readonly site: Site;
+  readonly boot: number;
+  readonly plant: Plant;
+  readonly clock: Clock;
+  readonly lease: LeaseState;
+  /** One per rack of the plant. */
+  readonly orders: readonly RackOrders[];
+  readonly alarms: Alarms;
+  readonly result: (rack: string, result: MachineResult) => void;
+  readonly hurry: (machine: Machine, everyMs: number, untilMs: number) => void;
+  readonly relax: (machine: Machine) => void;
+}
+
+/** Brings machines to where they shall be: the one place that commands them. */
+export interface Control {
+  /** Looks at one machine and queues what it needs. */
+  look(machine: Machine): void;
+  lookRack(rack: number): void;
+  /** Every machine with something pending; called once a second. */
+  sweep(): void;
+  /** Starts what was queued. */
+  pump(): void;
+  /** One look at a GPU host's hand-over, after a reading. */
+  pulse(machine: Machine): Promise<void>;
+  stop(): void;
+}
+
+class Pilot implements Control {
+  readonly #options: ControlOptions;
+  readonly #actor: Actor;
+  readonly #envelope: ReturnType<typeof makeEnvelope>;
+  readonly #drive: DriveOptions;
+  #countedMs = Number.NEGATIVE_INFINITY;
+  #nodes: { id: string; capW: number; meterW: number | undefined }[] = [];
+
+  constructor(options: ControlOptions) {
+    this.#options = options;
+    const { control } = options.site.config;
+    this.#envelope = makeEnvelope(options.plant.nodes.length, control);
+    this.#drive = this.#makeDrive();
+    this.#actor = makeActor({
+      clock: options.clock,
+      rackCount: options.plant.racks.length,
+      parallel: control.parallel,
+      parallelUrgent: control.parallelUrgent,
+      next: (machine) => this.#next(machine),
+      began: (machine, step) => this.#began(machine, step),
+      ended: (machine, step, fault) => this.#ended(machine, step, fault),
+      handover: (machine, to) => {
+        if (machine.gpu !== undefined) machine.gpu.target = to;
+        return pulse(machine, this.#drive);
+      },
+    });
+  }
+
+  look(machine: Machine): void {
+    const nowMs = this.#options.clock.monoMs();
+    const goal = this.#goal(machine, nowMs);
+    const decision = this.#decide(machine, goal, nowMs);
+    this.#follow(machine, goal, decision, nowMs);
+    if (decision.kind === 'dispatch') {
+      const { goal, raise } = decision.step;
+      if (raise && nowMs < machine.raiseAfterMs) return;
+      this.#actor.queue(machine, goal.owner !== 'desired' ? 'safety' : raise ? 'raise' : 'shed', goal.urgent);
+    }
+  }
+
+  lookRack(rack: number): void {
+    for (const machine of this.#options.plant.racks[rack]?.machines ?? []) this.look(machine);
+    this.pump();
+  }
+
+  sweep(): void {
+    for (const machine of this.#options.plant.machines) if (!machine.inFlight) this.look(machine);
+    this.pump();
+  }
+
+  pump(): void {
+    this.#actor.pump();
+  }
+
+  pulse(machine: Machine): Promise<void> {
+    return machine.inFlight ? Promise.resolve() : pulse(machine, this.#drive);
+  }
+
+  stop(): void {
+    this.#actor.stop();
+  }
+
+  /** The guard first, then the fail-safe, then the document in force. */
+  #goal(machine: Machine, nowMs: number): Goal | undefined {
+    const { lease, orders } = this.#options;
+    const doc = orders[machine.rack]?.current;
+    const safety = machine.held === undefined ? (machine.resting ? 'fail-safe' : undefined) : 'guard';
+    const { id, rack, model } = machine.config;
+    const wanted = doc !== undefined && Object.hasOwn(doc.machines, id) ? doc.machines[id] : undefined;
+    const epoch = doc?.epoch ?? 0;
+    const generation = doc?.generation ?? 0;
+    const rests = wanted !== undefined && (wanted.mode === 'sleep' || wanted.mode === 'idle');
+    if (
+      safety !== undefined &&
+      !(rests && doc !== undefined && isArmed(lease, rack, epoch, generation, nowMs))
+    )
+      return {
+        mode: restMode(model),
+        commandId: `${safety}-${this.#options.boot}-${id}`,
+        epoch,
+        generation,
+        owner: safety,
+        urgent: true,
+        armed: true,
+        expired: false,
+      };
+    if (wanted === undefined || doc === undefined) return undefined;
+    const controller = controllerMs(lease, nowMs);
+    return {
+      mode: wanted.mode,
+      powerW: wanted.powerW,
+      commandId: doc.commandId,
+      epoch,
+      generation,
+      // What the guard or the fail-safe asks for too has their right of way.
+      owner: safety ?? 'desired',
+      urgent: doc.urgent,
+      armed: isArmed(lease, rack, epoch, generation, nowMs),
+      expired: controller === undefined || controller >= doc.expiresAtMs,
+    };
+  }
+
+  #decide(machine: Machine, goal: Goal | undefined, nowMs: number): Decision {
+    const { config } = machine;
+    const limitVerb = config.model.kind === 'asic' ? 'power-limit' : 'cap';
+    return reconcile({
+      model: config.model,
+      goal,
+      sight: {
+        mode: machine.mode,
+        powerLimitW: machine.powerLimitW,
+        beganMs: machine.beganMs,
+        reachable: machine.reachable,
+      },
+      attempt: machine.attempt,
+      inFlight: machine.inFlight,
+      authority: config.authority,
+      phase: rackPhase(this.#options.lease, config.rack, nowMs),
+      nowMs,
+      pollMs: COMMAND_POLL_MS,
+      canLimit: machine.device.verbs[limitVerb] !== undefined,
+    });
+  }
+
+  /** What a decision changes and says, dispatch excepted. */
+  #follow(machine: Machine, goal: Goal | undefined, decision: Decision, nowMs: number): void {
+    if (goal === undefined) return;
+    if (decision.kind === 'observed') this.#observed(machine, goal, decision.verb, nowMs);
+    else if (decision.kind === 'failed') {
+      if (machine.attempt !== undefined)
+        machine.attempt = { ...machine.attempt, stage: 'failed', dispatchedMs: nowMs, why: decision.why };
+      this.#say(machine, goal, 'failed', machine.attempt?.verb ?? 'none', {
+        why: decision.why,
+        detail: decision.detail,
+      });
+    } else if (decision.kind === 'refused' && (goal.armed || goal.owner !== 'desired')) {
+      this.#say(machine, goal, 'refused', 'none', { why: decision.why, detail: decision.detail });
+    } else if (decision.kind === 'none' && decision.reason === 'unseen') {
+      // The goal stands: it is pursued as soon as the machine answers again.
+      if (!machine.reachable && machine.readings['mode'] !== undefined)
+        this.#say(machine, goal, 'failed', 'none', {
+          why: 'DEVICE_LOST',
+          detail: 'the machine does not answer',
+        });
+    } else if (decision.kind === 'none' && decision.reason === 'expired') {
+      this.#say(machine, goal, 'refused', 'none', {
+        why: 'DESIRED_EXPIRED',
+        detail: 'nothing new is started for it',
+      });
+    }
+  }
+
+  #observed(machine: Machine, goal: Goal, verb: string, nowMs: number): void {
+    const { attempt } = machine;
+    const dispatchedMs = verb === 'none' || attempt === undefined ? machine.beganMs : attempt.dispatchedMs;
+    const noted = attempt?.stage === 'observed' && attempt.verb === 'none' && attempt.mode === goal.mode;
+    if (noted && attempt.commandId !== goal.commandId)
+      machine.attempt = { ...attempt, commandId: goal.commandId };
+    else if (attempt === undefined || (verb === 'none' && !noted))
+      machine.attempt = {
+        commandId: goal.commandId,
+        mode: goal.mode,
+        powerW: attempt?.powerW,
+        verb: 'none',
+        tries: 0,
+        dispatchedMs,
+        stage: 'observed',
+      };
+    else if (attempt.stage !== 'observed') machine.attempt = { ...attempt, stage: 'observed' };
+    if (attempt?.stage !== 'observed') this.#options.relax(machine);
+    if (machine.selfWoken) {
+      machine.selfWoken = false;
+      this.#options.alarms.clear('SELF_WOKEN', machine.config.id, `is in ${goal.mode} again`);
+    }
+    if (goal.owner !== 'desired' && !goal.armed) return;
+    const ms = verb === 'none' ? 0 : nowMs - dispatchedMs;
+    this.#say(machine, goal, 'observed', verb, { ms });
+  }
+
+  /** Asked when the machine's turn has come. */
+  #next(machine: Machine): Step | undefined {
+    const nowMs = this.#options.clock.monoMs();
+    const goal = this.#goal(machine, nowMs);
+    const decision = this.#decide(machine, goal, nowMs);
+    if (decision.kind !== 'dispatch') {
+      this.#follow(machine, goal, decision, nowMs);
+      return undefined;
+    }
+    if (decision.woke && !machine.selfWoken) {
+      machine.selfWoken = true;
+      this.#options.alarms.raise(
+        'SELF_WOKEN',
+        machine.config.id,
+        `shows ${machine.mode ?? 'nothing'}, should be ${decision.step.goal.mode}`,
+      );
+    }
+    return decision.step.raise && !this.#admits(machine, decision.step, nowMs) ? undefined : decision.step;
+  }
+
+  #admits(machine: Machine, step: Step, nowMs: number): boolean {
+    const { plant } = this.#options;
+    if (nowMs - this.#countedMs >= RECOUNT_MS) {
+      this.#countedMs = nowMs;
+      this.#nodes = plant.nodes.map((node) => ({
+        id: node.id,
+        capW: node.capW,
+        meterW: meterW(node, nowMs),
+      }));
+      recount(
+        this.#envelope,
+        this.#nodes,
+        plant.machines.map((each) => envelopeOf(each, nowMs)),
+        nowMs,
+      );
+    }
+    const { goal } = step;
+    const targetW = drawW(machine.config.model, goal.mode, goal.powerW);
+    const admission = admit(this.#envelope, this.#nodes, envelopeOf(machine, nowMs), targetW, nowMs);
+    if (admission.ok) return true;
+    machine.raiseAfterMs = nowMs + RAISE_AGAIN_MS;
+    // Waiting for its turn among the starts is no refusal: it follows within seconds.
+    if (admission.limit === 'cap') {
+      const detail = `${admission.node}: needs ${Math.round(admission.needW)} W, room ${Math.round(admission.roomW)} W`;
+      this.#say(machine, goal, 'refused', 'none', { why: 'ENVELOPE_REFUSED', detail });
+    }
+    return false;
+  }
+
+  #began(machine: Machine, step: Step): void {
+    const nowMs = this.#options.clock.monoMs();
+    machine.attempt = attemptOf(step, nowMs);
+    machine.reported.delete('acknowledged');
+    machine.reported.delete('observed');
+    const untilMs = nowMs + settleMs(machine.config.model, step.goal.mode, COMMAND_POLL_MS);
+    this.#options.hurry(machine, COMMAND_POLL_MS, untilMs);
+  }
+
+  #ended(machine: Machine, step: Step, fault: Fault | undefined): void {
+    const { attempt } = machine;
+    if (attempt === undefined) return;
+    if (fault === undefined) {
+      // A hand-over says yes when its units do.
+      if (step.kind === 'verb') this.#acknowledged(machine, step.goal);
+      return;
+    }
+    if (fault.retry === 'never') {
+      machine.attempt = {
+        ...attempt,
+        stage: 'failed',
+        dispatchedMs: this.#options.clock.monoMs(),
+        why: fault.code,
+      };
+      this.#say(machine, step.goal, 'failed', attempt.verb, { why: fault.code, detail: fault.detail });
+    } else machine.attempt = { ...attempt, stage: 'ambiguous', why: fault.code };
+  }
+
+  #acknowledged(machine: Machine, goal: Goal): void {
+    const { attempt } = machine;
+    if (attempt?.stage !== 'sent') return;
+    machine.attempt = { ...attempt, stage: 'acknowledged' };
+    this.#say(machine, goal, 'acknowledged', attempt.verb, {
+      ms: this.#options.clock.monoMs() - attempt.dispatchedMs,
+    });
+  }
+
+  #makeDrive(): DriveOptions {
+    const { clock, lease, alarms, hurry } = this.#options;
+    return {
+      clock,
+      phase: (machine) => rackPhase(lease, machine.config.rack, clock.monoMs()),
+      mayAct: (machine) => machine.config.authority === 'automatic',
+      acknowledged: (machine) => {
+        const goal = this.#goal(machine, clock.monoMs());
+        if (goal !== undefined) this.#acknowledged(machine, goal);
+      },
+      alarm: (machine, code, text) => {
+        alarms.tell(code, machine.config.id, text);
+        const goal = this.#goal(machine, clock.monoMs());
+        const { attempt } = machine;
+        if (
+          goal === undefined ||
+          attempt === undefined ||
+          attempt.stage === 'observed' ||
+          attempt.stage === 'failed'
+        )
+          return;
+        machine.attempt = { ...attempt, stage: 'failed', dispatchedMs: clock.monoMs(), why: code };
+        this.#say(machine, goal, 'failed', attempt.verb, { why: code, detail: text });
+      },
+      again: (machine) => hurry(machine, PULSE_MS, clock.monoMs() + 3 * PULSE_MS),
+    };
+  }
+
+  /** A result, once per stage of a goal. */
+  #say(
+    machine: Machine,
+    goal: Goal,
+    stage: MachineResult['stage'],
+    verb: string,
+    more: Partial<MachineResult>,
+  ): void {
+    const key = `${goal.commandId} ${goal.epoch}.${goal.generation}`;
+    if (machine.reportedFor !== key) {
+      machine.reportedFor = key;
+      machine.reported.clear();
+    }
+    const once = stage === 'refused' || stage === 'failed' ? `${stage} ${more.why ?? ''}` : stage;
+    if (machine.reported.has(once)) return;
+    machine.reported.add(once);
+    const { detail, ...rest } = more;
+    this.#options.result(machine.config.rack, {
+      commandId: goal.commandId,
+      epoch: goal.epoch,
+      generation: goal.generation,
+      machine: machine.config.id,
+      verb,
+      stage,
+      ms: 0,
+      ...(machine.mode === undefined ? {} : { mode: machine.mode }),
+      ...(machine.powerW === undefined ? {} : { powerW: machine.powerW }),
+      ...rest,
+      ...(detail === undefined || detail === '' ? {} : { detail: detail.slice(0, 300) }),
+      atMs: this.#options.clock.wallMs(),
+    });
+  }
+}
+
+function envelopeOf(machine: Machine, nowMs: number): EnvelopeMachine {
+  const { model } = machine.config;
+  return {
+    path: machine.path,
+    ratedW: model.ratedW,
+    presentW: machine.powerW,
+    reachingW: reachingW(machine, nowMs),
+  };
+}
+
+export const makeControl = (options: ControlOptions): Control => new Pilot(options);

@@ -1,0 +1,134 @@
+import type { Model } from '../../config/schema/model.ts';
+import type { Mode } from '../../protocols/reading.ts';
+import { drawW, restMode, shedRank } from './draw.ts';
+
+/** A meter sample counts as the node's load when it is good and at most this old. */
+export const METER_FRESH_MS = 3_000;
+/** One sample this far above the cap is enough. */
+const AT_ONCE = 1.05;
+const SAMPLES = 2;
+/** Added to the excess, as a share of the cap, so that the next sample is below it. */
+const BEYOND = 0.02;
+/** Without a meter the machines' own figures count this much more. */
+const UNMETERED = 1.03;
+
+export interface GuardMachine {
+  readonly index: number;
+  readonly model: Model;
+  readonly mode: Mode | undefined;
+  /** Draw by the last reading; the last known one while it does not answer; undefined when never known. */
+  readonly presentW: number | undefined;
+  readonly reachable: boolean;
+  readonly controllable: boolean;
+  /** A command to rest is under way and still within its time. */
+  readonly falling: boolean;
+  /** A command to rest was given and did not work in its time. */
+  readonly stuck: boolean;
+}
+
+/** What the guard of one node remembers. */
+export interface GuardState {
+  readonly capW: number;
+  overs: number;
+  /** Meter over machine sum while both were good. */
+  ratio: number;
+  active: boolean;
+}
+
+export const makeGuard = (capW: number): GuardState => ({ capW, overs: 0, ratio: 1, active: false });
+
+export interface GuardVerdict {
+  readonly loadW: number;
+  readonly source: 'meter' | 'machines';
+  /** Machines to put to rest now, by their index. */
+  readonly shed: readonly number[];
+  readonly began: boolean;
+  readonly ended: boolean;
+  /** True when nothing is left that could be shed. */
+  readonly short: boolean;
+}
+
+/**
+ * One look at one node. `meterW`: a new good sample; undefined when the meter is lost, and the machines' sum stands
+ * for it. Sheds that are still under way are counted before more is chosen.
+ */
+export function guardStep(
+  state: GuardState,
+  meterW: number | undefined,
+  machines: readonly GuardMachine[],
+): GuardVerdict {
+  const sum = machineSum(machines);
+  if (meterW !== undefined && sum.complete && sum.watts > state.capW * 0.05)
+    state.ratio += (Math.min(2, Math.max(0.5, meterW / sum.watts)) - state.ratio) * 0.05;
+  const loadW = meterW ?? sum.watts * state.ratio * UNMETERED;
+  const source = meterW === undefined ? 'machines' : 'meter';
+  state.overs = loadW > state.capW ? state.overs + 1 : 0;
+  const wasActive = state.active;
+  if (loadW > state.capW * AT_ONCE || state.overs >= SAMPLES) state.active = true;
+  else if (loadW <= state.capW) state.active = false;
+  const needW = state.active && loadW > state.capW ? loadW - state.capW * (1 - BEYOND) : 0;
+  const { shed, short } = choose(needW, machines);
+  return { loadW, source, shed, short, began: state.active && !wasActive, ended: wasActive && !state.active };
+}
+
+function machineSum(machines: readonly GuardMachine[]): { watts: number; complete: boolean } {
+  let watts = 0;
+  let complete = true;
+  for (const machine of machines) {
+    if (!machine.reachable || machine.presentW === undefined) complete = false;
+    watts += machine.presentW ?? machine.model.ratedW;
+  }
+  return { watts, complete };
+}
+
+const gainW = (machine: GuardMachine): number =>
+  Math.max(0, (machine.presentW ?? 0) - drawW(machine.model, restMode(machine.model)));
+
+/** Worst value first until `needW` is covered. */
+function choose(needW: number, machines: readonly GuardMachine[]): { shed: number[]; short: boolean } {
+  let leftW = needW;
+  for (const machine of machines) if (machine.falling) leftW -= gainW(machine);
+  if (needW <= 0 || leftW <= 0) return { shed: [], short: false };
+  const order = machines
+    .filter(
+      (machine) =>
+        machine.controllable && machine.reachable && !machine.falling && !machine.stuck && gainW(machine) > 0,
+    )
+    .map((machine) => ({ machine, rank: shedRank(machine.model, machine.mode) }))
+    .filter(({ rank }) => rank > 0)
+    .sort((a, b) => b.rank - a.rank || a.machine.index - b.machine.index);
+  const shed: number[] = [];
+  for (const { machine } of order) {
+    if (leftW <= 0) break;
+    shed.push(machine.index);
+    leftW -= gainW(machine);
+  }
+  return { shed, short: leftW > 0 };
+}
+
+/** A machine the guard put to rest, and what was in force then. */
+export interface Held {
+  readonly node: number;
+  readonly epoch: number;
+  readonly generation: number;
+}
+
+/**
+ * True when the guard lets a machine go: the controller asks for load in a document newer than the shed, and the
+ * node has room for it.
+ */
+export function released(
+  held: Held,
+  wanted: {
+    readonly epoch: number;
+    readonly generation: number;
+    readonly load: boolean;
+    readonly targetW: number;
+  },
+  node: { readonly loadW: number | undefined; readonly capW: number },
+): boolean {
+  const newer =
+    wanted.epoch > held.epoch || (wanted.epoch === held.epoch && wanted.generation > held.generation);
+  if (!newer || node.loadW === undefined) return false;
+  return !wanted.load || node.loadW + wanted.targetW <= node.capW;
+}

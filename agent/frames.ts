@@ -1,0 +1,88 @@
+import type { Clock } from '../host/deps.ts';
+import type { Readings } from '../protocols/reading.ts';
+import { tableOf } from '../protocols/mqtt/rows.ts';
+import type { Plant } from './plant.ts';
+import type { Spool } from './spool.ts';
+
+export interface FramesOptions {
+  readonly site: string;
+  readonly agent: string;
+  readonly boot: number;
+  readonly clock: Clock;
+  readonly plant: Plant;
+  readonly spool: Spool;
+}
+
+/** Makes one message of each rack per tick, and one of all meters per second. */
+export interface Frames {
+  /** Soon, because something changed that control waits for. */
+  soon(rack: number): void;
+  meters(): void;
+  stop(): void;
+}
+
+const TICK_MS = 2_000;
+const SOON_MS = 100;
+const GOLDEN = 0.618_033_988_749_895;
+
+export function startFrames(options: FramesOptions): Frames {
+  const { clock, plant, spool } = options;
+  const meterIds = plant.meters.map((meter) => meter.config.id);
+  const rackIds = plant.racks.map((rack) => rack.machines.map((machine) => machine.config.id));
+  const hurried = plant.racks.map(() => false);
+  let seq = 0;
+  let stopped = false;
+
+  const send = (group: string, rows: readonly string[], cells: readonly Readings[]): void => {
+    if (rows.length === 0) return;
+    const tickMs = Math.round(clock.wallMs());
+    const head = {
+      site: options.site,
+      agent: options.agent,
+      boot: options.boot,
+      seq: seq++,
+      group,
+      tickMs,
+      rows,
+    };
+    spool.frame({ ...head, table: tableOf(cells, tickMs) });
+  };
+  const sendRack = (place: number): void => {
+    const rack = plant.racks[place];
+    if (rack === undefined || stopped) return;
+    send(
+      rack.id,
+      rackIds[place] ?? [],
+      rack.machines.map((machine) => machine.readings),
+    );
+  };
+  const tick = (place: number): void => {
+    if (stopped) return;
+    clock.after(TICK_MS, () => tick(place));
+    // One that has just gone out early counts as this tick's.
+    if (!hurried[place]) sendRack(place);
+  };
+  for (const place of plant.racks.keys())
+    clock.after(Math.floor(((place * GOLDEN) % 1) * TICK_MS), () => tick(place));
+  return {
+    soon: (place) => {
+      if (hurried[place]) return;
+      hurried[place] = true;
+      clock.after(SOON_MS, () => {
+        hurried[place] = false;
+        sendRack(place);
+      });
+    },
+    meters: () => {
+      if (!stopped)
+        send(
+          'meters',
+          meterIds,
+          plant.meters.map((meter) => meter.readings),
+        );
+    },
+    stop: () => {
+      stopped = true;
+    },
+  };
+}

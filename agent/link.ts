@@ -1,0 +1,194 @@
+import type { Bus, BusMessage, Clock, Log, Random } from '../host/deps.ts';
+import { asFault } from '../protocols/faults.ts';
+import type { Fault, FaultCode } from '../protocols/faults.ts';
+import { desiredSchema, leaseSchema } from '../protocols/mqtt/desired.ts';
+import type { Desired, Lease } from '../protocols/mqtt/desired.ts';
+import { decodeJson, encodeJson } from '../protocols/mqtt/json.ts';
+import { ackSchema, actionSchema } from '../protocols/mqtt/status.ts';
+import type { Ack, Action, AgentEvent, MachineResult, Observed, Status } from '../protocols/mqtt/status.ts';
+import { agentTopic, desiredTopic, leaseTopic } from '../protocols/mqtt/topics.ts';
+import type { Spool } from './spool.ts';
+
+/** What comes to the agent, checked against its schema. */
+export interface LinkHandlers {
+  onDesired(doc: Desired): void;
+  onBeat(beat: Lease): void;
+  onAction(action: Action): void;
+  onAck(ack: Ack): void;
+  /** A message that is not what its topic promises. */
+  onRefused(subject: string, fault: Fault): void;
+  onConnection(connected: boolean): void;
+}
+
+export interface LinkOptions {
+  readonly site: string;
+  readonly agent: string;
+  readonly boot: number;
+  readonly racks: readonly string[];
+  readonly bus: Bus;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly spool: Spool;
+  readonly handlers: LinkHandlers;
+}
+
+export interface Link {
+  /** Publishes the heartbeat with a fresh nonce and returns the nonce; undefined while there is no connection. */
+  status(fields: Pick<Status, 'phase' | 'epoch' | 'racks' | 'guarding'>): string | undefined;
+  /** Results go out together per rack within 100 ms. */
+  result(rack: string, result: MachineResult): void;
+  event(code: FaultCode, subject: string, text: string, state: 'raised' | 'cleared'): void;
+  observed(utility: Observed['utility']): void;
+  stop(): void;
+}
+
+const BATCH_MS = 100;
+/** Results of one rack that go out without waiting. */
+const MOST_BATCH = 1_000;
+
+/** The last will of an agent: its heartbeat with `online: false`. For whoever opens the bus. */
+export function willOf(
+  site: string,
+  agent: string,
+  boot: number,
+): { topic: string; payload: Uint8Array; retain: boolean } {
+  const status: Status = {
+    v: 1,
+    site,
+    agent,
+    boot,
+    seq: 0,
+    atMs: 0,
+    online: false,
+    nonce: '',
+    phase: 'lost',
+    epoch: 0,
+    racks: {},
+    guarding: [],
+    spooled: 0,
+    dropped: 0,
+  };
+  return { topic: agentTopic(site, agent, 'status'), payload: encodeJson(status), retain: false };
+}
+
+/** The agent's end of the bus: says who it is, checks what comes, loses nothing that must arrive. */
+export function openLink(options: LinkOptions): Link {
+  const { site, agent, boot, bus, clock, spool } = options;
+  const head = { v: 1 as const, site, agent, boot };
+  const topic = (kind: Parameters<typeof agentTopic>[2]): string => agentTopic(site, agent, kind);
+  const batches = new Map<string, MachineResult[]>();
+  const seqs = { status: 0, result: 0, event: 0, observed: 0 };
+  let cancelBatch: (() => void) | undefined;
+  let stopped = false;
+
+  const flush = (): void => {
+    cancelBatch?.();
+    cancelBatch = undefined;
+    for (const [rack, results] of batches)
+      spool.message(topic('result'), encodeJson({ ...head, seq: seqs.result++, rack, results }));
+    batches.clear();
+  };
+  /** For what is worthless a second later: lost when it cannot go now. */
+  const now = (kind: 'status' | 'observed', message: object, qos: 0 | 1): void => {
+    bus.publish(topic(kind), encodeJson(message), { qos }).catch(() => undefined);
+  };
+  subscribeAll(options, () => stopped);
+  return {
+    status: (fields) => {
+      if (!bus.connected || stopped) return undefined;
+      const nonce = makeNonce(options.random);
+      const { spooled, dropped } = spool;
+      const status: Status = {
+        ...head,
+        seq: seqs.status++,
+        atMs: clock.wallMs(),
+        online: true,
+        nonce,
+        ...fields,
+        spooled,
+        dropped,
+      };
+      now('status', status, 0);
+      return nonce;
+    },
+    result: (rack, result) => {
+      if (stopped) return;
+      const batch = batches.get(rack) ?? [];
+      batch.push(result);
+      batches.set(rack, batch);
+      if (batch.length >= MOST_BATCH) flush();
+      else cancelBatch ??= clock.after(BATCH_MS, flush);
+    },
+    event: (code, subject, text, state) => {
+      const event: AgentEvent = {
+        ...head,
+        seq: seqs.event++,
+        atMs: clock.wallMs(),
+        code,
+        subject,
+        text: text.slice(0, 400),
+        state,
+      };
+      spool.message(topic('event'), encodeJson(event));
+    },
+    observed: (utility) => {
+      if (!bus.connected || stopped) return;
+      now('observed', { ...head, seq: seqs.observed++, atMs: clock.wallMs(), utility } satisfies Observed, 0);
+    },
+    stop: () => {
+      flush();
+      stopped = true;
+    },
+  };
+}
+
+function subscribeAll(options: LinkOptions, stopped: () => boolean): void {
+  const { site, agent, bus, handlers, racks, log } = options;
+  const listen = (filter: string, subject: string, take: (message: BusMessage) => void): void => {
+    const guarded = (message: BusMessage): void => {
+      // An empty retained message only says that the topic was cleared.
+      if (stopped() || message.payload.length === 0) return;
+      try {
+        take(message);
+      } catch (error) {
+        handlers.onRefused(subject, asFault(error, 'INTERNAL'));
+      }
+    };
+    bus
+      .subscribe(filter, guarded)
+      .catch((error: unknown) => log.warn({ filter, why: asFault(error).message }, 'subscription failed'));
+  };
+  for (const rack of racks)
+    listen(desiredTopic(site, rack), rack, ({ payload }) => {
+      const doc = decodeJson<Desired>(desiredSchema, payload);
+      if (doc.site === site && doc.rack === rack) handlers.onDesired(doc);
+      else
+        handlers.onRefused(rack, asFault(new Error(`a document for ${doc.site}/${doc.rack}`), 'BUS_MESSAGE'));
+    });
+  listen(leaseTopic(site), agent, ({ payload, retained }) => {
+    const beat = decodeJson<Lease>(leaseSchema, payload);
+    // A stored beat is no beat: someone configured the broker to keep it.
+    if (!retained && beat.site === site) handlers.onBeat(beat);
+  });
+  listen(agentTopic(site, agent, 'action'), agent, ({ payload, retained }) => {
+    const action = decodeJson<Action>(actionSchema, payload);
+    if (!retained && action.site === site) handlers.onAction(action);
+  });
+  listen(agentTopic(site, agent, 'ack'), agent, ({ payload }) => {
+    const ack = decodeJson<Ack>(ackSchema, payload);
+    if (ack.site === site && ack.agent === agent) handlers.onAck(ack);
+  });
+  bus.onState((connected) => {
+    if (!stopped()) handlers.onConnection(connected);
+  });
+}
+
+function makeNonce(random: Random): string {
+  let nonce = '';
+  for (let part = 0; part < 4; part += 1)
+    nonce += Math.floor(random.next() * 0x1_0000_0000)
+      .toString(16)
+      .padStart(8, '0');
+  return nonce;
+}

@@ -1,0 +1,184 @@
+import type { SiteMachine } from '../config/site.ts';
+import type { Fault } from '../protocols/faults.ts';
+import { modeOf, numberOf } from '../protocols/reading.ts';
+import type { Mode, Reading, Readings } from '../protocols/reading.ts';
+import type { Device } from './driver.ts';
+import { drawW, settleMs } from './core/draw.ts';
+import type { Held } from './core/guard.ts';
+import type { GpuObservation, GpuWanted, HandoverProfile, HandoverState } from './core/handover-state.ts';
+import type { Attempt } from './core/reconcile.ts';
+
+/** How often a machine under command is read, ms. */
+export const COMMAND_POLL_MS = 2_000;
+
+/** A device that can also tell who owns its GPUs. */
+export interface ObservingDevice extends Device {
+  observe(timeoutMs: number): Promise<GpuObservation>;
+}
+
+export const canObserve = (device: Device): device is ObservingDevice =>
+  'observe' in device && typeof device.observe === 'function';
+
+/** Everything the agent knows of one machine and does to it. Times are monotonic ms. Owned by the agent's main loop. */
+export interface Machine {
+  readonly at: number;
+  readonly config: SiteMachine;
+  /** Place of its rack and of its own nodes (rack first) in the agent's lists. */
+  readonly rack: number;
+  readonly path: readonly number[];
+  device: Device;
+  /** Newest of every quantity; failures with their reason when it stopped answering. */
+  readings: Readings;
+  full: Readings;
+  mode: Mode | undefined;
+  modeSinceMs: number;
+  /** Draw by the newest reading; undefined when unknown. */
+  powerW: number | undefined;
+  lastPowerW: number | undefined;
+  powerLimitW: number | undefined;
+  /** When the newest reading began; -Infinity before the first. */
+  beganMs: number;
+  reachable: boolean;
+  attempt: Attempt | undefined;
+  inFlight: boolean;
+  queued: 'safety' | 'shed' | 'raise' | undefined;
+  /** The goal whose results were reported, and which stages. */
+  reportedFor: string;
+  readonly reported: Set<string>;
+  raiseAfterMs: number;
+  held: Held | undefined;
+  /** The fail-safe rests it. */
+  resting: boolean;
+  selfWoken: boolean;
+  gpu: GpuSide | undefined;
+}
+
+export interface GpuSide {
+  state: HandoverState;
+  readonly profile: HandoverProfile;
+  /** What the last admitted command asked for; undefined: leave everything as it is. */
+  target: GpuWanted | undefined;
+  busy: boolean;
+}
+
+/** Takes a reading in: true when the mode changed by it. */
+export function takeReadings(
+  machine: Machine,
+  readings: Readings,
+  scope: 'fast' | 'full',
+  beganMs: number,
+): boolean {
+  if (scope === 'full') {
+    machine.full = withAggregates(readings);
+    machine.readings = machine.full;
+  } else machine.readings = { ...machine.full, ...readings };
+  const before = machine.mode;
+  machine.mode = modeOf(readings);
+  machine.powerW = numberOf(readings['power']);
+  if (machine.powerW !== undefined) machine.lastPowerW = machine.powerW;
+  machine.powerLimitW =
+    machine.config.model.kind === 'asic' ? numberOf(machine.readings['power.limit']) : undefined;
+  machine.beganMs = beganMs;
+  machine.reachable = true;
+  if (machine.mode === before) return false;
+  machine.modeSinceMs = beganMs;
+  return true;
+}
+
+/** It stopped answering: every quantity says why instead of its last value. */
+export function loseReadings(machine: Machine, fault: Fault, atMs: number): boolean {
+  machine.readings = lostReadings(machine.readings, ['power', 'mode', 'hashrate'], fault, atMs);
+  machine.full = {};
+  const changed = machine.mode !== undefined;
+  machine.mode = undefined;
+  machine.powerW = undefined;
+  machine.powerLimitW = undefined;
+  machine.reachable = false;
+  return changed;
+}
+
+/** The same quantities (at least `least`), each with the reason why there is no value. */
+export function lostReadings(
+  known: Readings,
+  least: readonly string[],
+  fault: Fault,
+  atMs: number,
+): Readings {
+  const reading: Reading = { ok: false, why: fault.code, detail: fault.detail, atMs };
+  const lost: Record<string, Reading> = {};
+  for (const quantity of least) lost[quantity] = reading;
+  for (const quantity of Object.keys(known)) lost[quantity] = reading;
+  return lost;
+}
+
+/** The hottest part, the fastest fan and the sums over GPUs, as the frame's summary quantities have them. */
+function withAggregates(readings: Readings): Readings {
+  let hottest: Reading | undefined;
+  let fastest: Reading | undefined;
+  const gpu = { power: new Sum(), utilization: new Sum(), memoryUsed: new Sum() };
+  for (const quantity of Object.keys(readings)) {
+    const reading = readings[quantity];
+    const value = numberOf(reading);
+    if (quantity.startsWith('temperature.') || /^gpu\.\d+\.temperature$/.test(quantity)) {
+      if (value !== undefined && value > (numberOf(hottest) ?? Number.NEGATIVE_INFINITY)) hottest = reading;
+    } else if (quantity.startsWith('fan.')) {
+      if (value !== undefined && value > (numberOf(fastest) ?? Number.NEGATIVE_INFINITY)) fastest = reading;
+    } else if (/^gpu\.\d/.test(quantity)) {
+      const kind = quantity.slice(quantity.lastIndexOf('.') + 1);
+      if (reading !== undefined && (kind === 'power' || kind === 'utilization' || kind === 'memoryUsed'))
+        gpu[kind].add(reading);
+    }
+  }
+  const more: Record<string, Reading> = { ...readings };
+  if (hottest !== undefined) more['temperature.max'] = hottest;
+  if (fastest !== undefined) more['fan.max'] = fastest;
+  for (const kind of ['power', 'utilization', 'memoryUsed'] as const) {
+    const total = gpu[kind].reading(kind === 'utilization');
+    if (total !== undefined) more[`gpu.${kind}`] ??= total;
+  }
+  return more;
+}
+
+/** A sum is known only when every part is. */
+class Sum {
+  #total = 0;
+  #count = 0;
+  #first: Reading | undefined;
+  #failed: Reading | undefined;
+
+  add(reading: Reading): void {
+    const value = numberOf(reading);
+    if (value === undefined) this.#failed ??= reading;
+    else this.#total += value;
+    this.#count += 1;
+    this.#first ??= reading;
+  }
+
+  reading(mean: boolean): Reading | undefined {
+    if (this.#failed !== undefined || this.#first?.ok !== true) return this.#failed ?? this.#first;
+    return { ...this.#first, value: mean ? this.#total / this.#count : this.#total };
+  }
+}
+
+/** The draw a machine is on its way to by a command or by having just changed; undefined when it has settled. */
+export function reachingW(machine: Machine, nowMs: number): number | undefined {
+  const { attempt, mode } = machine;
+  const { model } = machine.config;
+  let watts: number | undefined;
+  if (attempt !== undefined && attempt.stage !== 'failed' && attempt.verb !== 'none') {
+    const untilMs = attempt.dispatchedMs + settleMs(model, attempt.mode, COMMAND_POLL_MS);
+    if (nowMs < untilMs) watts = drawW(model, attempt.mode, attempt.powerW);
+  }
+  if (
+    machine.gpu?.target !== undefined &&
+    watts === undefined &&
+    mode !== machine.gpu.target &&
+    machine.gpu.target !== 'idle'
+  )
+    watts = drawW(model, machine.gpu.target);
+  // Hashing shows at once, its draw only after the ramp.
+  const isNew = mode !== undefined && nowMs - machine.modeSinceMs < model.wakeS * 1_500;
+  if (isNew && (watts === undefined || machine.modeSinceMs > (attempt?.dispatchedMs ?? 0)))
+    watts = Math.max(watts ?? 0, drawW(model, mode, attempt?.powerW));
+  return watts;
+}

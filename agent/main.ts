@@ -1,0 +1,329 @@
+import type { Site } from '../config/site.ts';
+import type { Deps } from '../host/deps.ts';
+import type { Desired, Lease } from '../protocols/mqtt/desired.ts';
+import type { Ack, LeasePhase } from '../protocols/mqtt/status.ts';
+import { agentTopic } from '../protocols/mqtt/topics.ts';
+import { makeActions } from './actions.ts';
+import type { Actions } from './actions.ts';
+import { makeAlarms } from './alarms.ts';
+import type { Alarms } from './alarms.ts';
+import { makeControl } from './control.ts';
+import type { Control } from './control.ts';
+import { makeOrders, offerDesired, promote } from './core/desired.ts';
+import type { RackOrders } from './core/desired.ts';
+import { agentPhase, issueNonce, makeLease, takeBeat } from './core/lease.ts';
+import type { LeaseState } from './core/lease.ts';
+import type { Device, DeviceIo } from './driver.ts';
+import { openUtilityTerminal } from './drivers/utility-terminal.ts';
+import { openEpochStore } from './epoch-store.ts';
+import type { EpochStore } from './epoch-store.ts';
+import { startFrames } from './frames.ts';
+import type { Frames } from './frames.ts';
+import { openLink } from './link.ts';
+import type { Link } from './link.ts';
+import { buildPlant } from './plant.ts';
+import type { Plant } from './plant.ts';
+import { closeDevice, startReaders } from './readers.ts';
+import type { Readers } from './readers.ts';
+import { makeSafety } from './safety.ts';
+import type { Safety } from './safety.ts';
+import { makeSpool } from './spool.ts';
+import type { Spool } from './spool.ts';
+import { openDevice, parseTarget } from './target.ts';
+import type { Secrets } from './target.ts';
+import { startUtility } from './utility.ts';
+import type { Utility } from './utility.ts';
+
+export interface AgentOptions {
+  readonly site: Site;
+  /** Which of the site's agents this is. */
+  readonly agent: string;
+  readonly deps: Deps;
+  readonly io: DeviceIo;
+  /** Makes a device of a target's URL; absent: by the drivers. */
+  readonly openDevice?: (target: string, io: DeviceIo) => Device;
+  /** Where passwords named by targets are found; absent: the environment. */
+  readonly secrets?: Secrets;
+  readonly dataDir: string;
+  /** Number of this start, unsigned 32 bits: no two starts share one. */
+  readonly boot: number;
+}
+
+const TICK_MS = 1_000;
+
+/** Runs one agent: reads its devices, publishes what they say, and brings machines to where they shall be. */
+export function startAgent(options: AgentOptions): { stop(): Promise<void> } {
+  const agent = new Agent(options);
+  return { stop: () => agent.stop() };
+}
+
+class Agent {
+  readonly #options: AgentOptions;
+  readonly #plant: Plant;
+  readonly #lease: LeaseState;
+  readonly #orders: readonly RackOrders[];
+  readonly #rackPlace: ReadonlyMap<string, number>;
+  readonly #spool: Spool;
+  readonly #alarms: Alarms;
+  readonly #control: Control;
+  readonly #safety: Safety;
+  readonly #frames: Frames;
+  readonly #readers: Readers;
+  readonly #epochs: EpochStore;
+  readonly #actions: Actions;
+  readonly #utility: Utility | undefined;
+  #link: Link | undefined;
+  #phase: LeasePhase | undefined;
+  #epochKnown = false;
+  #waitingBeat: Lease | undefined;
+  #stopped = false;
+
+  constructor(options: AgentOptions) {
+    this.#options = options;
+    const { site, agent, deps, boot } = options;
+    const { clock } = deps;
+    this.#plant = buildPlant(site, agent, (target) => this.#open(target), clock.monoMs());
+    const { racks } = this.#plant;
+    const { lease } = site.config;
+    this.#rackPlace = new Map(racks.map((rack, place) => [rack.id, place]));
+    this.#orders = racks.map(makeOrders);
+    this.#lease = makeLease({
+      agent,
+      t1Ms: lease.t1S * 1_000,
+      t2Ms: lease.t2S * 1_000,
+      racks: racks.map((rack) => rack.id),
+      durableEpoch: 0,
+      nowMs: clock.monoMs(),
+    });
+    this.#spool = makeSpool({ bus: deps.bus, clock, frameTopic: agentTopic(site.id, agent, 'frame') });
+    this.#alarms = makeAlarms(() => this.#link);
+    const shared = {
+      site,
+      boot,
+      plant: this.#plant,
+      clock,
+      lease: this.#lease,
+      orders: this.#orders,
+      alarms: this.#alarms,
+    };
+    this.#control = makeControl({
+      ...shared,
+      result: (rack, result) => this.#link?.result(rack, result),
+      hurry: (machine, everyMs, untilMs) => this.#readers.machines.hurry(machine.at, everyMs, untilMs),
+      relax: (machine) => this.#readers.machines.relax(machine.at),
+    });
+    this.#safety = makeSafety({ ...shared, control: this.#control });
+    this.#actions = makeActions({ ...shared, result: (rack, result) => this.#link?.result(rack, result) });
+    this.#frames = startFrames({ site: site.id, agent, boot, clock, plant: this.#plant, spool: this.#spool });
+    this.#readers = startReaders({
+      ...shared,
+      deps,
+      control: this.#control,
+      safety: this.#safety,
+      frames: this.#frames,
+      open: (target) => this.#open(target),
+    });
+    this.#link = this.#openLink();
+    this.#epochs = this.#openEpochs();
+    this.#utility = this.#startUtility();
+    this.#tick();
+  }
+
+  async stop(): Promise<void> {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    for (const part of [this.#readers, this.#frames, this.#control, this.#epochs, this.#utility])
+      part?.stop();
+    this.#link?.stop();
+    for (const { device } of [...this.#plant.machines, ...this.#plant.meters]) closeDevice(device);
+    await Promise.resolve();
+  }
+
+  #open(target: string): Device {
+    const { io, openDevice: open } = this.#options;
+    if (open !== undefined) return open(target, io);
+    return openDevice(parseTarget(target, this.#options.secrets ?? { env: process.env }), io);
+  }
+
+  #openLink(): Link {
+    const { site, agent, deps, boot } = this.#options;
+    return openLink({
+      site: site.id,
+      agent,
+      boot,
+      racks: this.#plant.racks.map((rack) => rack.id),
+      bus: deps.bus,
+      clock: deps.clock,
+      random: deps.random,
+      log: deps.log,
+      spool: this.#spool,
+      handlers: {
+        onDesired: (doc) => this.#onDesired(doc),
+        onBeat: (beat) => this.#onBeat(beat),
+        onAction: (action) => this.#actions.take(action),
+        onAck: (ack) => this.#onAck(ack),
+        onRefused: (subject, fault) => this.#alarms.tell(fault.code, subject, fault.detail),
+        onConnection: (connected) => {
+          deps.log.info({ connected }, 'broker');
+          if (connected) this.#spool.rewind();
+        },
+      },
+    });
+  }
+
+  #openEpochs(): EpochStore {
+    const { deps, dataDir, agent } = this.#options;
+    return openEpochStore({
+      disk: deps.disk,
+      clock: deps.clock,
+      path: `${dataDir}/agent-${agent}.epoch.json`,
+      onFound: (epoch) => {
+        this.#lease.durableEpoch = Math.max(this.#lease.durableEpoch, epoch);
+        this.#epochKnown = true;
+      },
+      onTrouble: (fault) =>
+        this.#alarms.raise(fault.code, agent, `the highest epoch cannot be kept: ${fault.detail}`),
+      onWell: () => {
+        for (const code of ['DISK_FAILED', 'DISK_FULL'] as const)
+          this.#alarms.clear(code, agent, 'the highest epoch is kept');
+      },
+    });
+  }
+
+  #startUtility(): Utility | undefined {
+    const { site, agent, deps, io } = this.#options;
+    const { utility } = site.config;
+    if (utility === undefined || (utility.agent ?? site.agents[0]) !== agent) return undefined;
+    try {
+      const target = parseTarget(utility.target, this.#options.secrets ?? { env: process.env });
+      return startUtility({
+        terminal: openUtilityTerminal(target, io),
+        clock: deps.clock,
+        log: deps.log,
+        periodMs: utility.periodMs,
+        onObserved: (observed) => this.#link?.observed(observed),
+      });
+    } catch (error) {
+      deps.log.error({ why: String(error) }, 'the utility terminal cannot be used');
+      this.#alarms.raise('TARGET_INVALID', 'utility', String(error).slice(0, 300));
+      return undefined;
+    }
+  }
+
+  #onDesired(doc: Desired): void {
+    const place = this.#rackPlace.get(doc.rack);
+    const orders = place === undefined ? undefined : this.#orders[place];
+    if (place === undefined || orders === undefined) return;
+    const at = {
+      highestEpoch: this.#lease.durableEpoch,
+      nowMs: this.#options.deps.clock.monoMs(),
+      patienceMs: this.#lease.t2Ms,
+    };
+    const offer = offerDesired(orders, doc, at);
+    if (offer.kind === 'refused') this.#alarms.tell(offer.why, doc.rack, offer.detail);
+    if (offer.kind !== 'kept') return;
+    const strangers = Object.keys(doc.machines).filter(
+      (id) => this.#plant.byId.get(id)?.config.rack !== doc.rack,
+    );
+    if (strangers.length > 0)
+      this.#alarms.tell(
+        'BUS_MESSAGE',
+        doc.rack,
+        `generation ${doc.generation} names machines not in the rack: ${strangers.slice(0, 5).join(', ')}`,
+      );
+    this.#promote(place);
+  }
+
+  /** Puts the waiting document of a rack in force if the beat names it, and acts on it. */
+  #promote(place: number): boolean {
+    const { taken } = this.#lease;
+    const rack = this.#plant.racks[place]?.id;
+    const orders = this.#orders[place];
+    const generation =
+      rack !== undefined && taken !== undefined && Object.hasOwn(taken.racks, rack)
+        ? taken.racks[rack]
+        : undefined;
+    if (orders === undefined || taken === undefined || generation === undefined) return false;
+    if (!promote(orders, taken.epoch, generation)) return false;
+    this.#control.lookRack(place);
+    return true;
+  }
+
+  #onBeat(beat: Lease): void {
+    if (!this.#epochKnown) return;
+    const { deps, agent } = this.#options;
+    const before = this.#lease.taken;
+    const verdict = takeBeat(this.#lease, beat, deps.clock.monoMs());
+    if (verdict.kind === 'refused') this.#alarms.tell(verdict.why, agent, verdict.detail);
+    if (verdict.kind === 'store-epoch') {
+      this.#waitingBeat = beat;
+      const { epoch } = verdict;
+      this.#epochs.keep(epoch, () => {
+        this.#lease.durableEpoch = Math.max(this.#lease.durableEpoch, epoch);
+        const waiting = this.#waitingBeat;
+        this.#waitingBeat = undefined;
+        if (waiting !== undefined) this.#onBeat(waiting);
+      });
+    }
+    if (verdict.kind !== 'taken') return;
+    // A controller that has just taken over knows no earlier frame.
+    if (before?.epoch !== beat.epoch) this.#spool.rewind();
+    this.#notePhase();
+    for (const [place, rack] of this.#plant.racks.entries()) {
+      const named = Object.hasOwn(beat.racks, rack.id) ? beat.racks[rack.id] : undefined;
+      const same = before?.epoch === beat.epoch && before.racks[rack.id] === named;
+      if (!this.#promote(place) && !same) this.#control.lookRack(place);
+    }
+  }
+
+  #onAck(ack: Ack): void {
+    if (ack.boot === this.#options.boot) this.#spool.ack(ack.seq);
+    if (ack.utility !== undefined) this.#utility?.show(ack.utility);
+  }
+
+  /** Once a second: heartbeat, time limits, own protection. */
+  #tick(): void {
+    if (this.#stopped) return;
+    const { clock } = this.#options.deps;
+    clock.after(TICK_MS, () => this.#tick());
+    this.#notePhase();
+    const racks: Record<string, number> = {};
+    for (const [place, rack] of this.#plant.racks.entries()) {
+      const generation = this.#orders[place]?.current?.generation;
+      if (generation !== undefined) racks[rack.id] = generation;
+    }
+    const phase = agentPhase(this.#lease, clock.monoMs());
+    const guarding = this.#safety.guarding();
+    const nonce = this.#link?.status({ phase, epoch: this.#lease.durableEpoch, racks, guarding });
+    if (nonce !== undefined) issueNonce(this.#lease, nonce, clock.monoMs());
+    this.#readers.machines.sweep();
+    this.#readers.meters.sweep();
+    this.#safety.tick();
+    this.#control.sweep();
+    this.#frames.meters();
+    this.#spool.tick();
+  }
+
+  #notePhase(): void {
+    const { deps, agent } = this.#options;
+    const phase = agentPhase(this.#lease, deps.clock.monoMs());
+    if (phase === this.#phase) return;
+    const before = this.#phase;
+    this.#phase = phase;
+    const { taken } = this.#lease;
+    const generation = Math.max(0, ...Object.values(taken?.racks ?? {}));
+    deps.report({
+      event: 'lease',
+      agent,
+      phase,
+      epoch: taken?.epoch ?? this.#lease.durableEpoch,
+      generation,
+    });
+    deps.log.info({ phase, before }, 'lease');
+    if (phase === 'stale') this.#alarms.raise('LEASE_STALE', agent, 'nothing is raised');
+    else this.#alarms.clear('LEASE_STALE', agent, `the lease is ${phase}`);
+    if (phase === 'lost')
+      this.#alarms.raise('LEASE_LOST', agent, `fail-safe: ${this.#options.site.config.lease.failSafe}`);
+    else this.#alarms.clear('LEASE_LOST', agent, `the lease is ${phase}`);
+  }
+}

@@ -1,0 +1,170 @@
+import type { Site, SiteMeter } from '../config/site.ts';
+import { Fault } from '../protocols/faults.ts';
+import { numberOf } from '../protocols/reading.ts';
+import type { Readings } from '../protocols/reading.ts';
+import type { Device } from './driver.ts';
+import { METER_FRESH_MS, makeGuard } from './core/guard.ts';
+import type { GuardState } from './core/guard.ts';
+import { handoverProfile, unknownState } from './core/handover-state.ts';
+import { canObserve } from './machine.ts';
+import type { Machine } from './machine.ts';
+
+/** A meter and its newest readings. */
+export interface Meter {
+  readonly config: SiteMeter;
+  /** Place of the node in the agent's list, when it measures an own node. */
+  readonly node: number | undefined;
+  device: Device;
+  readings: Readings;
+  powerW: number | undefined;
+  /** Monotonic ms of the newest good sample's beginning. */
+  goodMs: number;
+}
+
+/** An electrical node of this agent. */
+export interface PlantNode {
+  readonly id: string;
+  readonly capW: number;
+  readonly machines: readonly Machine[];
+  readonly meter: Meter | undefined;
+  readonly guard: GuardState | undefined;
+  short: boolean;
+}
+
+export interface Rack {
+  readonly id: string;
+  readonly machines: readonly Machine[];
+}
+
+/** The agent's part of the site, with what is known of it. */
+export interface Plant {
+  readonly machines: readonly Machine[];
+  readonly byId: ReadonlyMap<string, Machine>;
+  readonly racks: readonly Rack[];
+  readonly meters: readonly Meter[];
+  readonly nodes: readonly PlantNode[];
+}
+
+/** Builds the agent's part of the site; a device whose target cannot be used stands for itself as one that never answers. */
+export function buildPlant(
+  site: Site,
+  agent: string,
+  open: (target: string) => Device,
+  nowMs: number,
+): Plant {
+  const ownNodes = site.nodes.filter((node) => node.agent === agent);
+  const nodePlace = new Map(ownNodes.map((node, place) => [node.index, place]));
+  const racks = site.racks.filter((rack) => rack.agent === agent);
+  const rackPlace = new Map(racks.map((rack, place) => [rack.id, place]));
+  const machines: Machine[] = [];
+  for (const rack of racks)
+    for (const index of rack.machines) {
+      const config = site.machines[index];
+      if (config === undefined) continue;
+      const path = (site.nodes[config.nodeIndex]?.path ?? []).flatMap((node) => nodePlace.get(node) ?? []);
+      machines.push(
+        newMachine(
+          { at: machines.length, config, rack: rackPlace.get(rack.id) ?? 0, path },
+          tryOpen(open, config.target),
+          nowMs,
+        ),
+      );
+    }
+  const meters = site.meters
+    .filter((meter) => meter.agent === agent)
+    .map((config): Meter => ({
+      config,
+      node: config.role === 'node' ? nodePlace.get(config.nodeIndex) : undefined,
+      device: tryOpen(open, config.target),
+      readings: {},
+      powerW: undefined,
+      goodMs: Number.NEGATIVE_INFINITY,
+    }));
+  const nodes = ownNodes.map((node, place): PlantNode => {
+    const meter = meters.find((candidate) => candidate.node === place);
+    const capW = node.capKw * 1_000;
+    return {
+      id: node.id,
+      capW,
+      machines: machines.filter((machine) => machine.path.includes(place)),
+      meter,
+      guard: meter === undefined ? undefined : makeGuard(capW),
+      short: false,
+    };
+  });
+  return {
+    machines,
+    byId: new Map(machines.map((machine) => [machine.config.id, machine])),
+    racks: racks.map(({ id }, place) => ({
+      id,
+      machines: machines.filter((machine) => machine.rack === place),
+    })),
+    meters,
+    nodes,
+  };
+}
+
+function newMachine(
+  place: Pick<Machine, 'at' | 'config' | 'rack' | 'path'>,
+  device: Device,
+  nowMs: number,
+): Machine {
+  const { model } = place.config;
+  const observes = model.kind === 'gpu-host' && canObserve(device);
+  return {
+    ...place,
+    device,
+    readings: {},
+    full: {},
+    mode: undefined,
+    modeSinceMs: nowMs,
+    powerW: undefined,
+    lastPowerW: undefined,
+    powerLimitW: undefined,
+    beganMs: Number.NEGATIVE_INFINITY,
+    reachable: false,
+    attempt: undefined,
+    inFlight: false,
+    queued: undefined,
+    reportedFor: '',
+    reported: new Set(),
+    raiseAfterMs: 0,
+    held: undefined,
+    resting: false,
+    selfWoken: false,
+    gpu: observes
+      ? { state: unknownState(nowMs), profile: handoverProfile(model), target: undefined, busy: false }
+      : undefined,
+  };
+}
+
+/** Opens a device; one that cannot be opened answers every question with the reason. */
+export function tryOpen(open: (target: string) => Device, target: string): Device {
+  try {
+    return open(target);
+  } catch (error) {
+    const fault =
+      error instanceof Fault
+        ? error
+        : new Fault('TARGET_INVALID', error instanceof Error ? error.message : String(error));
+    const refuse = (): Promise<never> => Promise.reject(fault);
+    return { driver: 'none', identify: refuse, read: refuse, verbs: {}, close: () => undefined };
+  }
+}
+
+/** Takes a meter's sample in; true when it is a good one. */
+export function takeSample(meter: Meter, readings: Readings, beganMs: number): boolean {
+  meter.readings = { ...meter.readings, ...readings };
+  const power = readings['power.active.total'];
+  meter.powerW = numberOf(power);
+  if (meter.powerW === undefined || power?.ok !== true || power.quality !== 'good') return false;
+  meter.goodMs = beganMs;
+  return true;
+}
+
+/** What a node's meter says, W, when it is good and fresh; undefined otherwise. */
+export function meterW(node: PlantNode, nowMs: number): number | undefined {
+  const { meter } = node;
+  if (meter === undefined || nowMs - meter.goodMs > METER_FRESH_MS) return undefined;
+  return meter.powerW;
+}

@@ -1,0 +1,178 @@
+import type { Site } from '../config/site.ts';
+import type { Deps } from '../host/deps.ts';
+import type { Alarms } from './alarms.ts';
+import type { Control } from './control.ts';
+import { MACHINE_SCHEDULE } from './core/schedule.ts';
+import type { ScheduleOptions } from './core/schedule.ts';
+import type { Device } from './driver.ts';
+import type { Frames } from './frames.ts';
+import { loseReadings, lostReadings, takeReadings } from './machine.ts';
+import type { Machine } from './machine.ts';
+import { takeSample, tryOpen } from './plant.ts';
+import type { Meter, Plant } from './plant.ts';
+import { startPoller } from './poller.ts';
+import type { Poller, PollHandlers } from './poller.ts';
+import type { Safety } from './safety.ts';
+
+export interface ReadersOptions {
+  readonly site: Site;
+  readonly deps: Deps;
+  readonly plant: Plant;
+  readonly alarms: Alarms;
+  readonly control: Control;
+  readonly safety: Safety;
+  readonly frames: Frames;
+  readonly open: (target: string) => Device;
+}
+
+export interface Readers {
+  readonly machines: Poller;
+  readonly meters: Poller;
+  stop(): void;
+}
+
+const MACHINE_TIMEOUT_MS = 5_000;
+const METER_TIMEOUT_MS = 1_500;
+const METER_SCHEDULE: ScheduleOptions = {
+  ...MACHINE_SCHEDULE,
+  parallel: 256,
+  backoffMs: 2_000,
+  longestBackoffMs: 10_000,
+  fullEvery: 10,
+  againMs: 500,
+};
+
+/** Reads every machine and meter of the agent and hands on what they say. */
+export function startReaders(options: ReadersOptions): Readers {
+  const { deps, plant, site } = options;
+  const { clock, random } = deps;
+  const { lostAfterPolls } = site.config.control;
+  const machines = startPoller({
+    clock,
+    random,
+    periodsMs: plant.machines.map((machine) => machine.config.periodMs),
+    schedule: { ...MACHINE_SCHEDULE, lostAfterPolls },
+    timeoutMs: MACHINE_TIMEOUT_MS,
+    read: (index, scope, timeoutMs) => machineAt(plant, index).device.read(scope, timeoutMs),
+    handlers: new MachineReader(options),
+  });
+  const meters = startPoller({
+    clock,
+    random,
+    periodsMs: plant.meters.map((meter) => meter.config.periodMs),
+    schedule: { ...METER_SCHEDULE, lostAfterPolls },
+    timeoutMs: METER_TIMEOUT_MS,
+    read: (index, scope, timeoutMs) => meterAt(plant, index).device.read(scope, timeoutMs),
+    handlers: new MeterReader(options),
+  });
+  return {
+    machines,
+    meters,
+    stop: () => {
+      machines.stop();
+      meters.stop();
+    },
+  };
+}
+
+const machineAt = (plant: Plant, index: number): Machine => plant.machines[index] as Machine;
+const meterAt = (plant: Plant, index: number): Meter => plant.meters[index] as Meter;
+
+class MachineReader implements PollHandlers {
+  readonly #options: ReadersOptions;
+
+  constructor(options: ReadersOptions) {
+    this.#options = options;
+  }
+
+  onReadings(...[index, readings, scope, beganMs]: Parameters<PollHandlers['onReadings']>): void {
+    const { plant, frames, control } = this.#options;
+    const machine = machineAt(plant, index);
+    if (takeReadings(machine, readings, scope, beganMs)) frames.soon(machine.rack);
+    control.look(machine);
+    control.pump();
+    if (machine.gpu !== undefined) void control.pulse(machine);
+  }
+
+  onFailure(...[index, fault, failures, change]: Parameters<PollHandlers['onFailure']>): void {
+    const { plant, frames, deps } = this.#options;
+    const machine = machineAt(plant, index);
+    if (change !== 'lost' && machine.reachable) return;
+    // While it stays silent, the reason is the newest one.
+    if (loseReadings(machine, fault, deps.clock.wallMs())) frames.soon(machine.rack);
+    if (change === 'lost') this.#lost(machine, `${failures} polls unanswered: ${fault.code}`);
+  }
+
+  onReturned(index: number): void {
+    const { plant, alarms } = this.#options;
+    const machine = machineAt(plant, index);
+    alarms.clear('DEVICE_LOST', machine.config.id, 'answers again');
+    alarms.clear('RACK_LOST', machine.config.rack, 'answers again');
+    // Whatever it was told before, what it shows now decides anew.
+    if (machine.attempt?.stage === 'failed') machine.attempt = undefined;
+    machine.reported.delete('failed DEVICE_LOST');
+  }
+
+  onHung(index: number): void {
+    const machine = machineAt(this.#options.plant, index);
+    closeDevice(machine.device);
+    machine.device = tryOpen(this.#options.open, machine.config.target);
+  }
+
+  #lost(machine: Machine, text: string): void {
+    const { plant, alarms } = this.#options;
+    alarms.raise('DEVICE_LOST', machine.config.id, text);
+    const rack = plant.racks[machine.rack];
+    if (rack !== undefined && rack.machines.length > 1 && rack.machines.every((each) => !each.reachable))
+      alarms.raise('RACK_LOST', rack.id, `none of ${rack.machines.length} machines answers`);
+  }
+}
+
+class MeterReader implements PollHandlers {
+  readonly #options: ReadersOptions;
+
+  constructor(options: ReadersOptions) {
+    this.#options = options;
+  }
+
+  onReadings(...[index, readings, , beganMs]: Parameters<PollHandlers['onReadings']>): void {
+    const { plant, deps, safety } = this.#options;
+    const meter = meterAt(plant, index);
+    const isGood = takeSample(meter, readings, beganMs);
+    const power = readings['power.active.total'];
+    const { id, node } = meter.config;
+    if (meter.powerW !== undefined && power?.ok === true)
+      deps.report({ event: 'meter', node, meter: id, powerW: meter.powerW, quality: power.quality });
+    if (isGood && meter.node !== undefined) safety.onSample(meter.node);
+  }
+
+  onFailure(...[index, fault, failures, change]: Parameters<PollHandlers['onFailure']>): void {
+    const { plant, deps, alarms, site } = this.#options;
+    const meter = meterAt(plant, index);
+    if (failures < site.config.control.lostAfterPolls) return;
+    meter.readings = lostReadings(meter.readings, ['power.active.total'], fault, deps.clock.wallMs());
+    meter.powerW = undefined;
+    if (change === 'lost')
+      alarms.raise('METER_LOST', meter.config.id, `${failures} polls unanswered: ${fault.code}`);
+  }
+
+  onReturned(index: number): void {
+    const { plant, alarms } = this.#options;
+    alarms.clear('METER_LOST', meterAt(plant, index).config.id, 'answers again');
+  }
+
+  onHung(index: number): void {
+    const meter = meterAt(this.#options.plant, index);
+    closeDevice(meter.device);
+    meter.device = tryOpen(this.#options.open, meter.config.target);
+  }
+}
+
+/** Closes a device; one that fails to close is none of ours any more. */
+export function closeDevice(device: Device): void {
+  try {
+    device.close();
+  } catch {
+    // Nothing to be done: it is given up in any case.
+  }
+}

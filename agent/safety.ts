@@ -1,0 +1,172 @@
+import type { Site } from '../config/site.ts';
+import type { Clock } from '../host/deps.ts';
+import type { Alarms } from './alarms.ts';
+import type { Control } from './control.ts';
+import { drawW, restMode, satisfies, settleMs } from './core/draw.ts';
+import { failSafeRests } from './core/failsafe.ts';
+import { guardStep, released } from './core/guard.ts';
+import type { GuardMachine } from './core/guard.ts';
+import { rackPhase } from './core/lease.ts';
+import type { LeaseState } from './core/lease.ts';
+import type { RackOrders } from './core/desired.ts';
+import { COMMAND_POLL_MS } from './machine.ts';
+import type { Machine } from './machine.ts';
+import { meterW } from './plant.ts';
+import type { Plant, PlantNode } from './plant.ts';
+
+export interface SafetyOptions {
+  readonly site: Site;
+  readonly plant: Plant;
+  readonly clock: Clock;
+  readonly lease: LeaseState;
+  readonly orders: readonly RackOrders[];
+  readonly alarms: Alarms;
+  readonly control: Control;
+}
+
+/** The agent's own protection: guards of nodes and the fail-safe. It needs no controller. */
+export interface Safety {
+  /** A good sample of a node's own meter came. */
+  onSample(node: number): void;
+  /** Nodes without a fresh sample, releases, and the fail-safe; called once a second. */
+  tick(): void;
+  /** Nodes whose guard sheds at this moment. */
+  guarding(): string[];
+}
+
+/** While nothing is near the cap, the whole reckoning is made at every so many samples only. */
+const CALM_EVERY = 10;
+const CALM_SHARE = 0.97;
+
+export function makeSafety(options: SafetyOptions): Safety {
+  const { plant, clock, control, alarms } = options;
+  const calm = plant.nodes.map(() => 0);
+
+  const step = (place: number, node: PlantNode, sampleW: number | undefined): void => {
+    const { guard } = node;
+    if (guard === undefined) return;
+    const isCalm =
+      sampleW !== undefined && sampleW < guard.capW * CALM_SHARE && !guard.active && guard.overs === 0;
+    if (isCalm && (calm[place] = ((calm[place] ?? 0) + 1) % CALM_EVERY) !== 0) return;
+    const nowMs = clock.monoMs();
+    const verdict = guardStep(
+      guard,
+      sampleW,
+      node.machines.map((machine) => guardView(machine, nowMs)),
+    );
+    const text = `${Math.round(verdict.loadW / 1_000)} kW by ${verdict.source}, cap ${Math.round(guard.capW / 1_000)} kW`;
+    if (verdict.began) alarms.raise('CAP_EXCEEDED', node.id, text);
+    if (verdict.ended) alarms.clear('CAP_EXCEEDED', node.id, text);
+    if (verdict.short && !node.short)
+      alarms.raise('SHED_SHORTFALL', node.id, `nothing is left to shed at ${text}`);
+    if (!verdict.short && node.short) alarms.clear('SHED_SHORTFALL', node.id, text);
+    node.short = verdict.short;
+    for (const at of verdict.shed) {
+      const machine = plant.machines[at];
+      if (machine === undefined) continue;
+      const doc = options.orders[machine.rack]?.current;
+      machine.held = { node: place, epoch: doc?.epoch ?? -1, generation: doc?.generation ?? -1 };
+      control.look(machine);
+    }
+    if (verdict.shed.length > 0) control.pump();
+  };
+  const release = (nowMs: number): void => {
+    for (const machine of plant.machines) {
+      if (machine.held === undefined) continue;
+      const node = plant.nodes[machine.held.node];
+      const doc = options.orders[machine.rack]?.current;
+      const wanted = doc?.machines[machine.config.id];
+      if (node === undefined || doc === undefined || wanted === undefined) continue;
+      const targetW = drawW(machine.config.model, wanted.mode, wanted.powerW);
+      const load = !satisfies(machine.config.model, restMode(machine.config.model), wanted.mode);
+      const asked = { epoch: doc.epoch, generation: doc.generation, load, targetW };
+      if (released(machine.held, asked, { loadW: meterW(node, nowMs), capW: node.capW }))
+        machine.held = undefined;
+    }
+  };
+  return {
+    onSample: (place) => {
+      const node = plant.nodes[place];
+      if (node !== undefined) step(place, node, meterW(node, clock.monoMs()));
+    },
+    tick: () => {
+      const nowMs = clock.monoMs();
+      for (const [place, node] of plant.nodes.entries()) {
+        // Before the first machine was read a sum would say nothing but names on plates.
+        const read = node.machines.some((machine) => machine.lastPowerW !== undefined);
+        if (node.guard !== undefined && read && meterW(node, nowMs) === undefined)
+          step(place, node, undefined);
+      }
+      release(nowMs);
+      failSafe(options, nowMs);
+    },
+    guarding: () => plant.nodes.filter((node) => node.guard?.active === true).map((node) => node.id),
+  };
+}
+
+function guardView(machine: Machine, nowMs: number): GuardMachine {
+  const { attempt, config } = machine;
+  const { model } = config;
+  const resting =
+    attempt !== undefined && attempt.verb !== 'none' && satisfies(model, restMode(model), attempt.mode);
+  const inTime = resting && nowMs < attempt.dispatchedMs + settleMs(model, restMode(model), COMMAND_POLL_MS);
+  const failed = attempt?.stage === 'failed';
+  return {
+    index: machine.at,
+    model,
+    mode: machine.mode,
+    presentW: machine.powerW ?? machine.lastPowerW,
+    reachable: machine.reachable,
+    controllable: config.authority === 'automatic',
+    falling:
+      machine.reachable &&
+      ((resting && inTime && !failed) || (machine.held !== undefined && machine.queued === 'safety')),
+    stuck: resting && (failed || !inTime) && attempt.stage !== 'observed',
+  };
+}
+
+/** Past T2 the declared fail-safe holds in every rack that lost its controller, until something fresh comes. */
+function failSafe(options: SafetyOptions, nowMs: number): void {
+  const { plant, lease, site, control } = options;
+  const lost: Machine[] = [];
+  let released = false;
+  for (const rack of plant.racks) {
+    const isLost = rackPhase(lease, rack.id, nowMs) === 'lost';
+    for (const machine of rack.machines)
+      if (isLost) lost.push(machine);
+      else if (machine.resting) {
+        machine.resting = false;
+        released = true;
+      }
+  }
+  if (released) control.sweep();
+  const { failSafe: rule, firmCapKw } = site.config.lease;
+  if (lost.length === 0 || rule === 'hold') return;
+  // Without its own meter at the root, or with other agents beside it, an agent answers for its share of the plates.
+  const ownW = sum(lost.map((machine) => machine.config.model.ratedW));
+  const siteW = sum(site.machines.map((machine) => machine.model.ratedW));
+  const alone = plant.machines.length === site.machines.length && lost.length === plant.machines.length;
+  const root = plant.nodes[0];
+  const share = siteW > 0 ? ownW / siteW : 1;
+  const views = lost.map((machine) => ({
+    model: machine.config.model,
+    mode: machine.mode,
+    presentW: machine.powerW,
+    resting: machine.resting || machine.held !== undefined,
+  }));
+  const rests = failSafeRests({
+    rule,
+    firmCapW: firmCapKw === undefined ? undefined : firmCapKw * 1_000 * share,
+    meterW: alone && root !== undefined && site.nodes[0]?.id === root.id ? meterW(root, nowMs) : undefined,
+    machines: views,
+  });
+  for (const index of rests) {
+    const machine = lost[index];
+    if (machine === undefined) continue;
+    machine.resting = true;
+    control.look(machine);
+  }
+  if (rests.length > 0) control.pump();
+}
+
+const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);

@@ -1,0 +1,109 @@
+import type { Clock, Log } from '../host/deps.ts';
+import { asFault } from '../protocols/faults.ts';
+import type { Ack, Observed } from '../protocols/mqtt/status.ts';
+import type { UtilityObservation, UtilityTerminal } from './drivers/utility-terminal.ts';
+
+export interface UtilityOptions {
+  readonly terminal: UtilityTerminal;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly periodMs: number;
+  readonly onObserved: (utility: Observed['utility']) => void;
+}
+
+/** The agent's side of the utility's remote terminal: says what it shows, writes what the controller has it say. */
+export interface Utility {
+  /** What the controller wants shown. */
+  show(report: NonNullable<Ack['utility']>): void;
+  stop(): void;
+}
+
+const TIMEOUT_MS = 2_000;
+const WRITE_MS = 1_000;
+/** Without news from the controller our heartbeat stands still, so that the utility sees that nobody decides. */
+const STALE_MS = 10_000;
+const SAY_MS = 1_000;
+
+/** Polls the terminal; publishes every second and at once on change; writes the report every second. */
+export function startUtility(options: UtilityOptions): Utility {
+  const { terminal, clock, log } = options;
+  let stopped = false;
+  let heartbeat = 0;
+  let beat: { readonly value: number; readonly changedMs: number } | undefined;
+  let shown: { readonly report: NonNullable<Ack['utility']>; readonly atMs: number } | undefined;
+  let last: UtilityObservation | undefined;
+  let trouble: Extract<Observed['utility'], { ok: false }> | undefined;
+  let saidMs = Number.NEGATIVE_INFINITY;
+  let lost = false;
+
+  const say = (): void => {
+    saidMs = clock.monoMs();
+    if (trouble !== undefined) options.onObserved(trouble);
+    else if (last !== undefined)
+      options.onObserved(observedOf(last, clock.monoMs() - (beat?.changedMs ?? clock.monoMs())));
+  };
+  const take = (seen: UtilityObservation): void => {
+    const isNew =
+      last === undefined ||
+      trouble !== undefined ||
+      seen.sequence !== last.sequence ||
+      seen.limitKw !== last.limitKw ||
+      seen.kind !== last.kind;
+    if (beat?.value !== seen.heartbeat) beat = { value: seen.heartbeat, changedMs: clock.monoMs() };
+    last = seen;
+    trouble = undefined;
+    if (lost) log.info({}, 'utility terminal is back');
+    lost = false;
+    if (isNew) say();
+  };
+  const miss = (error: unknown): void => {
+    const fault = asFault(error);
+    const isNew = trouble?.why !== fault.code;
+    trouble = { ok: false, why: fault.code, detail: fault.detail.slice(0, 300) };
+    if (!lost) log.warn({ why: fault.message }, 'utility terminal is lost');
+    lost = true;
+    if (isNew) say();
+  };
+  /** One question at a time: a slow terminal is asked less often, never twice at once. */
+  const readLoop = async (): Promise<void> => {
+    const beganMs = clock.monoMs();
+    try {
+      take(await terminal.read(TIMEOUT_MS));
+    } catch (error) {
+      miss(error);
+    }
+    if (!stopped)
+      clock.after(Math.max(50, options.periodMs - (clock.monoMs() - beganMs)), () => void readLoop());
+  };
+  const writeLoop = async (): Promise<void> => {
+    const beganMs = clock.monoMs();
+    if (shown !== undefined && beganMs - shown.atMs <= STALE_MS) {
+      heartbeat = (heartbeat + 1) % 0x1_0000;
+      // Its loss shows in reading; the next second says it again.
+      await terminal.report({ ...shown.report, heartbeat }, WRITE_MS).catch(() => undefined);
+    }
+    if (!stopped) clock.after(Math.max(50, SAY_MS - (clock.monoMs() - beganMs)), () => void writeLoop());
+  };
+  const sayLoop = (): void => {
+    if (stopped) return;
+    if (clock.monoMs() - saidMs >= SAY_MS) say();
+    clock.after(SAY_MS / 4, sayLoop);
+  };
+  void readLoop();
+  void writeLoop();
+  sayLoop();
+  return {
+    show: (report) => {
+      shown = { report, atMs: clock.monoMs() };
+    },
+    stop: () => {
+      stopped = true;
+    },
+  };
+}
+
+function observedOf(seen: UtilityObservation, heartbeatAgeMs: number): Observed['utility'] {
+  const { limitKw, deadlineS, sequence, kind, heartbeat } = seen;
+  const always = { ok: true, deadlineS, sequence, kind, heartbeat, heartbeatAgeMs } as const;
+  return limitKw === undefined ? always : { ...always, limitKw };
+}
