@@ -5,6 +5,7 @@ import { stringify } from 'yaml';
 import { MODELS } from '../config/models.ts';
 import { siteSchema } from '../config/schema/site.ts';
 import { resolveSite } from '../config/site.ts';
+import { tellParent } from '../host/child.ts';
 import { realClock } from '../host/clock.ts';
 import { systemRandom } from '../host/random.ts';
 import { Fault } from '../protocols/faults.ts';
@@ -13,6 +14,7 @@ import type { SshKeys } from '../simulator/fronts/ssh.ts';
 import { startSimulator } from '../simulator/main.ts';
 import { runScenario } from '../simulator/run-scenario.ts';
 import { defaultMisbehaviour, fitScenario, SCENARIOS } from '../simulator/scenarios.ts';
+import type { WorldChange } from '../simulator/scenarios.ts';
 import { SIMULATED_ENV, simulatedSite } from '../simulator/site.ts';
 
 const help = `Usage: ./switchyard simulate [--octet N] [--machines N] [--scenario NAME] [--data DIR] [--json]
@@ -93,13 +95,18 @@ export async function run(argv: string[]): Promise<number> {
         simulator.apply(change);
       },
     });
+  process.on('message', (message: { type?: string; change?: WorldChange }) => {
+    if (message.type === 'apply' && message.change !== undefined) simulator.apply(message.change);
+  });
+  tellParent({ type: 'ready', detail: { site: `${dataDir}/site.yaml` } });
   await new Promise<void>((resolve) => {
     process.once('SIGINT', resolve);
     process.once('SIGTERM', resolve);
+    process.once('disconnect', resolve);
   });
   running?.stop();
   await simulator.close();
-  return 0;
+  process.exit(0);
 }
 
 function describe(octet: number, count: number, dataDir: string): string[] {

@@ -30,8 +30,16 @@ export interface Controller {
   /** Called after every event that was taken. */
   onStep(handler: () => void): void;
   /** Frames, statuses and results taken and refused since start. */
-  readonly counts: { frames: number; duplicates: number; refused: number };
+  readonly counts: Counts;
   stop(): Promise<void>;
+}
+
+/** Frames and messages since start. `lost`: sequence numbers of agents that never came. */
+export interface Counts {
+  frames: number;
+  duplicates: number;
+  refused: number;
+  lost: number;
 }
 
 const TICK_MS = 1_000;
@@ -87,7 +95,7 @@ function repeat(deps: Pick<ControllerDeps, 'clock'>, periodMs: number, fn: () =>
 
 /** Takes events one by one, in order, and carries out what `step` returns. */
 class Loop {
-  readonly counts = { frames: 0, duplicates: 0, refused: 0 };
+  readonly counts: Counts = { frames: 0, duplicates: 0, refused: 0, lost: 0 };
   onStep: () => void = () => {};
   readonly #state: SiteState;
   readonly #ledger: Ledger;
@@ -183,9 +191,31 @@ class Loop {
   }
 }
 
+/** Counts sequence numbers that were passed over and have not come since. */
+class Gaps {
+  readonly #missing = new Map<string, { boot: number; next: number; open: Set<number> }>();
+  #lostBefore = 0;
+
+  /** How many are missing after this one. */
+  take(agent: string, boot: number, seq: number): number {
+    const before = this.#missing.get(agent);
+    if (before === undefined || before.boot !== boot) {
+      this.#lostBefore += before?.open.size ?? 0;
+      this.#missing.set(agent, { boot, next: seq + 1, open: new Set() });
+    } else {
+      for (let passed = before.next; passed < seq && before.open.size < 100_000; passed++)
+        before.open.add(passed);
+      before.open.delete(seq);
+      before.next = Math.max(before.next, seq + 1);
+    }
+    return [...this.#missing.values()].reduce((sum, { open }) => sum + open.size, this.#lostBefore);
+  }
+}
+
 /** What agents say, checked at the door. */
 async function subscribe(site: Site, deps: ControllerDeps, loop: Loop): Promise<void> {
   const frames = new FrameDecoder();
+  const gaps = new Gaps();
   const guarded = (topic: string, take: () => void): void => {
     try {
       take();
@@ -205,6 +235,7 @@ async function subscribe(site: Site, deps: ControllerDeps, loop: Loop): Promise<
       if (decoded.kind === 'duplicate') loop.counts.duplicates++;
       if (decoded.kind !== 'frame') return;
       loop.counts.frames++;
+      loop.counts.lost = gaps.take(decoded.frame.agent, decoded.frame.boot, decoded.frame.seq);
       const { agent, boot, seq, group, rows, cells } = decoded.frame;
       loop.submit({
         kind: 'frame',

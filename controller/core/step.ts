@@ -1,6 +1,8 @@
 import { FAULTS } from '../../protocols/faults.ts';
 import { MODES } from '../../protocols/reading.ts';
+import type { FaultCode } from '../../protocols/faults.ts';
 import type { Lease } from '../../protocols/mqtt/desired.ts';
+import type { AgentEvent } from '../../protocols/mqtt/status.ts';
 import { clearAlarm, raiseAlarm, setAlarm } from './alarms.ts';
 import { doesAsWanted, issue, verify } from './commands.ts';
 import type { Effect } from './effects.ts';
@@ -40,9 +42,7 @@ export function step(state: SiteState, event: ControllerEvent, now: Now): Effect
     case 'observed':
       return [...takeObserved(state, event.observed, now), ...decide(state, now)];
     case 'agent-event':
-      return event.event.state === 'raised'
-        ? raiseAlarm(state, now, event.event.code, event.event.subject, event.event.text)
-        : clearAlarm(state, now, event.event.code, event.event.subject);
+      return takeAgentEvent(state, event.event, now);
     case 'bus':
       return takeBus(state, event.connected, now);
     case 'price':
@@ -65,6 +65,16 @@ export function step(state: SiteState, event: ControllerEvent, now: Now): Effect
       return [];
     }
   }
+}
+
+/** What the controller judges by itself from frames: an agent's word on it would make the alarm come and go. */
+const OWN_JUDGEMENT: readonly FaultCode[] = ['DEVICE_LOST', 'RACK_LOST', 'METER_LOST', 'CAP_EXCEEDED'];
+
+function takeAgentEvent(state: SiteState, event: AgentEvent, now: Now): Effect[] {
+  if (OWN_JUDGEMENT.includes(event.code)) return [];
+  return event.state === 'raised'
+    ? raiseAlarm(state, now, event.code, event.subject, event.text)
+    : clearAlarm(state, now, event.code, event.subject);
 }
 
 /** Everything retained is said again after a reconnect: the broker holds no truth. */

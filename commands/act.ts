@@ -1,0 +1,77 @@
+import { parseArgs } from 'node:util';
+import type { Verb } from '../agent/driver.ts';
+import { actAndVerify } from '../agent/verify.ts';
+import { realClock } from '../host/clock.ts';
+import { Fault } from '../protocols/faults.ts';
+import { openTarget, readingsJson, timeoutOf } from './read.ts';
+
+const VERBS: readonly Verb[] = [
+  'sleep',
+  'wake',
+  'power-limit',
+  'reboot',
+  'locate',
+  'mine-start',
+  'mine-stop',
+  'ai-start',
+  'ai-stop',
+  'cap',
+];
+
+const help = `Usage: ./switchyard act TARGET VERB [NUMBER] [--json] [--timeout SECONDS]
+
+Commands one device once and reads back whether it obeyed. VERB is one of
+  ${VERBS.join(', ')}
+as far as the device has it. NUMBER is watts for power-limit and cap, 1 or 0 for locate.
+TARGET as for 'read'. Exit code 0 when the change was observed (or, for reboot and locate, acknowledged).
+`;
+
+/** `./switchyard act`. */
+export async function run(argv: string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args: argv,
+    allowPositionals: true,
+    options: {
+      json: { type: 'boolean' },
+      timeout: { type: 'string' },
+      help: { type: 'boolean', short: 'h' },
+    },
+  });
+  if (values.help === true) {
+    process.stdout.write(help);
+    return 0;
+  }
+  const [url, word, number, ...rest] = positionals;
+  const verb = VERBS.find((one) => one === word);
+  if (url === undefined || word === undefined || rest.length > 0)
+    throw new Fault('USAGE', 'act takes a TARGET and a VERB');
+  if (verb === undefined)
+    throw new Fault('USAGE', `there is no verb '${word}'; there are ${VERBS.join(', ')}`);
+  const argument = number === undefined ? undefined : Number(number);
+  if (argument !== undefined && !Number.isFinite(argument))
+    throw new Fault('USAGE', `'${number}' is not a number`);
+  const { target, device, close } = openTarget(url);
+  try {
+    const outcome = await actAndVerify(device, verb, argument, {
+      clock: realClock,
+      timeoutMs: timeoutOf(values.timeout, 180_000),
+      pollMs: 1_000,
+    });
+    const { before, after, ...told } = outcome;
+    const answer = {
+      target: target.url,
+      verb,
+      ...told,
+      before: before === undefined ? null : readingsJson(before),
+      after: after === undefined ? null : readingsJson(after),
+    };
+    if (values.json === true) process.stdout.write(`${JSON.stringify(answer)}\n`);
+    else
+      process.stdout.write(
+        `${target.url}: ${verb} ${outcome.stage} after ${Math.round(outcome.ms)} ms${outcome.why === undefined ? '' : ` — ${outcome.why}`}\n`,
+      );
+    return outcome.stage === 'failed' ? 1 : 0;
+  } finally {
+    close();
+  }
+}

@@ -1,0 +1,78 @@
+import { mkdir } from 'node:fs/promises';
+import { parseArgs } from 'node:util';
+import { MODELS } from '../config/models.ts';
+import { loadSite } from '../config/load.ts';
+import { startController } from '../controller/main.ts';
+import { buildAssets } from '../controller/operator/assets.ts';
+import { makeOperatorPort } from '../controller/operator/port.ts';
+import { startOperatorServer } from '../controller/operator/server.ts';
+import { endWithParent, tellParent } from '../host/child.ts';
+import { makeLog } from '../host/log.ts';
+import type { LogLevel } from '../host/log.ts';
+import { realBus, realEffects } from '../host/real.ts';
+import { Fault } from '../protocols/faults.ts';
+
+const help = `Usage: ./switchyard controller --site FILE [--data DIR] [--host HOST] [--port PORT] [--log LEVEL]
+
+The controller of a site on its own: decides, commands, keeps the ledger, serves the console.
+The broker is the one of the site file.
+`;
+
+/** `./switchyard controller`. */
+export async function run(argv: string[]): Promise<number> {
+  const { values } = parseArgs({
+    args: argv,
+    options: {
+      site: { type: 'string' },
+      data: { type: 'string' },
+      host: { type: 'string' },
+      port: { type: 'string' },
+      log: { type: 'string' },
+      help: { type: 'boolean', short: 'h' },
+    },
+  });
+  if (values.help === true) {
+    process.stdout.write(help);
+    return 0;
+  }
+  if (values.site === undefined) throw new Fault('USAGE', '--site FILE is missing');
+  const log = makeLog({ name: 'controller', level: (values.log ?? 'info') as LogLevel });
+  const effects = realEffects();
+  const { site } = await loadSite(values.site, (path) => effects.disk.read(path), MODELS);
+  const dataDir = values.data ?? `data/${site.id}`;
+  await mkdir(dataDir, { recursive: true });
+  const bus = await realBus(site.config, `switchyard-${site.id}-controller`, log);
+  const report = (event: Parameters<Parameters<typeof startController>[0]['deps']['report']>[0]): void =>
+    tellParent({ type: 'event', atMs: effects.clock.wallMs(), event });
+  const controller = await startController({ site, dataDir, deps: { ...effects, bus, log, report } });
+  const operator = makeOperatorPort(controller, effects);
+  const server = await startOperatorServer({
+    operator,
+    host: values.host ?? site.config.console.host,
+    port: values.port === undefined ? site.config.console.port : Number(values.port),
+    login: site.config.console.login,
+    clock: effects.clock,
+    random: effects.random,
+    log,
+    assets: await buildAssets(),
+  });
+  if (process.send === undefined) process.stdout.write(`${server.url}\nOne-time code: ${server.code}\n`);
+  tellParent({ type: 'ready', detail: { url: server.url, code: server.code, port: server.port } });
+  let status = '';
+  operator.onChange(() => {
+    const now = operator.health().status;
+    if (now !== status) tellParent({ type: 'health', status: now });
+    status = now;
+  });
+  process.on('message', (message: { type?: string }) => {
+    if (message.type === 'counts')
+      tellParent({ type: 'counts', lost: controller.counts.lost, duplicated: controller.counts.duplicates });
+  });
+  endWithParent(async () => {
+    operator.close();
+    await server.close();
+    await controller.stop();
+    await bus.close();
+  });
+  return new Promise(() => undefined);
+}

@@ -1,0 +1,131 @@
+import { readFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import type { Device, Target } from '../agent/driver.ts';
+import { openDevice, parseTarget } from '../agent/target.ts';
+import { makeLog } from '../host/log.ts';
+import { realEffects } from '../host/real.ts';
+import { Fault } from '../protocols/faults.ts';
+import type { Readings } from '../protocols/reading.ts';
+
+const help = `Usage: ./switchyard read TARGET [--json] [--timeout SECONDS]
+
+Reads one device once. TARGET is a URL; secrets are named, never written into it:
+  antminer://HOST?http=80&api=4028&user=root&passwordEnv=NAME
+  whatsminer://HOST?api=4028&passwordEnv=NAME        cgminer://HOST?api=4028
+  modbus://HOST:PORT/UNIT?profile=ID                 modbus+rtu://HOST:PORT/UNIT?profile=ID
+  modbus+serial:///dev/ttyUSB0/UNIT?profile=ID&baud=9600
+  gpu://USER@HOST?key=FILE&hostKey=SHA256:…
+`;
+
+/** Opens the device a URL names, with this process's effects. */
+export function openTarget(url: string): { target: Target; device: Device; close(): void } {
+  const target = parseTarget(url, { env: process.env, readFile: (path) => readFileSync(path, 'utf8') });
+  const effects = realEffects();
+  const device = openDevice(target, { ...effects, log: makeLog({ name: 'device', level: 'error' }) });
+  return {
+    target,
+    device,
+    close: () => {
+      device.close();
+      effects.lines.close();
+    },
+  };
+}
+
+/** A positive number of seconds from the command line, as ms. */
+export function timeoutOf(text: string | undefined, fallbackMs: number): number {
+  if (text === undefined) return fallbackMs;
+  const seconds = Number(text);
+  if (!(seconds > 0 && seconds <= 600))
+    throw new Fault('USAGE', `--timeout takes seconds up to 600, not '${text}'`);
+  return seconds * 1_000;
+}
+
+/** `./switchyard read`. */
+export async function run(argv: string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args: argv,
+    allowPositionals: true,
+    options: {
+      json: { type: 'boolean' },
+      timeout: { type: 'string' },
+      help: { type: 'boolean', short: 'h' },
+    },
+  });
+  if (values.help === true) {
+    process.stdout.write(help);
+    return 0;
+  }
+  const [url, ...rest] = positionals;
+  if (url === undefined || rest.length > 0) throw new Fault('USAGE', 'read takes one TARGET');
+  const { target, device, close } = openTarget(url);
+  try {
+    const timeoutMs = timeoutOf(values.timeout, 15_000);
+    const identity = await device.identify(timeoutMs);
+    const readings = await device.read('full', timeoutMs);
+    const answer = {
+      target: target.url,
+      driver: device.driver,
+      ...identity,
+      at: new Date().toISOString(),
+      readings: readingsJson(readings),
+    };
+    if (values.json === true) process.stdout.write(`${JSON.stringify(answer)}\n`);
+    else print(answer);
+    return 0;
+  } finally {
+    close();
+  }
+}
+
+type ReadingJson = {
+  value: number | string | null;
+  unit: string | null;
+  quality: string;
+  at: string;
+  measured?: boolean;
+  why?: string;
+};
+
+/** Readings in the shape that programs rely on. */
+export function readingsJson(readings: Readings): Record<string, ReadingJson> {
+  return Object.fromEntries(
+    Object.entries(readings).map(([quantity, reading]): [string, ReadingJson] => {
+      const at = new Date(reading.atMs).toISOString();
+      if (!reading.ok) return [quantity, { value: null, unit: null, quality: 'bad', at, why: reading.why }];
+      return [
+        quantity,
+        {
+          value: reading.value,
+          unit: reading.unit,
+          quality: reading.quality,
+          at,
+          ...(reading.measured === undefined ? {} : { measured: reading.measured }),
+          ...(reading.why === undefined ? {} : { why: reading.why }),
+        },
+      ];
+    }),
+  );
+}
+
+function print(answer: {
+  driver: string;
+  vendor: string;
+  model: string;
+  firmware: string;
+  readings: Record<string, ReadingJson>;
+}): void {
+  process.stdout.write(
+    `${answer.vendor} ${answer.model}, firmware ${answer.firmware} (driver ${answer.driver})\n`,
+  );
+  for (const [quantity, reading] of Object.entries(answer.readings)) {
+    const estimated = reading.measured === false ? ' (estimated)' : '';
+    const value =
+      reading.value === null
+        ? `— ${reading.why ?? ''}`
+        : `${reading.value} ${reading.unit === 'text' || reading.unit === '1' ? '' : reading.unit}${estimated}`;
+    process.stdout.write(
+      `  ${quantity.padEnd(24)} ${value}${reading.quality === 'uncertain' ? ` [uncertain: ${reading.why ?? ''}]` : ''}\n`,
+    );
+  }
+}
