@@ -2,13 +2,16 @@ import type { Clock, Endpoint, Net } from '../host/deps.ts';
 import {
   ANSWER_MAX_BYTES,
   encodeCgminer,
+  field,
   isWholeAnswer,
   parseCgminer,
+  sectionOf,
   statusOf,
 } from '../protocols/asic/cgminer.ts';
 import type { CgminerAnswer } from '../protocols/asic/cgminer.ts';
 import { Fault } from '../protocols/faults.ts';
-import { middleMs } from './readings.ts';
+import type { Reading } from '../protocols/reading.ts';
+import { middleMs, missing, textReading } from './readings.ts';
 
 /** An answer and the UTC time in the middle between asking and answering. */
 export interface Asked extends CgminerAnswer {
@@ -66,4 +69,13 @@ export async function askCgminer(
     throw new Fault('VERB_UNSUPPORTED', `${command}: ${status.message.slice(0, 100)}`);
   }
   return { ...answer, atMs };
+}
+
+/** The pool at work by the POOLS section: its URL, an empty text when none is, a reason when nothing is said of pools. */
+export function poolReading({ value, atMs, partial }: Asked): Reading {
+  const pools = sectionOf(value, 'POOLS');
+  const active = pools.find((pool) => field(pool, 'Stratum Active') === true);
+  if (active) return textReading(field(active, 'URL'), atMs);
+  if (pools.length === 0 || partial) return missing(atMs);
+  return { ok: true, value: '', unit: 'text', quality: 'good', atMs };
 }

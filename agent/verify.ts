@@ -149,7 +149,7 @@ function limitShows(limitW: number | undefined, after: Readings): boolean {
   const powerW = numberOf(after['power']);
   return (
     limitW !== undefined &&
-    numberOf(after['powerLimit']) === limitW &&
+    numberOf(after['power.limit']) === limitW &&
     powerW !== undefined &&
     powerW <= limitW * LIMIT_TOLERANCE
   );

@@ -8,7 +8,7 @@ import type { JsonObject } from '../../protocols/asic/cgminer.ts';
 import { asFault, Fault } from '../../protocols/faults.ts';
 import type { Identity, Reading, Readings } from '../../protocols/reading.ts';
 import { gigahash } from '../../protocols/units.ts';
-import { askCgminer, Deadline } from '../ask-cgminer.ts';
+import { askCgminer, Deadline, poolReading } from '../ask-cgminer.ts';
 import type { Asked } from '../ask-cgminer.ts';
 import type { Device, DeviceIo, Driver, Target } from '../driver.ts';
 import { checkOptions, portOption } from '../options.ts';
@@ -18,7 +18,6 @@ import {
   missing,
   numberReading,
   shown,
-  textReading,
   toNumber,
   uncertain,
   unreadable,
@@ -44,6 +43,8 @@ export const antminer: Driver = {
   },
 };
 
+type WorkMode = () => Promise<number | undefined>;
+
 class Antminer implements Device {
   readonly driver = 'antminer';
   readonly verbs: Device['verbs'];
@@ -53,6 +54,8 @@ class Antminer implements Device {
   readonly #powerPort: number | undefined;
   readonly #web: AntminerWeb | undefined;
   #sleepProvenMs = Number.NEGATIVE_INFINITY;
+  /** Counts our writes: a configuration read before one proves nothing after it. */
+  #writes = 0;
   /** Work mode to return to, seen before the last sleep. */
   #mineMode: number = WORK_MODE.normal;
 
@@ -95,10 +98,11 @@ class Antminer implements Device {
     const readings: Record<string, Reading> = miner
       ? statsReadings(miner, atMs)
       : silentReadings(atMs, stats);
-    readings['mode'] = await this.#mode(readings['hashrate'], stats, { scope, atMs, deadline });
+    const workMode = this.#workModeOnce(deadline);
+    readings['mode'] = await this.#mode(readings['hashrate'], stats, { scope, atMs, workMode });
     if (!readings['power']?.ok && this.#powerPort !== undefined)
       readings['power'] = await this.#portPower(deadline);
-    if (scope === 'full') await this.#addFull(readings, deadline);
+    if (scope === 'full') await this.#addFull(readings, deadline, workMode);
     return readings;
   }
 
@@ -108,7 +112,7 @@ class Antminer implements Device {
   async #mode(
     hashrate: Reading | undefined,
     stats: Asked | Fault,
-    { scope, atMs, deadline }: { scope: 'fast' | 'full'; atMs: number; deadline: Deadline },
+    { scope, atMs, workMode }: { scope: 'fast' | 'full'; atMs: number; workMode: WorkMode },
   ): Promise<Reading> {
     const mode = (value: string): Reading => ({ ok: true, value, unit: 'text', quality: 'good', atMs });
     if (hashrate?.ok) {
@@ -123,13 +127,15 @@ class Antminer implements Device {
     }
     if (!this.#web) return missing(atMs, 'asleep or starting: needs a password to tell');
     const askedMs = this.#io.clock.monoMs();
-    if (scope === 'full' || askedMs - this.#sleepProvenMs > SLEEP_PROOF_MS) {
+    // Statistics at zero rather than none are a start, not a sleep: no old proof stands against them.
+    if (scope === 'full' || hashrate?.ok || askedMs - this.#sleepProvenMs > SLEEP_PROOF_MS) {
+      const writes = this.#writes;
       this.#sleepProvenMs = Number.NEGATIVE_INFINITY;
       try {
-        const asked = workModeOf(await this.#web.json(GET_CONF, deadline));
+        const asked = await workMode();
         if (asked === undefined) return missing(atMs, 'the configuration names no work mode');
         if (asked !== WORK_MODE.sleep) return mode('idle');
-        this.#sleepProvenMs = askedMs;
+        if (writes === this.#writes) this.#sleepProvenMs = askedMs;
       } catch (error) {
         if (stats instanceof Fault) throw stats;
         return unreadable(asFault(error).code, atMs, asFault(error).detail);
@@ -138,22 +144,29 @@ class Antminer implements Device {
     return stats instanceof Fault ? uncertain(mode('sleep'), 'the mining API is closed') : mode('sleep');
   }
 
-  async #addFull(readings: Record<string, Reading>, deadline: Deadline): Promise<void> {
+  async #addFull(readings: Record<string, Reading>, deadline: Deadline, workMode: WorkMode): Promise<void> {
     const now = (): number => this.#io.clock.wallMs();
     try {
       const pools = await askCgminer(this.#io, this.#api, 'pools', deadline);
-      const active = sectionOf(pools.value, 'POOLS').find((pool) => field(pool, 'Stratum Active') === true);
-      readings['pool.active'] = textReading(active && field(active, 'URL'), pools.atMs);
+      readings['pool.active'] = poolReading(pools);
     } catch (error) {
       readings['pool.active'] = unreadable(asFault(error).code, now());
     }
     if (!this.#web) return;
     try {
-      const mode = workModeOf(await this.#web.json(GET_CONF, deadline));
-      readings['workMode'] = numberReading(mode, { unit: '1', min: 0, max: 99 }, now());
+      readings['workMode'] = numberReading(await workMode(), { unit: '1', min: 0, max: 99 }, now());
     } catch (error) {
       readings['workMode'] = unreadable(asFault(error).code, now());
     }
+  }
+
+  /** The work mode the configuration asks for, read at most once. */
+  #workModeOnce(deadline: Deadline): WorkMode {
+    let asked: Promise<number | undefined> | undefined;
+    return () =>
+      (asked ??= this.#web
+        ? this.#web.json(GET_CONF, deadline).then(workModeOf)
+        : Promise.resolve(undefined));
   }
 
   /** Some models answer `…:3250` at a port of its own (6060). */
@@ -190,12 +203,14 @@ class Antminer implements Device {
     // Every write restarts the miner: one that already mines is left alone, one that should sleep is told again.
     if (!asleep && current === wanted) return;
     if (!asleep && wakeMode === undefined && current !== WORK_MODE.sleep) return;
+    this.#writes += 1;
     this.#sleepProvenMs = Number.NEGATIVE_INFINITY;
     const answer = await web.post(
       '/cgi-bin/set_miner_conf.cgi',
       JSON.stringify(confWithMode(conf, wanted)),
       deadline,
     );
+    this.#writes += 1;
     this.#sleepProvenMs = Number.NEGATIVE_INFINITY;
     if (field(answer, 'stats') === 'success') return;
     const said = field(answer, 'msg') ?? field(answer, 'code') ?? 'no success in the answer';

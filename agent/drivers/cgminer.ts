@@ -7,10 +7,10 @@ import { field, sectionOf } from '../../protocols/asic/cgminer.ts';
 import type { JsonObject } from '../../protocols/asic/cgminer.ts';
 import { asFault, Fault } from '../../protocols/faults.ts';
 import type { Identity, Reading, Readings } from '../../protocols/reading.ts';
-import { askCgminer, Deadline } from '../ask-cgminer.ts';
+import { askCgminer, Deadline, poolReading } from '../ask-cgminer.ts';
 import type { Device, DeviceIo, Driver, Target } from '../driver.ts';
 import { checkOptions, portOption } from '../options.ts';
-import { MINER_BOUNDS, missing, numberReading, textReading, uncertain, unreadable } from '../readings.ts';
+import { MINER_BOUNDS, missing, numberReading, uncertain, unreadable } from '../readings.ts';
 
 /** Rates by key, with what brings them to H/s; the averages since start come last. */
 const RATES: ReadonlyArray<readonly [key: string, scale: number, average: boolean]> = [
@@ -84,8 +84,7 @@ class Cgminer implements Device {
   async #addPools(readings: Record<string, Reading>, deadline: Deadline): Promise<void> {
     try {
       const pools = await askCgminer(this.#io, this.#api, 'pools', deadline);
-      const active = sectionOf(pools.value, 'POOLS').find((pool) => field(pool, 'Stratum Active') === true);
-      readings['pool.active'] = textReading(active && field(active, 'URL'), pools.atMs);
+      readings['pool.active'] = poolReading(pools);
     } catch (error) {
       readings['pool.active'] = unreadable(asFault(error).code, this.#io.clock.wallMs());
     }

@@ -66,17 +66,29 @@ export class WhatsminerSession {
     }
   }
 
+  /** Renews a token that is missing or half its life old, when there is a password. Never rejects. */
+  async keepToken(deadline: Deadline): Promise<void> {
+    if (this.#password === undefined) return;
+    const young = this.#io.clock.monoMs() - this.#keysAtMs < TOKEN_MAX_AGE_MS / 2;
+    if (this.#keys && young) return;
+    await this.#renew(this.#password, deadline).catch(() => undefined);
+  }
+
   async #token(deadline: Deadline): Promise<WhatsminerKeys> {
-    const nowMs = this.#io.clock.monoMs();
-    if (this.#keys && nowMs - this.#keysAtMs < TOKEN_MAX_AGE_MS) return this.#keys;
+    if (this.#keys && this.#io.clock.monoMs() - this.#keysAtMs < TOKEN_MAX_AGE_MS) return this.#keys;
     if (this.#password === undefined) throw new Fault('AUTH_FAILED', 'no password is given');
+    return this.#renew(this.#password, deadline);
+  }
+
+  async #renew(password: string, deadline: Deadline): Promise<WhatsminerKeys> {
+    const nowMs = this.#io.clock.monoMs();
     const answer = await this.ask('get_token', deadline);
     const token = tokenOf(answer.value);
     if (!token) {
       throw new Fault('ANSWER_GARBAGE', `no token: ${statusOf(answer.value)?.message.slice(0, 100) ?? ''}`);
     }
     const key =
-      this.#keys && this.#salt === token.salt ? this.#keys.key : whatsminerKey(this.#password, token.salt);
+      this.#keys && this.#salt === token.salt ? this.#keys.key : whatsminerKey(password, token.salt);
     this.#keys = { key, sign: whatsminerSign(key, token) };
     this.#keysAtMs = nowMs;
     this.#salt = token.salt;

@@ -7,19 +7,11 @@ import type { Json, JsonObject } from '../../protocols/asic/cgminer.ts';
 import { asFault, Fault } from '../../protocols/faults.ts';
 import type { Identity, Reading, Readings } from '../../protocols/reading.ts';
 import { gigahash, megahash } from '../../protocols/units.ts';
-import { Deadline } from '../ask-cgminer.ts';
+import { Deadline, poolReading } from '../ask-cgminer.ts';
 import type { Asked } from '../ask-cgminer.ts';
 import type { Device, DeviceIo, Driver, Target } from '../driver.ts';
 import { checkOptions, portOption } from '../options.ts';
-import {
-  MINER_BOUNDS,
-  missing,
-  numberReading,
-  textReading,
-  toNumber,
-  uncertain,
-  unreadable,
-} from '../readings.ts';
+import { MINER_BOUNDS, missing, numberReading, toNumber, uncertain, unreadable } from '../readings.ts';
 import { WhatsminerSession } from './whatsminer-session.ts';
 
 /** A miner that does not hash and was seen switched off this recently is still off: one connection less. */
@@ -44,6 +36,8 @@ class Whatsminer implements Device {
   readonly #io: DeviceIo;
   readonly #session: WhatsminerSession;
   #offProvenMs = Number.NEGATIVE_INFINITY;
+  /** Counts our commands: a status read before one proves nothing after it. */
+  #writes = 0;
 
   constructor(target: Target, io: DeviceIo) {
     this.#io = io;
@@ -74,7 +68,11 @@ class Whatsminer implements Device {
       scope,
       deadline,
     });
-    if (scope === 'full') await this.#addFull(readings, deadline);
+    if (scope === 'full') {
+      await this.#addFull(readings, deadline);
+      // Only once everything is read: a token at hand saves a curtailment the making of one.
+      await this.#session.keepToken(deadline);
+    }
     return readings;
   }
 
@@ -93,9 +91,11 @@ class Whatsminer implements Device {
     if (!hashrate.ok && (partial || hashrate.why !== 'VALUE_MISSING')) return hashrate;
     const askedMs = this.#io.clock.monoMs();
     if (scope === 'fast' && askedMs - this.#offProvenMs <= OFF_PROOF_MS) return mode('sleep');
+    const writes = this.#writes;
+    this.#offProvenMs = Number.NEGATIVE_INFINITY;
     try {
       const off = await this.#isOff(deadline);
-      this.#offProvenMs = off === true ? askedMs : Number.NEGATIVE_INFINITY;
+      if (off === true && writes === this.#writes) this.#offProvenMs = askedMs;
       if (off === undefined) return missing(atMs, 'status does not say whether the miner is off');
       if (off) return mode('sleep');
       // An average above zero of a machine that is not off: it was hashing, and probably still is.
@@ -118,8 +118,7 @@ class Whatsminer implements Device {
   async #addFull(readings: Record<string, Reading>, deadline: Deadline): Promise<void> {
     try {
       const pools = await this.#session.ask('pools', deadline);
-      const active = sectionOf(pools.value, 'POOLS').find((pool) => field(pool, 'Stratum Active') === true);
-      readings['pool.active'] = textReading(active && field(active, 'URL'), pools.atMs);
+      readings['pool.active'] = poolReading(pools);
     } catch (error) {
       readings['pool.active'] = unreadable(asFault(error).code, this.#io.clock.wallMs());
     }
@@ -156,8 +155,8 @@ class Whatsminer implements Device {
     return {
       sleep: (_argument, timeoutMs) => this.#powerOff(timeoutMs),
       wake: async (_argument, timeoutMs) => {
-        this.#offProvenMs = Number.NEGATIVE_INFINITY;
-        await this.#session.command('power_on', {}, deadline(timeoutMs));
+        this.#forgetProof();
+        await this.#session.command('power_on', {}, deadline(timeoutMs)).finally(() => this.#forgetProof());
       },
       'power-limit': (argument, timeoutMs) => this.#limit(argument, deadline(timeoutMs)),
       reboot: async (_argument, timeoutMs) => {
@@ -175,9 +174,14 @@ class Whatsminer implements Device {
     };
   }
 
+  #forgetProof(): void {
+    this.#writes += 1;
+    this.#offProvenMs = Number.NEGATIVE_INFINITY;
+  }
+
   async #powerOff(timeoutMs: number): Promise<void> {
     const whole = new Deadline(this.#io.clock, timeoutMs);
-    this.#offProvenMs = Number.NEGATIVE_INFINITY;
+    this.#forgetProof();
     try {
       await this.#session.command(
         'power_off',
@@ -223,7 +227,7 @@ function summaryReadings(summary: JsonObject, atMs: number): Record<string, Read
     const raw = field(summary, key);
     if (raw !== undefined) readings[name] = numberReading(raw, bounds, atMs);
   };
-  optional('powerLimit', 'Power Limit', POWER_LIMIT);
+  optional('power.limit', 'Power Limit', POWER_LIMIT);
   optional('temperature.ambient', 'Env Temp', MINER_BOUNDS.temperature);
   optional('temperature.chip.max', 'Chip Temp Max', MINER_BOUNDS.temperature);
   optional('fan.1', 'Fan Speed In', MINER_BOUNDS.fan);

@@ -222,7 +222,7 @@ describe('whatsminer', () => {
     expect((await actAndVerify(device, 'wake', undefined, wait)).stage).toBe('observed');
     expect(await actAndVerify(device, 'power-limit', 2_482, wait)).toMatchObject({
       stage: 'observed',
-      after: { powerLimit: { value: 2_482 } },
+      after: { 'power.limit': { value: 2_482 } },
     });
     const { changes, tokens } = miner;
     await device.verbs['power-limit']?.(2_482, 1_000);

@@ -102,7 +102,7 @@ describe('actAndVerify', () => {
       verify({
         verb: 'power-limit',
         argument: 3_000,
-        reads: () => ({ powerLimit: reading(limitW), power: reading(powerW) }),
+        reads: () => ({ 'power.limit': reading(limitW), power: reading(powerW) }),
       });
     expect((await at(3_000, 2_950)).stage).toBe('observed');
     expect((await at(3_000, 3_400)).stage).toBe('failed');

@@ -31,7 +31,7 @@ describe('reading', () => {
     const readings = await bench.run(bench.device(URL_PLAIN).read('fast', 1_000));
     expect(readings['hashrate']).toMatchObject({ ok: true, value: 100.5e12, quality: 'good' });
     expect(readings['power']).toMatchObject({ value: 3_380, measured: true });
-    expect(readings['powerLimit']).toMatchObject({ value: 3_400, unit: 'W' });
+    expect(readings['power.limit']).toMatchObject({ value: 3_400, unit: 'W' });
     expect(readings['mode']).toMatchObject({ value: 'mine' });
     expect(readings['uptime']).toMatchObject({ value: 160 });
     expect(device.asked).toEqual(['summary']);
@@ -179,7 +179,7 @@ describe.skipIf(!existsSync(CAPTURE))('answers recorded from a Whatsminer', () =
     expect(values).toEqual({
       hashrate: 124.5e12,
       power: 3_200,
-      powerLimit: 3_300,
+      'power.limit': 3_300,
       uptime: 25_500,
       mode: 'mine',
       'fan.1': 5_400,
