@@ -22,7 +22,11 @@ const TIMEOUT_MS = 10_000;
 const AT_A_TIME = 32;
 
 /** Reads every machine, meter and the utility's terminal once, changes nothing. In the order of the site file. */
-export async function probeSite(site: Site, secrets: Secrets): Promise<readonly Probe[]> {
+export async function probeSite(
+  site: Site,
+  secrets: Secrets,
+  { timeoutMs = TIMEOUT_MS }: { readonly timeoutMs?: number } = {},
+): Promise<readonly Probe[]> {
   const effects = realEffects();
   const io: DeviceIo = { ...effects, log: makeLog({ name: 'probe', level: 'silent' }) };
   const utility = site.config.utility?.target;
@@ -30,11 +34,16 @@ export async function probeSite(site: Site, secrets: Secrets): Promise<readonly 
     ...[...site.meters, ...site.machines].map(
       ({ id, target }) =>
         () =>
-          timed({ id, target, io }, () => readDevice(target, secrets, io)),
+          timed({ id, target, io }, () => readDevice(target, { secrets, io, timeoutMs })),
     ),
     ...(utility === undefined
       ? []
-      : [() => timed({ id: 'utility', target: utility, io }, () => readUtility(utility, secrets, io))]),
+      : [
+          () =>
+            timed({ id: 'utility', target: utility, io }, () =>
+              readUtility(utility, { secrets, io, timeoutMs }),
+            ),
+        ]),
   ];
   const probes: Probe[] = [];
   let next = 0;
@@ -68,10 +77,16 @@ async function timed(
   }
 }
 
-async function readDevice(target: string, secrets: Secrets, io: DeviceIo): Promise<Found> {
+interface Means {
+  readonly secrets: Secrets;
+  readonly io: DeviceIo;
+  readonly timeoutMs: number;
+}
+
+async function readDevice(target: string, { secrets, io, timeoutMs }: Means): Promise<Found> {
   const device = openDevice(parseTarget(target, secrets), io);
   try {
-    const readings = await device.read('fast', TIMEOUT_MS);
+    const readings = await device.read('fast', timeoutMs);
     const power = readings['power'] ?? readings['power.active.total'];
     const mode = readings['mode'];
     return {
@@ -83,7 +98,7 @@ async function readDevice(target: string, secrets: Secrets, io: DeviceIo): Promi
   }
 }
 
-async function readUtility(target: string, secrets: Secrets, io: DeviceIo): Promise<Found> {
-  await openUtilityTerminal(parseTarget(target, secrets), io).read(TIMEOUT_MS);
+async function readUtility(target: string, { secrets, io, timeoutMs }: Means): Promise<Found> {
+  await openUtilityTerminal(parseTarget(target, secrets), io).read(timeoutMs);
   return {};
 }
