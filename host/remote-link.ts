@@ -1,15 +1,14 @@
 /** Commands and line streams over one open SSH connection. */
-import { StringDecoder } from 'node:string_decoder';
 import type { Client, ClientChannel } from 'ssh2';
 import { asFault, Fault } from '../protocols/faults.ts';
 import type { Clock, RemoteHost } from './deps.ts';
+import { LineCutter, MAX_LINE_CHARS } from './line-cutter.ts';
 
 // sshd allows 10 sessions on a connection by default; a few are left to people and other tools behind the same bastion.
 const MAX_CHANNELS = 4;
 const MAX_WAITING = 64;
 /** How long a channel may take to close after its deadline before the link itself is given up. */
 const CLOSE_GRACE_MS = 5_000;
-const MAX_LINE_CHARS = 16_384;
 const WORD = /^[A-Za-z0-9=,.:_/@%+-]+$/;
 
 /** The command as one line for the far shell. Fault TARGET_INVALID for any word a shell could take for more than a word. */
@@ -259,21 +258,18 @@ function follow(
   onLine: (line: string) => void,
   end: (fault: Fault) => void,
 ): void {
-  const decoder = new StringDecoder('utf8');
-  let rest = '';
+  const cutter = new LineCutter();
   let complaint = '';
   let exit = 'closed';
   channel.on('data', (chunk: Buffer) => {
-    const parts = (rest + decoder.write(chunk)).split('\n');
-    rest = parts.pop() ?? '';
-    if (rest.length > MAX_LINE_CHARS || parts.some((part) => part.length > MAX_LINE_CHARS)) {
-      rest = '';
+    const lines = cutter.push(chunk);
+    if (lines === undefined) {
       end(new Fault('NET_OVERSIZE', `a line of more than ${MAX_LINE_CHARS} characters`));
       shut(link, channel);
       return;
     }
     try {
-      for (const part of parts) onLine(part.endsWith('\r') ? part.slice(0, -1) : part);
+      for (const line of lines) onLine(line);
     } catch (error) {
       end(asFault(error));
       shut(link, channel);

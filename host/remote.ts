@@ -5,6 +5,7 @@ import type { Client, ConnectConfig } from 'ssh2';
 import { asFault, Fault } from '../protocols/faults.ts';
 import type { Clock, Remote, RemoteHost, RemoteTarget } from './deps.ts';
 import { makeLink } from './remote-link.ts';
+import { makeLocalHost } from './remote-local.ts';
 
 export interface RemoteParts {
   readonly clock: Clock;
@@ -26,6 +27,8 @@ const HOST_KEYS = {
   ecdsa: ['ecdsa-sha2-nistp256', 'ecdsa-sha2-nistp384', 'ecdsa-sha2-nistp521'],
   'ssh-rsa': ['rsa-sha2-512', 'rsa-sha2-256'],
 } as const;
+/** Name of the machine this runs on, in place of an address. */
+const LOCAL = 'local';
 type KeyFamily = keyof typeof HOST_KEYS;
 
 /** OpenSSH's fingerprint of a public key blob: `SHA256:` and unpadded base64. */
@@ -33,10 +36,11 @@ export function fingerprintOf(keyBlob: Uint8Array): string {
   return `SHA256:${createHash('sha256').update(keyBlob).digest('base64').replace(/=+$/, '')}`;
 }
 
-/** SSH links to GPU hosts. `open` rejects with SSH_HOST_KEY, AUTH_FAILED, SSH_FAILED or NET_*. */
+/** SSH links to GPU hosts, and with the host name `local` this machine itself. `open` rejects with SSH_HOST_KEY, AUTH_FAILED, SSH_FAILED or NET_*. */
 export function makeRemote(parts: RemoteParts): Remote {
   return {
     async open(target, { timeoutMs }): Promise<RemoteHost> {
+      if (target.host === LOCAL) return makeLocalHost(parts.clock);
       if (!/^SHA256:[A-Za-z0-9+/]{43}$/.test(target.hostKey)) {
         throw new Fault(
           'TARGET_INVALID',

@@ -5,6 +5,7 @@
  * `gpu://user@host:port?key=FILE&hostKey=SHA256:…&mine=miner.service&ai=ai.service`, and where wanted
  * `aiHealth=http://host:8000/health`, `sudo=yes` (systemctl and power limits by `sudo -n`),
  * `hostW=1100&hostFactor=1.6`: what the host draws beside its GPUs, host W = hostW + hostFactor × sum of GPUs.
+ * `gpu://local?mine=…&ai=…` runs the same commands on this machine, without SSH.
  * `power` is that estimate and never `measured`; without hostW it is the GPUs alone, and uncertain.
  */
 import type { GpuObservation, GpuOwner, UnitState } from '../core/handover-state.ts';

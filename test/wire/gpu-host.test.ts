@@ -16,7 +16,7 @@ import { asFault } from '../../protocols/faults.ts';
 import { numberOf } from '../../protocols/reading.ts';
 import { GpuHost } from '../../simulator/devices/gpu-host.ts';
 import { serveSsh } from '../../simulator/fronts/ssh.ts';
-import { hasSshd, makeFolder, readText, startSshd } from './gpu-rigs.ts';
+import { hasSshd, makeFolder, makeStandIns, readText, startSshd } from './gpu-rigs.ts';
 import type { Folder, RealSshd } from './gpu-rigs.ts';
 
 let folder: Folder;
@@ -149,5 +149,30 @@ describe('driver against a real OpenSSH server with stand-in tools', () => {
     expect(existsSync(`/proc/${loop}`)).toBe(true);
     device.close();
     await expect.poll(() => existsSync(`/proc/${loop}`), { timeout: 10_000 }).toBe(false);
+  });
+});
+
+describe('driver on this very machine', () => {
+  const path = process.env['PATH'];
+  afterAll(() => {
+    process.env['PATH'] = path;
+    delete process.env['GPU_STATE'];
+  });
+
+  it('reads, starts and stops through local commands, and ends its loop', async () => {
+    const own = await makeFolder();
+    const { bin, state } = await makeStandIns(own);
+    process.env['PATH'] = `${bin}:${path ?? ''}`;
+    process.env['GPU_STATE'] = state;
+    const device = open({ host: 'local', port: 22, user: '', keyFile: '', hostKey: '' });
+    expect((await device.read('full', BUDGET_MS))['gpu.1.power']).toMatchObject({ ok: true, value: 69.62 });
+    expect(await codeOf(device.verbs['ai-start']?.(undefined, BUDGET_MS))).toBe('none');
+    expect((await device.read('fast', BUDGET_MS))['mode']).toMatchObject({ value: 'ai' });
+    expect(await codeOf(device.verbs.sleep?.(undefined, BUDGET_MS))).toBe('none');
+    expect((await device.read('fast', BUDGET_MS))['mode']).toMatchObject({ value: 'idle' });
+    const loop = (await readFile(join(state, 'loop.pid'), 'utf8')).trim();
+    device.close();
+    await expect.poll(() => existsSync(`/proc/${loop}`), { timeout: 10_000 }).toBe(false);
+    await own.remove();
   });
 });

@@ -86,7 +86,7 @@ case "$1" in
   --query-gpu=*)
     fields=\${1#--query-gpu=}
     case "$3" in
-      --loop-ms=*) echo $$ > "$S/loop.pid"; while row 0 "$fields" && row 1 "$fields"; do sleep 0.1; done ;;
+      --loop-ms=*) echo $$ > "$S/loop.pid"; while row 0 "$fields" && row 1 "$fields"; do sleep 1; done ;;
       *) row 0 "$fields"; row 1 "$fields" ;;
     esac ;;
   --query-compute-apps=*)
@@ -104,16 +104,24 @@ case "$1" in
 esac
 `;
 
-/** A real OpenSSH server on a loopback port; its sessions find stand-ins of nvidia-smi and systemctl first on the PATH. */
-export async function startSshd(folder: Folder): Promise<RealSshd> {
+/** Stand-ins of nvidia-smi and systemctl in `bin`; they live by the files in `state`, named by GPU_STATE. */
+export async function makeStandIns(
+  folder: Folder,
+): Promise<{ readonly bin: string; readonly state: string }> {
   const state = join(folder.path, 'state');
   const bin = join(folder.path, 'bin');
-  const at = (name: string): string => join(folder.path, name);
   await mkdir(state);
   await mkdir(bin);
   await writeFile(join(bin, 'nvidia-smi'), NVIDIA_SMI, { mode: 0o755 });
   await writeFile(join(bin, 'systemctl'), SYSTEMCTL, { mode: 0o755 });
   for (const gpu of [0, 1]) await writeFile(join(state, `limit.${gpu}`), '700.00\n');
+  return { bin, state };
+}
+
+/** A real OpenSSH server on a loopback port; its sessions find stand-ins of nvidia-smi and systemctl first on the PATH. */
+export async function startSshd(folder: Folder): Promise<RealSshd> {
+  const { bin, state } = await makeStandIns(folder);
+  const at = (name: string): string => join(folder.path, name);
   await writeFile(at('host_ecdsa'), folder.hostKeys.privateKey, { mode: 0o600 });
   spawnSync('ssh-keygen', ['-q', '-t', 'rsa', '-b', '2048', '-N', '', '-f', at('host_rsa')]);
   const printed = spawnSync('ssh-keygen', ['-lf', at('host_rsa.pub')], { encoding: 'utf8' }).stdout;
