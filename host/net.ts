@@ -114,12 +114,14 @@ function exchange(
     const parts: Buffer[] = [];
     let size = 0;
     let done = false;
-    const finish = (ended: Exchanged['ended'], fault: Fault): void => {
+    // Faults are made only when they are needed: a stack trace costs as much as an exchange.
+    const closedEmpty = (): Fault => new Fault('NET_RESET', `${where}: closed without an answer`);
+    const finish = (ended: Exchanged['ended'], faultIfEmpty: () => Fault): void => {
       if (done) return;
       done = true;
       cancel();
       socket.destroy();
-      if (size === 0) reject(fault);
+      if (size === 0) reject(faultIfEmpty());
       else resolve({ bytes: joined(parts), ended });
     };
     const take = (bytes: Buffer): void => {
@@ -137,10 +139,10 @@ function exchange(
       const whole = joined(parts);
       parts.length = 0;
       parts.push(whole);
-      if (options.complete(whole)) finish('complete', new Fault('NET_RESET', where));
+      if (options.complete(whole)) finish('complete', closedEmpty);
     };
     const cancel = clock.after(options.timeoutMs, () =>
-      finish('timeout', new Fault('NET_TIMEOUT', `${where}: no answer in ${options.timeoutMs} ms`)),
+      finish('timeout', () => new Fault('NET_TIMEOUT', `${where}: no answer in ${options.timeoutMs} ms`)),
     );
     let socket: net.Socket;
     try {
@@ -150,10 +152,9 @@ function exchange(
       reject(netFault(error, where));
       return;
     }
-    const closedEmpty = (): Fault => new Fault('NET_RESET', `${where}: closed without an answer`);
-    socket.on('error', (error) => finish('reset', netFault(error, where)));
-    socket.on('end', () => finish('fin', closedEmpty()));
-    socket.on('close', () => finish('reset', closedEmpty()));
+    socket.on('error', (error) => finish('reset', () => netFault(error, where)));
+    socket.on('end', () => finish('fin', closedEmpty));
+    socket.on('close', () => finish('reset', closedEmpty));
     socket.write(request);
   });
 }
