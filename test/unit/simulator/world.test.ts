@@ -8,7 +8,6 @@ import { findWarnings } from '../../../config/warnings.ts';
 import { seededRandom } from '../../../host/random.ts';
 import { parseAiDemand, parseHashpriceFeed, parsePriceFeed } from '../../../protocols/prices/feed.ts';
 import type { SimulatedEndpoint } from '../../../simulator/device.ts';
-import { hurriedModels } from '../../../simulator/hurry.ts';
 import { defaultMisbehaviour, fitScenario, SCENARIOS } from '../../../simulator/scenarios.ts';
 import { simulatedSite } from '../../../simulator/site.ts';
 import type { SimulatedSiteOptions } from '../../../simulator/site.ts';
@@ -94,15 +93,6 @@ describe('the simulated site', () => {
       expect((aiKw + asicKw * 0.6) * 1.011).toBeLessThan((feeder?.capKw ?? 0) * 0.98);
     },
   );
-
-  test('hurried models change times only', () => {
-    for (const [id, model] of hurriedModels(MODELS)) {
-      const { minOnS, minOffS, wakeS, ...rest } = model;
-      expect(MODELS.get(id)).toMatchObject(rest);
-      expect(Math.max(minOnS, minOffS)).toBeLessThanOrEqual(15);
-      expect(wakeS).toBeGreaterThan(0);
-    }
-  });
 });
 
 describe('the plant', () => {
