@@ -342,10 +342,11 @@ export class SimulatedAntminer implements SimulatedMiner, StreamDevice, HttpDevi
     }
   }
 
+  /** At its own time, however late anybody asks. */
   #wakeByItself(nowMs: number): void {
-    if (this.fault !== 'wakes' || this.#settings.mode !== ASLEEP || nowMs - this.#sleptMs < WAKES_AFTER_MS)
-      return;
-    this.#setMode(NORMAL, nowMs);
+    const dueMs = this.#sleptMs + WAKES_AFTER_MS;
+    if (this.fault === 'wakes' && this.#settings.mode === ASLEEP && nowMs >= dueMs)
+      this.#setMode(NORMAL, dueMs);
   }
 }
 

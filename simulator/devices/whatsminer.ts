@@ -252,9 +252,10 @@ export class SimulatedWhatsminer implements SimulatedMiner, StreamDevice {
     this.power.wake(nowMs);
   }
 
+  /** At its own time, however late anybody asks. */
   #wakeByItself(nowMs: number): void {
-    if (this.fault === 'wakes' && this.#off && nowMs - this.#offSinceMs >= WAKES_AFTER_MS)
-      this.#powerOn(nowMs);
+    const dueMs = this.#offSinceMs + WAKES_AFTER_MS;
+    if (this.fault === 'wakes' && this.#off && nowMs >= dueMs) this.#powerOn(dueMs);
   }
 
   #letters(count: number): string {
