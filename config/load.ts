@@ -2,9 +2,10 @@ import { LineCounter, parseDocument, visit } from 'yaml';
 import type { Document } from 'yaml';
 
 import { Fault } from '../protocols/faults.ts';
-import { explainIssue, nearestWord } from './explain.ts';
+import { explainIssue } from './explain.ts';
 import type { Explained } from './explain.ts';
 import { locate } from './locate.ts';
+import { nearestWord } from './nearest.ts';
 import type { Model } from './schema/model.ts';
 import { siteSchema } from './schema/site.ts';
 import { resolveSite, SiteInvalid } from './site.ts';

@@ -1,4 +1,5 @@
 import { Fault } from '../protocols/faults.ts';
+import { nearestWord } from './nearest.ts';
 import type { MeterConfig } from './schema/meter.ts';
 import type { Model } from './schema/model.ts';
 import type { NodeConfig } from './schema/node.ts';
@@ -222,25 +223,7 @@ function resolveMachines(
 }
 
 /** "there is no …" with the nearest known name, when one is near. */
-export function nearest(name: string, known: Iterable<string>, what: string): string {
-  let best: string | undefined;
-  let least = Math.max(2, Math.floor(name.length / 3)) + 1;
-  for (const candidate of known) {
-    const distance = editDistance(name, candidate);
-    if (distance < least) [best, least] = [candidate, distance];
-  }
+function nearest(name: string, known: Iterable<string>, what: string): string {
+  const best = nearestWord(name, known);
   return `there is no ${what} '${name}'${best === undefined ? '' : `; did you mean '${best}'?`}`;
-}
-
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const change = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(change, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
 }

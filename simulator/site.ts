@@ -33,8 +33,8 @@ export const SIMULATED_PORTS: SimulatedPorts = {
 /** Environment that the site's `passwordEnv` names refer to: the simulated devices' passwords are no secret. */
 export const SIMULATED_ENV: Readonly<Record<string, string>> = { SWITCHYARD_SIM_PASSWORD: 'root' };
 
-export const MINE_UNIT = 'miner.service';
-export const AI_UNIT = 'ai.service';
+const MINE_UNIT = 'miner.service';
+const AI_UNIT = 'ai.service';
 
 type AsicId = 'antminer-s19j-pro' | 'antminer-s21' | 'whatsminer-m30s-plus';
 

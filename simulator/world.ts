@@ -56,7 +56,7 @@ export interface World {
 }
 
 /** Meters renew their registers every second: sums younger than this serve for the next question. */
-const SUM_HOLD_MS = 50;
+const SUM_HOLD_MS = 200;
 /** What a node loses between its inlet and what hangs on it. */
 const LOSS = { site: 0.008, transformer: 0.008, feeder: 0.007, pdu: 0.003, rack: 0 } as const;
 /** Installed generation, as a share of the root's cap. */
@@ -119,7 +119,7 @@ function plantOf(site: Site, random: Random, sky: Sky): readonly PlantMachine[] 
   let gpuHosts = 0;
   return site.machines.map((machine) => {
     // Every second GPU host mines at the start, the others idle.
-    const gpuStart = machine.model.kind === 'gpu-host' && gpuHosts++ % 2 === 0 ? 'mine' : 'idle';
+    const gpuStart = 'mine';
     return makePlantMachine({ machine, random, gpuStart, ambientC: (nowMs) => sky.ambientC(nowMs) });
   });
 }

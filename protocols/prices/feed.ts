@@ -24,11 +24,11 @@ const utc = z
   .refine(Number.isFinite, 'is no UTC time (…Z)');
 
 /** What a price stands for: settled, indicative for now, day-ahead, or somebody's forecast. */
-export const PRICE_KINDS = ['actual', 'indicative', 'dayahead', 'forecast'] as const;
-export type PriceKind = (typeof PRICE_KINDS)[number];
+const PRICE_KINDS = ['actual', 'indicative', 'dayahead', 'forecast'] as const;
+type PriceKind = (typeof PRICE_KINDS)[number];
 
 /** `GET /price`: energy prices by interval, interval start and end in UTC. */
-export const priceFeedSchema = z.object({
+const priceFeedSchema = z.object({
   market: z.string().max(64),
   location: z.string().max(64),
   unit: z.literal('USD/MWh'),
@@ -40,10 +40,10 @@ export const priceFeedSchema = z.object({
 });
 
 /** `GET /hashprice`: what one PH/s earns in a day, USD. */
-export const hashpriceFeedSchema = z.object({ data: z.object({ priceUSD: decimal, timestamp: utc }) });
+const hashpriceFeedSchema = z.object({ data: z.object({ priceUSD: decimal, timestamp: utc }) });
 
 /** `GET /ai/demand`: AI work wanted now and announced. */
-export const aiDemandSchema = z.object({
+const aiDemandSchema = z.object({
   jobs: z
     .array(
       z.object({
