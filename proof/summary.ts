@@ -96,11 +96,17 @@ export function summarize(input: {
 
 const round = (value: number): number => Math.round(value * 1_000) / 1_000;
 
-/** From a signal to the first event of a kind that names it; the slowest signal counts. */
+/**
+ * From a signal to the first event of a kind that names it; of the signals that took load down the slowest counts.
+ * (What is given back waits for dwell times and ramps of its own.)
+ */
 function latency(events: readonly Timed[], kind: 'desired' | 'verified'): number | null {
+  const took = new Set(
+    events.flatMap((event) => (event.event === 'verified' && event.expectedKw < 0 ? [event.signalId] : [])),
+  );
   let slowest: number | null = null;
   for (const signal of events) {
-    if (signal.event !== 'signal') continue;
+    if (signal.event !== 'signal' || !took.has(signal.signalId)) continue;
     const answer = events.find(
       (event) => event.event === kind && event.signalId === signal.signalId && event.tMs >= signal.tMs,
     );

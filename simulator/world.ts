@@ -116,7 +116,6 @@ export function makeWorld({ site, random, startMs, misbehaving }: WorldOptions):
 }
 
 function plantOf(site: Site, random: Random, sky: Sky): readonly PlantMachine[] {
-  let gpuHosts = 0;
   return site.machines.map((machine) => {
     // Every second GPU host mines at the start, the others idle.
     const gpuStart = 'mine';

@@ -3,6 +3,7 @@ import { believedW, drawW } from './economics.ts';
 import type { Effect } from './effects.ts';
 import type { MachineChange, Now } from './events.ts';
 import type { Change, Release } from './release.ts';
+import { sumByNode } from './room.ts';
 import { isKnown, meterOf, modeAt } from './state.ts';
 import type { Command, SiteState } from './state.ts';
 import type { Desired, Wanted } from '../../protocols/mqtt/desired.ts';
@@ -171,6 +172,11 @@ function track(state: SiteState, id: string, moving: readonly Change[], now: Now
       node,
       expectedW,
       beforeW: meterOf(state, node, now.monoMs) ?? Number.NaN,
+      othersW: othersW(
+        state,
+        node,
+        moving.map((change) => change.machine),
+      ),
       measuredW: undefined,
       done: false,
     })),
@@ -198,11 +204,24 @@ export function verify(state: SiteState, now: Now): Effect[] {
   return effects;
 }
 
+/** What the known machines below a node draw by their own word, those of the command left out, W. */
+function othersW(state: SiteState, node: number, without: readonly number[]): number {
+  const left = new Set(without);
+  return (
+    sumByNode(state, (machine) =>
+      left.has(machine) || !isKnown(state, machine) ? 0 : believedW(state, machine),
+    )[node] ?? 0
+  );
+}
+
 function verifyNode(state: SiteState, command: Command, node: Command['nodes'][number], now: Now): Effect[] {
   const meterW = meterOf(state, node.node, now.monoMs);
   const capW = (state.site.nodes[node.node]?.capKw ?? 0) * 1_000;
   if (meterW === undefined || Number.isNaN(node.beforeW)) return [];
-  const measuredW = meterW - node.beforeW;
+  // What other machines below the node did meanwhile, by their own word, is not this command's doing.
+  const alsoW = meterW - node.beforeW - (othersW(state, node.node, command.machines) - node.othersW);
+  const rawW = meterW - node.beforeW;
+  const measuredW = node.expectedW < 0 ? Math.min(rawW, alsoW) : Math.max(rawW, alsoW);
   node.measuredW = measuredW;
   const share = state.site.config.control.verifyPct / 100;
   const provable = Math.abs(node.expectedW) >= capW * PROVABLE_SHARE;

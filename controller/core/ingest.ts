@@ -3,10 +3,11 @@ import type { Readings } from '../../protocols/reading.ts';
 import type { MachineResult, Observed, Result, Status } from '../../protocols/mqtt/status.ts';
 import { clearAlarm, raiseAlarm, setAlarm } from './alarms.ts';
 import { doesAsWanted } from './commands.ts';
-import { drawW } from './economics.ts';
+import { believedW, drawW } from './economics.ts';
 import type { Effect } from './effects.ts';
 import type { ControllerEvent, Now } from './events.ts';
-import { rootOf, modeAt, modeIndex } from './state.ts';
+import { moveToResidual } from './room.ts';
+import { isKnown, rootOf, modeAt, modeIndex } from './state.ts';
 import type { SiteState } from './state.ts';
 
 type Indexes = {
@@ -49,20 +50,20 @@ function takeMachine(state: SiteState, id: string, readings: Readings, now: Now)
   if (index === undefined) return [];
   const mode = modeOf(readings);
   if (mode === undefined) {
-    state.mode[index] = -1;
-    state.powerW[index] = Number.NaN;
-    state.hashrateHs[index] = Number.NaN;
+    forgetMachine(state, index);
     return [];
   }
   const reading = readings['mode'];
   const atMs = reading?.atMs ?? now.wallMs;
   if (atMs < (state.modeAtMs[index] ?? -Infinity)) return [];
+  const returns = !isKnown(state, index);
   state.mode[index] = modeIndex(mode);
   state.modeAtMs[index] = atMs;
   state.heardMonoMs[index] = now.monoMs;
   state.powerW[index] = numberOf(readings['power']) ?? Number.NaN;
   state.hashrateHs[index] = numberOf(readings['hashrate']) ?? Number.NaN;
   state.temperatureC[index] = numberOf(readings['temperature.max']) ?? Number.NaN;
+  if (returns) moveToResidual(state, index, -believedW(state, index));
   learnDraw(state, index, now);
   if (state.disobeys[index] === 1 && doesAsWanted(state, index)) {
     state.disobeys[index] = 0;
@@ -70,6 +71,14 @@ function takeMachine(state: SiteState, id: string, readings: Readings, now: Now)
     return clearAlarm(state, now, 'COMMAND_IGNORED', id);
   }
   return [];
+}
+
+/** A machine that does not answer is unknown: neither asleep nor at full draw. */
+export function forgetMachine(state: SiteState, index: number): void {
+  if (isKnown(state, index)) moveToResidual(state, index, believedW(state, index));
+  state.mode[index] = -1;
+  state.powerW[index] = Number.NaN;
+  state.hashrateHs[index] = Number.NaN;
 }
 
 /** Learns what a machine draws at work once it has settled there. */
@@ -170,7 +179,9 @@ function takeOne(state: SiteState, one: MachineResult, now: Now): Effect[] {
       state.stage[index] = 'observed';
       state.disobeys[index] = 0;
     }
+    const returns = !isKnown(state, index);
     state.mode[index] = modeIndex(one.mode);
+    if (returns) moveToResidual(state, index, -believedW(state, index));
     state.modeAtMs[index] = Math.max(state.modeAtMs[index] ?? -Infinity, one.atMs);
     if (one.powerW !== undefined) state.powerW[index] = one.powerW;
     if (!wasOpen) return [];

@@ -97,7 +97,8 @@ export function inTransition(state: SiteState, machine: number, monoMs: number):
 
 /**
  * Learns, per metered node, what its known machines do not explain. While machines below it are in transition their
- * words and the meter belong to different moments, so the last settled value holds.
+ * words and the meter belong to different moments, so the last settled value holds. Before the first decision every
+ * value is taken as it is: machines are still being heard for the first time.
  */
 export function learnResiduals(state: SiteState, monoMs: number): void {
   const moving = sumByNode(state, (machine) => (inTransition(state, machine, monoMs) ? 1 : 0));
@@ -106,12 +107,16 @@ export function learnResiduals(state: SiteState, monoMs: number): void {
     const meterW = meterOf(state, node.index, monoMs);
     if (meterW === undefined) continue;
     const residual = meterW - (known[node.index] ?? 0);
-    if (state.residualKnown[node.index] === 0) {
-      state.residualW[node.index] = residual;
-      state.residualKnown[node.index] = 1;
-    } else if ((moving[node.index] ?? 0) === 0) {
-      const before = state.residualW[node.index] ?? 0;
+    const before = state.residualW[node.index] ?? 0;
+    if (state.residualKnown[node.index] === 0 || !state.deciding) state.residualW[node.index] = residual;
+    else if ((moving[node.index] ?? 0) === 0)
       state.residualW[node.index] = before + 0.25 * (residual - before);
-    }
+    state.residualKnown[node.index] = 1;
   }
+}
+
+/** A machine that stops being known leaves its last draw among the unexplained watts, and takes it out when it returns. */
+export function moveToResidual(state: SiteState, machine: number, watts: number): void {
+  for (const node of state.site.nodes[state.site.machines[machine]?.nodeIndex ?? -1]?.path ?? [])
+    if (state.residualKnown[node] === 1) state.residualW[node] = (state.residualW[node] ?? 0) + watts;
 }

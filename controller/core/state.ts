@@ -28,6 +28,8 @@ export interface Command {
     readonly node: number;
     readonly expectedW: number;
     readonly beforeW: number;
+    /** What the other machines below drew by their own word, W. */
+    readonly othersW: number;
     measuredW: number | undefined;
     done: boolean;
   }[];

@@ -7,7 +7,7 @@ import { clearAlarm, raiseAlarm, setAlarm } from './alarms.ts';
 import { doesAsWanted, issue, verify } from './commands.ts';
 import type { Effect } from './effects.ts';
 import type { ControllerEvent, Now } from './events.ts';
-import { takeFrame, takeObserved, takeResult, takeStatus } from './ingest.ts';
+import { forgetMachine, takeFrame, takeObserved, takeResult, takeStatus } from './ingest.ts';
 import {
   ageHashprice,
   ageLimit,
@@ -166,20 +166,22 @@ export function decide(state: SiteState, now: Now): Effect[] {
   return effects;
 }
 
+/** Says what follows from a changed signal, once per change: the target and the first thing that moves for it. */
 function announcePlan(state: SiteState, targets: Targets): Effect[] {
-  const counts = new Map<string, number>();
-  let moving: Targets['of'][number];
-  for (const [machine, target] of targets.of.entries()) {
-    if (target === undefined) continue;
-    const name = `${target.because.owner}/${target.mode}`;
-    counts.set(name, (counts.get(name) ?? 0) + 1);
-    if (target.mode !== state.wish[machine]?.mode) moving ??= target;
-  }
-  const key = JSON.stringify([...counts]);
-  if (key === state.planKey || moving === undefined) return [];
+  const key = [
+    state.price.signalId,
+    state.limit.signalId,
+    state.limit.lost,
+    state.hashpriceUsdPerPhDay,
+    ...state.jobs.map((job) => job.id),
+  ].join(' ');
+  if (key === state.planKey) return [];
   state.planKey = key;
-  const because = moving.because;
-  const signal = because.signalId === undefined ? {} : { signalId: because.signalId };
+  const moving = targets.of.find(
+    (target, machine) => target !== undefined && target.mode !== state.wish[machine]?.mode,
+  );
+  const because = moving?.because;
+  const signal = because?.signalId === undefined ? {} : { signalId: because.signalId };
   return [
     {
       kind: 'report',
@@ -187,8 +189,8 @@ function announcePlan(state: SiteState, targets: Targets): Effect[] {
         event: 'plan',
         ...signal,
         targetKw: targets.planKw,
-        owner: because.owner,
-        reason: because.text,
+        owner: because?.owner ?? 'price',
+        reason: because?.text ?? 'nothing has to move',
       },
     },
   ];
@@ -244,9 +246,7 @@ function ageMachines(state: SiteState, now: Now): Effect[] {
       const period = state.site.machines[index]?.periodMs ?? 10_000;
       const silentMs = now.monoMs - Math.max(state.heardMonoMs[index] ?? -Infinity, state.startedMonoMs);
       if (silentMs > period * state.site.config.control.lostAfterPolls + 2_000) {
-        state.mode[index] = -1;
-        state.powerW[index] = Number.NaN;
-        state.hashrateHs[index] = Number.NaN;
+        forgetMachine(state, index);
       }
       if (!isKnown(state, index) && silentMs > period * state.site.config.control.lostAfterPolls) lost++;
     }
@@ -319,7 +319,7 @@ function renew(state: SiteState, now: Now): Effect[] {
   const effects: Effect[] = [];
   for (const [rack, desired] of state.desired) {
     if (desired.expiresAtMs - now.wallMs > lifeMs / 2) continue;
-    const renewed = { ...desired, issuedAtMs: now.wallMs, expiresAtMs: now.wallMs + lifeMs, urgent: false };
+    const renewed = { ...desired, issuedAtMs: now.wallMs, expiresAtMs: now.wallMs + lifeMs };
     state.desired.set(rack, renewed);
     effects.push({ kind: 'desired', desired: renewed });
   }

@@ -32,7 +32,7 @@ export interface Targets {
   readonly aiCut: readonly number[];
 }
 
-/** Room an increment that is not in force must leave free, as a share of the cap. */
+/** What is started must leave this share of the cap free beyond the margin, so that noise does not stop it again. */
 const SPARE_SHARE = 0.01;
 
 interface Choice extends Increment {
@@ -69,12 +69,14 @@ export function decideTargets(state: SiteState, now: Now): Targets {
   const caps = capsW(state);
   const residual = shedResidualW(state);
   const bases = sumByNode(state, (machine) => base[machine] ?? 0);
-  const margin = 1 - state.site.config.control.marginPct / 100;
+  // What runs may use half the margin; what is started must leave all of it and some more.
+  const marginShare = state.site.config.control.marginPct / 100;
+  const margin = 1 - marginShare / 2;
   const room = caps.map((cap, node) => cap * margin - (residual[node] ?? 0) - (bases[node] ?? 0));
   const allocation = allocate(
     choices,
     room,
-    caps.map((cap) => cap * SPARE_SHARE),
+    caps.map((cap) => cap * (marginShare / 2 + SPARE_SHARE)),
   );
   const chosen = new Map(choices.map((choice, place) => [choice.machine, { choice, place }]));
   for (const machine of state.site.machines) {
