@@ -93,8 +93,11 @@ export function takeBeat(state: LeaseState, beat: Lease, nowMs: number): BeatVer
   state.silentLatched = false;
   for (const [rack, loss] of state.lost) {
     const generation = generationOf(state, rack);
-    if (generation === undefined) continue;
-    if (beat.epoch > loss.epoch || generation > loss.generation) state.lost.delete(rack);
+    // A rack nobody ever commanded has nothing to go back to.
+    if (
+      generation === undefined ? loss.generation < 0 : beat.epoch > loss.epoch || generation > loss.generation
+    )
+      state.lost.delete(rack);
   }
   return { kind: 'taken' };
 }

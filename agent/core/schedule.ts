@@ -21,7 +21,7 @@ export const MACHINE_SCHEDULE: ScheduleOptions = {
   parallelSilent: 64,
   lostAfterPolls: 3,
   backoffMs: 5_000,
-  longestBackoffMs: 60_000,
+  longestBackoffMs: 30_000,
   fullEvery: 6,
   againMs: 2_000,
 };

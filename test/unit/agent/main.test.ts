@@ -1,287 +1,18 @@
 import { afterEach, expect, test } from 'vitest';
-import type { Device, DeviceIo, Verb } from '../../../agent/driver.ts';
-import { startAgent } from '../../../agent/main.ts';
-import type { Model } from '../../../config/schema/model.ts';
-import { siteSchema } from '../../../config/schema/site.ts';
-import type { SiteConfigInput } from '../../../config/schema/site.ts';
-import { resolveSite } from '../../../config/site.ts';
-import type { Bus, Deps, Disk, Log } from '../../../host/deps.ts';
-import { MemoryBroker } from '../../../host/memory-bus.ts';
-import { seededRandom } from '../../../host/random.ts';
-import { VirtualClock } from '../../../proof/virtual-clock.ts';
-import type { PublicEvent } from '../../../protocols/events.ts';
-import { Fault } from '../../../protocols/faults.ts';
-import type { Mode, Reading, Readings } from '../../../protocols/reading.ts';
-import type { Desired, Lease } from '../../../protocols/mqtt/desired.ts';
-import { FrameDecoder } from '../../../protocols/mqtt/frame.ts';
-import type { Frame } from '../../../protocols/mqtt/frame.ts';
-import { decodeJson, encodeJson } from '../../../protocols/mqtt/json.ts';
-import { agentEventSchema, resultSchema, statusSchema } from '../../../protocols/mqtt/status.ts';
-import type { AgentEvent, MachineResult, Status } from '../../../protocols/mqtt/status.ts';
-import { agentFilter, agentTopic, desiredTopic, leaseTopic } from '../../../protocols/mqtt/topics.ts';
-
-const MODEL: Model = {
-  kind: 'asic',
-  id: 'toy',
-  vendor: 'toy',
-  driver: 'toy',
-  ratedW: 3_400,
-  sleepW: 30,
-  sleepS: 4,
-  wakeS: 8,
-  minOnS: 0,
-  minOffS: 0,
-  sources: [],
-  rungs: [{ powerW: 3_200, hashrateThs: 100 }],
-};
-
-const START_MS = Date.parse('2026-11-22T00:00:00Z');
-
-/** A miner of the test's own: obeys after a while, or not at all. */
-class Miner implements Device {
-  readonly driver = 'toy';
-  mode: Mode;
-  calls: Verb[] = [];
-  behaviour: 'good' | 'dead' | 'ignores' | 'hangs' = 'good';
-  readonly #clock: VirtualClock;
-  readonly verbs: Device['verbs'];
-
-  constructor(clock: VirtualClock, mode: Mode) {
-    this.#clock = clock;
-    this.mode = mode;
-    this.verbs = {
-      sleep: () => this.#set('sleep', 'sleep', 3_000),
-      wake: () => this.#set('wake', 'mine', 5_000),
-    };
-  }
-
-  get powerW(): number {
-    return this.mode === 'mine' ? 3_200 : 30;
-  }
-
-  async #set(verb: Verb, mode: Mode, afterMs: number): Promise<void> {
-    await this.#wait();
-    if (this.behaviour === 'dead') throw new Fault('NET_TIMEOUT');
-    this.calls.push(verb);
-    if (this.behaviour === 'good') this.#clock.after(afterMs, () => (this.mode = mode));
-  }
-
-  #wait(): Promise<void> {
-    return new Promise((resolve) => this.#clock.after(30, resolve));
-  }
-
-  identify(): Promise<never> {
-    return Promise.reject(new Fault('NET_TIMEOUT'));
-  }
-
-  async read(): Promise<Readings> {
-    if (this.behaviour === 'hangs') return new Promise(() => undefined);
-    await this.#wait();
-    if (this.behaviour === 'dead') throw new Fault('NET_TIMEOUT');
-    const atMs = this.#clock.wallMs();
-    return {
-      power: { ok: true, value: this.powerW, unit: 'W', quality: 'good', atMs, measured: true },
-      hashrate: { ok: true, value: this.mode === 'mine' ? 1e14 : 0, unit: 'H/s', quality: 'good', atMs },
-      mode: { ok: true, value: this.mode, unit: 'text', quality: 'good', atMs },
-    };
-  }
-
-  close(): void {}
-}
-
-const quiet: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {}, child: () => quiet };
-
-class ToyDisk implements Disk {
-  readonly files = new Map<string, Uint8Array>();
-  read = (path: string): Promise<Uint8Array | undefined> => Promise.resolve(this.files.get(path));
-  replace = (path: string, bytes: Uint8Array): Promise<void> => {
-    this.files.set(path, bytes);
-    return Promise.resolve();
-  };
-  append = (): Promise<never> => Promise.reject(new Fault('DISK_FAILED'));
-}
-
-/** The controller's voice: answers every heartbeat's nonce with a beat each second. */
-class Voice {
-  epoch = 1;
-  generations: Record<string, number> = {};
-  speaking = true;
-  status: Status | undefined;
-  readonly results: MachineResult[] = [];
-  readonly events: AgentEvent[] = [];
-  readonly frames: Frame[] = [];
-  readonly wills: Status[] = [];
-  #seq = 0;
-  readonly #decoder = new FrameDecoder();
-  readonly bus: Bus;
-  readonly #clock: VirtualClock;
-  acks = true;
-
-  constructor(bus: Bus, clock: VirtualClock) {
-    this.bus = bus;
-    this.#clock = clock;
-    void bus.subscribe(agentFilter('toy', 'status'), ({ payload }) => {
-      this.status = decodeJson(statusSchema, payload);
-    });
-    void bus.subscribe(agentFilter('toy', 'result'), ({ payload }) => {
-      this.results.push(...decodeJson(resultSchema, payload).results);
-    });
-    void bus.subscribe(agentFilter('toy', 'event'), ({ payload }) => {
-      this.events.push(decodeJson(agentEventSchema, payload));
-    });
-    void bus.subscribe(agentFilter('toy', 'frame'), ({ payload }) => this.#frame(payload));
-    const beat = (): void => {
-      clock.after(1_000, beat);
-      if (this.speaking) this.beat();
-    };
-    clock.after(500, beat);
-  }
-
-  #frame(payload: Uint8Array): void {
-    const decoded = this.#decoder.decode(payload);
-    if (decoded.kind !== 'frame') return;
-    this.frames.push(decoded.frame);
-    const { boot, seq } = decoded.frame;
-    if (this.acks) this.say(agentTopic('toy', 'a1', 'ack'), { v: 1, site: 'toy', agent: 'a1', boot, seq });
-  }
-
-  say(topic: string, message: object, retain = false): void {
-    this.bus.publish(topic, encodeJson(message), { qos: 1, retain }).catch(() => undefined);
-  }
-
-  beat(nonce = this.status?.nonce): void {
-    const beat: Lease = {
-      v: 1,
-      site: 'toy',
-      epoch: this.epoch,
-      seq: this.#seq++,
-      atMs: this.#clock.wallMs(),
-      racks: this.generations,
-      nonces: nonce === undefined ? {} : { a1: nonce },
-    };
-    this.say(leaseTopic('toy'), beat);
-  }
-
-  want(rack: string, generation: number, modes: Record<string, Mode>, changes: Partial<Desired> = {}): void {
-    const because = { owner: 'price' as const, rule: 'test', text: 'test' };
-    const doc: Desired = {
-      v: 1,
-      site: 'toy',
-      rack,
-      epoch: this.epoch,
-      generation,
-      commandId: `c${generation}`,
-      issuedAtMs: this.#clock.wallMs(),
-      expiresAtMs: this.#clock.wallMs() + 60_000,
-      urgent: false,
-      machines: Object.fromEntries(Object.entries(modes).map(([id, mode]) => [id, { mode, because }])),
-      ...changes,
-    };
-    this.say(desiredTopic('toy', rack), doc, true);
-    this.generations = { ...this.generations, [rack]: generation };
-    this.beat();
-  }
-}
-
-interface Bench {
-  readonly clock: VirtualClock;
-  readonly broker: MemoryBroker;
-  readonly voice: Voice;
-  readonly miners: ReadonlyMap<string, Miner>;
-  readonly reports: PublicEvent[];
-  readonly disk: ToyDisk;
-  extraW: number;
-  meterFault: boolean;
-  readonly stop: () => Promise<void>;
-}
+import { desiredTopic, agentTopic, leaseTopic } from '../../../protocols/mqtt/topics.ts';
+import { all, makeBench as openBench, modes, stages, START_MS } from './bench.ts';
+import type { Bench } from './bench.ts';
 
 const benches: Bench[] = [];
 afterEach(async () => {
   for (const bench of benches.splice(0)) await bench.stop();
 });
 
-interface BenchOptions {
-  readonly mode?: Mode;
-  readonly count?: number;
-  readonly capKw?: number;
-  readonly lease?: SiteConfigInput['lease'];
-  readonly disk?: ToyDisk;
-  readonly authority?: 'observe' | 'automatic';
+function makeBench(options: Parameters<typeof openBench>[0] = {}): Bench {
+  const bench = openBench(options);
+  benches.push(bench);
+  return bench;
 }
-
-function makeBench(options: BenchOptions = {}): Bench {
-  const clock = new VirtualClock({ startWallMs: START_MS });
-  const random = seededRandom(7);
-  const broker = new MemoryBroker({ clock, latencyMs: () => 2 });
-  const config = siteSchema.parse({
-    schema: 1,
-    site: 'toy',
-    authority: options.authority ?? 'automatic',
-    lease: options.lease ?? { t1S: 5, t2S: 30, failSafe: 'hold' },
-    nodes: [
-      { id: 'main', kind: 'site', capKw: 1_000 },
-      { id: 'r1', parent: 'main', kind: 'rack', capKw: options.capKw ?? 100 },
-    ],
-    meters: [{ id: 'm1', node: 'r1', target: 'toy://meter' }],
-    machines: [{ rack: 'r1', model: 'toy', target: 'toy://{n}', count: options.count ?? 8, periodMs: 5_000 }],
-    prices: { hash: { url: 'http://127.0.0.1/h', periodMs: 60_000, maxAgeS: 600, fallbackUsdPerPhDay: 50 } },
-  } satisfies SiteConfigInput);
-  const site = resolveSite(config, new Map([['toy', MODEL]]));
-  const miners = new Map(
-    site.machines.map((machine) => [machine.id, new Miner(clock, options.mode ?? 'mine')]),
-  );
-  const byTarget = new Map(site.machines.map((machine) => [machine.target, miners.get(machine.id)]));
-  const reports: PublicEvent[] = [];
-  const disk = options.disk ?? new ToyDisk();
-  const refuse = (): Promise<never> => Promise.reject(new Fault('NET_REFUSED'));
-  const bus = broker.client('agent');
-  const deps: Deps = {
-    clock,
-    random,
-    net: { open: refuse, exchange: refuse },
-    http: { request: refuse },
-    remote: { open: refuse },
-    disk,
-    bus,
-    log: quiet,
-    report: (event) => reports.push(event),
-  };
-  const lines = { line: () => ({ read: refuse, write: refuse }), close: () => {} };
-  const io: DeviceIo = { ...deps, lines };
-  const bench = { extraW: 0, meterFault: false };
-  const meter: Device = {
-    driver: 'toy-meter',
-    identify: refuse,
-    verbs: {},
-    close: () => {},
-    read: () => {
-      if (bench.meterFault) return refuse();
-      const value = [...miners.values()].reduce((sum, miner) => sum + miner.powerW, bench.extraW);
-      const reading: Reading = { ok: true, value, unit: 'W', quality: 'good', atMs: clock.wallMs() };
-      return Promise.resolve({ 'power.active.total': reading });
-    },
-  };
-  const openDevice = (target: string): Device => byTarget.get(target) ?? meter;
-  const agent = startAgent({ site, agent: 'a1', deps, io, openDevice, dataDir: '/data', boot: 1 });
-  const voice = new Voice(broker.client('controller'), clock);
-  const made: Bench = Object.assign(bench, {
-    clock,
-    broker,
-    voice,
-    miners,
-    reports,
-    disk,
-    stop: () => agent.stop(),
-  });
-  benches.push(made);
-  return made;
-}
-
-const all = (bench: Bench, mode: Mode): Record<string, Mode> =>
-  Object.fromEntries([...bench.miners.keys()].map((id) => [id, mode]));
-const modes = (bench: Bench): string => [...bench.miners.values()].map((miner) => miner.mode[0]).join('');
-const stages = (bench: Bench, stage: string): number =>
-  bench.voice.results.filter((result) => result.stage === stage).length;
 
 test('a desired state is acknowledged, observed by a later reading, and carried out once', async () => {
   const bench = makeBench();
@@ -300,4 +31,242 @@ test('a desired state is acknowledged, observed by a later reading, and carried 
     true,
   );
   expect(bench.voice.events).toEqual([]);
+});
+
+test('a document without a live beat, or older than the one in force, changes nothing', async () => {
+  const bench = makeBench();
+  bench.voice.speaking = false;
+  await bench.clock.advance(4_000);
+  const because = { owner: 'price' as const, rule: 'x', text: 'x' };
+  const doc = {
+    v: 1,
+    site: 'toy',
+    rack: 'r1',
+    epoch: 1,
+    generation: 3,
+    commandId: 'c3',
+    urgent: false,
+    issuedAtMs: START_MS,
+    expiresAtMs: START_MS + 600_000,
+    machines: { 'r1-01': { mode: 'sleep', because } },
+  };
+  bench.voice.say(desiredTopic('toy', 'r1'), doc, true);
+  await bench.clock.advance(10_000);
+  expect(modes(bench)).toBe('mmmmmmmm');
+  bench.voice.speaking = true;
+  bench.voice.generations = { r1: 3 };
+  await bench.clock.advance(10_000);
+  expect(modes(bench)).toBe('smmmmmmm');
+  bench.voice.want('r1', 2, all(bench, 'sleep'));
+  await bench.clock.advance(15_000);
+  expect(modes(bench)).toBe('smmmmmmm');
+  expect(bench.voice.events.map((event) => event.code)).toContain('DESIRED_STALE');
+});
+
+test('a controller of an older epoch is refused, also after the agent was started anew', async () => {
+  const first = makeBench();
+  first.voice.epoch = 7;
+  await first.clock.advance(5_000);
+  first.voice.want('r1', 1, all(first, 'mine'));
+  await first.clock.advance(3_000);
+  expect(first.voice.status?.epoch).toBe(7);
+  expect([...first.disk.files.keys()]).toEqual(['/data/agent-a1.epoch.json']);
+  const second = makeBench({ disk: first.disk });
+  second.voice.epoch = 6;
+  await second.clock.advance(5_000);
+  second.voice.want('r1', 9, all(second, 'sleep'));
+  await second.clock.advance(20_000);
+  expect(modes(second)).toBe('mmmmmmmm');
+  expect(second.voice.status?.phase).toBe('starting');
+  expect(second.voice.events.map((event) => event.code)).toContain('DESIRED_STALE');
+});
+
+test('with a silent controller nothing is raised, then the fail-safe holds until something fresh comes', async () => {
+  const bench = makeBench({ mode: 'sleep', lease: { t1S: 5, t2S: 20, failSafe: 'sleep' } });
+  await bench.clock.advance(6_000);
+  bench.voice.want('r1', 1, { 'r1-01': 'mine' });
+  await bench.clock.advance(12_000);
+  expect(modes(bench)).toBe('msssssss');
+  bench.voice.speaking = false;
+  await bench.clock.advance(7_000);
+  expect(bench.voice.status?.phase).toBe('stale');
+  bench.voice.want('r1', 2, all(bench, 'mine'), { expiresAtMs: bench.clock.wallMs() + 3_600_000 });
+  bench.voice.generations = { r1: 1 };
+  await bench.clock.advance(30_000);
+  expect(bench.voice.status?.phase).toBe('lost');
+  expect(modes(bench)).toBe('ssssssss');
+  const phases = bench.reports.flatMap((event) => (event.event === 'lease' ? [event.phase] : []));
+  expect(phases).toEqual(['starting', 'live', 'stale', 'live', 'stale', 'lost']);
+  bench.voice.speaking = true;
+  await bench.clock.advance(10_000);
+  expect(bench.voice.status?.phase).toBe('lost');
+  bench.voice.want('r1', 3, { 'r1-02': 'mine' });
+  await bench.clock.advance(12_000);
+  expect(bench.voice.status?.phase).toBe('live');
+  expect(modes(bench)).toBe('smssssss');
+});
+
+test('raises stay below the cap by what they will draw, and a refusal is said once', async () => {
+  const bench = makeBench({ mode: 'sleep', capKw: 10 });
+  await bench.clock.advance(40_000);
+  bench.voice.want('r1', 1, all(bench, 'mine'));
+  await bench.clock.advance(40_000);
+  expect(modes(bench).replaceAll('s', '')).toBe('mmm');
+  const refused = bench.voice.results.filter((result) => result.stage === 'refused');
+  expect(refused.map((result) => result.why)).toEqual(Array.from({ length: 5 }, () => 'ENVELOPE_REFUSED'));
+});
+
+test('the guard sheds on its own when the meter is above the cap, and keeps its hand on what it shed', async () => {
+  const bench = makeBench({ capKw: 26 });
+  await bench.clock.advance(6_000);
+  bench.voice.want('r1', 1, all(bench, 'mine'));
+  await bench.clock.advance(4_000);
+  bench.voice.speaking = false;
+  bench.extraW = 5_000;
+  await bench.clock.advance(8_000);
+  const shed = modes(bench);
+  expect(shed.replaceAll('m', '')).toBe('ss');
+  const meters = bench.reports.flatMap((event) => (event.event === 'meter' ? [event.powerW] : []));
+  expect(meters.at(-1)).toBeLessThan(26_000);
+  expect(bench.voice.events.map((event) => `${event.code} ${event.state}`)).toContain('CAP_EXCEEDED cleared');
+  bench.voice.speaking = true;
+  await bench.clock.advance(20_000);
+  expect(modes(bench)).toBe(shed);
+  bench.extraW = 0;
+  bench.voice.want('r1', 2, all(bench, 'mine'));
+  await bench.clock.advance(30_000);
+  expect(modes(bench)).toBe('mmmmmmmm');
+});
+
+test('a lost meter is replaced by the machines’ sum: the guard still sheds', async () => {
+  const bench = makeBench({ mode: 'sleep', capKw: 20 });
+  await bench.clock.advance(40_000);
+  bench.meterFault = true;
+  await bench.clock.advance(5_000);
+  for (const miner of bench.miners.values()) miner.mode = 'mine';
+  await bench.clock.advance(15_000);
+  expect(modes(bench).replaceAll('s', '').length * 3_200 * 1.03).toBeLessThan(20_000);
+  expect(bench.voice.events.map((event) => event.code)).toContain('METER_LOST');
+  const last = bench.voice.frames.filter((frame) => frame.group === 'meters').at(-1);
+  expect(last?.cells[0]?.['power.active.total']).toMatchObject({ ok: false, why: 'NET_REFUSED' });
+});
+
+test('without automatic authority no command is given, not even by the guard', async () => {
+  const bench = makeBench({ authority: 'observe', capKw: 10 });
+  await bench.clock.advance(6_000);
+  bench.voice.want('r1', 1, all(bench, 'sleep'));
+  await bench.clock.advance(20_000);
+  expect(modes(bench)).toBe('mmmmmmmm');
+  expect(bench.voice.results.every((result) => result.why === 'AUTHORITY_REFUSED')).toBe(true);
+  expect(stages(bench, 'refused')).toBe(8);
+  expect(bench.voice.status?.guarding).toEqual(['r1']);
+});
+
+test('an ignored command is given twice, reported failed, and left alone for a minute', async () => {
+  const bench = makeBench();
+  const liar = bench.miners.get('r1-03');
+  if (liar !== undefined) liar.behaviour = 'ignores';
+  await bench.clock.advance(6_000);
+  bench.voice.want('r1', 1, all(bench, 'sleep'), { expiresAtMs: START_MS + 3_600_000 });
+  await bench.clock.advance(40_000);
+  expect(liar?.calls).toEqual(['sleep', 'sleep']);
+  const failed = bench.voice.results.filter((result) => result.stage === 'failed');
+  expect(failed.map(({ machine, why }) => ({ machine, why }))).toEqual([
+    { machine: 'r1-03', why: 'VERB_NOT_OBSERVED' },
+  ]);
+  await bench.clock.advance(38_000);
+  expect(liar?.calls.length).toBe(2);
+  await bench.clock.advance(10_000);
+  expect(liar?.calls.length).toBe(3);
+});
+
+test('a machine that wakes by itself comes back under the desired state within 10 s', async () => {
+  const bench = makeBench();
+  await bench.clock.advance(6_000);
+  bench.voice.want('r1', 1, all(bench, 'sleep'), { expiresAtMs: START_MS + 3_600_000 });
+  await bench.clock.advance(15_000);
+  const miner = bench.miners.get('r1-05');
+  if (miner !== undefined) miner.mode = 'mine';
+  await bench.clock.advance(10_000);
+  expect(miner?.mode).toBe('sleep');
+  const events = bench.voice.events.map((event) => `${event.code} ${event.subject} ${event.state}`);
+  expect(events).toEqual(['SELF_WOKEN r1-05 raised', 'SELF_WOKEN r1-05 cleared']);
+});
+
+test('dead and hanging machines say why, and one that returns obeys at once', async () => {
+  const bench = makeBench();
+  const dead = bench.miners.get('r1-02');
+  const hung = bench.miners.get('r1-04');
+  if (dead === undefined || hung === undefined) throw new Error('no such miner');
+  dead.behaviour = 'dead';
+  hung.behaviour = 'hangs';
+  await bench.clock.advance(60_000);
+  bench.voice.want('r1', 1, all(bench, 'sleep'), { expiresAtMs: START_MS + 3_600_000 });
+  await bench.clock.advance(15_000);
+  expect(modes(bench)).toBe('smsmssss');
+  const cells = bench.voice.frames.filter((frame) => frame.group === 'r1').at(-1)?.cells;
+  expect(cells?.[1]?.['power']).toMatchObject({ ok: false, why: 'NET_TIMEOUT' });
+  expect(cells?.[3]?.['mode']).toMatchObject({ ok: false, why: 'NET_TIMEOUT' });
+  expect(cells?.[0]?.['power']).toMatchObject({ ok: true, value: 30 });
+  expect(
+    bench.voice.results.filter((result) => result.why === 'DEVICE_LOST').map((result) => result.machine),
+  ).toEqual(['r1-02', 'r1-04']);
+  dead.behaviour = 'good';
+  await bench.clock.advance(70_000);
+  expect(dead.mode).toBe('sleep');
+});
+
+test('steps of the wall clock change nothing', async () => {
+  const bench = makeBench();
+  await bench.clock.advance(6_000);
+  bench.voice.want('r1', 1, all(bench, 'sleep'));
+  await bench.clock.advance(12_000);
+  expect(modes(bench)).toBe('ssssssss');
+  const sent = [...bench.miners.values()].reduce((count, miner) => count + miner.calls.length, 0);
+  bench.clock.stepWall(-86_400_000);
+  await bench.clock.advance(20_000);
+  bench.clock.stepWall(2 * 86_400_000);
+  await bench.clock.advance(20_000);
+  expect(bench.voice.status?.phase).toBe('live');
+  expect([...bench.miners.values()].reduce((count, miner) => count + miner.calls.length, 0)).toBe(sent);
+});
+
+test('frames of an outage arrive in order, without gaps but for the thinned, and the spool empties', async () => {
+  const bench = makeBench();
+  await bench.clock.advance(10_000);
+  bench.broker.partition('agent', true);
+  await bench.clock.advance(60_000);
+  bench.broker.partition('agent', false);
+  await bench.clock.advance(20_000);
+  const seqs = bench.voice.frames.map((frame) => frame.seq);
+  expect(seqs).toEqual([...new Set(seqs)].sort((a, b) => a - b));
+  const inOutage = bench.voice.frames.filter(
+    (frame) => frame.tickMs > START_MS + 20_000 && frame.tickMs < START_MS + 65_000,
+  );
+  expect(inOutage.length).toBeGreaterThan(6);
+  expect(bench.voice.status?.spooled).toBeLessThan(6);
+  expect(bench.voice.status?.phase).toBe('live');
+});
+
+test('garbage on every topic is refused by name and harms nothing', async () => {
+  const bench = makeBench();
+  await bench.clock.advance(6_000);
+  for (const topic of [desiredTopic('toy', 'r1'), leaseTopic('toy'), agentTopic('toy', 'a1', 'ack')])
+    for (const text of ['', '{', '[]', '{"v":1}', '\u0000', '{"v":1,"__proto__":{"epoch":9}}'])
+      void bench.voice.bus.publish(topic, new TextEncoder().encode(text));
+  await bench.clock.advance(10_000);
+  expect(bench.voice.status?.phase).toBe('live');
+  expect(new Set(bench.voice.events.map((event) => event.code))).toEqual(new Set(['BUS_MESSAGE']));
+});
+
+test('after stop nothing is asked, said or left waiting', async () => {
+  const bench = makeBench();
+  await bench.clock.advance(10_000);
+  await bench.stop();
+  await bench.clock.advance(20_000);
+  const before = bench.voice.frames.length;
+  const { pending } = bench.clock;
+  await bench.clock.advance(60_000);
+  expect(bench.voice.frames.length).toBe(before);
+  expect(bench.clock.pending).toBeLessThanOrEqual(pending);
 });

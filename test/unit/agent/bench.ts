@@ -1,0 +1,279 @@
+/** One agent over toy miners, a broker in memory and a controller's voice, all on a virtual clock. */
+import type { Device, DeviceIo, Verb } from '../../../agent/driver.ts';
+import { startAgent } from '../../../agent/main.ts';
+import type { Model } from '../../../config/schema/model.ts';
+import { siteSchema } from '../../../config/schema/site.ts';
+import type { SiteConfigInput } from '../../../config/schema/site.ts';
+import { resolveSite } from '../../../config/site.ts';
+import type { Bus, Deps, Disk, Log } from '../../../host/deps.ts';
+import { MemoryBroker } from '../../../host/memory-bus.ts';
+import { seededRandom } from '../../../host/random.ts';
+import { VirtualClock } from '../../../proof/virtual-clock.ts';
+import type { PublicEvent } from '../../../protocols/events.ts';
+import { Fault } from '../../../protocols/faults.ts';
+import type { Mode, Reading, Readings } from '../../../protocols/reading.ts';
+import type { Desired, Lease } from '../../../protocols/mqtt/desired.ts';
+import { FrameDecoder } from '../../../protocols/mqtt/frame.ts';
+import type { Frame } from '../../../protocols/mqtt/frame.ts';
+import { decodeJson, encodeJson } from '../../../protocols/mqtt/json.ts';
+import { agentEventSchema, resultSchema, statusSchema } from '../../../protocols/mqtt/status.ts';
+import type { AgentEvent, MachineResult, Status } from '../../../protocols/mqtt/status.ts';
+import { agentFilter, agentTopic, desiredTopic, leaseTopic } from '../../../protocols/mqtt/topics.ts';
+
+const MODEL: Model = {
+  kind: 'asic',
+  id: 'toy',
+  vendor: 'toy',
+  driver: 'toy',
+  ratedW: 3_400,
+  sleepW: 30,
+  sleepS: 4,
+  wakeS: 8,
+  minOnS: 0,
+  minOffS: 0,
+  sources: [],
+  rungs: [{ powerW: 3_200, hashrateThs: 100 }],
+};
+
+export const START_MS = Date.parse('2026-11-22T00:00:00Z');
+
+/** A miner of the test's own: obeys after a while, or not at all. */
+export class Miner implements Device {
+  readonly driver = 'toy';
+  mode: Mode;
+  calls: Verb[] = [];
+  behaviour: 'good' | 'dead' | 'ignores' | 'hangs' = 'good';
+  readonly #clock: VirtualClock;
+  readonly verbs: Device['verbs'];
+
+  constructor(clock: VirtualClock, mode: Mode) {
+    this.#clock = clock;
+    this.mode = mode;
+    this.verbs = {
+      sleep: () => this.#set('sleep', 'sleep', 3_000),
+      wake: () => this.#set('wake', 'mine', 5_000),
+    };
+  }
+
+  get powerW(): number {
+    return this.mode === 'mine' ? 3_200 : 30;
+  }
+
+  async #set(verb: Verb, mode: Mode, afterMs: number): Promise<void> {
+    await this.#wait();
+    if (this.behaviour === 'dead') throw new Fault('NET_TIMEOUT');
+    this.calls.push(verb);
+    if (this.behaviour === 'good') this.#clock.after(afterMs, () => (this.mode = mode));
+  }
+
+  #wait(): Promise<void> {
+    return new Promise((resolve) => this.#clock.after(30, resolve));
+  }
+
+  identify(): Promise<never> {
+    return Promise.reject(new Fault('NET_TIMEOUT'));
+  }
+
+  async read(): Promise<Readings> {
+    if (this.behaviour === 'hangs') return new Promise(() => undefined);
+    await this.#wait();
+    if (this.behaviour === 'dead') throw new Fault('NET_TIMEOUT');
+    const atMs = this.#clock.wallMs();
+    return {
+      power: { ok: true, value: this.powerW, unit: 'W', quality: 'good', atMs, measured: true },
+      hashrate: { ok: true, value: this.mode === 'mine' ? 1e14 : 0, unit: 'H/s', quality: 'good', atMs },
+      mode: { ok: true, value: this.mode, unit: 'text', quality: 'good', atMs },
+    };
+  }
+
+  close(): void {}
+}
+
+const quiet: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {}, child: () => quiet };
+
+class ToyDisk implements Disk {
+  readonly files = new Map<string, Uint8Array>();
+  read = (path: string): Promise<Uint8Array | undefined> => Promise.resolve(this.files.get(path));
+  replace = (path: string, bytes: Uint8Array): Promise<void> => {
+    this.files.set(path, bytes);
+    return Promise.resolve();
+  };
+  append = (): Promise<never> => Promise.reject(new Fault('DISK_FAILED'));
+}
+
+/** The controller's voice: answers every heartbeat's nonce with a beat each second. */
+class Voice {
+  epoch = 1;
+  generations: Record<string, number> = {};
+  speaking = true;
+  status: Status | undefined;
+  readonly results: MachineResult[] = [];
+  readonly events: AgentEvent[] = [];
+  readonly frames: Frame[] = [];
+  readonly wills: Status[] = [];
+  #seq = 0;
+  readonly #decoder = new FrameDecoder();
+  readonly bus: Bus;
+  readonly #clock: VirtualClock;
+  acks = true;
+
+  constructor(bus: Bus, clock: VirtualClock) {
+    this.bus = bus;
+    this.#clock = clock;
+    void bus.subscribe(agentFilter('toy', 'status'), ({ payload }) => {
+      this.status = decodeJson(statusSchema, payload);
+    });
+    void bus.subscribe(agentFilter('toy', 'result'), ({ payload }) => {
+      this.results.push(...decodeJson(resultSchema, payload).results);
+    });
+    void bus.subscribe(agentFilter('toy', 'event'), ({ payload }) => {
+      this.events.push(decodeJson(agentEventSchema, payload));
+    });
+    void bus.subscribe(agentFilter('toy', 'frame'), ({ payload }) => this.#frame(payload));
+    const beat = (): void => {
+      clock.after(1_000, beat);
+      if (this.speaking) this.beat();
+    };
+    clock.after(500, beat);
+  }
+
+  #frame(payload: Uint8Array): void {
+    const decoded = this.#decoder.decode(payload);
+    if (decoded.kind !== 'frame') return;
+    this.frames.push(decoded.frame);
+    const { boot, seq } = decoded.frame;
+    if (this.acks) this.say(agentTopic('toy', 'a1', 'ack'), { v: 1, site: 'toy', agent: 'a1', boot, seq });
+  }
+
+  say(topic: string, message: object, retain = false): void {
+    this.bus.publish(topic, encodeJson(message), { qos: 1, retain }).catch(() => undefined);
+  }
+
+  beat(nonce = this.status?.nonce): void {
+    const beat: Lease = {
+      v: 1,
+      site: 'toy',
+      epoch: this.epoch,
+      seq: this.#seq++,
+      atMs: this.#clock.wallMs(),
+      racks: this.generations,
+      nonces: nonce === undefined ? {} : { a1: nonce },
+    };
+    this.say(leaseTopic('toy'), beat);
+  }
+
+  want(rack: string, generation: number, modes: Record<string, Mode>, changes: Partial<Desired> = {}): void {
+    const because = { owner: 'price' as const, rule: 'test', text: 'test' };
+    const doc: Desired = {
+      v: 1,
+      site: 'toy',
+      rack,
+      epoch: this.epoch,
+      generation,
+      commandId: `c${generation}`,
+      issuedAtMs: this.#clock.wallMs(),
+      expiresAtMs: this.#clock.wallMs() + 60_000,
+      urgent: false,
+      machines: Object.fromEntries(Object.entries(modes).map(([id, mode]) => [id, { mode, because }])),
+      ...changes,
+    };
+    this.say(desiredTopic('toy', rack), doc, true);
+    this.generations = { ...this.generations, [rack]: generation };
+    this.beat();
+  }
+}
+
+export interface Bench {
+  readonly clock: VirtualClock;
+  readonly broker: MemoryBroker;
+  readonly voice: Voice;
+  readonly miners: ReadonlyMap<string, Miner>;
+  readonly reports: PublicEvent[];
+  readonly disk: ToyDisk;
+  extraW: number;
+  meterFault: boolean;
+  readonly stop: () => Promise<void>;
+}
+
+interface BenchOptions {
+  readonly mode?: Mode;
+  readonly count?: number;
+  readonly capKw?: number;
+  readonly lease?: SiteConfigInput['lease'];
+  readonly disk?: ToyDisk;
+  readonly authority?: 'observe' | 'automatic';
+}
+
+export function makeBench(options: BenchOptions = {}): Bench {
+  const clock = new VirtualClock({ startWallMs: START_MS });
+  const random = seededRandom(7);
+  const broker = new MemoryBroker({ clock, latencyMs: () => 2 });
+  const config = siteSchema.parse({
+    schema: 1,
+    site: 'toy',
+    authority: options.authority ?? 'automatic',
+    lease: options.lease ?? { t1S: 5, t2S: 30, failSafe: 'hold' },
+    nodes: [
+      { id: 'main', kind: 'site', capKw: 1_000 },
+      { id: 'r1', parent: 'main', kind: 'rack', capKw: options.capKw ?? 100 },
+    ],
+    meters: [{ id: 'm1', node: 'r1', target: 'toy://meter' }],
+    machines: [{ rack: 'r1', model: 'toy', target: 'toy://{n}', count: options.count ?? 8, periodMs: 5_000 }],
+    prices: { hash: { url: 'http://127.0.0.1/h', periodMs: 60_000, maxAgeS: 600, fallbackUsdPerPhDay: 50 } },
+  } satisfies SiteConfigInput);
+  const site = resolveSite(config, new Map([['toy', MODEL]]));
+  const miners = new Map(
+    site.machines.map((machine) => [machine.id, new Miner(clock, options.mode ?? 'mine')]),
+  );
+  const byTarget = new Map(site.machines.map((machine) => [machine.target, miners.get(machine.id)]));
+  const reports: PublicEvent[] = [];
+  const disk = options.disk ?? new ToyDisk();
+  const refuse = (): Promise<never> => Promise.reject(new Fault('NET_REFUSED'));
+  const bus = broker.client('agent');
+  const deps: Deps = {
+    clock,
+    random,
+    net: { open: refuse, exchange: refuse },
+    http: { request: refuse },
+    remote: { open: refuse },
+    disk,
+    bus,
+    log: quiet,
+    report: (event) => reports.push(event),
+  };
+  const lines = { line: () => ({ read: refuse, write: refuse }), close: () => {} };
+  const io: DeviceIo = { ...deps, lines };
+  const bench = { extraW: 0, meterFault: false };
+  const meter: Device = {
+    driver: 'toy-meter',
+    identify: refuse,
+    verbs: {},
+    close: () => {},
+    read: () => {
+      if (bench.meterFault) return refuse();
+      const value = [...miners.values()].reduce((sum, miner) => sum + miner.powerW, bench.extraW);
+      const reading: Reading = { ok: true, value, unit: 'W', quality: 'good', atMs: clock.wallMs() };
+      return Promise.resolve({ 'power.active.total': reading });
+    },
+  };
+  const openDevice = (target: string): Device => byTarget.get(target) ?? meter;
+  const agent = startAgent({ site, agent: 'a1', deps, io, openDevice, dataDir: '/data', boot: 1 });
+  const voice = new Voice(broker.client('controller'), clock);
+  const made: Bench = Object.assign(bench, {
+    clock,
+    broker,
+    voice,
+    miners,
+    reports,
+    disk,
+    stop: () => agent.stop(),
+  });
+  return made;
+}
+
+export const all = (bench: Bench, mode: Mode): Record<string, Mode> =>
+  Object.fromEntries([...bench.miners.keys()].map((id) => [id, mode]));
+export const modes = (bench: Bench): string =>
+  [...bench.miners.values()].map((miner) => miner.mode[0]).join('');
+export const stages = (bench: Bench, stage: string): number =>
+  bench.voice.results.filter((result) => result.stage === stage).length;

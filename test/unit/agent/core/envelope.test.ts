@@ -1,0 +1,95 @@
+import * as fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { admit, committedW, makeEnvelope, recount } from '../../../../agent/core/envelope.ts';
+import type { EnvelopeMachine } from '../../../../agent/core/envelope.ts';
+
+const machine = (changes: Partial<EnvelopeMachine> = {}): EnvelopeMachine => ({
+  path: [1, 0],
+  ratedW: 3_400,
+  presentW: 30,
+  reachingW: undefined,
+  ...changes,
+});
+const nodes = (
+  siteW: number,
+  rackW: number,
+  meter?: number,
+): { id: string; capW: number; meterW: number | undefined }[] => [
+  { id: 'site', capW: siteW, meterW: undefined },
+  { id: 'rack', capW: rackW, meterW: meter },
+];
+
+test('unknown counts as rated, a command under way as what it will reach', () => {
+  expect(committedW(machine({ presentW: undefined }))).toBe(3_400);
+  expect(committedW(machine({ presentW: 500, reachingW: 3_200 }))).toBe(3_200);
+  expect(committedW(machine({ presentW: 3_250, reachingW: 30 }))).toBe(3_250);
+});
+
+test('what the meter shows above the machines takes room, also while machines change', () => {
+  const envelope = makeEnvelope(2, { marginPct: 0, startsPer10S: 100 });
+  const asleep = Array.from({ length: 3 }, () => machine());
+  recount(envelope, nodes(100_000, 10_000, 5_090), asleep, 0);
+  expect(admit(envelope, nodes(100_000, 10_000), machine(), 3_200, 0).ok).toBe(true);
+  expect(admit(envelope, nodes(100_000, 10_000), machine(), 3_200, 0)).toMatchObject({
+    limit: 'cap',
+    node: 'rack',
+  });
+  const waking = [machine({ reachingW: 3_200 }), machine(), machine()];
+  recount(envelope, nodes(100_000, 10_000, 5_100), waking, 5_000);
+  expect(admit(envelope, nodes(100_000, 10_000), machine(), 3_200, 5_000).ok).toBe(false);
+});
+
+test('starts are counted over 10 s', () => {
+  const envelope = makeEnvelope(2, { marginPct: 2, startsPer10S: 2 });
+  const wide = nodes(1e9, 1e9);
+  const ask = (nowMs: number): boolean => admit(envelope, wide, machine(), 3_200, nowMs).ok;
+  expect([ask(0), ask(1), ask(2), ask(9_999), ask(10_000), ask(10_000), ask(10_001)]).toEqual([
+    true,
+    true,
+    false,
+    false,
+    true,
+    false,
+    true,
+  ]);
+});
+
+test('whatever is asked, what was admitted never commits a node above its cap', () => {
+  const each = fc.record({
+    presentW: fc.option(fc.integer({ min: 0, max: 3_400 }), { nil: undefined }),
+    rack: fc.integer({ min: 1, max: 3 }),
+    targetW: fc.integer({ min: 100, max: 3_400 }),
+  });
+  const caps = fc.array(fc.integer({ min: 1_000, max: 60_000 }), { minLength: 4, maxLength: 4 });
+  fc.assert(
+    fc.property(
+      fc.array(each, { minLength: 1, maxLength: 40 }),
+      caps,
+      fc.integer({ min: 0, max: 30_000 }),
+      (list, capsW, extraW) => {
+        const machines = list.map(({ presentW, rack }) => machine({ presentW, path: [rack, 0] }));
+        const start = capsW.map((capW, index) => ({
+          id: `n${index}`,
+          capW,
+          meterW: undefined as number | undefined,
+        }));
+        const known = machines.reduce((sum, { presentW }) => sum + (presentW ?? 0), 0);
+        if (start[0] !== undefined) start[0].meterW = known + extraW;
+        const envelope = makeEnvelope(4, { marginPct: 2, startsPer10S: 1_000 });
+        recount(envelope, start, machines, 0);
+        for (const [index, each] of list.entries()) {
+          const asked = machines[index];
+          if (asked !== undefined && admit(envelope, start, asked, each.targetW, 0).ok)
+            machines[index] = { ...asked, reachingW: each.targetW };
+          else continue;
+          for (const node of asked.path) {
+            const sum = machines
+              .filter(({ path }) => path.includes(node))
+              .reduce((total, one) => total + committedW(one), 0);
+            expect(sum + (node === 0 ? extraW : 0)).toBeLessThanOrEqual((capsW[node] ?? 0) + 1e-6);
+          }
+        }
+      },
+    ),
+  );
+});

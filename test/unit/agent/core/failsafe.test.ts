@@ -1,0 +1,52 @@
+import { expect, test } from 'vitest';
+import { failSafeRests } from '../../../../agent/core/failsafe.ts';
+import type { FailSafeInput, FailSafeMachine } from '../../../../agent/core/failsafe.ts';
+import { asic, gpuHost } from './toys.ts';
+
+const worse = asic({ rungs: [{ powerW: 3_200, hashrateThs: 80 }] });
+const of = (changes: Partial<FailSafeMachine>): FailSafeMachine => ({
+  model: asic(),
+  mode: 'mine',
+  presentW: 3_200,
+  resting: false,
+  ...changes,
+});
+const machines: readonly FailSafeMachine[] = [
+  of({}),
+  of({ model: worse }),
+  of({ model: gpuHost(), mode: 'ai', presentW: 10_000 }),
+  of({ model: gpuHost(), presentW: 7_000 }),
+];
+const input = (changes: Partial<FailSafeInput>): FailSafeInput => ({
+  rule: 'hold',
+  firmCapW: undefined,
+  meterW: undefined,
+  machines,
+  ...changes,
+});
+
+test('hold, sleep and keep-ai', () => {
+  expect(failSafeRests(input({}))).toEqual([]);
+  expect(failSafeRests(input({ rule: 'sleep' }))).toEqual([0, 1, 2, 3]);
+  expect(failSafeRests(input({ rule: 'keep-ai' }))).toEqual([0, 1]);
+});
+
+test('to the firm cap: worst first, AI last, no more than needed', () => {
+  const shed = (firmCapW: number, meterW?: number): number[] =>
+    failSafeRests(input({ rule: 'shed-to-firm-cap', firmCapW, meterW }));
+  expect(shed(24_000)).toEqual([]);
+  expect(shed(21_000)).toEqual([1]);
+  expect(shed(18_000)).toEqual([1, 0]);
+  expect(shed(13_000)).toEqual([1, 0, 3]);
+  expect(shed(1_000)).toEqual([1, 0, 3, 2]);
+  expect(shed(24_000, 26_000)).toEqual([1]);
+});
+
+test('what rests already counts as gone, and the unknown as rated', () => {
+  const resting = machines.map((machine, index) => ({ ...machine, resting: index < 2 }));
+  expect(
+    failSafeRests(input({ rule: 'shed-to-firm-cap', firmCapW: 18_000, meterW: 23_400, machines: resting })),
+  ).toEqual([]);
+  const unknown = [of({ presentW: undefined, mode: undefined }), of({})];
+  expect(failSafeRests(input({ rule: 'shed-to-firm-cap', firmCapW: 6_500, machines: unknown }))).toEqual([0]);
+});

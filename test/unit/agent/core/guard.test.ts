@@ -1,0 +1,108 @@
+import * as fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { guardStep, makeGuard, released } from '../../../../agent/core/guard.ts';
+import type { GuardMachine } from '../../../../agent/core/guard.ts';
+import { asic, gpuHost } from './toys.ts';
+
+const miner = (index: number, changes: Partial<GuardMachine> = {}): GuardMachine => ({
+  index,
+  model: asic(),
+  mode: 'mine',
+  presentW: 3_200,
+  reachable: true,
+  controllable: true,
+  falling: false,
+  stuck: false,
+  ...changes,
+});
+const ten = Array.from({ length: 10 }, (_, index) => miner(index));
+
+describe('the guard', () => {
+  test('acts at the second sample above the cap, or at once far above it', () => {
+    const guard = makeGuard(31_000);
+    expect(guardStep(guard, 32_000, ten)).toMatchObject({ shed: [], began: false });
+    expect(guardStep(guard, 32_000, ten)).toMatchObject({ shed: [0], began: true });
+    expect(guardStep(makeGuard(30_000), 32_000, ten).shed).toEqual([0]);
+  });
+
+  test('covers the excess and 2 %, and counts what is already falling', () => {
+    expect(guardStep(makeGuard(20_000), 32_000, ten).shed.length).toBe(4);
+    const falling = ten.map((machine) => ({ ...machine, falling: machine.index < 3 }));
+    expect(guardStep(makeGuard(20_000), 32_000, falling).shed).toEqual([3]);
+  });
+
+  test('takes the worst miner first, then GPU mining, AI last; nothing that sleeps, is deaf or not its own', () => {
+    const worse = asic({ rungs: [{ powerW: 3_200, hashrateThs: 80 }] });
+    const list = [
+      miner(0, { model: gpuHost(), mode: 'ai', presentW: 10_000 }),
+      miner(1, { model: gpuHost(), mode: 'mine', presentW: 7_000 }),
+      miner(2),
+      miner(3, { model: worse }),
+      miner(4, { model: worse, mode: 'sleep', presentW: 30 }),
+      miner(5, { model: worse, reachable: false }),
+      miner(6, { model: worse, controllable: false }),
+      miner(7, { model: worse, stuck: true }),
+    ];
+    expect(guardStep(makeGuard(1_000), 40_000, list)).toMatchObject({ shed: [3, 2, 1, 0], short: true });
+  });
+
+  test('ends when the load is below the cap again', () => {
+    const guard = makeGuard(30_000);
+    expect(guardStep(guard, 32_000, ten).began).toBe(true);
+    expect(guardStep(guard, 29_000, ten)).toMatchObject({ ended: true, shed: [] });
+  });
+
+  test('without a meter works from the calibrated sum with a margin', () => {
+    const guard = makeGuard(34_000);
+    for (let sample = 0; sample < 200; sample += 1) guardStep(guard, 33_600, ten);
+    const verdict = guardStep(guard, undefined, ten);
+    expect(verdict.source).toBe('machines');
+    expect(verdict.loadW).toBeCloseTo(33_600 * 1.03, -2);
+    expect(guardStep(guard, undefined, ten).shed.length).toBe(1);
+  });
+});
+
+test('what it chose covers the need, or everything it may touch is chosen', () => {
+  const some = fc.array(
+    fc.record({
+      presentW: fc.option(fc.integer({ min: 0, max: 3_400 }), { nil: undefined }),
+      reachable: fc.boolean(),
+      falling: fc.boolean(),
+    }),
+    { minLength: 1, maxLength: 30 },
+  );
+  fc.assert(
+    fc.property(
+      some,
+      fc.integer({ min: 1_000, max: 80_000 }),
+      fc.integer({ min: 0, max: 120_000 }),
+      (list, capW, loadW) => {
+        const machines = list.map((each, index) => miner(index, each));
+        const guard = makeGuard(capW);
+        guard.overs = 5;
+        const { shed, short } = guardStep(guard, loadW, machines);
+        const gain = (machine: GuardMachine | undefined): number =>
+          Math.max(0, (machine?.presentW ?? 0) - 30);
+        const going = machines
+          .filter(({ falling }) => falling)
+          .reduce((sum, machine) => sum + gain(machine), 0);
+        const covered = going + shed.reduce((sum, index) => sum + gain(machines[index]), 0);
+        if (loadW > capW && !short) expect(covered).toBeGreaterThanOrEqual(loadW - capW * 0.98 - 1e-6);
+        if (loadW <= capW) expect(shed).toEqual([]);
+        expect(shed.every((index) => machines[index]?.reachable === true)).toBe(true);
+      },
+    ),
+  );
+});
+
+test('a held machine is let go by a newer document and room at its node only', () => {
+  const held = { node: 0, epoch: 1, generation: 5 };
+  const mine = { epoch: 1, generation: 6, load: true, targetW: 3_200 };
+  const node = { loadW: 10_000, capW: 20_000 };
+  expect(released(held, mine, node)).toBe(true);
+  expect(released(held, { ...mine, generation: 5 }, node)).toBe(false);
+  expect(released(held, { ...mine, epoch: 2, generation: 0 }, node)).toBe(true);
+  expect(released(held, mine, { ...node, loadW: 17_000 })).toBe(false);
+  expect(released(held, mine, { ...node, loadW: undefined })).toBe(false);
+  expect(released(held, { ...mine, load: false }, { ...node, loadW: 19_999 })).toBe(true);
+});
