@@ -19,7 +19,7 @@ interface Look {
  * unknown; a frame around it while it is on the way, a thick one when it failed. Colour only adds to that.
  */
 export function drawCell(context: CanvasRenderingContext2D, cell: Cell, { mode, stage, colour }: Look): void {
-  const inset = Math.max(1, cell.size * 0.16);
+  const inset = cell.size < 8 ? 0.5 : cell.size * 0.16;
   const box = { x: cell.x + inset, y: cell.y + inset, size: cell.size - 2 * inset };
   drawMode(context, box, mode, colour);
   if (stage === 'steady' || stage === 'unknown') return;

@@ -264,7 +264,9 @@ function drawGrid(
     context.lineTo(right, at);
     context.stroke();
     context.textAlign = 'right';
-    const value = mega ? (valueKw / 1_000).toFixed(1) : valueKw.toFixed(topKw < 8 ? 1 : 0);
+    const value = mega
+      ? (valueKw / 1_000).toFixed(topKw < 80_000 ? 1 : 0)
+      : valueKw.toFixed(topKw < 8 ? 1 : 0);
     context.fillText(step === 4 ? `${value} ${mega ? 'MW' : 'kW'}` : value, left - 6, at);
     context.textAlign = 'left';
     const price = lowPrice + ((topPrice - lowPrice) * step) / 4;

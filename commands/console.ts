@@ -1,0 +1,51 @@
+import { parseArgs } from 'node:util';
+
+import { runTerminalConsole } from '../console/cli/terminal.ts';
+import { realClock } from '../host/clock.ts';
+
+const HELP = `The terminal console of a running site.
+
+Usage: ./switchyard console [options] [COMMAND …]
+
+  --url URL      address of the console, as 'up' prints it (default http://127.0.0.1:8080)
+  --code CODE    one-time code; one behind #code= in the address serves too; also from SWITCHYARD_CODE
+  --json         one JSON object a line
+  --yes          confirm without asking (with COMMAND)
+  --help
+
+Without COMMAND: a live screen; ':' begins a command, 'q' ends. On a dumb terminal or in a pipe: plain lines.
+With COMMAND: carries it out and ends; exit code 0 when it worked.
+
+  sleep|mine|ai|idle SCOPE [MINUTES] [REASON]    release|lockout|unlock SCOPE [REASON]
+  why MACHINE      ack ALARM      status      code
+`;
+
+/** `switchyard console`: exit code 0 when it ended as asked, 1 when refused. */
+export async function run(argv: string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args: argv,
+    allowPositionals: true,
+    options: {
+      url: { type: 'string', default: 'http://127.0.0.1:8080' },
+      code: { type: 'string' },
+      json: { type: 'boolean', default: false },
+      yes: { type: 'boolean', default: false },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  });
+  if (values.help) {
+    process.stdout.write(HELP);
+    return 0;
+  }
+  return runTerminalConsole({
+    url: values.url,
+    code: values.code ?? process.env['SWITCHYARD_CODE'],
+    input: process.stdin,
+    output: process.stdout,
+    clock: realClock,
+    json: values.json,
+    yes: values.yes,
+    term: process.env['TERM'],
+    ...(positionals.length > 0 && { command: positionals }),
+  });
+}

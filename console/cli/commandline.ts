@@ -1,0 +1,69 @@
+import type { OperatorRequest } from '../../protocols/console/view.ts';
+
+const ACTIONS: readonly OperatorRequest['action'][] = [
+  'sleep',
+  'mine',
+  'ai',
+  'idle',
+  'release',
+  'lockout',
+  'unlock',
+];
+const DEFAULT_MINUTES = 60;
+
+/** What a typed line asks for. */
+export type Asked =
+  | {
+      readonly kind: 'order';
+      readonly action: OperatorRequest['action'];
+      readonly scope: string;
+      readonly minutes: number | undefined;
+      readonly reason: string;
+    }
+  | { readonly kind: 'why'; readonly machine: string }
+  | { readonly kind: 'ack'; readonly alarm: string }
+  | { readonly kind: 'status' | 'code' | 'help' | 'quit' | 'nothing' }
+  | { readonly kind: 'wrong'; readonly why: string };
+
+export const HELP = [
+  'sleep|mine|ai|idle SCOPE [MINUTES] [REASON]   a manual hold, 60 minutes unless said',
+  'release|lockout|unlock SCOPE [REASON]         SCOPE: machine, rack or node; several with commas',
+  'why MACHINE    ack ALARM    status    code (one more console)    quit',
+] as const;
+
+/** Parses a line, with or without its colon. */
+export function parseLine(text: string): Asked {
+  const words = text
+    .trim()
+    .replace(/^:/, '')
+    .split(/\s+/)
+    .filter((word) => word !== '');
+  const [verb, first, ...rest] = words;
+  if (verb === undefined) return { kind: 'nothing' };
+  if (verb === 'q' || verb === 'quit' || verb === 'exit') return { kind: 'quit' };
+  if (verb === 'help' || verb === '?') return { kind: 'help' };
+  if (verb === 'status' || verb === 'code') return { kind: verb };
+  if (verb === 'why')
+    return first === undefined ? { kind: 'wrong', why: 'why MACHINE' } : { kind: 'why', machine: first };
+  if (verb === 'ack')
+    return first === undefined
+      ? { kind: 'wrong', why: 'ack ALARM' }
+      : { kind: 'ack', alarm: [first, ...rest].join(' ') };
+  const action = ACTIONS.find((candidate) => candidate === verb);
+  if (action === undefined) return { kind: 'wrong', why: `there is no command ${verb}: see help` };
+  if (first === undefined) return { kind: 'wrong', why: `${action} SCOPE` };
+  const endless = action === 'release' || action === 'lockout' || action === 'unlock';
+  const [maybeMinutes] = rest;
+  const given =
+    maybeMinutes !== undefined && /^\d+(\.\d+)?$/.test(maybeMinutes) ? Number(maybeMinutes) : undefined;
+  if (endless && given !== undefined)
+    return { kind: 'wrong', why: `${action} has no end to give: leave the minutes out` };
+  const reason = (given === undefined ? rest : rest.slice(1)).join(' ');
+  return {
+    kind: 'order',
+    action,
+    scope: first,
+    minutes: endless ? undefined : (given ?? DEFAULT_MINUTES),
+    reason,
+  };
+}
