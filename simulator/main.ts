@@ -18,6 +18,9 @@ export interface SimulatorOptions {
   readonly authorizedKey: string;
 }
 
+/** The tour gives a machine half a minute to wake where real ones take minutes. */
+const WAKE_MAX_S = 25;
+
 export interface Simulator {
   readonly world: World;
   /** Makes something happen now. Throws USAGE when it names what the site does not have. */
@@ -28,7 +31,7 @@ export interface Simulator {
 /** Serves every device of the site. Rejects with LISTEN_FAILED, with nothing left open, when an address cannot be used. */
 export async function startSimulator(options: SimulatorOptions): Promise<Simulator> {
   const { site, clock, random, hostKey, authorizedKey } = options;
-  const world = makeWorld({ site, random, startMs: clock.wallMs() - clock.monoMs() });
+  const world = makeWorld({ site, random, startMs: clock.wallMs() - clock.monoMs(), wakeMaxS: WAKE_MAX_S });
   const shells = world.endpoints.filter((endpoint): endpoint is SshEndpoint => endpoint.kind === 'ssh');
   const sockets = await serveEndpoints(world.endpoints, { clock });
   let ssh: { close(): Promise<void> };

@@ -115,7 +115,7 @@ export const SCENARIOS: readonly Scenario[] = [
       at(0, calm),
       at(20, spike),
       at(70, calm),
-      at(95, limit(720, 30)),
+      at(95, limit(600, 30)),
       at(150, noLimit),
       at(175, job('train-1', 'train', 24, 330)),
       at(300, { kind: 'machine', machine: 'r2-03', behaviour: 'lies' }),
@@ -140,7 +140,7 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'price-spike',
     title: 'The price rises above the breakeven of most machines for a minute and falls again',
-    durationS: 150,
+    durationS: 170,
     steps: [at(0, calm), at(20, spike), at(80, calm)],
   },
   {

@@ -137,7 +137,7 @@ export function simulatedSite(options: SimulatedSiteOptions): SiteConfigInput {
     console: { login: 'fragment' },
     lease: { t1S: 5, t2S: 30, failSafe: 'hold' },
     // A tour of minutes shows what real machines, for their own sake, do in half an hour.
-    control: { minOnS: 15, minOffS: 15, startsPer10S: Math.max(20, Math.round(asics / 12)) },
+    control: { minOnS: 15, minOffS: 15, startsPer10S: Math.max(20, Math.round(asics / 5)) },
     nodes: [root, ...draft.nodes],
     meters: [
       meter(1, 'm-main', 'main', 'schneider-pm5xxx'),

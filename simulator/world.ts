@@ -24,6 +24,8 @@ export interface WorldOptions {
   readonly startMs: number;
   /** Absent: the three that `defaultMisbehaviour` names. */
   readonly misbehaving?: readonly { readonly machine: string; readonly behaviour: Misbehaviour }[];
+  /** ASICs wake within this many seconds, whatever their model says: for a tour that lasts minutes. */
+  readonly wakeMaxS?: number;
 }
 
 /** What is really so, for judges of a simulation: nothing here has passed a wire. */
@@ -70,9 +72,9 @@ const LAYOUTS: Readonly<Record<string, MeterLayoutId>> = {
 };
 
 /** Builds the plant of a site. Throws CONFIG_INVALID when the site has a device that cannot be simulated. */
-export function makeWorld({ site, random, startMs, misbehaving }: WorldOptions): World {
+export function makeWorld({ site, random, startMs, misbehaving, wakeMaxS }: WorldOptions): World {
   const sky = makeSky({ random, startMs });
-  const machines = plantOf(site, random, sky);
+  const machines = plantOf(site, { random, sky, wakeMaxS });
   const sums = new Sums(site, machines, sky);
   const meters = new Map(
     site.meters.map((meter): [string, SimulatedMeter] => [meter.id, meterOf(meter, random, sums)]),
@@ -115,11 +117,25 @@ export function makeWorld({ site, random, startMs, misbehaving }: WorldOptions):
   };
 }
 
-function plantOf(site: Site, random: Random, sky: Sky): readonly PlantMachine[] {
+interface PlantMeans {
+  readonly random: Random;
+  readonly sky: Sky;
+  readonly wakeMaxS: number | undefined;
+}
+
+function plantOf(site: Site, { random, sky, wakeMaxS = Infinity }: PlantMeans): readonly PlantMachine[] {
+  let gpuHosts = 0;
   return site.machines.map((machine) => {
+    const { model } = machine;
     // Every second GPU host mines at the start, the others idle.
-    const gpuStart = 'mine';
-    return makePlantMachine({ machine, random, gpuStart, ambientC: (nowMs) => sky.ambientC(nowMs) });
+    const gpuStart = model.kind === 'gpu-host' && gpuHosts++ % 2 === 0 ? 'mine' : 'idle';
+    const hurried = model.kind === 'asic' ? { ...model, wakeS: Math.min(model.wakeS, wakeMaxS) } : model;
+    return makePlantMachine({
+      machine: { ...machine, model: hurried },
+      random,
+      gpuStart,
+      ambientC: (nowMs) => sky.ambientC(nowMs),
+    });
   });
 }
 
