@@ -84,6 +84,8 @@ class Pilot implements Control {
     const nowMs = this.#options.clock.monoMs();
     const goal = this.#goal(machine, nowMs);
     const decision = this.#decide(machine, goal, nowMs);
+    machine.pending =
+      decision.kind === 'dispatch' || (decision.kind === 'none' && decision.reason !== 'no-goal');
     this.#follow(machine, goal, decision, nowMs);
     if (decision.kind === 'dispatch') {
       const { goal, raise } = decision.step;
@@ -98,7 +100,8 @@ class Pilot implements Control {
   }
 
   sweep(): void {
-    for (const machine of this.#options.plant.machines) if (!machine.inFlight) this.look(machine);
+    for (const machine of this.#options.plant.machines)
+      if (machine.pending && !machine.inFlight) this.look(machine);
     this.pump();
   }
 

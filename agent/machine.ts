@@ -50,6 +50,8 @@ export interface Machine {
   /** The fail-safe rests it. */
   resting: boolean;
   selfWoken: boolean;
+  /** Something of it is not as it shall be yet: time alone may call for a step. */
+  pending: boolean;
   gpu: GpuSide | undefined;
 }
 

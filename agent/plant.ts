@@ -132,6 +132,7 @@ function newMachine(
     held: undefined,
     resting: false,
     selfWoken: false,
+    pending: false,
     gpu: observes
       ? { state: unknownState(nowMs), profile: handoverProfile(model), target: undefined, busy: false }
       : undefined,

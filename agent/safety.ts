@@ -136,10 +136,11 @@ function failSafe(options: SafetyOptions, nowMs: number): void {
       if (isLost) lost.push(machine);
       else if (machine.resting) {
         machine.resting = false;
+        control.look(machine);
         released = true;
       }
   }
-  if (released) control.sweep();
+  if (released) control.pump();
   const { failSafe: rule, firmCapKw } = site.config.lease;
   if (lost.length === 0 || rule === 'hold') return;
   // Without its own meter at the root, or with other agents beside it, an agent answers for its share of the plates.

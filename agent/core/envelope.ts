@@ -27,12 +27,16 @@ export interface Envelope {
   /** What the meter shows above the machines, held while machines below are changing. */
   residualW: number[];
   residualAtMs: number[];
+  /** What a node loses on the way per watt below it, by the last quiet measurement: more load loses more. */
+  lossShare: number[];
   starts: number[];
 }
 
 const WINDOW_MS = 10_000;
 /** A residual measured before a change is believed this long. */
 const HOLD_MS = 120_000;
+/** What the meter shows above the machines counts as loss up to this share, beyond it as other load. */
+const MOST_LOSS = 0.04;
 
 export function makeEnvelope(
   nodeCount: number,
@@ -46,6 +50,7 @@ export function makeEnvelope(
     committedW: zeros(),
     residualW: zeros(),
     residualAtMs: Array.from({ length: nodeCount }, () => Number.NEGATIVE_INFINITY),
+    lossShare: zeros(),
     starts: [],
   };
 }
@@ -65,11 +70,13 @@ export function recount(
 ): void {
   const committed = nodes.map(() => 0);
   const known = nodes.map(() => 0);
+  const rising = nodes.map(() => 0);
   const changing = nodes.map(() => false);
   for (const machine of machines) {
     const watts = committedW(machine);
     for (const node of machine.path) {
       committed[node] = (committed[node] ?? 0) + watts;
+      rising[node] = (rising[node] ?? 0) + watts - (machine.presentW ?? 0);
       if (machine.presentW !== undefined) known[node] = (known[node] ?? 0) + watts;
       if (machine.reachingW !== undefined) changing[node] = true;
     }
@@ -85,9 +92,12 @@ export function recount(
       if (!changing[index]) {
         envelope.residualW[index] = seenW;
         envelope.residualAtMs[index] = nowMs;
+        const below = known[index] ?? 0;
+        if (below > node.capW * 0.1) envelope.lossShare[index] = Math.min(MOST_LOSS, seenW / below);
       }
     }
-    committed[index] = (committed[index] ?? 0) + residualW;
+    committed[index] =
+      (committed[index] ?? 0) + residualW + (rising[index] ?? 0) * (envelope.lossShare[index] ?? 0);
   }
   envelope.committedW = committed;
 }
@@ -119,9 +129,13 @@ export function admit(
     if (node === undefined) continue;
     const roomW = node.capW * envelope.marginShare - (envelope.committedW[index] ?? 0);
     // A raise that was already counted in full asks for nothing more, but must not go out above the cap either.
-    if (addW > roomW) return { ok: false, limit: 'cap', node: node.id, needW: addW, roomW };
+    if (addW * (1 + (envelope.lossShare[index] ?? 0)) > roomW)
+      return { ok: false, limit: 'cap', node: node.id, needW: addW, roomW };
   }
-  for (const index of machine.path) envelope.committedW[index] = (envelope.committedW[index] ?? 0) + addW;
+  for (const index of machine.path) {
+    const withLossW = addW * (1 + (envelope.lossShare[index] ?? 0));
+    envelope.committedW[index] = (envelope.committedW[index] ?? 0) + withLossW;
+  }
   envelope.starts.push(nowMs);
   return { ok: true };
 }
