@@ -10,6 +10,8 @@ const RETRY_MAX_MS = 15_000;
 const HANDSHAKE_MS = 10_000;
 /** Silence after which the connection counts as lost: the server beats every 10 s. */
 const SILENT_MS = 30_000;
+/** Refusals that trying again does not mend. */
+const FINAL: ReadonlySet<string> = new Set(['LOGIN_REFUSED', 'LOGIN_THROTTLED', 'CONSOLE_REQUEST']);
 const VIEW_MAX_BYTES = 256 * 1024 * 1024;
 
 /** Time as the terminal needs it. */
@@ -53,68 +55,73 @@ export function socketAddress(url: string): { readonly address: string; readonly
   };
 }
 
-/** Keeps a terminal's socket open: code first, then the session token it was given. Throws TARGET_INVALID. */
-export function connectTerminal(options: ClientOptions): { close(): void } {
-  const { clock, handlers } = options;
-  const { address, code: inAddress } = socketAddress(options.url);
-  const code = options.code ?? inAddress;
-  let token: string | undefined;
-  let held: ReturnType<ConsoleLink['held']>;
-  let pauseMs = RETRY_MS;
-  let closed = false;
-  let socket: WebSocket | undefined;
-  let cancel: (() => void) | undefined;
+/** Keeps a terminal's socket open: code first, then the session token it was given. */
+export class TerminalClient {
+  readonly #clock: ConsoleClock;
+  readonly #handlers: ClientHandlers;
+  readonly #address: string;
+  #code: string | undefined;
+  #token: string | undefined;
+  #held: ReturnType<ConsoleLink['held']>;
+  #pauseMs = RETRY_MS;
+  #closed = false;
+  #socket: WebSocket | undefined;
+  #cancel: (() => void) | undefined;
 
-  const greet = (link: ConsoleLink, opened: WebSocket): void => {
-    const secret = token === undefined ? { code: code ?? 'none' } : { token };
-    link
-      .request('auth', { schema: 1, ...secret, name: 'terminal' })
-      .then((session) => {
-        token = session.token ?? token;
-        return link.subscribe(held);
-      })
-      .then(() => {
-        pauseMs = RETRY_MS;
-        handlers.onReady(link);
-      })
-      .catch((error: unknown) => {
-        const final =
-          error instanceof Refusal &&
-          ['LOGIN_REFUSED', 'LOGIN_THROTTLED', 'CONSOLE_REQUEST'].includes(error.error.data.reason);
-        if (final) {
-          closed = true;
-          handlers.onRefused(error.message);
-        }
-        opened.terminate();
-      });
-  };
-  const open = (): void => {
-    if (closed) return;
-    const opened = new WebSocket(address, [SUBPROTOCOL], {
+  /** Throws TARGET_INVALID. Connects at `start`. */
+  constructor({ url, code, clock, handlers }: ClientOptions) {
+    const target = socketAddress(url);
+    this.#address = target.address;
+    this.#code = code ?? target.code;
+    this.#clock = clock;
+    this.#handlers = handlers;
+  }
+
+  start(): void {
+    this.#closed = false;
+    this.#cancel?.();
+    const opened = new WebSocket(this.#address, [SUBPROTOCOL], {
       perMessageDeflate: false,
       maxPayload: VIEW_MAX_BYTES,
       handshakeTimeout: HANDSHAKE_MS,
     });
-    socket = opened;
+    this.#socket = opened;
+    this.#serve(opened);
+  }
+
+  /** Tries again with another code, after a refusal. */
+  retryWith(code: string): void {
+    this.#code = code;
+    this.#token = undefined;
+    this.start();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#cancel?.();
+    this.#socket?.terminate();
+  }
+
+  #serve(opened: WebSocket): void {
     let why = 'the connection was lost';
     let silence: (() => void) | undefined;
     const heard = (): void => {
       silence?.();
-      silence = clock.after(SILENT_MS, () => opened.terminate());
+      silence = this.#clock.after(SILENT_MS, () => opened.terminate());
     };
-    const link = new ConsoleLink({
+    const link: ConsoleLink = new ConsoleLink({
       send: (text) => {
         if (opened.readyState === WebSocket.OPEN) opened.send(text);
       },
-      after: (delayMs, fn) => clock.after(delayMs, fn),
+      after: (delayMs, fn) => this.#clock.after(delayMs, fn),
       handlers: {
-        onHello: () => greet(link, opened),
+        onHello: () => this.#greet(link, opened),
         onView: (view) => {
-          held = link.held();
-          handlers.onView(view);
+          this.#held = link.held();
+          this.#handlers.onView(view);
         },
         onBroken: () => {
-          held = undefined;
+          this.#held = undefined;
           opened.terminate();
         },
       },
@@ -130,18 +137,35 @@ export function connectTerminal(options: ClientOptions): { close(): void } {
     opened.on('close', () => {
       silence?.();
       link.closed(why);
-      if (closed) return;
-      handlers.onLost(why);
-      cancel = clock.after(pauseMs, open);
-      pauseMs = Math.min(pauseMs * 2, RETRY_MAX_MS);
+      if (!this.#closed && this.#socket === opened) this.#again(why);
     });
-  };
-  open();
-  return {
-    close: () => {
-      closed = true;
-      cancel?.();
-      socket?.terminate();
-    },
-  };
+  }
+
+  #again(why: string): void {
+    this.#handlers.onLost(why);
+    this.#cancel = this.#clock.after(this.#pauseMs, () => this.start());
+    this.#pauseMs = Math.min(this.#pauseMs * 2, RETRY_MAX_MS);
+  }
+
+  #greet(link: ConsoleLink, opened: WebSocket): void {
+    const secret = this.#token === undefined ? { code: this.#code ?? 'none' } : { token: this.#token };
+    link
+      .request('auth', { schema: 1, ...secret, name: 'terminal' })
+      .then((session) => {
+        this.#token = session.token ?? this.#token;
+        return link.subscribe(this.#held);
+      })
+      .then(() => {
+        this.#pauseMs = RETRY_MS;
+        this.#handlers.onReady(link);
+      })
+      .catch((error: unknown) => {
+        const refused = error instanceof Refusal && FINAL.has(error.error.data.reason);
+        if (refused) {
+          this.#closed = true;
+          this.#handlers.onRefused(error.message);
+        }
+        opened.terminate();
+      });
+  }
 }

@@ -4,7 +4,7 @@ import type { Readable, Writable } from 'node:stream';
 import type { ConsoleView, OperatorRequest, Preview } from '../../protocols/console/view.ts';
 import { deltaKwText, durationText, kwText, powerText, progressText, usdText } from '../format.ts';
 import type { ConsoleLink } from '../link.ts';
-import { connectTerminal } from './client.ts';
+import { TerminalClient } from './client.ts';
 import type { ConsoleClock } from './client.ts';
 import { HELP, parseLine } from './commandline.ts';
 import type { Asked } from './commandline.ts';
@@ -64,7 +64,7 @@ class Terminal {
   readonly #done: (code: number) => void;
   readonly #prompt: Prompt | undefined;
   readonly #live: boolean;
-  #client: { close(): void } | undefined;
+  #client: TerminalClient | undefined;
   #link: ConsoleLink | undefined;
   #view: ConsoleView | undefined;
   #freshMs = 0;
@@ -103,7 +103,7 @@ class Terminal {
 
   start(): void {
     const { url, code, clock } = this.#options;
-    this.#client = connectTerminal({
+    this.#client = new TerminalClient({
       url,
       code,
       clock,
@@ -111,12 +111,10 @@ class Terminal {
         onView: (view) => this.#seen(view),
         onReady: (link) => this.#ready(link),
         onLost: (why) => this.#gone(why),
-        onRefused: (why) => {
-          this.#print(why, { error: why });
-          this.#end(1);
-        },
+        onRefused: (why) => void this.#refused(why),
       },
     });
+    this.#client.start();
     if (this.#live) {
       this.#options.input.setRawMode?.(true);
       this.#options.output.write('\u001B[?1049h\u001B[?25l\u001B[2J');
@@ -150,6 +148,17 @@ class Terminal {
     const { command } = this.#options;
     if (command === undefined) return;
     void this.#obey(parseLine(command.join(' '))).then((ok) => this.#end(ok ? 0 : 1));
+  }
+
+  /** A person is asked for another code; a script ends. */
+  async #refused(why: string): Promise<void> {
+    this.#link = undefined;
+    this.#lost = 'not logged in';
+    this.#print(why, { error: why });
+    const { command, json } = this.#options;
+    const code = command === undefined && json !== true ? await this.#ask('one-time code:') : undefined;
+    if (code === undefined || code.trim() === '') this.#end(1);
+    else if (!this.#ended) this.#client?.retryWith(code.trim());
   }
 
   #gone(why: string): void {

@@ -55,14 +55,7 @@ export function makeFloor(onSelect: (id: string) => void): Floor {
     draw();
     onSelect(id);
   };
-  const at = (event: MouseEvent): Placed | undefined =>
-    layout?.cells.find(
-      ({ x, y }) =>
-        event.offsetX >= x &&
-        event.offsetX < x + (layout?.size ?? 0) &&
-        event.offsetY >= y &&
-        event.offsetY < y + (layout?.size ?? 0),
-    );
+  const at = (event: MouseEvent): Placed | undefined => cellAt(layout, event);
   canvas.addEventListener('pointermove', (event) => {
     const over = at(event)?.machine.id;
     if (over === hovered) return;
@@ -86,15 +79,7 @@ export function makeFloor(onSelect: (id: string) => void): Floor {
   });
   const find = part('find', HTMLInputElement);
   find.addEventListener('input', () => {
-    const wanted = find.value.trim().toLowerCase();
-    const machines = view?.machines ?? [];
-    const found =
-      machines.find((machine) => machine.id.toLowerCase() === wanted) ??
-      machines.find(
-        (machine) =>
-          wanted !== '' &&
-          (machine.id.toLowerCase().startsWith(wanted) || machine.rack.toLowerCase() === wanted),
-      );
+    const found = findMachine(view?.machines ?? [], find.value.trim().toLowerCase());
     if (found !== undefined) choose(found.id);
   });
   return {
@@ -110,6 +95,24 @@ export function makeFloor(onSelect: (id: string) => void): Floor {
       draw();
     },
   };
+}
+
+function cellAt(layout: Layout | undefined, event: MouseEvent): Placed | undefined {
+  if (layout === undefined) return undefined;
+  const { offsetX, offsetY } = event;
+  const { size } = layout;
+  return layout.cells.find(
+    ({ x, y }) => offsetX >= x && offsetX < x + size && offsetY >= y && offsetY < y + size,
+  );
+}
+
+/** By whole name, else the first whose name begins so or whose rack is called so. */
+function findMachine(machines: readonly MachineView[], wanted: string): MachineView | undefined {
+  if (wanted === '') return undefined;
+  const exact = machines.find((machine) => machine.id.toLowerCase() === wanted);
+  const begins = (machine: MachineView): boolean =>
+    machine.id.toLowerCase().startsWith(wanted) || machine.rack.toLowerCase() === wanted;
+  return exact ?? machines.find(begins);
 }
 
 function read(machine: MachineView | undefined): void {

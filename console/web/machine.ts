@@ -38,29 +38,12 @@ export function makeMachinePanel(options: Options): MachinePanel {
   const build = (machine: MachineView): void => {
     readings = make('dl', { class: 'pairs rows-live' });
     why = make('div', { class: 'why', attrs: { role: 'status' } }, 'asking why …');
-    const actions: readonly OperatorRequest['action'][] =
-      machine.kind === 'asic'
-        ? ['sleep', 'mine', 'release', 'lockout', 'unlock']
-        : ['idle', 'ai', 'mine', 'sleep', 'release', 'lockout', 'unlock'];
+    const head = make('h2', { id: 'machine-h' }, `Machine ${machine.id}`);
     panel.replaceChildren(
-      make(
-        'div',
-        { class: 'head' },
-        make('h2', { id: 'machine-h' }, `Machine ${machine.id}`),
-        button('Close', close),
-      ),
+      make('div', { class: 'head' }, head, button('Close', close)),
       readings,
       why,
-      make(
-        'div',
-        { class: 'acts', attrs: { role: 'group', 'aria-label': `Commands for ${machine.id}` } },
-        ...actions.map((action) => button(action, () => options.order(machine.id, action))),
-      ),
-      make(
-        'div',
-        { class: 'acts' },
-        button(`Command rack ${machine.rack}`, () => options.order(machine.rack, 'sleep')),
-      ),
+      ...commandButtons(machine, options.order),
     );
   };
   return {
@@ -85,6 +68,25 @@ export function makeMachinePanel(options: Options): MachinePanel {
       if (readings !== undefined) drawReadings(readings, machine, nowMs);
     },
   };
+}
+
+function commandButtons(machine: MachineView, order: Options['order']): HTMLElement[] {
+  const actions: readonly OperatorRequest['action'][] =
+    machine.kind === 'asic'
+      ? ['sleep', 'mine', 'release', 'lockout', 'unlock']
+      : ['idle', 'ai', 'mine', 'sleep', 'release', 'lockout', 'unlock'];
+  return [
+    make(
+      'div',
+      { class: 'acts', attrs: { role: 'group', 'aria-label': `Commands for ${machine.id}` } },
+      ...actions.map((action) => button(action, () => order(machine.id, action))),
+    ),
+    make(
+      'div',
+      { class: 'acts' },
+      button(`Command rack ${machine.rack}`, () => order(machine.rack, 'sleep')),
+    ),
+  ];
 }
 
 function drawReadings(list: HTMLElement, machine: MachineView, nowMs: number): void {

@@ -39,12 +39,7 @@ export function makeOrderDialog(server: Server): OrderDialog {
     following = undefined;
     dialog.close();
   };
-  const showForm = (given: {
-    readonly scope: string;
-    readonly action: OperatorRequest['action'];
-    readonly reason?: string;
-    readonly minutes?: number;
-  }): void => {
+  const showForm = (given: Given): void => {
     following = undefined;
     dialog.replaceChildren(
       ...formStep(view, given, close, async (request) => {
@@ -90,45 +85,38 @@ export function makeOrderDialog(server: Server): OrderDialog {
   };
 }
 
+interface Given {
+  readonly scope: string;
+  readonly action: OperatorRequest['action'];
+  readonly reason?: string;
+  readonly minutes?: number;
+}
+
+const textField = (name: string, attrs: Readonly<Record<string, string>> = {}): HTMLInputElement =>
+  make('input', { attrs: { type: 'text', autocomplete: 'off', spellcheck: 'false', name, ...attrs } });
+
+/** The names a scope can have, for the browser to complete. */
+function scopeNames(view: ConsoleView | undefined): HTMLElement {
+  const racks = view?.machines.map((machine) => machine.rack) ?? [];
+  const names = new Set([...(view?.nodes.map((node) => node.id) ?? []), ...racks]);
+  const options = [...names].slice(0, 1_000).map((name) => make('option', { attrs: { value: name } }));
+  return make('datalist', { id: 'scopes' }, ...options);
+}
+
 function formStep(
   view: ConsoleView | undefined,
-  given: {
-    readonly scope: string;
-    readonly action: OperatorRequest['action'];
-    readonly reason?: string;
-    readonly minutes?: number;
-  },
+  given: Given,
   close: () => void,
   onPreview: (request: OperatorRequest) => Promise<void>,
 ): HTMLElement[] {
-  const names = [
-    ...(view?.nodes.map((node) => node.id) ?? []),
-    ...new Set(view?.machines.map((machine) => machine.rack)),
-  ];
-  const scope = make('input', {
-    attrs: {
-      type: 'text',
-      list: 'scopes',
-      required: '',
-      autocomplete: 'off',
-      spellcheck: 'false',
-      name: 'scope',
-    },
-  });
+  const scope = textField('scope', { list: 'scopes', required: '' });
   scope.value = given.scope;
-  const action = make(
-    'select',
-    { attrs: { name: 'action' } },
-    ...ACTIONS.map(([value, text]) => make('option', { attrs: { value } }, text)),
-  );
+  const options = ACTIONS.map(([value, text]) => make('option', { attrs: { value } }, text));
+  const action = make('select', { attrs: { name: 'action' } }, ...options);
   action.value = given.action;
-  const minutes = make('input', {
-    attrs: { type: 'number', min: '1', max: '10080', step: '1', name: 'minutes' },
-  });
+  const minutes = textField('minutes', { type: 'number', min: '1', max: '10080', step: '1' });
   minutes.value = String(given.minutes ?? 60);
-  const reason = make('input', {
-    attrs: { type: 'text', required: '', maxlength: '500', autocomplete: 'off', name: 'reason' },
-  });
+  const reason = textField('reason', { required: '', maxlength: '500' });
   reason.value = given.reason ?? '';
   const problem = make('div', { class: 'problem', attrs: { role: 'alert' } });
   const endless = (): boolean =>
@@ -143,11 +131,7 @@ function formStep(
     {},
     make('h2', { id: 'order-h' }, 'New command'),
     make('label', {}, 'Scope: machine, rack or node; several with spaces', scope),
-    make(
-      'datalist',
-      { id: 'scopes' },
-      ...[...new Set(names)].slice(0, 1_000).map((name) => make('option', { attrs: { value: name } })),
-    ),
+    scopeNames(view),
     make(
       'div',
       { class: 'two' },
@@ -178,6 +162,31 @@ function formStep(
   return [form];
 }
 
+/** What the command would do: how many, how much, which, and what stands against it. */
+function consequences(request: OperatorRequest, preview: Preview, total: number): HTMLElement[] {
+  const count = preview.machines.length;
+  const rows: readonly (readonly [string, string])[] = [
+    ['Machines', `${count} of ${total}`],
+    ['Power', deltaKwText(preview.deltaKw)],
+    ['Money', `${preview.usdPerHour > 0 ? '+' : ''}${usdText(preview.usdPerHour)}/h`],
+    ['Reason', request.reason],
+  ];
+  return [
+    make(
+      'dl',
+      { class: 'pairs' },
+      ...rows.flatMap(([label, value]) => [make('dt', {}, label), make('dd', {}, value)]),
+    ),
+    make(
+      'div',
+      { class: 'names', attrs: { tabindex: '0', 'aria-label': 'Machines concerned' } },
+      preview.machines.slice(0, NAMES_MAX).join(' '),
+      count > NAMES_MAX ? ` … and ${count - NAMES_MAX} more` : '',
+    ),
+    ...preview.conflicts.map((conflict) => make('div', { class: 'conflict' }, `▲ ${conflict}`)),
+  ];
+}
+
 function confirmStep(
   view: ConsoleView | undefined,
   request: OperatorRequest,
@@ -188,9 +197,7 @@ function confirmStep(
   const total = view?.machines.length ?? count;
   const word = request.scope.join(' ');
   const large = count > LARGE * total;
-  const typed = make('input', {
-    attrs: { type: 'text', autocomplete: 'off', spellcheck: 'false', name: 'typed' },
-  });
+  const typed = textField('typed');
   const problem = make('div', { class: 'problem', attrs: { role: 'alert' } });
   const confirm = make(
     'button',
@@ -211,25 +218,7 @@ function confirmStep(
     'form',
     {},
     make('h2', { id: 'order-h' }, `${request.action} ${word}${hold}`),
-    make(
-      'dl',
-      { class: 'pairs' },
-      make('dt', {}, 'Machines'),
-      make('dd', {}, `${count} of ${total}`),
-      make('dt', {}, 'Power'),
-      make('dd', {}, deltaKwText(preview.deltaKw)),
-      make('dt', {}, 'Money'),
-      make('dd', {}, `${preview.usdPerHour > 0 ? '+' : ''}${usdText(preview.usdPerHour)}/h`),
-      make('dt', {}, 'Reason'),
-      make('dd', {}, request.reason),
-    ),
-    make(
-      'div',
-      { class: 'names', attrs: { tabindex: '0', 'aria-label': 'Machines concerned' } },
-      preview.machines.slice(0, NAMES_MAX).join(' '),
-      count > NAMES_MAX ? ` … and ${count - NAMES_MAX} more` : '',
-    ),
-    ...preview.conflicts.map((conflict) => make('div', { class: 'conflict' }, `▲ ${conflict}`)),
+    ...consequences(request, preview, total),
     large &&
       make(
         'label',

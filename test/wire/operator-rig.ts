@@ -19,20 +19,21 @@ export interface Rig {
   readonly server: OperatorServer;
 }
 
-/** A console server over a scripted controller, on a port of the system's choice. */
+/** A console server over a scripted controller, on a port of the system's choice unless given. */
 export async function rig(
   clock: Clock,
   options: {
     readonly view?: ConsoleView;
     readonly login?: 'prompt' | 'fragment';
     readonly assets?: Assets;
+    readonly port?: number;
   } = {},
 ): Promise<Rig> {
   const operator = new FakeOperator(options.view ?? siteView({ racks: 2, perRack: 3, atMs: clock.wallMs() }));
   const server = await startOperatorServer({
     operator,
     host: '127.0.0.1',
-    port: 0,
+    port: options.port ?? 0,
     login: options.login ?? 'fragment',
     clock,
     random: seededRandom(11),

@@ -149,17 +149,21 @@ test('a wrong code ends with a word; an address that is none is refused', async 
   await expect(start(new FakeTty(), { url: 'nonsense' })).rejects.toMatchObject({ code: 'TARGET_INVALID' });
 });
 
-test('a lost connection is said and comes back by itself', async () => {
-  const { server, operator } = await up();
+test('a controller that restarted is found again and asks for its new code', async () => {
+  const { server } = await up();
   const tty = new FakeTty();
   const done = start(tty, { url: server.url });
   await tty.until('live');
   await server.close();
   rigs.length = 0;
   await tty.until('connection was lost');
-  const again = await rig(realClock);
+  const again = await rig(realClock, { port: server.port });
   rigs.push(again);
-  expect(operator.watched).toBe(0);
+  await tty.until('one-time code:');
+  const asked = tty.written.length;
+  again.operator.tick(realClock.wallMs());
+  tty.type(`${again.server.code}\r`);
+  await tty.until(/under control {2}live/, asked);
   tty.type('q');
   expect(await done).toBe(0);
 });

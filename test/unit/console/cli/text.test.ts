@@ -49,5 +49,6 @@ test('JSON stays the same value and holds nothing a terminal obeys', () => {
       expect(isObeyed(line)).toBe(false);
       expect(JSON.parse(line)).toEqual({ text });
     }),
+    { numRuns: 60 },
   );
 });
