@@ -270,3 +270,17 @@ test('after stop nothing is asked, said or left waiting', async () => {
   expect(bench.voice.frames.length).toBe(before);
   expect(bench.clock.pending).toBeLessThanOrEqual(pending);
 });
+
+test('the same seed gives the same run', async () => {
+  const run = async (): Promise<string> => {
+    const bench = makeBench();
+    const liar = bench.miners.get('r1-06');
+    if (liar !== undefined) liar.behaviour = 'ignores';
+    await bench.clock.advance(6_000);
+    bench.voice.want('r1', 1, all(bench, 'sleep'));
+    await bench.clock.advance(60_000);
+    const { results, events, frames, status } = bench.voice;
+    return JSON.stringify({ results, events, frames, status, reports: bench.reports });
+  };
+  expect(await run()).toBe(await run());
+});
