@@ -37,7 +37,10 @@ export async function run(argv: string[]): Promise<number> {
     process.stdout.write(HELP);
     return 0;
   }
+  const stop = new AbortController();
+  for (const name of ['SIGTERM', 'SIGHUP', 'SIGINT'] as const) process.once(name, () => stop.abort());
   return runTerminalConsole({
+    signal: stop.signal,
     url: values.url,
     code: values.code ?? process.env['SWITCHYARD_CODE'],
     input: process.stdin,

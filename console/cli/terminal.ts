@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Readable, Writable } from 'node:stream';
 
 import type { ConsoleView, OperatorRequest, Preview } from '../../protocols/console/view.ts';
-import { deltaKwText, durationText, kwText, powerText, progressText, usdText } from '../format.ts';
+import { durationText, kwText, progressText } from '../format.ts';
 import type { ConsoleLink } from '../link.ts';
 import { TerminalClient } from './client.ts';
 import type { ConsoleClock } from './client.ts';
@@ -10,8 +10,8 @@ import { HELP, parseLine } from './commandline.ts';
 import type { Asked } from './commandline.ts';
 import { Prompt } from './prompt.ts';
 import { screenLines } from './screen.ts';
-import type { ScreenLine } from './screen.ts';
 import { plain, plainJson } from './text.ts';
+import { previewText, styled, summary } from './words.ts';
 
 const DRAW_GAP_MS = 250;
 const SUMMARY_GAP_MS = 10_000;
@@ -19,14 +19,6 @@ const STALE_MS = 3_000;
 const CONNECT_MS = 15_000;
 /** Share of the site from which the scope's name must be typed. */
 const LARGE = 0.2;
-const NAMES_SHOWN = 20;
-const SGR = {
-  normal: '',
-  dim: '\u001B[2m',
-  head: '\u001B[1m',
-  warn: '\u001B[33m',
-  bad: '\u001B[1;31m',
-} as const;
 
 export interface TerminalOptions {
   /** The console's address, as `up` prints it. */
@@ -43,6 +35,8 @@ export interface TerminalOptions {
   readonly yes?: boolean;
   /** What the environment calls the terminal; `dumb` gets plain lines. */
   readonly term?: string | undefined;
+  /** Ends the console and gives the terminal back as it was. */
+  readonly signal?: AbortSignal;
 }
 
 /**
@@ -78,6 +72,8 @@ class Terminal {
   #ended = false;
   #running = 0;
   #inputEnded = false;
+  #told = false;
+  #waiting: (() => void)[] = [];
 
   constructor(options: TerminalOptions, done: (code: number) => void) {
     this.#options = options;
@@ -94,7 +90,10 @@ class Terminal {
       this.#prompt = new Prompt({
         input,
         raw: this.#live,
-        onLine: (line) => void this.#obey(parseLine(line)),
+        onLine: (line) => {
+          this.#told = true;
+          void this.#obey(parseLine(line));
+        },
         onQuit: () => this.#quit(),
         onChange: () => this.#draw(),
       });
@@ -102,7 +101,8 @@ class Terminal {
   }
 
   start(): void {
-    const { url, code, clock } = this.#options;
+    const { url, code, clock, signal } = this.#options;
+    signal?.addEventListener('abort', () => this.#end(0), { once: true });
     this.#client = new TerminalClient({
       url,
       code,
@@ -143,11 +143,28 @@ class Terminal {
     this.#lost = undefined;
     this.#cancelConnect?.();
     this.#draw();
-    if (this.#started) return;
-    this.#started = true;
+    this.#begin();
+  }
+
+  /** Once there are both a link and a view: what waited for them. */
+  #begin(): void {
+    if (this.#link === undefined || this.#view === undefined) return;
+    for (const go of this.#waiting.splice(0)) go();
     const { command } = this.#options;
-    if (command === undefined) return;
+    if (this.#started || command === undefined) return;
+    this.#started = true;
     void this.#obey(parseLine(command.join(' '))).then((ok) => this.#end(ok ? 0 : 1));
+  }
+
+  /** A script's lines wait for the connection; a person is told instead. */
+  async #connected(): Promise<ConsoleLink> {
+    if (!this.#live && (this.#link === undefined || this.#view === undefined)) {
+      await new Promise<void>((resolve) => {
+        this.#waiting.push(resolve);
+      });
+    }
+    if (this.#link === undefined) throw new Error('not connected: try again when the screen is live');
+    return this.#link;
   }
 
   /** A person is asked for another code; a script ends. */
@@ -172,6 +189,7 @@ class Terminal {
   #seen(view: ConsoleView): void {
     const before = this.#view;
     this.#view = view;
+    if (before === undefined) this.#begin();
     if (before?.site.atMs !== view.site.atMs) this.#freshMs = this.#options.clock.monoMs();
     if (this.#live) this.#draw();
     else if (this.#options.command === undefined) this.#tell(before, view);
@@ -231,8 +249,7 @@ class Terminal {
       return true;
     }
     if (asked.kind === 'wrong') throw new Error(asked.why);
-    const link = this.#link;
-    if (link === undefined) throw new Error('not connected: try again when the screen is live');
+    const link = await this.#connected();
     if (asked.kind === 'order') return this.#order(link, asked);
     if (asked.kind === 'why') {
       const why = await link.request('why', { machine: asked.machine });
@@ -340,11 +357,11 @@ class Terminal {
     output.write(`\u001B[H${lines.map(styled).join('\r\n')}\u001B[J`);
   }
 
-  /** The person is gone; what was asked is still answered first. */
+  /** The person left or the input ended: what was asked is still answered. An input that never said anything only watches. */
   #quit(): void {
     this.#inputEnded = true;
-    const waiting = this.#running > 0 || (this.#options.command !== undefined && !this.#ended);
-    if (this.#live || !waiting) this.#end(0);
+    if (this.#live || (this.#options.command === undefined && this.#running === 0 && this.#told))
+      this.#end(0);
   }
 
   #end(code: number): void {
@@ -355,6 +372,7 @@ class Terminal {
     this.#cancelConnect?.();
     this.#client?.close();
     this.#prompt?.close();
+    for (const go of this.#waiting.splice(0)) go();
     const { input, output } = this.#options;
     if (this.#live) {
       input.setRawMode?.(false);
@@ -363,20 +381,4 @@ class Terminal {
     }
     this.#done(code);
   }
-}
-
-function styled({ text, style }: ScreenLine): string {
-  return SGR[style] === '' ? `${text}\u001B[K` : `${SGR[style]}${text}\u001B[0m\u001B[K`;
-}
-
-function summary({ site, alarms }: ConsoleView): string {
-  return `${site.name}: ${powerText(site.powerW)} of ${kwText(site.limitKw)} (${site.limitFrom}), plan ${kwText(site.planKw)}, price ${usdText(site.priceUsdPerMwh)}/MWh (${site.priceQuality}), ${usdText(site.usdPerHour)}/h, ${site.reporting}/${site.expected} reporting, ${alarms.length} alarms${site.underControl ? '' : ', NOT UNDER CONTROL'}`;
-}
-
-function previewText(request: OperatorRequest, preview: Preview): string {
-  const names = preview.machines.slice(0, NAMES_SHOWN).join(' ');
-  const more =
-    preview.machines.length > NAMES_SHOWN ? ` … and ${preview.machines.length - NAMES_SHOWN} more` : '';
-  const hold = request.minutes === undefined ? '' : ` for ${request.minutes} min`;
-  return `${request.action} ${request.scope.join(',')}${hold}: ${preview.machines.length} machines, ${deltaKwText(preview.deltaKw)}, ${usdText(preview.usdPerHour)}/h: ${names}${more}`;
 }

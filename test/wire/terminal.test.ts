@@ -139,6 +139,31 @@ test('one command as JSON, for scripts', async () => {
   expect(last.written).toContain('OPERATOR_REFUSED');
 });
 
+test('a piped script is carried out line by line; an empty pipe only watches', async () => {
+  const { server, operator } = await up();
+  const script = new FakeTty();
+  const done = start(script, { url: server.url, term: 'dumb' });
+  script.input.end('status\nack a1\n');
+  expect(await done).toBe(0);
+  expect(script.written).toContain('acknowledged a1');
+  const watcher = new FakeTty();
+  const stop = new AbortController();
+  const watching = start(watcher, { url: server.url, term: 'dumb', signal: stop.signal });
+  watcher.input.end();
+  await watcher.until('Delta Flats: ');
+  operator.change({ alarms: [alarmOf('a2', realClock.wallMs())] });
+  await watcher.until('ALARM a2');
+  stop.abort();
+  expect(await watching).toBe(0);
+});
+
+test('status waits for the first view', async () => {
+  const { server } = await up();
+  const tty = new FakeTty();
+  expect(await start(tty, { url: server.url, command: ['status'] })).toBe(0);
+  expect(tty.written).toContain('Delta Flats: ');
+});
+
 test('a wrong code ends with a word; an address that is none is refused', async () => {
   const { server } = await up();
   const tty = new FakeTty();
