@@ -21,7 +21,9 @@ export interface Frames {
   stop(): void;
 }
 
-const TICK_MS = 2_000;
+/** A rack says what is new at half the period of its polls, within these bounds; changes of mode go out at once. */
+const TICK_LEAST_MS = 1_000;
+const TICK_MOST_MS = 5_000;
 const SOON_MS = 100;
 const GOLDEN = 0.618_033_988_749_895;
 
@@ -30,6 +32,10 @@ export function startFrames(options: FramesOptions): Frames {
   const meterIds = plant.meters.map((meter) => meter.config.id);
   const rackIds = plant.racks.map((rack) => rack.machines.map((machine) => machine.config.id));
   const hurried = plant.racks.map(() => false);
+  const tickMs = plant.racks.map((rack) => {
+    const periodMs = Math.min(...rack.machines.map((machine) => machine.config.periodMs));
+    return Math.min(TICK_MOST_MS, Math.max(TICK_LEAST_MS, periodMs / 2));
+  });
   let seq = 0;
   let stopped = false;
 
@@ -58,12 +64,12 @@ export function startFrames(options: FramesOptions): Frames {
   };
   const tick = (place: number): void => {
     if (stopped) return;
-    clock.after(TICK_MS, () => tick(place));
+    clock.after(tickMs[place] ?? TICK_MOST_MS, () => tick(place));
     // One that has just gone out early counts as this tick's.
     if (!hurried[place]) sendRack(place);
   };
   for (const place of plant.racks.keys())
-    clock.after(Math.floor(((place * GOLDEN) % 1) * TICK_MS), () => tick(place));
+    clock.after(Math.floor(((place * GOLDEN) % 1) * (tickMs[place] ?? TICK_MOST_MS)), () => tick(place));
   return {
     soon: (place) => {
       if (hurried[place]) return;

@@ -138,7 +138,11 @@ export interface AppendFile {
 export interface Bus {
   readonly connected: boolean;
   /** Resolves when the broker has it. Rejects with BUS_OFFLINE while not connected: nothing is queued here. */
-  publish(topic: string, payload: Uint8Array, options?: { readonly retain?: boolean; readonly qos?: 0 | 1 }): Promise<void>;
+  publish(
+    topic: string,
+    payload: Uint8Array,
+    options?: { readonly retain?: boolean; readonly qos?: 0 | 1 },
+  ): Promise<void>;
   /** Subscribes now and again after every reconnect. */
   subscribe(filter: string, handler: (message: BusMessage) => void): Promise<void>;
   /** Calls `handler` at every change, and at once with the present state. */

@@ -55,7 +55,13 @@ class GpuHostDriver implements GpuHostDevice {
     this.#options = options;
     this.#io = io;
     const target: RemoteTarget = options.remote;
-    this.#keeper = new SessionKeeper({ clock: io.clock, random: io.random, remote: io.remote, target });
+    this.#keeper = new SessionKeeper({
+      clock: io.clock,
+      random: io.random,
+      remote: io.remote,
+      target,
+      sampleMs: options.sampleMs,
+    });
     this.verbs = this.#makeVerbs();
   }
 

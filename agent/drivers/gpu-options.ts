@@ -15,9 +15,11 @@ export interface GpuOptions {
   readonly hostW: number | undefined;
   /** Plug watts for one GPU watt: supplies and fans take their share. */
   readonly hostFactor: number;
+  /** How often the telemetry channel prints, ms. */
+  readonly sampleMs: number;
 }
 
-const KNOWN = ['key', 'hostKey', 'mine', 'ai', 'aiHealth', 'sudo', 'hostW', 'hostFactor'];
+const KNOWN = ['key', 'hostKey', 'mine', 'ai', 'aiHealth', 'sudo', 'hostW', 'hostFactor', 'sampleMs'];
 const SSH_PORT = 22;
 
 /** The options of a target; Fault TARGET_INVALID for what is missing, unknown or malformed. */
@@ -67,6 +69,8 @@ export function gpuOptions(target: Target): GpuOptions {
     sudo: options['sudo'] === 'yes',
     hostW: number('hostW', 0, 50_000),
     hostFactor: number('hostFactor', 1, 3) ?? 1,
+    // Slower, and a frame would be stale before the next one comes.
+    sampleMs: number('sampleMs', 200, 4_000) ?? 1_000,
   };
 }
 

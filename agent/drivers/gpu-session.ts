@@ -34,6 +34,7 @@ export interface SessionParts {
   readonly random: Random;
   readonly remote: Remote;
   readonly target: RemoteTarget;
+  readonly sampleMs: number;
 }
 
 /** Runs one command to its end; Fault REMOTE_FAILED with the host's own words when its exit code is not among `allowed`. */
@@ -122,7 +123,7 @@ export class SessionKeeper {
   }
 
   async #prepare(host: RemoteHost, untilMs: number): Promise<GpuSession> {
-    const { clock, random } = this.#parts;
+    const { clock, random, sampleMs } = this.#parts;
     const left = (): number => untilMs - clock.monoMs();
     const [help, listed] = await Promise.all([
       run(host, ['nvidia-smi', '--help-query-gpu'], left()).catch(helpless),
@@ -131,7 +132,11 @@ export class SessionKeeper {
     const inventory = inventoryOf(listed?.stdout ?? '');
     const fields = usableFields(help?.stdout);
     const expected = inventory.indices.length > 0 ? inventory.indices.length : undefined;
-    return { host, inventory, telemetry: new GpuTelemetry({ clock, random, host, fields, expected }) };
+    return {
+      host,
+      inventory,
+      telemetry: new GpuTelemetry({ clock, random, host, fields, sampleMs, expected }),
+    };
   }
 
   #drop(): void {

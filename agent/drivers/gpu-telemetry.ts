@@ -12,7 +12,6 @@ import type { Frame } from '../../protocols/gpu/nvidia-smi.ts';
 export const STALE_MS = 5_000;
 /** Without one for so long, the channel is opened anew. */
 const REOPEN_MS = 15_000;
-const LOOP_MS = 1_000;
 const BACKOFF_MIN_MS = 1_000;
 const BACKOFF_MAX_MS = 60_000;
 
@@ -26,6 +25,7 @@ export interface TelemetryParts {
   readonly random: Random;
   readonly host: RemoteHost;
   readonly fields: readonly string[];
+  readonly sampleMs: number;
   /** GPUs the host's inventory lists. */
   readonly expected: number | undefined;
 }
@@ -78,7 +78,7 @@ export class GpuTelemetry {
     this.#assembler = new FrameAssembler(this.#parts.fields, this.#parts.expected);
     this.#watch();
     try {
-      const channel = this.#parts.host.stream(loopGpu(this.#parts.fields, LOOP_MS), {
+      const channel = this.#parts.host.stream(loopGpu(this.#parts.fields, this.#parts.sampleMs), {
         onLine: (line) => this.#line(line),
         onClose: (fault) => {
           if (channel !== this.#channel) return;

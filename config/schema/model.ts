@@ -24,7 +24,9 @@ export const asicModelSchema = z.strictObject({
   kind: z.literal('asic'),
   ...common,
   /** Power levels it can mine at, ascending; the last is its default. */
-  rungs: z.array(z.strictObject({ powerW: z.number().positive(), hashrateThs: z.number().positive() })).min(1),
+  rungs: z
+    .array(z.strictObject({ powerW: z.number().positive(), hashrateThs: z.number().positive() }))
+    .min(1),
 });
 
 export const gpuModelSchema = z.strictObject({

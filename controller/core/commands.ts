@@ -39,6 +39,41 @@ export function issue(state: SiteState, released: Release, now: Now): Effect[] {
   return racks.flatMap((rack) => publishRack(state, rack, id, changes, before, urgent, now));
 }
 
+/**
+ * Says again, as a new generation, what is wanted of an agent's racks: after a fail-safe nothing less brings them
+ * back. Nothing is decided anew.
+ */
+export function reissue(state: SiteState, agent: string, now: Now): Effect[] {
+  state.commandCount++;
+  const id = `c-${state.epoch}-${state.commandCount}`;
+  return state.site.racks
+    .filter((rack) => rack.agent === agent && state.desired.has(rack.id))
+    .flatMap((rack): Effect[] => {
+      const desired = desiredOf(state, rack.id, id, false, now);
+      const text = `agent ${agent} is back from its fail-safe`;
+      return [
+        {
+          kind: 'ledger',
+          records: [
+            {
+              t: 'command',
+              atMs: now.wallMs,
+              commandId: id,
+              epoch: desired.epoch,
+              generation: desired.generation,
+              rack: rack.id,
+              expectedKw: 0,
+              urgent: false,
+              text,
+              changes: [],
+            },
+          ],
+          after: [{ kind: 'desired', desired }],
+        },
+      ];
+    });
+}
+
 /** One rack's part of a command: the ledger line first, the desired state once it is durable. */
 function publishRack(
   state: SiteState,

@@ -2,7 +2,7 @@ import { modeOf, numberOf } from '../../protocols/reading.ts';
 import type { Readings } from '../../protocols/reading.ts';
 import type { MachineResult, Observed, Result, Status } from '../../protocols/mqtt/status.ts';
 import { clearAlarm, raiseAlarm, setAlarm } from './alarms.ts';
-import { doesAsWanted } from './commands.ts';
+import { doesAsWanted, reissue } from './commands.ts';
 import { believedW, drawW } from './economics.ts';
 import type { Effect } from './effects.ts';
 import type { ControllerEvent, Now } from './events.ts';
@@ -141,13 +141,35 @@ export function takeStatus(state: SiteState, status: Status, now: Now): Effect[]
     frameSeq: fresh ? 0 : (known?.frameSeq ?? 0),
     spooled: status.spooled,
     guarding: status.guarding,
+    reissuedMonoMs: known?.reissuedMonoMs ?? -Infinity,
   });
+  const back = backFromFailSafe(state, status, now);
   return [
+    ...back,
     ...setAlarm(state, now, !status.online, 'LEASE_LOST', status.agent, `agent ${status.agent} is off line`),
     ...status.guarding.flatMap((node) =>
       raiseAlarm(state, now, 'CAP_EXCEEDED', node, `the agent's guard sheds load below ${node}`),
     ),
   ];
+}
+
+/** How long the agent gets to take up a new generation before it is said again, ms. */
+const REISSUE_MS = 10_000;
+
+/** An agent that is heard again after T2 stays in its fail-safe until a fresh generation releases it. */
+function backFromFailSafe(state: SiteState, status: Status, now: Now): Effect[] {
+  const agent = state.agents.get(status.agent);
+  if (
+    agent === undefined ||
+    !status.online ||
+    status.phase !== 'lost' ||
+    !state.deciding ||
+    !state.busConnected
+  )
+    return [];
+  if (now.monoMs - agent.reissuedMonoMs < REISSUE_MS) return [];
+  agent.reissuedMonoMs = now.monoMs;
+  return reissue(state, status.agent, now);
 }
 
 /** How far machines have come, as their agent knows it. */

@@ -56,6 +56,8 @@ export interface AgentState {
   frameSeq: number;
   spooled: number;
   guarding: readonly string[];
+  /** When its racks were last commanded anew after a fail-safe. */
+  reissuedMonoMs: number;
 }
 
 /** The utility's limit as last heard. `issued` is our clock when this sequence was first seen. */

@@ -40,21 +40,21 @@ export function step(state: SiteState, event: ControllerEvent, now: Now): Effect
     case 'result':
       return takeResult(state, event.result, now);
     case 'observed':
-      return [...takeObserved(state, event.observed, now), ...decide(state, now)];
+      return decideOn(takeObserved(state, event.observed, now), state, now);
     case 'agent-event':
       return takeAgentEvent(state, event.event, now);
     case 'bus':
       return takeBus(state, event.connected, now);
     case 'price':
-      return [...takePrice(state, event, now), ...decide(state, now)];
+      return decideOn(takePrice(state, event, now), state, now);
     case 'hashprice':
       return [...takeHashprice(state, event, now), ...clearAlarm(state, now, 'SIGNAL_LOST', 'hashprice')];
     case 'ai-demand':
-      return [
-        ...takeJobs(state, event.jobs, now),
-        ...clearAlarm(state, now, 'SIGNAL_LOST', 'ai-demand'),
-        ...decide(state, now),
-      ];
+      return decideOn(
+        [...takeJobs(state, event.jobs, now), ...clearAlarm(state, now, 'SIGNAL_LOST', 'ai-demand')],
+        state,
+        now,
+      );
     case 'feed-failed':
       return takeFeedFailure(state, event, now);
     case 'operator':
@@ -144,6 +144,12 @@ function adoptAll(state: SiteState, now: Now): Effect[] {
     return wish === undefined ? [] : [{ machine: machine.index, deltaW: 0, target: wish }];
   });
   return issue(state, { changes: [...changes, ...restored], urgent: false }, now);
+}
+
+/** What an input led to, and at once a decision when it was a new signal and not the old one heard again. */
+function decideOn(effects: Effect[], state: SiteState, now: Now): Effect[] {
+  const changed = effects.some((effect) => effect.kind === 'report' && effect.event.event === 'signal');
+  return changed ? [...effects, ...decide(state, now)] : effects;
 }
 
 /** Decides and commands. Also called at once when a signal changes, not only at the next tick. */
