@@ -345,9 +345,10 @@ class Terminal {
         : ageMs > STALE_MS
           ? `STALE: ${durationText(ageMs)} old`
           : 'live';
+    // A terminal that does not know its size says 0.
     const lines = screenLines(this.#view, {
-      columns: Math.max(20, (output.columns ?? 80) - 1),
-      rows: Math.max(6, output.rows ?? 24),
+      columns: Math.max(20, (output.columns || 80) - 1),
+      rows: Math.max(6, output.rows || 24),
       nowMs: (this.#view?.site.atMs ?? 0) + ageMs,
       state: this.#lost === undefined ? age : `${this.#lost}; ${age}`,
       stale,
