@@ -277,7 +277,10 @@ class Agent {
   }
 
   #onAck(ack: Ack): void {
-    if (ack.boot === this.#options.boot) this.#spool.ack(ack.seq);
+    if (ack.boot === this.#options.boot) {
+      this.#spool.ack(ack.seq);
+      if (ack.resend) this.#spool.rewind();
+    }
     if (ack.utility !== undefined) this.#utility?.show(ack.utility);
   }
 

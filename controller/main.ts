@@ -14,6 +14,7 @@ import type { SiteState } from './core/state.ts';
 import { step } from './core/step.ts';
 import { ledgerPath, openLedger } from './ledger.ts';
 import type { Ledger } from './ledger.ts';
+import { Received } from './received.ts';
 import { pollFeed } from './signals/feed.ts';
 import { feedsOf } from './signals/list.ts';
 
@@ -97,6 +98,8 @@ function repeat(deps: Pick<ControllerDeps, 'clock'>, periodMs: number, fn: () =>
 class Loop {
   readonly counts: Counts = { frames: 0, duplicates: 0, refused: 0, lost: 0 };
   onStep: () => void = () => {};
+  /** Called once, when the first picture is complete. */
+  onDeciding: () => void = () => {};
   readonly #state: SiteState;
   readonly #ledger: Ledger;
   readonly #deps: ControllerDeps;
@@ -117,7 +120,10 @@ class Loop {
     if (this.#taking) return;
     this.#taking = true;
     for (let next = this.#queue.shift(); next !== undefined && !this.#stopped; next = this.#queue.shift()) {
-      this.#carryOut(step(this.#state, next, this.#now()));
+      const before = this.#state.deciding;
+      const effects = step(this.#state, next, this.#now());
+      if (!before && this.#state.deciding) this.onDeciding();
+      this.#carryOut(effects);
       this.onStep();
     }
     this.#taking = false;
@@ -191,31 +197,10 @@ class Loop {
   }
 }
 
-/** Counts sequence numbers that were passed over and have not come since. */
-class Gaps {
-  readonly #missing = new Map<string, { boot: number; next: number; open: Set<number> }>();
-  #lostBefore = 0;
-
-  /** How many are missing after this one. */
-  take(agent: string, boot: number, seq: number): number {
-    const before = this.#missing.get(agent);
-    if (before === undefined || before.boot !== boot) {
-      this.#lostBefore += before?.open.size ?? 0;
-      this.#missing.set(agent, { boot, next: seq + 1, open: new Set() });
-    } else {
-      for (let passed = before.next; passed < seq && before.open.size < 100_000; passed++)
-        before.open.add(passed);
-      before.open.delete(seq);
-      before.next = Math.max(before.next, seq + 1);
-    }
-    return [...this.#missing.values()].reduce((sum, { open }) => sum + open.size, this.#lostBefore);
-  }
-}
-
 /** What agents say, checked at the door. */
 async function subscribe(site: Site, deps: ControllerDeps, loop: Loop): Promise<void> {
   const frames = new FrameDecoder();
-  const gaps = new Gaps();
+  const received = new Received();
   const guarded = (topic: string, take: () => void): void => {
     try {
       take();
@@ -225,6 +210,10 @@ async function subscribe(site: Site, deps: ControllerDeps, loop: Loop): Promise<
     }
   };
   deps.bus.onState((connected) => loop.submit({ kind: 'bus', connected }));
+  // With the first beat of this epoch every agent says what it keeps from its beginning, key frames first.
+  loop.onDeciding = () => {
+    for (const agent of site.agents) frames.forget(site.id, agent);
+  };
   await deps.bus.subscribe(agentFilter(site.id, 'status'), ({ topic, payload }) =>
     guarded(topic, () => loop.submit({ kind: 'status', status: decodeJson(statusSchema, payload) })),
   );
@@ -232,19 +221,29 @@ async function subscribe(site: Site, deps: ControllerDeps, loop: Loop): Promise<
     guarded(topic, () => {
       const decoded = frames.decode(payload);
       if (decoded.kind === 'fault') throw decoded.fault;
+      if (decoded.kind === 'need-key') {
+        const { boot, seq } = received.storedOf(decoded.agent);
+        loop.submit({ kind: 'stored', agent: decoded.agent, boot, seq, missed: true });
+      }
       if (decoded.kind === 'duplicate') loop.counts.duplicates++;
       if (decoded.kind !== 'frame') return;
+      const { agent, boot, seq, group, tickMs, rows, cells } = decoded.frame;
+      if (!received.take(agent, boot, seq)) {
+        loop.counts.duplicates++;
+        return;
+      }
       loop.counts.frames++;
-      loop.counts.lost = gaps.take(decoded.frame.agent, decoded.frame.boot, decoded.frame.seq);
-      const { agent, boot, seq, group, rows, cells } = decoded.frame;
+      loop.counts.lost = received.missing;
       loop.submit({
         kind: 'frame',
         agent,
         boot,
         seq,
         group,
+        tickMs,
         rows: rows.map((id, row) => ({ id, readings: cells[row] ?? {} })),
       });
+      loop.submit({ kind: 'stored', agent, boot, seq: received.storedOf(agent).seq, missed: false });
     }),
   );
   await deps.bus.subscribe(agentFilter(site.id, 'result'), ({ topic, payload }) =>

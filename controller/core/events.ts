@@ -19,7 +19,15 @@ export type ControllerEvent =
       readonly boot: number;
       readonly seq: number;
       readonly group: string;
+      readonly tickMs: number;
       readonly rows: readonly { readonly id: string; readonly readings: Readings }[];
+    }
+  | {
+      readonly kind: 'stored';
+      readonly agent: string;
+      readonly boot: number;
+      readonly seq: number;
+      readonly missed: boolean;
     }
   | { readonly kind: 'status'; readonly status: Status }
   | { readonly kind: 'result'; readonly result: Result }

@@ -7,7 +7,7 @@ import { believedW, drawW } from './economics.ts';
 import type { Effect } from './effects.ts';
 import type { ControllerEvent, Now } from './events.ts';
 import { moveToResidual } from './room.ts';
-import { isKnown, rootOf, modeAt, modeIndex } from './state.ts';
+import { isKnown, METER_MAX_AGE_MS, rootOf, modeAt, modeIndex } from './state.ts';
 import type { SiteState } from './state.ts';
 
 type Indexes = {
@@ -35,22 +35,24 @@ export function takeFrame(
   event: Extract<ControllerEvent, { kind: 'frame' }>,
   now: Now,
 ): Effect[] {
-  const agent = state.agents.get(event.agent);
-  if (agent !== undefined && agent.boot === event.boot) agent.frameSeq = Math.max(agent.frameSeq, event.seq);
+  // How old the frame was when it came: a backlog after an outage is history, not the present.
+  const offsetMs = state.agents.get(event.agent)?.clockOffsetMs ?? now.wallMs - event.tickMs;
+  const ageMs = Math.max(0, now.wallMs - event.tickMs - offsetMs);
+  if (event.group === 'meters' && ageMs > METER_MAX_AGE_MS) return [];
   const effects: Effect[] = [];
   for (const row of event.rows) {
     if (event.group === 'meters') effects.push(...takeMeter(state, row.id, row.readings, now));
-    else effects.push(...takeMachine(state, row.id, row.readings, now));
+    else effects.push(...takeMachine(state, row.id, row.readings, ageMs, now));
   }
   return effects;
 }
 
-function takeMachine(state: SiteState, id: string, readings: Readings, now: Now): Effect[] {
+function takeMachine(state: SiteState, id: string, readings: Readings, ageMs: number, now: Now): Effect[] {
   const index = indexesOf(state).machines.get(id);
   if (index === undefined) return [];
   const mode = modeOf(readings);
   if (mode === undefined) {
-    forgetMachine(state, index);
+    if (ageMs < METER_MAX_AGE_MS) forgetMachine(state, index);
     return [];
   }
   const reading = readings['mode'];
@@ -59,7 +61,7 @@ function takeMachine(state: SiteState, id: string, readings: Readings, now: Now)
   const returns = !isKnown(state, index);
   state.mode[index] = modeIndex(mode);
   state.modeAtMs[index] = atMs;
-  state.heardMonoMs[index] = now.monoMs;
+  state.heardMonoMs[index] = Math.max(state.heardMonoMs[index] ?? -Infinity, now.monoMs - ageMs);
   state.powerW[index] = numberOf(readings['power']) ?? Number.NaN;
   state.hashrateHs[index] = numberOf(readings['hashrate']) ?? Number.NaN;
   state.temperatureC[index] = numberOf(readings['temperature.max']) ?? Number.NaN;
@@ -138,7 +140,9 @@ export function takeStatus(state: SiteState, status: Status, now: Now): Effect[]
     online: status.online,
     phase: status.online ? status.phase : 'lost',
     nonce: status.online ? status.nonce : '',
-    frameSeq: fresh ? 0 : (known?.frameSeq ?? 0),
+    storedSeq: fresh ? -1 : (known?.storedSeq ?? -1),
+    resend: !fresh && known?.resend === true,
+    clockOffsetMs: status.online ? now.wallMs - status.atMs : (known?.clockOffsetMs ?? 0),
     spooled: status.spooled,
     guarding: status.guarding,
     reissuedMonoMs: known?.reissuedMonoMs ?? -Infinity,
@@ -151,6 +155,15 @@ export function takeStatus(state: SiteState, status: Status, now: Now): Effect[]
       raiseAlarm(state, now, 'CAP_EXCEEDED', node, `the agent's guard sheds load below ${node}`),
     ),
   ];
+}
+
+/** How far an agent's frames are stored; and whether one could not be understood. */
+export function takeStored(state: SiteState, event: Extract<ControllerEvent, { kind: 'stored' }>): Effect[] {
+  const agent = state.agents.get(event.agent);
+  if (agent === undefined || agent.boot !== event.boot) return [];
+  agent.storedSeq = Math.max(agent.storedSeq, event.seq);
+  agent.resend ||= event.missed;
+  return [];
 }
 
 /** How long the agent gets to take up a new generation before it is said again, ms. */

@@ -53,7 +53,12 @@ export interface AgentState {
   online: boolean;
   phase: LeasePhase;
   nonce: string;
-  frameSeq: number;
+  /** Frames of this boot are stored up to here, -1: none. */
+  storedSeq: number;
+  /** A frame could not be understood: everything kept must be said again. */
+  resend: boolean;
+  /** The controller's clock minus the agent's, at least, ms. */
+  clockOffsetMs: number;
   spooled: number;
   guarding: readonly string[];
   /** When its racks were last commanded anew after a fail-safe. */

@@ -7,7 +7,7 @@ import { clearAlarm, raiseAlarm, setAlarm } from './alarms.ts';
 import { doesAsWanted, issue, verify } from './commands.ts';
 import type { Effect } from './effects.ts';
 import type { ControllerEvent, Now } from './events.ts';
-import { forgetMachine, takeFrame, takeObserved, takeResult, takeStatus } from './ingest.ts';
+import { forgetMachine, takeFrame, takeObserved, takeResult, takeStatus, takeStored } from './ingest.ts';
 import {
   ageHashprice,
   ageLimit,
@@ -35,6 +35,8 @@ export function step(state: SiteState, event: ControllerEvent, now: Now): Effect
       return tick(state, now);
     case 'frame':
       return takeFrame(state, event, now);
+    case 'stored':
+      return takeStored(state, event);
     case 'status':
       return takeStatus(state, event.status, now);
     case 'result':
@@ -372,8 +374,12 @@ function tellAgents(state: SiteState): Effect[] {
     state.site.config.utility === undefined || Number.isNaN(powerW) || limit.sequence < 0
       ? {}
       : { utility: { powerKw: powerW / 1_000, status, echoSequence: limit.sequence } as const };
-  return [...state.agents].map(([id, agent]) => ({
-    kind: 'ack',
-    ack: { v: 1, site: state.site.id, agent: id, boot: agent.boot, seq: agent.frameSeq, ...utility },
-  }));
+  return [...state.agents].map(([id, agent]) => {
+    const { boot, storedSeq, resend } = agent;
+    agent.resend = false;
+    return {
+      kind: 'ack',
+      ack: { v: 1, site: state.site.id, agent: id, boot, seq: storedSeq, resend, ...utility },
+    };
+  });
 }

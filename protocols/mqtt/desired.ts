@@ -2,7 +2,17 @@ import * as z from 'zod';
 import { MODES } from '../reading.ts';
 
 /** Who decides, highest first (design, rule 10). */
-export const OWNERS = ['lockout', 'protection', 'emergency', 'cap', 'ramp', 'dr', 'manual', 'ai', 'price'] as const;
+export const OWNERS = [
+  'lockout',
+  'protection',
+  'emergency',
+  'cap',
+  'ramp',
+  'dr',
+  'manual',
+  'ai',
+  'price',
+] as const;
 export type Owner = (typeof OWNERS)[number];
 
 const counter = z.int().nonnegative();

@@ -117,15 +117,23 @@ export const actionSchema = z.strictObject({
 });
 export type Action = z.infer<typeof actionSchema>;
 
-/** From the controller: frames of this boot up to `seq` are stored; and what the utility's terminal shall show. */
+/**
+ * From the controller: every frame of this boot up to `seq` is stored; with `resend`, something after it was missed
+ * and the agent says everything it still keeps again, key frames first. And what the utility's terminal shall show.
+ */
 export const ackSchema = z.strictObject({
   v: z.literal(1),
   site: id,
   agent: id,
   boot: counter,
-  seq: counter,
+  seq: z.int().min(-1),
+  resend: z.boolean(),
   utility: z
-    .strictObject({ powerKw: z.number(), status: z.enum(['normal', 'reducing', 'complied', 'cannot-comply']), echoSequence: counter })
+    .strictObject({
+      powerKw: z.number(),
+      status: z.enum(['normal', 'reducing', 'complied', 'cannot-comply']),
+      echoSequence: counter,
+    })
     .optional(),
 });
 export type Ack = z.infer<typeof ackSchema>;

@@ -249,13 +249,13 @@ export class Plant {
         };
         return [{ id, readings }];
       });
-      this.take({ kind: 'frame', agent: 'a1', boot: 1, seq: this.nowMs, group: rack.id, rows });
+      this.take({ kind: 'frame', agent: 'a1', boot: 1, seq: this.nowMs, group: rack.id, tickMs: atMs, rows });
     }
     const rows = this.state.site.meters.map((meter) => ({
       id: meter.id,
       readings: { 'power.active.total': say(this.nodeW(meter.node), 'W') },
     }));
-    this.take({ kind: 'frame', agent: 'a1', boot: 1, seq: this.nowMs, group: 'meters', rows });
+    this.take({ kind: 'frame', agent: 'a1', boot: 1, seq: this.nowMs, group: 'meters', tickMs: atMs, rows });
     if (this.priceUsdPerMwh !== undefined)
       this.take({ kind: 'price', usdPerMwh: this.priceUsdPerMwh, startMs: 0, endMs: atMs + 600_000 });
     const { limitKw, deadlineS, sequence } = this.utility;
