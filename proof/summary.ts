@@ -37,6 +37,8 @@ export interface Expected {
   readonly releasedBeforeAi?: boolean;
   /** No machine may be commanded at all. */
   readonly nothingMoves?: boolean;
+  /** A limit may be exceeded this long after its deadline: the time to find out who lies and take it elsewhere, s. */
+  readonly graceS?: number;
   /** What a limit took comes back. */
   readonly restored?: boolean;
 }
@@ -49,7 +51,7 @@ export const EXPECTED: Readonly<Record<string, Expected>> = {
   'gpu-to-ai': { releasedBeforeAi: true },
   'controller-killed': { verified: ['limit'] },
   'broker-killed': { verified: ['price'] },
-  'lying-machine': { verified: ['limit'], alarms: ['COMMAND_IGNORED'] },
+  'lying-machine': { verified: ['limit'], alarms: ['COMMAND_IGNORED', 'SHED_SHORTFALL'], graceS: 15 },
   'dead-switch': { alarms: ['RACK_LOST'] },
   'bad-feeds': { alarms: ['PRICE_INVALID'], nothingMoves: true },
 };
@@ -67,7 +69,7 @@ export function summarize(input: {
   readonly duplicated: number;
 }): ScenarioSummary {
   const { scenario, site, events } = input;
-  const over = overCaps(site, events);
+  const over = overCaps(site, events, (EXPECTED[scenario]?.graceS ?? 0) * 1_000);
   const aiInterrupted = events.filter(
     (event) => event.event === 'alarm' && event.code === 'AI_INTERRUPTED' && event.state === 'raised',
   ).length;
@@ -116,7 +118,11 @@ function latency(events: readonly Timed[], kind: 'desired' | 'verified'): number
 }
 
 /** Meters against caps, and the main meter against a utility limit once its deadline has passed. */
-function overCaps(site: Site, events: readonly Timed[]): { maxOverCapKw: number; failures: string[] } {
+function overCaps(
+  site: Site,
+  events: readonly Timed[],
+  graceMs: number,
+): { maxOverCapKw: number; failures: string[] } {
   const caps = new Map(site.nodes.map((node) => [node.id, node.capKw]));
   const generation = new Set(
     site.meters.filter((meter) => meter.role === 'generation').map((meter) => meter.id),
@@ -134,7 +140,7 @@ function overCaps(site: Site, events: readonly Timed[]): { maxOverCapKw: number;
     if (event.event !== 'meter' || event.quality !== 'good' || generation.has(event.meter)) continue;
     const capKw = caps.get(event.node) ?? Infinity;
     const boundKw =
-      event.node === root && limit !== undefined && event.tMs >= limit.fromMs
+      event.node === root && limit !== undefined && event.tMs >= limit.fromMs + graceMs
         ? Math.min(capKw, limit.kw)
         : capKw;
     const overKw = event.powerW / 1_000 - boundKw;

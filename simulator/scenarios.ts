@@ -103,6 +103,9 @@ const calm = price(CALM_USD_PER_MWH);
 /** Above the breakeven of every machine but the S21, at the calm hashprice. */
 const spike = price(76);
 
+/** On one feeder, of the model that is shed first: they say that they sleep and draw what they drew. */
+const LIARS = ['r4-02', 'r4-03', 'r4-04', 'r4-06', 'r4-07'] as const;
+
 /** Every scenario, `demo` first. */
 export const SCENARIOS: readonly Scenario[] = [
   {
@@ -189,14 +192,12 @@ export const SCENARIOS: readonly Scenario[] = [
     durationS: 150,
     steps: [
       at(0, calm),
-      at(5, { kind: 'machine', machine: 'r2-03', behaviour: 'lies' }),
-      at(5, { kind: 'machine', machine: 'r2-04', behaviour: 'lies' }),
-      at(5, { kind: 'machine', machine: 'r4-02', behaviour: 'lies' }),
+      ...LIARS.map((machine) => at(5, { kind: 'machine', machine, behaviour: 'lies' })),
+      at(5, { kind: 'machine', machine: 'r4-08', behaviour: 'ignores' }),
       at(20, limit(720, 30)),
       at(100, noLimit),
-      at(100, { kind: 'machine', machine: 'r2-03', behaviour: 'none' }),
-      at(100, { kind: 'machine', machine: 'r2-04', behaviour: 'none' }),
-      at(100, { kind: 'machine', machine: 'r4-02', behaviour: 'none' }),
+      ...LIARS.map((machine) => at(100, { kind: 'machine', machine, behaviour: 'none' })),
+      at(100, { kind: 'machine', machine: 'r4-08', behaviour: 'none' }),
     ],
   },
   {

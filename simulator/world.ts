@@ -124,11 +124,10 @@ interface PlantMeans {
 }
 
 function plantOf(site: Site, { random, sky, wakeMaxS = Infinity }: PlantMeans): readonly PlantMachine[] {
-  let gpuHosts = 0;
   return site.machines.map((machine) => {
     const { model } = machine;
-    // Every second GPU host mines at the start, the others idle.
-    const gpuStart = model.kind === 'gpu-host' && gpuHosts++ % 2 === 0 ? 'mine' : 'idle';
+    // At the calm price mining pays on every host: the site starts where the controller would bring it.
+    const gpuStart = 'mine';
     const hurried = model.kind === 'asic' ? { ...model, wakeS: Math.min(model.wakeS, wakeMaxS) } : model;
     return makePlantMachine({
       machine: { ...machine, model: hurried },

@@ -10,6 +10,11 @@ import type { Desired, Wanted } from '../../protocols/mqtt/desired.ts';
 import type { Mode } from '../../protocols/reading.ts';
 
 const COMMANDS_KEPT = 200;
+/** After settling, readings and the learned residual get this long before they are compared with the meter, ms. */
+const COMPARE_AFTER_MS = 20_000;
+/** What reported power is off by at most, as a share of what was commanded; and the least that counts, W. */
+const WORD_SHARE = 0.06;
+const WORD_LEAST_W = 4_000;
 /** A node must move by this share of its cap before its meter can be asked to prove it. */
 const PROVABLE_SHARE = 0.004;
 
@@ -207,6 +212,7 @@ function track(state: SiteState, id: string, moving: readonly Change[], now: Now
       node,
       expectedW,
       beforeW: meterOf(state, node, now.monoMs) ?? Number.NaN,
+      unexplainedW: state.residualW[node] ?? 0,
       othersW: othersW(
         state,
         node,
@@ -217,6 +223,8 @@ function track(state: SiteState, id: string, moving: readonly Change[], now: Now
     })),
     expectedW: moving.reduce((sum, change) => sum + change.deltaW, 0),
     deadlineMonoMs: now.monoMs + (settleS * 1.5 + state.site.config.control.verifyS) * 1_000,
+    settledMonoMs: now.monoMs + settleS * 1_000 + COMPARE_AFTER_MS,
+    compared: false,
     state: 'sent',
   });
   while (state.commands.length > COMMANDS_KEPT) state.commands.shift();
@@ -224,8 +232,10 @@ function track(state: SiteState, id: string, moving: readonly Change[], now: Now
 
 /** Asks the meters what became of every open command. */
 export function verify(state: SiteState, now: Now): Effect[] {
-  const effects: Effect[] = [];
+  const effects = endShortfalls(state, now);
   for (const command of state.commands) {
+    if (!command.compared && now.monoMs >= command.settledMonoMs)
+      effects.push(...compareWords(state, command, now));
     if (command.state !== 'sent' && command.state !== 'verifying') continue;
     for (const node of command.nodes) if (!node.done) effects.push(...verifyNode(state, command, node, now));
     const allDone = command.nodes.every((node) => node.done);
@@ -237,6 +247,38 @@ export function verify(state: SiteState, now: Now): Effect[] {
     else if (settled) command.state = 'verifying';
   }
   return effects;
+}
+
+/**
+ * Once after a shed has settled: does a node draw more beyond its machines' words than before it? Then some of the
+ * machines that say they rest do not. The meter's word is what counts; the rest is taken elsewhere.
+ */
+function compareWords(state: SiteState, command: Command, now: Now): Effect[] {
+  command.compared = true;
+  return command.nodes.flatMap((node): Effect[] => {
+    if (node.expectedW >= 0 || meterOf(state, node.node, now.monoMs) === undefined) return [];
+    const missingW = (state.residualW[node.node] ?? 0) - node.unexplainedW;
+    if (missingW < Math.max(WORD_LEAST_W, -node.expectedW * WORD_SHARE)) return [];
+    const id = state.site.nodes[node.node]?.id ?? '';
+    const suspects = command.machines.filter(
+      (machine) =>
+        (state.site.nodes[state.site.machines[machine]?.nodeIndex ?? -1]?.path ?? []).includes(node.node) &&
+        doesAsWanted(state, machine),
+    );
+    const names = suspects.map((machine) => state.site.machines[machine]?.id ?? '');
+    const text = `${id} draws ${(missingW / 1_000).toFixed(1)} kW more than its machines say since ${command.id}: some of these report rest and draw power: ${names.slice(0, 12).join(', ')}${names.length > 12 ? ` and ${names.length - 12} more` : ''}. The rest was taken elsewhere.`;
+    state.shortfalls.set(node.node, { beforeW: node.unexplainedW, missingW });
+    return raiseAlarm(state, now, 'SHED_SHORTFALL', id, text.slice(0, 400), command.id);
+  });
+}
+
+/** A shortfall is over when most of what was unexplained has gone. */
+function endShortfalls(state: SiteState, now: Now): Effect[] {
+  return [...state.shortfalls].flatMap(([node, shortfall]): Effect[] => {
+    if ((state.residualW[node] ?? 0) - shortfall.beforeW > shortfall.missingW / 2) return [];
+    state.shortfalls.delete(node);
+    return clearAlarm(state, now, 'SHED_SHORTFALL', state.site.nodes[node]?.id ?? '');
+  });
 }
 
 /** What the known machines below a node draw by their own word, those of the command left out, W. */
@@ -271,7 +313,6 @@ function verifyNode(state: SiteState, command: Command, node: Command['nodes'][n
   const figures = { expectedKw: node.expectedW / 1_000, measuredKw: measuredW / 1_000 };
   const signal = command.signalId === undefined ? {} : { signalId: command.signalId };
   return [
-    ...clearAlarm(state, now, 'SHED_SHORTFALL', id),
     {
       kind: 'ledger',
       records: [{ t: 'verified', atMs: now.wallMs, commandId: command.id, node: id, ...figures, ok: true }],
@@ -305,6 +346,10 @@ function giveUp(state: SiteState, command: Command, now: Now): Effect[] {
         ? 'no machine admits it: look for one that reports sleep and draws power'
         : `not obeying: ${names.join(', ')}`;
     const text = `${id}: ${(-figures.expectedKw).toFixed(1)} kW of reduction commanded, the meter shows ${(-figures.measuredKw).toFixed(1)} kW; ${who}`;
+    state.shortfalls.set(node.node, {
+      beforeW: node.unexplainedW,
+      missingW: (node.measuredW ?? 0) - node.expectedW,
+    });
     effects.push(...raiseAlarm(state, now, 'SHED_SHORTFALL', id, text, command.id));
   }
   return effects;

@@ -52,7 +52,12 @@ function takeMachine(state: SiteState, id: string, readings: Readings, ageMs: nu
   if (index === undefined) return [];
   const mode = modeOf(readings);
   if (mode === undefined) {
-    if (ageMs < METER_MAX_AGE_MS) forgetMachine(state, index);
+    // Between two states a machine may not say which it is in, and still say what it draws.
+    const power = readings['power'];
+    if (power?.ok === true && isKnown(state, index)) {
+      state.heardMonoMs[index] = Math.max(state.heardMonoMs[index] ?? -Infinity, now.monoMs - ageMs);
+      state.powerW[index] = numberOf(power) ?? Number.NaN;
+    } else if (ageMs < METER_MAX_AGE_MS) forgetMachine(state, index);
     return [];
   }
   const reading = readings['mode'];

@@ -1,3 +1,4 @@
+import type { Mode } from '../../protocols/reading.ts';
 import { believedW, drawW } from './economics.ts';
 import { isKnown, meterOf } from './state.ts';
 import type { SiteState } from './state.ts';
@@ -82,33 +83,40 @@ export function committedW(state: SiteState): Float64Array {
   return committed;
 }
 
-/** A machine whose draw is on its way: its readings and the meter may disagree until it has settled. */
+/**
+ * A machine whose draw is on its way: until it has had its settling time and one more poll, its word and the meter
+ * belong to different moments. After that they count, whether it has obeyed or not.
+ */
 export function inTransition(state: SiteState, machine: number, monoMs: number): boolean {
-  const model = state.site.machines[machine]?.model;
-  const stage = state.stage[machine];
-  if (model === undefined || stage === 'failed') return false;
-  const settleMs = (state.wish[machine]?.mode === 'sleep' ? model.sleepS : model.wakeS) * 1_000;
-  return (
-    stage === 'sent' ||
-    stage === 'acknowledged' ||
-    monoMs - (state.wishMonoMs[machine] ?? -Infinity) < settleMs
-  );
+  const site = state.site.machines[machine];
+  const wish = state.wish[machine];
+  if (site === undefined || wish === undefined || !isKnown(state, machine)) return false;
+  const settleMs = (rests(wish.mode) ? site.model.sleepS : site.model.wakeS) * 1_000;
+  return monoMs - (state.wishMonoMs[machine] ?? -Infinity) < settleMs + Math.min(site.periodMs, 5_000);
 }
 
+const rests = (mode: Mode): boolean => mode === 'sleep' || mode === 'idle' || mode === 'off';
+
 /**
- * Learns, per metered node, what its known machines do not explain. While machines below it are in transition their
- * words and the meter belong to different moments, so the last settled value holds. Before the first decision every
- * value is taken as it is: machines are still being heard for the first time.
+ * Learns, per metered node, what its known machines do not explain. While machines below it are in transition the
+ * last settled value holds, with one exception: a meter above its cap with no shed under way is believed at once.
+ * Before the first decision every value is taken as it is: machines are still being heard for the first time.
  */
 export function learnResiduals(state: SiteState, monoMs: number): void {
   const moving = sumByNode(state, (machine) => (inTransition(state, machine, monoMs) ? 1 : 0));
+  const shedding = sumByNode(state, (machine) =>
+    inTransition(state, machine, monoMs) && rests(state.wish[machine]?.mode ?? 'mine') ? 1 : 0,
+  );
   const known = knownSumW(state);
+  const caps = capsW(state);
   for (const node of state.site.nodes) {
     const meterW = meterOf(state, node.index, monoMs);
     if (meterW === undefined) continue;
     const residual = meterW - (known[node.index] ?? 0);
     const before = state.residualW[node.index] ?? 0;
+    const above = meterW > (caps[node.index] ?? Infinity) && (shedding[node.index] ?? 0) === 0;
     if (state.residualKnown[node.index] === 0 || !state.deciding) state.residualW[node.index] = residual;
+    else if (above) state.residualW[node.index] = Math.max(before, residual);
     else if ((moving[node.index] ?? 0) === 0)
       state.residualW[node.index] = before + 0.25 * (residual - before);
     state.residualKnown[node.index] = 1;

@@ -30,11 +30,16 @@ export interface Command {
     readonly beforeW: number;
     /** What the other machines below drew by their own word, W. */
     readonly othersW: number;
+    /** What the node drew beyond its machines' words, W. */
+    readonly unexplainedW: number;
     measuredW: number | undefined;
     done: boolean;
   }[];
   readonly expectedW: number;
   readonly deadlineMonoMs: number;
+  /** When the last of its machines must have settled; from then on meters and words are compared once. */
+  readonly settledMonoMs: number;
+  compared: boolean;
   state: 'sent' | 'verifying' | 'verified' | 'failed' | 'superseded';
 }
 
@@ -148,6 +153,8 @@ export interface SiteState {
   readonly desired: Map<string, Desired>;
   readonly commands: Command[];
   readonly alarms: Map<string, Alarm>;
+  /** Per node, what a shed left unexplained: watts before it and watts missing. */
+  readonly shortfalls: Map<number, { readonly beforeW: number; readonly missingW: number }>;
   readonly holds: Map<number, Hold>;
   readonly lockouts: Map<number, string>;
   readonly price: PriceState;
@@ -209,6 +216,7 @@ export function emptyState(site: Site, epoch: number, monoMs: number): SiteState
     desired: new Map(),
     commands: [],
     alarms: new Map(),
+    shortfalls: new Map(),
     holds: new Map(),
     lockouts: new Map(),
     price: {

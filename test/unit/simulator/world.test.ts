@@ -121,11 +121,11 @@ describe('the plant', () => {
     expect(nodeW(site, noon.nodeW, 'feeder-1')).toBeCloseTo(nodeW(site, night.nodeW, 'feeder-1'), -4);
   });
 
-  test('at the start every ASIC mines and every second GPU host', () => {
+  test('at the start everything mines, as it would at the calm price', () => {
     const site = siteOf();
     const { modes } = worldOf(site).truth(0);
     const count = (mode: string): number => modes.filter((one) => one === mode).length;
-    expect([count('mine'), count('idle'), count('ai'), count('sleep')]).toEqual([240 + 16, 16, 0, 0]);
+    expect([count('mine'), count('idle'), count('ai'), count('sleep')]).toEqual([240 + 32, 0, 0, 0]);
   });
 
   test('a GPU host started for AI over SSH draws more after a while, and the call is counted', () => {
@@ -134,11 +134,12 @@ describe('the plant', () => {
     const host = site.machines.find(({ id }) => id === 'g1-02');
     const shell = endpoint(world, URL.parse(host?.target ?? '')?.hostname ?? '', 'ssh');
     if (shell.kind !== 'ssh' || host === undefined) throw new Error('no shell');
-    const beforeW = world.truth(1_000).machineW[host.index] ?? 0;
-    expect(shell.device.exec('systemctl start --no-block ai.service', 1_000).kind).toBe('result');
-    const during = world.truth(5_000);
-    expect(during.stateCalls[host.index]).toBe(1);
-    const after = world.truth(120_000);
+    expect(shell.device.exec('systemctl stop --no-block miner.service', 1_000).kind).toBe('result');
+    const beforeW = world.truth(60_000).machineW[host.index] ?? 0;
+    expect(shell.device.exec('systemctl start --no-block ai.service', 60_000).kind).toBe('result');
+    const during = world.truth(65_000);
+    expect(during.stateCalls[host.index]).toBe(2);
+    const after = world.truth(180_000);
     expect(after.modes[host.index]).toBe('ai');
     expect((after.machineW[host.index] ?? 0) - beforeW).toBeGreaterThan(6_000);
     expect(after.doubleOwned).toBe(0);
