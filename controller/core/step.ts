@@ -4,10 +4,11 @@ import type { FaultCode } from '../../protocols/faults.ts';
 import type { Lease } from '../../protocols/mqtt/desired.ts';
 import type { AgentEvent } from '../../protocols/mqtt/status.ts';
 import { clearAlarm, raiseAlarm, setAlarm } from './alarms.ts';
-import { doesAsWanted, issue, verify } from './commands.ts';
+import { issue, verify } from './commands.ts';
+import { restMode } from './economics.ts';
 import type { Effect } from './effects.ts';
 import type { ControllerEvent, Now } from './events.ts';
-import { forgetMachine, takeFrame, takeObserved, takeResult, takeStatus, takeStored } from './ingest.ts';
+import { takeFrame, takeObserved, takeResult, takeStatus, takeStored } from './ingest.ts';
 import {
   ageHashprice,
   ageLimit,
@@ -19,11 +20,12 @@ import {
 } from './inputs.ts';
 import { takeOperator } from './operator.ts';
 import { refillShare, release } from './release.ts';
-import { learnResiduals, limitInForceKw } from './room.ts';
-import { isKnown, meterOf, METER_MAX_AGE_MS, rootOf } from './state.ts';
+import { learnResiduals } from './room.ts';
+import { isKnown, meterOf } from './state.ts';
 import type { SiteState } from './state.ts';
 import { decideTargets } from './target.ts';
 import type { Targets } from './target.ts';
+import { ageMachines, ageMeters, watchAi, watchCaps, watchLimit } from './watch.ts';
 
 /** How long the first picture may take before the controller decides with what it has, ms. */
 const PICTURE_MS = 15_000;
@@ -103,11 +105,36 @@ function tick(state: SiteState, now: Now): Effect[] {
     effects.push(...adoptAll(state, now));
   }
   effects.push(...verify(state, now));
+  takeDrift(state, now);
   effects.push(...decide(state, now));
   effects.push(...renew(state, now));
   effects.push(...beat(state, now));
   effects.push(...tellAgents(state));
   return effects;
+}
+
+/** Beyond its settling time a machine gets this long before its state counts as taken by someone else, ms. */
+const DRIFT_MS = 30_000;
+
+/**
+ * A machine that should work and rests (its agent's guard shed it, its envelope had no room, it was restarted) is
+ * wanted at rest from now on: so its start is decided, admitted and commanded anew like any other.
+ */
+function takeDrift(state: SiteState, now: Now): void {
+  if (!state.deciding) return;
+  for (const machine of state.site.machines) {
+    const index = machine.index;
+    const wish = state.wish[index];
+    const mode = MODES[state.mode[index] ?? -1];
+    const rest = restMode(machine.model);
+    if (wish === undefined || mode !== rest || wish.mode === rest || state.disobeys[index] === 1) continue;
+    const sinceMs = now.monoMs - Math.max(state.wishMonoMs[index] ?? -Infinity, state.startedMonoMs);
+    if (sinceMs < machine.model.wakeS * 1_500 + DRIFT_MS) continue;
+    const text = 'found at rest although it should work; it is started again when there is room';
+    state.wish[index] = { mode: rest, because: { owner: 'protection', rule: 'found-at-rest', text } };
+    state.wishMonoMs[index] = now.monoMs;
+    state.stage[index] = 'steady';
+  }
 }
 
 /** Agents heard, their first round of polls in, and the inputs known or known to fail. */
@@ -202,122 +229,6 @@ function announcePlan(state: SiteState, targets: Targets): Effect[] {
       },
     },
   ];
-}
-
-/** AI work that a limit or a cap takes down, or keeps from starting, is always said aloud. */
-function watchAi(state: SiteState, targets: Targets, now: Now): Effect[] {
-  const names = targets.aiCut.slice(0, 3).map((machine) => state.site.machines[machine]?.id ?? '');
-  const text = `${targets.aiCut.length} hosts under contract find no room: ${names.join(', ')}`;
-  return setAlarm(state, now, targets.aiCut.length > 0, 'AI_INTERRUPTED', 'ai', text);
-}
-
-/** A limit that cannot be met, a limit met, and the end of what a limit took. */
-function watchLimit(state: SiteState, targets: Targets, now: Now): Effect[] {
-  const root = rootOf(state.site);
-  const infeasible = targets.infeasible.includes(root.index) && limitInForceKw(state) !== undefined;
-  const effects = setAlarm(
-    state,
-    now,
-    infeasible,
-    'LIMIT_INFEASIBLE',
-    'utility',
-    `everything that may be shed is shed and the site still needs more than ${limitInForceKw(state) ?? 0} kW`,
-  );
-  const restoring = state.limit.restoring;
-  if (restoring === undefined || state.limit.limitKw !== undefined) return effects;
-  const open = targets.of.some(
-    (target, machine) =>
-      target !== undefined && isKnown(state, machine) && target.mode !== state.wish[machine]?.mode,
-  );
-  const settled = state.site.machines.every(
-    (machine) =>
-      !isKnown(state, machine.index) ||
-      state.disobeys[machine.index] === 1 ||
-      state.wish[machine.index] === undefined ||
-      doesAsWanted(state, machine.index),
-  );
-  const powerW = meterOf(state, root.index, now.monoMs);
-  if (open || !settled || powerW === undefined) return effects;
-  state.limit.restoring = undefined;
-  return [
-    ...effects,
-    { kind: 'report', event: { event: 'restored', signalId: restoring.signalId, node: root.id, powerW } },
-  ];
-}
-
-/** A machine not heard of for some polls is unknown; a whole rack at once is one alarm, not twenty. */
-function ageMachines(state: SiteState, now: Now): Effect[] {
-  const effects: Effect[] = [];
-  for (const rack of state.site.racks) {
-    let lost = 0;
-    for (const index of rack.machines) {
-      const period = state.site.machines[index]?.periodMs ?? 10_000;
-      const silentMs = now.monoMs - Math.max(state.heardMonoMs[index] ?? -Infinity, state.startedMonoMs);
-      if (silentMs > period * state.site.config.control.lostAfterPolls + 2_000) {
-        forgetMachine(state, index);
-      }
-      if (!isKnown(state, index) && silentMs > period * state.site.config.control.lostAfterPolls) lost++;
-    }
-    const whole = lost >= 3 && lost >= rack.machines.length * 0.8;
-    effects.push(
-      ...setAlarm(
-        state,
-        now,
-        whole,
-        'RACK_LOST',
-        rack.id,
-        `${lost} of ${rack.machines.length} machines of ${rack.id} do not answer`,
-      ),
-    );
-    for (const index of rack.machines) {
-      const id = state.site.machines[index]?.id ?? '';
-      const silent =
-        now.monoMs - Math.max(state.heardMonoMs[index] ?? -Infinity, state.startedMonoMs) >
-        (state.site.machines[index]?.periodMs ?? 10_000) * state.site.config.control.lostAfterPolls;
-      effects.push(
-        ...setAlarm(
-          state,
-          now,
-          !whole && silent && !isKnown(state, index),
-          'DEVICE_LOST',
-          id,
-          `${id} does not answer`,
-        ),
-      );
-    }
-  }
-  return effects;
-}
-
-function ageMeters(state: SiteState, now: Now): Effect[] {
-  return state.site.meters.flatMap((meter) => {
-    const silentMs = now.monoMs - Math.max(state.meterHeard[meter.index] ?? -Infinity, state.startedMonoMs);
-    return silentMs > METER_MAX_AGE_MS + meter.periodMs
-      ? raiseAlarm(
-          state,
-          now,
-          'METER_LOST',
-          meter.id,
-          `${meter.id} (${meter.node}) gives no usable value; control goes on from the machines' sum and the last residual`,
-        )
-      : [];
-  });
-}
-
-function watchCaps(state: SiteState, now: Now): Effect[] {
-  return state.site.nodes.flatMap((node) => {
-    const meterW = meterOf(state, node.index, now.monoMs);
-    const guarding = [...state.agents.values()].some((agent) => agent.guarding.includes(node.id));
-    const above = guarding || (meterW !== undefined && meterW > node.capKw * 1_000);
-    return setAlarm(
-      state,
-      now,
-      above,
-      'CAP_EXCEEDED',
-      node.id,
-      `${node.id} draws ${((meterW ?? 0) / 1_000).toFixed(1)} kW of ${node.capKw} kW`,
-    );
-  });
 }
 
 /** Desired states are renewed at half their life: same generation, later expiry. */
