@@ -172,8 +172,6 @@ export function drawTimeline(site: Site, random: Random, durationMs: number, cal
 function market(site: Site, random: Random, durationMs: number, calmMs: number): Planned[] {
   const planned: Planned[] = [];
   const capKw = site.nodes[0]?.capKw ?? 1_000;
-  const hosts = site.machines.filter((machine) => machine.model.kind === 'gpu-host').length;
-  const contracts = site.config.ai?.contracts ?? [];
   const untilMs = durationMs - calmMs;
   for (let atMs = 0; atMs < untilMs; atMs += between(random, 5, 15) * MINUTE)
     planned.push(
@@ -204,24 +202,33 @@ function market(site: Site, random: Random, durationMs: number, calmMs: number):
       }),
     );
   }
-  let job = 0;
+  planned.push(...aiWork(site, random, untilMs));
+  planned.push(
+    world(untilMs, { kind: 'utility-limit', limitKw: undefined, deadlineS: 0, event: 'none' }),
+    world(untilMs, { kind: 'price', usdPerMwh: 40 }),
+  );
+  return planned;
+}
+
+/** AI jobs of any size, one after another or over each other. */
+function aiWork(site: Site, random: Random, untilMs: number): Planned[] {
+  const planned: Planned[] = [];
+  const hosts = site.machines.filter((machine) => machine.model.kind === 'gpu-host').length;
+  const contracts = site.config.ai?.contracts ?? [];
+  if (hosts === 0 || contracts.length === 0) return planned;
   for (
     let atMs = between(random, 2, 20) * MINUTE;
-    atMs < untilMs - 15 * MINUTE && hosts > 0 && contracts.length > 0;
+    atMs < untilMs - 15 * MINUTE;
     atMs += between(random, 15, 50) * MINUTE
   )
     planned.push(
       world(atMs, {
         kind: 'ai-job',
-        id: `job-${++job}`,
+        id: `job-${planned.length + 1}`,
         contract: pick(random, contracts).id,
         hosts: Math.max(1, Math.floor(random.next() * hosts)),
         durationS: between(random, 4, 14) * 60,
       }),
     );
-  planned.push(
-    world(untilMs, { kind: 'utility-limit', limitKw: undefined, deadlineS: 0, event: 'none' }),
-    world(untilMs, { kind: 'price', usdPerMwh: 40 }),
-  );
   return planned;
 }

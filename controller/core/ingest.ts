@@ -7,7 +7,7 @@ import { believedW, drawW } from './economics.ts';
 import type { Effect } from './effects.ts';
 import type { ControllerEvent, Now } from './events.ts';
 import { moveToResidual } from './room.ts';
-import { isKnown, METER_MAX_AGE_MS, rootOf, modeAt, modeIndex } from './state.ts';
+import { endSignal, isKnown, METER_MAX_AGE_MS, modeAt, modeIndex } from './state.ts';
 import type { SiteState } from './state.ts';
 
 type Indexes = {
@@ -146,7 +146,7 @@ export function takeStatus(state: SiteState, status: Status, now: Now): Effect[]
     phase: status.online ? status.phase : 'lost',
     nonce: status.online ? status.nonce : '',
     storedSeq: fresh ? -1 : (known?.storedSeq ?? -1),
-    resend: !fresh && known?.resend === true,
+    resend: !fresh && (known?.resend ?? false),
     clockOffsetMs: status.online ? now.wallMs - status.atMs : (known?.clockOffsetMs ?? 0),
     spooled: status.spooled,
     guarding: status.guarding,
@@ -260,10 +260,7 @@ export function takeObserved(state: SiteState, observed: Observed, now: Now): Ef
       'utility',
       `a limit of ${said.limitKw} kW is below the contract's ${utility.minLimitKw} kW; it is not obeyed until a person agrees`,
     );
-  const root = rootOf(state.site);
-  const powerW = state.meterW[root.index] ?? Number.NaN;
-  if (said.limitKw === undefined && limit.limitKw !== undefined)
-    limit.restoring = { signalId: limit.signalId, fromW: powerW };
+  if (said.limitKw === undefined && limit.limitKw !== undefined) endSignal(state, limit.signalId);
   limit.sequence = said.sequence;
   limit.limitKw = said.limitKw;
   limit.kind = said.kind;

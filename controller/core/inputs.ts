@@ -3,7 +3,7 @@ import { clearAlarm, raiseAlarm, setAlarm } from './alarms.ts';
 import type { Effect } from './effects.ts';
 import type { AiJob } from '../../protocols/prices/feed.ts';
 import type { ControllerEvent, Now } from './events.ts';
-import { rootOf } from './state.ts';
+import { endSignal, rootOf } from './state.ts';
 import type { SiteState } from './state.ts';
 
 /** A smaller step of the price is the same signal going on. */
@@ -46,6 +46,7 @@ export function takePrice(
     ...clearAlarm(state, now, 'SIGNAL_LOST', 'price'),
   ];
   if (!changed) return effects;
+  endSignal(state, price.signalId);
   price.count++;
   price.signalId = `price-${state.epoch}-${price.count}`;
   return [...effects, ...signal(now, price.signalId, 'price', 'energy', value)];
@@ -147,6 +148,7 @@ export function takeJobs(state: SiteState, jobs: readonly AiJob[], now: Now): Ef
   );
   for (const job of active)
     if (!before.has(job.id)) effects.push(...signal(now, `ai-${job.id}`, 'ai', job.contract, job.hosts));
+  for (const id of before) if (!active.some((job) => job.id === id)) endSignal(state, `ai-${id}`);
   for (const id of before)
     if (!active.some((job) => job.id === id))
       effects.push(...signal(now, `ai-${id}`, 'ai-end', 'ai-demand', 0));

@@ -83,8 +83,6 @@ export interface LimitState {
   signalId: string;
   /** True from the first moment the main meter is below the limit. */
   met: boolean;
-  /** The signal whose end is being restored. */
-  restoring: { readonly signalId: string; readonly fromW: number } | undefined;
   last: Observed['utility'] | undefined;
 }
 
@@ -165,6 +163,8 @@ export interface SiteState {
   /** GPU host (machine index) to the job it serves. */
   readonly jobOf: Map<number, string>;
   readonly limit: LimitState;
+  /** Signals that took load and have ended: what they took is being given back. */
+  readonly restoring: Set<string>;
   readonly rampUp: Bucket;
   readonly rampDown: Bucket;
   readonly priceShare: Bucket;
@@ -232,6 +232,7 @@ export function emptyState(site: Site, epoch: number, monoMs: number): SiteState
     jobs: [],
     jobsMonoMs: -Infinity,
     jobOf: new Map(),
+    restoring: new Set(),
     limit: {
       sequence: -1,
       limitKw: undefined,
@@ -243,7 +244,6 @@ export function emptyState(site: Site, epoch: number, monoMs: number): SiteState
       lost: false,
       signalId: 'limit-none',
       met: true,
-      restoring: undefined,
       last: undefined,
     },
     rampUp: bucket(),
@@ -276,4 +276,14 @@ export function meterOf(state: SiteState, node: number, monoMs: number): number 
   return Number.isNaN(powerW) || monoMs - (state.meterMonoMs[node] ?? -Infinity) > METER_MAX_AGE_MS
     ? undefined
     : powerW;
+}
+
+const RESTORING_MOST = 64;
+
+/** A signal ended: when it took load, what it took is now given back and that will be said. */
+export function endSignal(state: SiteState, signalId: string): void {
+  if (!state.commands.some((command) => command.signalId === signalId && command.expectedW < 0)) return;
+  state.restoring.add(signalId);
+  for (const oldest of state.restoring)
+    if (state.restoring.size > RESTORING_MOST) state.restoring.delete(oldest);
 }

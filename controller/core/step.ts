@@ -25,7 +25,7 @@ import { isKnown, meterOf } from './state.ts';
 import type { SiteState } from './state.ts';
 import { decideTargets } from './target.ts';
 import type { Targets } from './target.ts';
-import { ageMachines, ageMeters, watchAi, watchCaps, watchLimit } from './watch.ts';
+import { ageMachines, ageMeters, watchAi, watchCaps, watchLimit, watchRestored } from './watch.ts';
 
 /** How long the first picture may take before the controller decides with what it has, ms. */
 const PICTURE_MS = 15_000;
@@ -191,7 +191,7 @@ export function decide(state: SiteState, now: Now): Effect[] {
   effects.push(...watchAi(state, targets, now));
   const released = release(state, targets, now);
   effects.push(...issue(state, released, now));
-  effects.push(...watchLimit(state, targets, now));
+  effects.push(...watchLimit(state, targets, now), ...watchRestored(state, targets, now));
   for (const [machine, target] of targets.of.entries()) {
     const wish = state.wish[machine];
     // The reason may change while the mode stays: the newest one is the one to show.

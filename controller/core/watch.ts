@@ -27,26 +27,46 @@ export function watchLimit(state: SiteState, targets: Targets, now: Now): Effect
     'utility',
     `everything that may be shed is shed and the site still needs more than ${limitInForceKw(state) ?? 0} kW`,
   );
-  const restoring = state.limit.restoring;
-  if (restoring === undefined || state.limit.limitKw !== undefined) return effects;
-  const open = targets.of.some(
-    (target, machine) =>
-      target !== undefined && isKnown(state, machine) && target.mode !== state.wish[machine]?.mode,
-  );
-  const settled = state.site.machines.every(
-    (machine) =>
-      !isKnown(state, machine.index) ||
-      state.disobeys[machine.index] === 1 ||
-      state.wish[machine.index] === undefined ||
-      doesAsWanted(state, machine.index),
-  );
+  return effects;
+}
+
+/** Says when everything that a signal took, as far as it may, works again. */
+export function watchRestored(state: SiteState, targets: Targets, now: Now): Effect[] {
+  const root = rootOf(state.site);
   const powerW = meterOf(state, root.index, now.monoMs);
-  if (open || !settled || powerW === undefined) return effects;
-  state.limit.restoring = undefined;
-  return [
-    ...effects,
-    { kind: 'report', event: { event: 'restored', signalId: restoring.signalId, node: root.id, powerW } },
-  ];
+  if (powerW === undefined) return [];
+  return [...state.restoring].flatMap((signalId): Effect[] => {
+    const taken = state.commands
+      .filter((command) => command.signalId === signalId && command.expectedW < 0)
+      .flatMap((command) => command.machines);
+    const working = taken.filter((machine) => worksAgain(state, machine, targets));
+    const waiting = taken.filter(
+      (machine) =>
+        isKnown(state, machine) &&
+        state.disobeys[machine] === 0 &&
+        !working.includes(machine) &&
+        !restsForGood(state, machine, targets),
+    );
+    if (taken.length > 0 && (waiting.length > 0 || working.length === 0)) return [];
+    state.restoring.delete(signalId);
+    return [{ kind: 'report', event: { event: 'restored', signalId, node: root.id, powerW } }];
+  });
+}
+
+const worksAgain = (state: SiteState, machine: number, targets: Targets): boolean =>
+  doesAsWanted(state, machine) &&
+  targets.of[machine]?.mode === state.wish[machine]?.mode &&
+  !rests(state, machine);
+
+/** At rest, and wanted so for another reason now. */
+const restsForGood = (state: SiteState, machine: number, targets: Targets): boolean =>
+  doesAsWanted(state, machine) &&
+  rests(state, machine) &&
+  targets.of[machine]?.mode === state.wish[machine]?.mode;
+
+function rests(state: SiteState, machine: number): boolean {
+  const mode = state.wish[machine]?.mode;
+  return mode === 'sleep' || mode === 'idle' || mode === 'off';
 }
 
 /** A machine not heard of for some polls is unknown; a whole rack at once is one alarm, not twenty. */
