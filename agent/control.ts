@@ -57,6 +57,8 @@ class Pilot implements Control {
   readonly #actor: Actor;
   readonly #envelope: ReturnType<typeof makeEnvelope>;
   readonly #drive: DriveOptions;
+  /** What each machine's last command was begun for. */
+  readonly #begun = new Map<Machine, Goal>();
   #countedMs = Number.NEGATIVE_INFINITY;
   #nodes: { id: string; capW: number; meterW: number | undefined }[] = [];
 
@@ -286,6 +288,7 @@ class Pilot implements Control {
   #began(machine: Machine, step: Step): void {
     const nowMs = this.#options.clock.monoMs();
     machine.attempt = attemptOf(step, nowMs);
+    this.#begun.set(machine, step.goal);
     machine.reported.delete('acknowledged');
     machine.reported.delete('observed');
     const untilMs = nowMs + settleMs(machine.config.model, step.goal.mode, COMMAND_POLL_MS);
@@ -327,7 +330,8 @@ class Pilot implements Control {
       phase: (machine) => rackPhase(lease, machine.config.rack, clock.monoMs()),
       mayAct: (machine) => machine.config.authority === 'automatic',
       acknowledged: (machine) => {
-        const goal = this.#goal(machine, clock.monoMs());
+        // The word given is for what was begun, also when something newer is wanted by now.
+        const goal = this.#begun.get(machine);
         if (goal !== undefined) this.#acknowledged(machine, goal);
       },
       alarm: (machine, code, text) => {
