@@ -46,7 +46,6 @@ type Executors = {
 
 /** Carries out steps: safety first, then sheds, then raises; so many per rack at once, one per machine. */
 export function makeActor(options: ActOptions): Actor {
-  const { clock } = options;
   const racks = Array.from({ length: options.rackCount }, (): RackLine => ({
     lanes: { safety: [], shed: [], raise: [] },
     running: 0,
@@ -55,24 +54,7 @@ export function makeActor(options: ActOptions): Actor {
   const waiting: Record<Lane, number> = { safety: 0, shed: 0, raise: 0 };
   let running = 0;
   let stopped = false;
-  const executors: Executors = {
-    verb: (machine, step) => {
-      const verb = machine.device.verbs[step.verb];
-      if (verb === undefined) return Promise.reject(new Fault('VERB_UNSUPPORTED', step.verb));
-      return limited(clock, verb(step.argument, VERB_TIMEOUT_MS));
-    },
-    handover: (machine, step) => options.handover(machine, step.to),
-  };
-  const execute = <Kind extends Step['kind']>(
-    machine: Machine,
-    step: Extract<Step, { kind: Kind }> & { kind: Kind },
-  ): Promise<void> => {
-    try {
-      return (executors[step.kind] as Executors[Kind])(machine, step);
-    } catch (error) {
-      return Promise.reject(asFault(error));
-    }
-  };
+  const execute = makeExecute(options);
   const start = async (line: RackLine, machine: Machine, step: Step): Promise<void> => {
     machine.inFlight = true;
     line.running += 1;
@@ -127,6 +109,28 @@ export function makeActor(options: ActOptions): Actor {
     stop: () => {
       stopped = true;
     },
+  };
+}
+
+/** Carries out one step; rejects with a Fault, also when a driver throws at once. */
+function makeExecute({ clock, handover }: Pick<ActOptions, 'clock' | 'handover'>) {
+  const executors: Executors = {
+    verb: (machine, step) => {
+      const verb = machine.device.verbs[step.verb];
+      if (verb === undefined) return Promise.reject(new Fault('VERB_UNSUPPORTED', step.verb));
+      return limited(clock, verb(step.argument, VERB_TIMEOUT_MS));
+    },
+    handover: (machine, step) => handover(machine, step.to),
+  };
+  return <Kind extends Step['kind']>(
+    machine: Machine,
+    step: Extract<Step, { kind: Kind }> & { kind: Kind },
+  ): Promise<void> => {
+    try {
+      return (executors[step.kind] as Executors[Kind])(machine, step);
+    } catch (error) {
+      return Promise.reject(asFault(error));
+    }
   };
 }
 

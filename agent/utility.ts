@@ -28,9 +28,7 @@ const SAY_MS = 1_000;
 export function startUtility(options: UtilityOptions): Utility {
   const { terminal, clock, log } = options;
   let stopped = false;
-  let heartbeat = 0;
   let beat: { readonly value: number; readonly changedMs: number } | undefined;
-  let shown: { readonly report: NonNullable<Ack['utility']>; readonly atMs: number } | undefined;
   let last: UtilityObservation | undefined;
   let trouble: Extract<Observed['utility'], { ok: false }> | undefined;
   let saidMs = Number.NEGATIVE_INFINITY;
@@ -75,6 +73,28 @@ export function startUtility(options: UtilityOptions): Utility {
     if (!stopped)
       clock.after(Math.max(50, options.periodMs - (clock.monoMs() - beganMs)), () => void readLoop());
   };
+  const sayLoop = (): void => {
+    if (stopped) return;
+    if (clock.monoMs() - saidMs >= SAY_MS) say();
+    clock.after(SAY_MS / 4, sayLoop);
+  };
+  void readLoop();
+  const writer = startWriter(options);
+  sayLoop();
+  return {
+    show: (report) => writer.show(report),
+    stop: () => {
+      stopped = true;
+      writer.stop();
+    },
+  };
+}
+
+/** Writes what is to be shown, every second, while it is fresh. */
+function startWriter({ terminal, clock }: Pick<UtilityOptions, 'terminal' | 'clock'>): Utility {
+  let stopped = false;
+  let heartbeat = 0;
+  let shown: { readonly report: NonNullable<Ack['utility']>; readonly atMs: number } | undefined;
   const writeLoop = async (): Promise<void> => {
     const beganMs = clock.monoMs();
     if (shown !== undefined && beganMs - shown.atMs <= STALE_MS) {
@@ -84,14 +104,7 @@ export function startUtility(options: UtilityOptions): Utility {
     }
     if (!stopped) clock.after(Math.max(50, SAY_MS - (clock.monoMs() - beganMs)), () => void writeLoop());
   };
-  const sayLoop = (): void => {
-    if (stopped) return;
-    if (clock.monoMs() - saidMs >= SAY_MS) say();
-    clock.after(SAY_MS / 4, sayLoop);
-  };
-  void readLoop();
   void writeLoop();
-  sayLoop();
   return {
     show: (report) => {
       shown = { report, atMs: clock.monoMs() };

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import type { Device, Target } from '../agent/driver.ts';
 import { openDevice, parseTarget } from '../agent/target.ts';
+import { realClock } from '../host/clock.ts';
 import { makeLog } from '../host/log.ts';
 import { realEffects } from '../host/real.ts';
 import { Fault } from '../protocols/faults.ts';
@@ -18,7 +19,7 @@ Reads one device once. TARGET is a URL; secrets are named, never written into it
 `;
 
 /** Opens the device a URL names, with this process's effects. */
-export function openTarget(url: string): { target: Target; device: Device; close(): void } {
+export function openTarget(url: string): { target: Target; device: Device; close: () => void } {
   const target = parseTarget(url, { env: process.env, readFile: (path) => readFileSync(path, 'utf8') });
   const effects = realEffects();
   const device = openDevice(target, { ...effects, log: makeLog({ name: 'device', level: 'error' }) });
@@ -67,7 +68,7 @@ export async function run(argv: string[]): Promise<number> {
       target: target.url,
       driver: device.driver,
       ...identity,
-      at: new Date().toISOString(),
+      at: new Date(realClock.wallMs()).toISOString(),
       readings: readingsJson(readings),
     };
     if (values.json === true) process.stdout.write(`${JSON.stringify(answer)}\n`);

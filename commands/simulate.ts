@@ -99,14 +99,19 @@ export async function run(argv: string[]): Promise<number> {
     if (message.type === 'apply' && message.change !== undefined) simulator.apply(message.change);
   });
   tellParent({ type: 'ready', detail: { site: `${dataDir}/site.yaml` } });
-  await new Promise<void>((resolve) => {
+  await told();
+  running?.stop();
+  await simulator.close();
+  process.exit(0);
+}
+
+/** Resolves when this process is told to end, or its parent is gone. */
+function told(): Promise<void> {
+  return new Promise((resolve) => {
     process.once('SIGINT', resolve);
     process.once('SIGTERM', resolve);
     process.once('disconnect', resolve);
   });
-  running?.stop();
-  await simulator.close();
-  process.exit(0);
 }
 
 function describe(octet: number, count: number, dataDir: string): string[] {

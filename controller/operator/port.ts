@@ -30,7 +30,7 @@ export function makeOperatorPort(
   const executed = new Map<string, { hash: string; result: Promise<{ commandId: string }> }>();
   const history: HistoryPoint[] = [];
   const handlers = new Set<() => void>();
-  let cancel = (): void => {};
+  let cancel: (() => void) | undefined;
   let lastPointMs = -Infinity;
   const round = (): void => {
     cancel = clock.after(CHANGE_MS, round);
@@ -52,20 +52,15 @@ export function makeOperatorPort(
     },
     why: (machine) => {
       const index = indexesOf(state).machines.get(machine);
-      if (index === undefined) throw new Fault('OPERATOR_REFUSED', `there is no machine '${machine}'`);
-      return whyOf(state, index, now());
+      if (index !== undefined) return whyOf(state, index, now());
+      throw new Fault('OPERATOR_REFUSED', `there is no machine '${machine}'`);
     },
     preview: (request, actor) => {
       const machines = machinesOf(state, request.scope);
-      const preview = previewOf(
-        state,
-        request,
-        machines,
-        actor,
-        now(),
-        `p-${++count}-${Math.floor(deps.random.next() * 1e9)}`,
-      );
-      for (const [id, old] of previews) if (old.preview.expiresAtMs <= clock.wallMs()) previews.delete(id);
+      const id = `p-${++count}-${Math.floor(deps.random.next() * 1e9)}`;
+      const preview = previewOf(state, request, machines, actor, now(), id);
+      for (const [old, kept] of previews)
+        if (kept.preview.expiresAtMs <= clock.wallMs()) previews.delete(old);
       previews.set(preview.previewId, { preview, request, machines });
       return preview;
     },
@@ -86,16 +81,20 @@ export function makeOperatorPort(
       return result;
     },
     acknowledge: (alarmId, actor) => controller.submit({ kind: 'alarm-ack', alarmId, actor }),
-    health: () => ({
-      status: !state.deciding ? 'starting' : underControl(state, now()) ? 'ok' : 'degraded',
-      site: state.site.id,
-      controller: { epoch: state.epoch, generation: state.generation, deciding: state.deciding },
-      agents: Object.fromEntries(
-        [...state.agents].map(([id, agent]) => [id, agent.online ? agent.phase : 'offline']),
-      ),
-      broker: { connected: state.busConnected },
-    }),
-    close: () => cancel(),
+    health: () => healthOf(state, now()),
+    close: () => cancel?.(),
+  };
+}
+
+function healthOf(state: SiteState, now: Now): ReturnType<OperatorPort['health']> {
+  return {
+    status: !state.deciding ? 'starting' : underControl(state, now) ? 'ok' : 'degraded',
+    site: state.site.id,
+    controller: { epoch: state.epoch, generation: state.generation, deciding: state.deciding },
+    agents: Object.fromEntries(
+      [...state.agents].map(([id, agent]) => [id, agent.online ? agent.phase : 'offline']),
+    ),
+    broker: { connected: state.busConnected },
   };
 }
 

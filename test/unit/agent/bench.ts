@@ -142,7 +142,8 @@ class Voice {
     if (decoded.kind !== 'frame') return;
     this.frames.push(decoded.frame);
     const { boot, seq } = decoded.frame;
-    if (this.acks) this.say(agentTopic('toy', 'a1', 'ack'), { v: 1, site: 'toy', agent: 'a1', boot, seq, resend: false });
+    if (this.acks)
+      this.say(agentTopic('toy', 'a1', 'ack'), { v: 1, site: 'toy', agent: 'a1', boot, seq, resend: false });
   }
 
   say(topic: string, message: object, retain = false): void {

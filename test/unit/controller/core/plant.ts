@@ -230,13 +230,8 @@ export class Plant {
         dropped: 0,
       },
     });
-    const say = (value: number | string, unit: 'W' | 'H/s' | 'text') => ({
-      ok: true as const,
-      value,
-      unit,
-      quality: 'good' as const,
-      atMs,
-    });
+    const say = (value: number | string, unit: 'W' | 'text') =>
+      ({ ok: true, value, unit, quality: 'good', atMs }) as const;
     for (const rack of this.state.site.racks) {
       const rows = rack.machines.flatMap((index) => {
         const id = this.state.site.machines[index]?.id ?? '';
