@@ -11,7 +11,7 @@ import { Fault } from '../protocols/faults.ts';
 export const HEADER_BYTES = 40;
 export const MOST_PAYLOAD_BYTES = 16 * 1_024 * 1_024;
 /** The hash before the first record. */
-export const GENESIS: Uint8Array = new Uint8Array(32);
+const GENESIS: Uint8Array = new Uint8Array(32);
 
 export interface ReadLog {
   /** Payloads in order, views of the bytes given. */

@@ -32,7 +32,7 @@ const LOCAL = 'local';
 type KeyFamily = keyof typeof HOST_KEYS;
 
 /** OpenSSH's fingerprint of a public key blob: `SHA256:` and unpadded base64. */
-export function fingerprintOf(keyBlob: Uint8Array): string {
+function fingerprintOf(keyBlob: Uint8Array): string {
   return `SHA256:${createHash('sha256').update(keyBlob).digest('base64').replace(/=+$/, '')}`;
 }
 

@@ -44,7 +44,7 @@ export interface Expected {
 }
 
 /** By name of scenario; what is not named here must only hold the caps and lose nothing. */
-export const EXPECTED: Readonly<Record<string, Expected>> = {
+const EXPECTED: Readonly<Record<string, Expected>> = {
   'price-spike': { verified: ['price'] },
   'utility-limit': { verified: ['limit'], restored: true },
   'ai-start-at-full-feeder': { verified: ['ai'], shedBeforeAi: true },

@@ -20,4 +20,3 @@ export const machineGroupSchema = z
   .refine((group) => (group.hosts === undefined) !== (group.count === undefined), {
     message: 'give either `count` (with `first`) or `hosts`',
   });
-export type MachineGroupConfig = z.infer<typeof machineGroupSchema>;

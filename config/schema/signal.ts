@@ -63,4 +63,3 @@ export const aiSchema = z.strictObject({
   /** What mining on a GPU earns, USD per GPU and day; 0: GPUs without AI work idle. */
   mineUsdPerGpuDay: z.number().nonnegative().default(0),
 });
-export type AiContract = z.infer<typeof aiSchema>['contracts'][number];

@@ -11,7 +11,7 @@ export const FAIL_SAFES = ['hold', 'shed-to-firm-cap', 'sleep', 'keep-ai'] as co
 export type FailSafe = (typeof FAIL_SAFES)[number];
 
 /** How long desired states stay valid without the controller (design, rule 3). */
-export const leaseSchema = z
+const leaseSchema = z
   .strictObject({
     beatMs: z.number().min(200).max(10_000).default(1_000),
     /** Silent this long: nothing is raised. */
@@ -27,7 +27,7 @@ export const leaseSchema = z
   .refine((lease) => lease.t1S < lease.t2S, { message: 't1S must be less than t2S' });
 
 /** How the controller moves load and how it proves that load moved. */
-export const controlSchema = z.strictObject({
+const controlSchema = z.strictObject({
   /** Kept free below every cap, % of the cap. */
   marginPct: z.number().min(0).max(20).default(2),
   /** The meter must show a shed within this time after the machines' own settling time. */
@@ -46,7 +46,7 @@ export const controlSchema = z.strictObject({
   lostAfterPolls: z.int().min(1).max(20).default(3),
 });
 
-export const brokerSchema = z.strictObject({
+const brokerSchema = z.strictObject({
   /** `mqtt://` or `mqtts://`; absent: the embedded broker. */
   url: z.url({ protocol: /^mqtts?$/ }),
   protocol: z.union([z.literal(4), z.literal(5)]).default(5),
@@ -57,7 +57,7 @@ export const brokerSchema = z.strictObject({
   keyFile: z.string().optional(),
 });
 
-export const consoleSchema = z.strictObject({
+const consoleSchema = z.strictObject({
   host: z.string().default('127.0.0.1'),
   port: z.int().min(0).max(65_535).default(8_080),
   /** `prompt`: the one-time code is typed. `fragment`: it stands in the printed URL (simulated site). */

@@ -39,7 +39,7 @@ export interface ClientOptions {
 }
 
 /** Where the socket is and which code the address holds. Throws TARGET_INVALID. */
-export function socketAddress(url: string): { readonly address: string; readonly code: string | undefined } {
+function socketAddress(url: string): { readonly address: string; readonly code: string | undefined } {
   let parsed: URL;
   try {
     parsed = new URL(url);

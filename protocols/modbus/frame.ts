@@ -33,9 +33,9 @@ export type DecodedAnswer =
   | { readonly kind: 'drop'; readonly reason: 'frame' | 'desync'; readonly detail: string };
 
 /** The most registers one read may ask for, by the standard. */
-export const READ_MAX_REGISTERS = 125;
-export const READ_MAX_COILS = 2000;
-export const WRITE_MAX_REGISTERS = 123;
+const READ_MAX_REGISTERS = 125;
+const READ_MAX_COILS = 2000;
+const WRITE_MAX_REGISTERS = 123;
 /** The longest frame of either kind, bytes: what grows beyond it is no answer. */
 export const FRAME_MAX_BYTES = 260;
 

@@ -2,18 +2,7 @@ import * as z from 'zod';
 import { MODES } from '../reading.ts';
 
 /** Who decides, highest first (design, rule 10). */
-export const OWNERS = [
-  'lockout',
-  'protection',
-  'emergency',
-  'cap',
-  'ramp',
-  'dr',
-  'manual',
-  'ai',
-  'price',
-] as const;
-export type Owner = (typeof OWNERS)[number];
+const OWNERS = ['lockout', 'protection', 'emergency', 'cap', 'ramp', 'dr', 'manual', 'ai', 'price'] as const;
 
 const counter = z.int().nonnegative();
 const id = z.string().min(1).max(128);

@@ -2,7 +2,7 @@ import { badMessage } from './bytes.ts';
 import type { ByteReader, ByteWriter } from './bytes.ts';
 
 /** Largest magnitude of a difference that is coded: its token, twice this and one, still is an exact double. */
-export const MOST_DIFFERENCE = 2 ** 52 - 1;
+const MOST_DIFFERENCE = 2 ** 52 - 1;
 
 /** First byte of a list coded as tokens; every smaller value is a Rice parameter. */
 const TOKENS = 0xff;

@@ -13,11 +13,3 @@ export const agentFilter = (site: string, kind: AgentTopic): string => `${ROOT}/
 export const desiredTopic = (site: string, rack: string): string => `${ROOT}/${site}/rack/${rack}/desired`;
 /** Not retained: the beat that arms desired states. */
 export const leaseTopic = (site: string): string => `${ROOT}/${site}/lease`;
-
-/** The agent and kind of an agent topic, or undefined for any other. */
-export function parseAgentTopic(topic: string): { site: string; agent: string; kind: string } | undefined {
-  const [root, version, site, word, agent, kind, ...rest] = topic.split('/');
-  if (`${root}/${version}` !== ROOT || word !== 'agent' || rest.length > 0) return undefined;
-  if (site === undefined || agent === undefined || kind === undefined) return undefined;
-  return { site, agent, kind };
-}

@@ -10,7 +10,7 @@ import { seededRandom } from '../../host/random.ts';
 import type { ConsoleView } from '../../protocols/console/view.ts';
 import { FakeOperator, siteView } from './fake-operator.ts';
 
-export const NO_PAGE: Assets = new Map([
+const NO_PAGE: Assets = new Map([
   ['/index.html', { bytes: Buffer.from('<!doctype html>'), type: 'text/html' }],
 ]);
 
