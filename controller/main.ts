@@ -8,6 +8,7 @@ import { asFault } from '../protocols/faults.ts';
 import type { Effect } from './core/effects.ts';
 import type { ControllerEvent, LedgerRecord, Now } from './core/events.ts';
 import { raiseAlarm } from './core/alarms.ts';
+import { INGESTED } from './core/ingest.ts';
 import { lastEpoch, recover } from './core/recover.ts';
 import { emptyState } from './core/state.ts';
 import type { SiteState } from './core/state.ts';
@@ -219,7 +220,7 @@ async function subscribe(site: Site, deps: ControllerDeps, loop: Loop): Promise<
   );
   await deps.bus.subscribe(agentFilter(site.id, 'frame'), ({ topic, payload }) =>
     guarded(topic, () => {
-      const decoded = frames.decode(payload);
+      const decoded = frames.decode(payload, INGESTED);
       if (decoded.kind === 'fault') throw decoded.fault;
       if (decoded.kind === 'need-key') {
         const { boot, seq } = received.storedOf(decoded.agent);

@@ -40,6 +40,10 @@ export interface RunOptions {
   readonly machines: number;
   /** Absent: drawn from the seed. */
   readonly timeline?: readonly Planned[];
+  /** Absent: `harnessSite(machines)`. */
+  readonly site?: Site;
+  /** The longest any simulated ASIC takes to wake, s; absent: its model's own time. */
+  readonly wakeMaxS?: number;
   /** Every public event with its time, as it happens. */
   readonly onEvent?: (atMs: number, event: PublicEvent) => void;
 }
@@ -60,8 +64,10 @@ const START_WALL_MS = Date.UTC(2026, 5, 1, 6);
 const STEP_MS = 1_000;
 /** At the end of a run nothing goes wrong any more for this long: then everything must be where it shall be. */
 const CALM_MS = 15 * 60_000;
+/** Characters of the event log that are hashed at once. */
+const LOG_CHARS = 32_768;
 /** A host key and key file for the in-memory SSH, which checks neither. */
-const NO_KEY = 'SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA';
+export const NO_KEY = 'SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA';
 
 /**
  * The simulated site at a size, as the harness runs it: polled as a real site is, every 10 s, with feeds and GPU
@@ -108,6 +114,7 @@ class Run {
   readonly #broker: MemoryBroker;
   readonly #judge: Judge;
   readonly #hash = createHash('sha256');
+  #log = '';
   readonly #random;
   readonly #base: Pick<Deps, 'clock' | 'net' | 'http' | 'remote' | 'report'>;
   readonly #disks: Record<'controller' | 'agent', MemoryDisk>;
@@ -128,8 +135,9 @@ class Run {
   constructor(options: RunOptions) {
     this.#options = options;
     this.#random = (stream: number) => seededRandom(options.seed * 1_000 + stream);
-    this.#site = harnessSite(options.machines);
-    this.#world = makeWorld({ site: this.#site, random: this.#random(1), startMs: START_WALL_MS });
+    this.#site = options.site ?? harnessSite(options.machines);
+    const hurry = options.wakeMaxS === undefined ? {} : { wakeMaxS: options.wakeMaxS };
+    this.#world = makeWorld({ site: this.#site, random: this.#random(1), startMs: START_WALL_MS, ...hurry });
     this.#judge = new Judge(this.#site);
     for (const { machine, behaviour } of defaultMisbehaviour(this.#site))
       this.#changeWorld({ kind: 'world', change: { kind: 'machine', machine, behaviour } }, 0);
@@ -176,6 +184,7 @@ class Run {
     this.#duplicated += counts?.duplicates ?? 0;
     this.#agentProcess?.stop();
     this.#controllerProcess?.stop();
+    this.#hashLog();
     return {
       seed,
       violations: this.#judge.violations,
@@ -197,9 +206,16 @@ class Run {
 
   #report(event: PublicEvent): void {
     const atMs = this.#clock.monoMs();
-    this.#hash.update(`${atMs.toFixed(3)} ${JSON.stringify(event)}\n`);
+    this.#log += `${atMs.toFixed(3)} ${JSON.stringify(event)}\n`;
+    if (this.#log.length > LOG_CHARS) this.#hashLog();
     if (event.event === 'acknowledged') this.#commands++;
     this.#options.onEvent?.(atMs, event);
+  }
+
+  /** Into the hash in pieces: a call per event costs more than the hashing. */
+  #hashLog(): void {
+    this.#hash.update(this.#log);
+    this.#log = '';
   }
 
   /** An observer of its own on the bus: what it sees is what passed the wire. */

@@ -193,7 +193,9 @@ class Sums {
     const { nodes } = this.#site;
     const nodeW = this.#nodeW.fill(0);
     let loadW = 0;
-    for (const [index, one] of this.#machines.entries()) {
+    for (let index = 0; index < this.#machines.length; index += 1) {
+      const one = this.#machines[index];
+      if (one === undefined) continue;
       const { nodeIndex } = one.machine;
       const drawW = one.powerW(nowMs);
       this.#machineW[index] = drawW;

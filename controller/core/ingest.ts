@@ -29,6 +29,15 @@ export function indexesOf(state: SiteState): Indexes {
   return found;
 }
 
+/** The quantities that decide anything here: of the others in a frame no object needs to be made. */
+export const INGESTED: ReadonlySet<string> = new Set([
+  'mode',
+  'power',
+  'hashrate',
+  'temperature.max',
+  'power.active.total',
+]);
+
 /** One agent's frame: the newest readings of a rack, or of the meters. */
 export function takeFrame(
   state: SiteState,

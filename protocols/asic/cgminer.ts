@@ -94,9 +94,23 @@ export function sectionOf(value: JsonObject, name: string): readonly JsonObject[
 export function field(value: JsonObject, name: string): Json | undefined {
   const exact = value[name];
   if (exact !== undefined && Object.hasOwn(value, name)) return exact;
-  const lower = name.toLowerCase();
-  for (const key of Object.keys(value)) if (key.toLowerCase() === lower) return value[key];
-  return undefined;
+  const key = keysInLowerCase(value).get(name.toLowerCase());
+  return key === undefined ? undefined : value[key];
+}
+
+const lowered = new WeakMap<JsonObject, ReadonlyMap<string, string>>();
+
+/** Lower-case names to the first key that is one of them; made once per object, because most lookups of a poll miss. */
+function keysInLowerCase(value: JsonObject): ReadonlyMap<string, string> {
+  const known = lowered.get(value);
+  if (known !== undefined) return known;
+  const keys = new Map<string, string>();
+  for (const key of Object.keys(value)) {
+    const lower = key.toLowerCase();
+    if (!keys.has(lower)) keys.set(lower, key);
+  }
+  lowered.set(value, keys);
+  return keys;
 }
 
 export function isObject(value: Json | undefined): value is JsonObject {

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 /** HTTP digest authentication as stock Antminers use it (RFC 2617: MD5, qop=auth or none). */
 export interface DigestChallenge {
@@ -118,5 +118,5 @@ function quoted(text: string): string {
 }
 
 function md5(text: string): string {
-  return createHash('md5').update(text, 'utf8').digest('hex');
+  return hash('md5', text, 'hex');
 }

@@ -115,7 +115,7 @@ export function rowOf(fields: readonly string[], line: string): Row | undefined 
   const cells = line.split(',');
   if (cells.length !== fields.length) return undefined;
   const row: Record<string, string> = {};
-  for (const [at, field] of fields.entries()) row[field] = (cells[at] ?? '').trim();
+  for (let at = 0; at < cells.length; at += 1) row[fields[at] ?? ''] = (cells[at] ?? '').trim();
   return row;
 }
 

@@ -99,6 +99,7 @@ function rawOf(type: RegisterType): number {
 /** The registers of a raw (unscaled) number; integers are rounded and held to the range of their type. */
 export function encodeNumber(raw: number, type: RegisterType, wordOrder: WordOrder = 'msw'): Uint16Array {
   const words = WORDS[type];
+  const registers = new Uint16Array(words);
   switch (type) {
     case 'float32':
       scratch.setFloat32(0, raw);
@@ -116,9 +117,9 @@ export function encodeNumber(raw: number, type: RegisterType, wordOrder: WordOrd
       else scratch.setInt32(0, whole);
     }
   }
-  return Uint16Array.from({ length: words }, (_, index) =>
-    scratch.getUint16(2 * (wordOrder === 'msw' ? index : words - 1 - index)),
-  );
+  for (let index = 0; index < words; index += 1)
+    registers[index] = scratch.getUint16(2 * (wordOrder === 'msw' ? index : words - 1 - index));
+  return registers;
 }
 
 function clampInteger(

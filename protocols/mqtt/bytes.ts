@@ -122,6 +122,8 @@ export class ByteReader {
   /** UTF-8 of at most `mostBytes`. */
   text(mostBytes: number): string {
     const bytes = this.raw(this.varint(mostBytes));
+    // Nearly every text is a short id in ASCII, for which the decoder costs more than the text.
+    if (isShortAscii(bytes)) return String.fromCharCode(...bytes);
     try {
       return textDecoder.decode(bytes);
     } catch {
@@ -140,6 +142,12 @@ export class ByteReader {
     this.#at += count;
     return bytes;
   }
+}
+
+function isShortAscii(bytes: Uint8Array): boolean {
+  if (bytes.length > 32) return false;
+  for (let at = 0; at < bytes.length; at += 1) if ((bytes[at] ?? 0x80) >= 0x80) return false;
+  return true;
 }
 
 /** The fault of a message that breaks its format. */

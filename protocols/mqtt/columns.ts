@@ -64,14 +64,11 @@ export function writeTable(writer: ByteWriter, table: Table, previous?: Table): 
   table.ages.forEach((ages, index) => writeAges(writer, table, ages, previous, index));
   writer.varint(table.columns.length);
   let wireId = 0;
+  const before = new ColumnsInOrder(previous);
   for (const column of table.columns) {
     writer.varint(column.wireId - wireId);
     wireId = column.wireId;
-    writeColumn(
-      writer,
-      column,
-      previous?.columns.find((other) => other.wireId === wireId),
-    );
+    writeColumn(writer, column, before.find(wireId));
   }
   writer.u32(tableCheck(table));
 }
@@ -90,27 +87,38 @@ export function readTable(
   const count = reader.varint(MOST_FIELDS);
   if (count * shape.rowCount > MOST_CELLS) throw badMessage('it has too many cells');
   const columns: Column[] = [];
+  const before = new ColumnsInOrder(previous);
   let wireId = 0;
   for (let index = 0; index < count; index += 1) {
     const step = reader.varint(0xffff);
     if (step === 0 || wireId + step > 0xffff) throw badMessage('columns are out of order');
     wireId += step;
-    const before = previous?.columns.find((other) => other.wireId === wireId);
-    columns.push(readColumn(reader, { wireId, rowCount: shape.rowCount, sets }, before));
+    columns.push(readColumn(reader, { wireId, rowCount: shape.rowCount, sets }, before.find(wireId)));
   }
   const table: Table = { rowCount: shape.rowCount, tickMs: shape.tickMs, ages, columns };
   if (reader.u32() !== tableCheck(table)) throw badMessage('the values do not fit their check number');
   return table;
 }
 
-/** Ages expected when nothing was sampled since the previous table. */
-function agesBefore(table: { tickMs: number }, previous: Table, set: number, sampled: boolean): Float64Array {
-  const grownMs = sampled ? 0 : table.tickMs - previous.tickMs;
-  return (previous.ages[set] ?? new Float64Array(previous.rowCount)).map((age) => age + grownMs);
+/** Finds columns by ascending wire number, each once. */
+class ColumnsInOrder {
+  readonly #columns: readonly Column[];
+  #at = 0;
+
+  constructor(table: Table | undefined) {
+    this.#columns = table?.columns ?? [];
+  }
+
+  find(wireId: number): Column | undefined {
+    let column = this.#columns[this.#at];
+    while (column !== undefined && column.wireId < wireId) column = this.#columns[++this.#at];
+    return column?.wireId === wireId ? column : undefined;
+  }
 }
 
-function minus(values: Float64Array, base: Float64Array): Float64Array {
-  return values.map((value, index) => value - (base[index] ?? 0));
+/** By how much ages are expected to have grown since the previous table when nothing was sampled. */
+function grownMs(table: { tickMs: number }, previous: Table, sampled: boolean): number {
+  return sampled ? 0 : table.tickMs - previous.tickMs;
 }
 
 function writeAges(
@@ -121,15 +129,23 @@ function writeAges(
   set: number,
 ): void {
   let mode = AGES_KEY;
-  let differences: Float64Array = ages.map((age, row) => age - (ages[row - 1] ?? 0));
-  if (previous?.ages[set]) {
+  let differences = new Float64Array(ages.length);
+  for (let row = 0; row < ages.length; row += 1)
+    differences[row] = (ages[row] ?? 0) - (row > 0 ? (ages[row - 1] ?? 0) : 0);
+  const before = previous?.ages[set];
+  if (previous && before) {
+    let least = weight(differences);
     for (const candidate of [AGES_CHANGED, AGES_NOT_SAMPLED]) {
-      const base = agesBefore(table, previous, set, candidate === AGES_CHANGED);
-      const against = minus(ages, base);
-      if (weight(against) < weight(differences)) {
-        mode = candidate;
-        differences = against;
-      }
+      if (least === 0) break;
+      const grown = grownMs(table, previous, candidate === AGES_CHANGED);
+      const against = new Float64Array(ages.length);
+      for (let row = 0; row < ages.length; row += 1)
+        against[row] = (ages[row] ?? 0) - ((before[row] ?? 0) + grown);
+      const bits = weight(against);
+      if (bits >= least) continue;
+      mode = candidate;
+      differences = against;
+      least = bits;
     }
   }
   writer.u8(mode);
@@ -139,7 +155,10 @@ function writeAges(
 /** Roughly how many bits differences need. */
 function weight(differences: Float64Array): number {
   let bits = 0;
-  for (const difference of differences) bits += Math.log2(1 + Math.abs(difference));
+  for (let row = 0; row < differences.length; row += 1) {
+    const size = Math.abs(differences[row] ?? 0);
+    if (size > 0) bits += Math.log2(1 + size);
+  }
   return bits;
 }
 
@@ -154,21 +173,22 @@ function readAges(
   if (mode === AGES_KEY) {
     for (let row = 1; row < ages.length; row += 1) ages[row] = (ages[row] ?? 0) + (ages[row - 1] ?? 0);
   } else {
-    if (!previous?.ages[set] || mode > AGES_NOT_SAMPLED) throw badMessage('ages without their base');
-    const base = agesBefore(shape, previous, set, mode === AGES_CHANGED);
-    for (let row = 0; row < ages.length; row += 1) ages[row] = (ages[row] ?? 0) + (base[row] ?? 0);
+    const before = previous?.ages[set];
+    if (!previous || !before || mode > AGES_NOT_SAMPLED) throw badMessage('ages without their base');
+    const grown = grownMs(shape, previous, mode === AGES_CHANGED);
+    for (let row = 0; row < ages.length; row += 1)
+      ages[row] = (ages[row] ?? 0) + ((before[row] ?? 0) + grown);
   }
-  if (ages.some((age) => Math.abs(age) > MOST_AGE_MS)) throw badMessage('an age is out of range');
+  for (let row = 0; row < ages.length; row += 1)
+    if (!(Math.abs(ages[row] ?? 0) <= MOST_AGE_MS)) throw badMessage('an age is out of range');
   return ages;
 }
 
 function writeColumn(writer: ByteWriter, column: Column, before: Column | undefined): void {
-  const { states, values, ageSet } = column;
-  const sameStates = before !== undefined && states.every((state, row) => state === before.states[row]);
-  const sameValues =
-    before !== undefined &&
-    values.every((value, row) => !hasValue(states[row] ?? 0) || value === baseValue(before, row));
-  const one = states.every((state) => state === states[0]);
+  const { states, ageSet } = column;
+  const sameStates = before !== undefined && equalStates(states, before.states);
+  const sameValues = before !== undefined && keepsValues(column, before);
+  const one = allEqual(states);
   const stateMode = one ? STATES_ALL : sameStates ? STATES_SAME : STATES_RUNS;
   const ageCode = Math.min(ageSet, AGE_FOLLOWS);
   writer.u8(stateMode | (sameValues ? VALUES_SAME : 0) | (ageCode << AGE_SHIFT));
@@ -176,6 +196,22 @@ function writeColumn(writer: ByteWriter, column: Column, before: Column | undefi
   if (stateMode === STATES_ALL) writer.u8(states[0] ?? 0);
   if (stateMode === STATES_RUNS) writeRuns(writer, states);
   if (!sameValues) writeValues(writer, column, before);
+}
+
+function equalStates(states: Uint8Array, others: Uint8Array): boolean {
+  for (let row = 0; row < states.length; row += 1) if (states[row] !== others[row]) return false;
+  return true;
+}
+
+function allEqual(states: Uint8Array): boolean {
+  for (let row = 1; row < states.length; row += 1) if (states[row] !== states[0]) return false;
+  return true;
+}
+
+function keepsValues({ states, values }: Column, before: Column): boolean {
+  for (let row = 0; row < values.length; row += 1)
+    if (hasValue(states[row] ?? 0) && values[row] !== baseValue(before, row)) return false;
+  return true;
 }
 
 const baseValue = (before: Column, row: number): number =>
@@ -264,24 +300,27 @@ function readStates(
  */
 export function tableCheck(table: Table): number {
   let hash = 0x811c9dc5;
-  const mix = (word: number): void => {
-    hash = Math.imul(hash ^ word, 0x01000193);
-    hash ^= hash >>> 15;
-  };
-  const mixAll = (values: Float64Array): void => {
-    for (const value of values) {
-      const low = value | 0;
-      mix(low);
-      // The high word; the quick way for what fits an int32.
-      mix(low === value ? low >> 31 : Math.floor(value / 0x1_0000_0000) | 0);
-    }
-  };
-  for (const ages of table.ages) mixAll(ages);
-  for (const column of table.columns) {
-    mix(column.wireId);
-    mix(column.ageSet);
-    for (const state of column.states) mix(state);
-    mixAll(column.values);
+  for (const ages of table.ages) hash = mixAll(hash, ages);
+  for (const { wireId, ageSet, states, values } of table.columns) {
+    hash = mix(mix(hash, wireId), ageSet);
+    for (let row = 0; row < states.length; row += 1) hash = mix(hash, states[row] ?? 0);
+    hash = mixAll(hash, values);
   }
   return hash >>> 0;
+}
+
+function mix(hash: number, word: number): number {
+  const mixed = Math.imul(hash ^ word, 0x01000193);
+  return mixed ^ (mixed >>> 15);
+}
+
+function mixAll(start: number, values: Float64Array): number {
+  let hash = start;
+  for (let row = 0; row < values.length; row += 1) {
+    const value = values[row] ?? 0;
+    const low = value | 0;
+    // The low word, then the high one; the quick way for what fits an int32.
+    hash = mix(mix(hash, low), low === value ? low >> 31 : Math.floor(value / 0x1_0000_0000) | 0);
+  }
+  return hash;
 }

@@ -102,11 +102,14 @@ export const FIELDS: readonly Field[] = [
   ...family(264, 16, 'W', (index) => `gpu.${index}.powerLimit`, 0.1),
 ];
 
-const byQuantity = new Map(FIELDS.map((field) => [field.quantity, field]));
+const places = new Map(FIELDS.map((field, place) => [field.quantity, place]));
 const byWireId = new Map(FIELDS.map((field) => [field.wireId, field]));
 
+/** The place of a quantity's field in FIELDS, -1 when it does not travel. */
+export const fieldPlace = (quantity: string): number => places.get(quantity) ?? -1;
+
 /** The field of a quantity, or undefined when it does not travel. */
-export const fieldOf = (quantity: string): Field | undefined => byQuantity.get(quantity);
+export const fieldOf = (quantity: string): Field | undefined => FIELDS[fieldPlace(quantity)];
 
 /** The field with a wire number, or undefined when a newer version sent it. */
 export const fieldById = (wireId: number): Field | undefined => byWireId.get(wireId);
@@ -117,7 +120,7 @@ export const MOST_SCALED = 2 ** 51 - 1;
 /** The integer that stands for a value, or undefined when this field cannot carry it. */
 export function toWire(field: Field, value: number | string, unit: Unit): number | undefined {
   if (field.kind === 'mode') {
-    const index = MODES.findIndex((mode) => mode === value);
+    const index = (MODES as readonly unknown[]).indexOf(value);
     return index < 0 ? undefined : index;
   }
   // A driver that knows the pool's address says it as text: here only whether there is one.

@@ -115,12 +115,12 @@ function follows(frame: FrameHead, previous: FrameHead): boolean {
 export class FrameDecoder {
   readonly #last = new Map<string, FrameTable>();
 
-  /** The frame with its readings. */
-  decode(bytes: Uint8Array): Decoded<Frame> {
+  /** The frame with its readings, or of them only the quantities in `wanted`. */
+  decode(bytes: Uint8Array, wanted?: ReadonlySet<string>): Decoded<Frame> {
     const decoded = this.decodeTable(bytes);
     if (decoded.kind !== 'frame') return decoded;
     const { table, ...head } = decoded.frame;
-    return { kind: 'frame', frame: { ...head, cells: readingsOf(table) } };
+    return { kind: 'frame', frame: { ...head, cells: readingsOf(table, wanted) } };
   }
 
   /** The frame as columns: no object per cell is made. */

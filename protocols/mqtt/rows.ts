@@ -12,7 +12,7 @@ import {
   UNCERTAIN_MEASURED,
 } from './columns.ts';
 import type { Column, Table } from './columns.ts';
-import { FIELDS, fieldById, fieldOf, fromWire, toWire } from './fields.ts';
+import { FIELDS, fieldById, fieldPlace, fromWire, toWire } from './fields.ts';
 import type { Field } from './fields.ts';
 import { reasonCode, reasonNumber } from './reasons.ts';
 
@@ -21,33 +21,49 @@ import { reasonCode, reasonNumber } from './reasons.ts';
  * quantities that are not in the field table, and digits below a field's scale.
  */
 export function tableOf(cells: readonly Readings[], tickMs: number): Table {
-  const used = new Set<Field>();
-  for (const readings of cells) {
+  const drafts: (Draft | undefined)[] = [];
+  for (let row = 0; row < cells.length; row += 1) {
+    const readings = cells[row] ?? {};
     for (const quantity of Object.keys(readings)) {
-      const field = fieldOf(quantity);
-      if (field) used.add(field);
+      const place = fieldPlace(quantity);
+      const field = FIELDS[place];
+      const reading = readings[quantity];
+      if (field === undefined || reading === undefined) continue;
+      put((drafts[place] ??= draftOf(field, cells.length)), row, reading, tickMs);
     }
   }
   const sets: AgeSet[] = [];
-  const columns = FIELDS.filter((field) => used.has(field)).map((field) =>
-    columnOf(field, cells, tickMs, sets),
-  );
+  const columns: Column[] = [];
+  for (const draft of drafts) {
+    if (draft === undefined) continue;
+    const { field, states, values, ages } = draft;
+    columns.push({ wireId: field.wireId, states, values, ageSet: placeAges(sets, ages, states) });
+  }
   return { rowCount: cells.length, tickMs, ages: sets.map((set) => set.ages), columns };
 }
 
-/** The readings of each row. Quantities that only a newer version knows are left out. */
-export function readingsOf(table: Table): readonly Readings[] {
-  const rows: Record<string, Reading>[] = Array.from({ length: table.rowCount }, () => ({}));
+/**
+ * The readings of each row, or of them the quantities in `wanted`: then no object is made for any other cell.
+ * Quantities that only a newer version knows are left out.
+ */
+export function readingsOf(table: Table, wanted?: ReadonlySet<string>): readonly Readings[] {
+  const rows: Record<string, Reading>[] = [];
+  for (let row = 0; row < table.rowCount; row += 1) rows.push({});
   for (const column of table.columns) {
     const field = fieldById(column.wireId);
     const ages = table.ages[column.ageSet];
-    if (!field || !ages) continue;
-    rows.forEach((readings, row) => {
+    if (!field || !ages || (wanted !== undefined && !wanted.has(field.quantity))) continue;
+    for (let row = 0; row < rows.length; row += 1) {
       const state = column.states[row] ?? ABSENT;
-      if (state === ABSENT) return;
-      const atMs = table.tickMs - (ages[row] ?? 0);
-      readings[field.quantity] = readingOf(field, state, column.values[row] ?? 0, atMs);
-    });
+      const readings = rows[row];
+      if (state === ABSENT || readings === undefined) continue;
+      readings[field.quantity] = readingOf(
+        field,
+        state,
+        column.values[row] ?? 0,
+        table.tickMs - (ages[row] ?? 0),
+      );
+    }
   }
   return rows;
 }
@@ -75,39 +91,53 @@ interface AgeSet {
   readonly known: Uint8Array;
 }
 
-function columnOf(field: Field, cells: readonly Readings[], tickMs: number, sets: AgeSet[]): Column {
-  const states = new Uint8Array(cells.length);
-  const values = new Float64Array(cells.length);
-  const ages = new Float64Array(cells.length);
-  cells.forEach((readings, row) => {
-    const reading = readings[field.quantity];
-    if (!reading) return;
-    const ageMs = Math.round(tickMs - reading.atMs);
-    const aged = Math.abs(ageMs) <= MOST_AGE_MS;
-    ages[row] = aged ? ageMs + 0 : 0;
-    const scaled = reading.ok && aged ? toWire(field, reading.value, reading.unit) : undefined;
-    if (reading.ok && scaled !== undefined) {
-      states[row] = stateOf(reading);
-      values[row] = scaled;
-    } else states[row] = MISSING + reasonNumber(reading.ok ? 'VALUE_INVALID' : reading.why);
-  });
-  return { wireId: field.wireId, states, values, ageSet: placeAges(sets, ages, states) };
+/** A column while its rows come in one by one, with the ages of its own samples. */
+interface Draft {
+  readonly field: Field;
+  readonly states: Uint8Array;
+  readonly values: Float64Array;
+  readonly ages: Float64Array;
+}
+
+function draftOf(field: Field, rows: number): Draft {
+  return {
+    field,
+    states: new Uint8Array(rows),
+    values: new Float64Array(rows),
+    ages: new Float64Array(rows),
+  };
+}
+
+function put({ field, states, values, ages }: Draft, row: number, reading: Reading, tickMs: number): void {
+  const ageMs = Math.round(tickMs - reading.atMs);
+  const aged = Math.abs(ageMs) <= MOST_AGE_MS;
+  ages[row] = aged ? ageMs + 0 : 0;
+  const scaled = reading.ok && aged ? toWire(field, reading.value, reading.unit) : undefined;
+  if (reading.ok && scaled !== undefined) {
+    states[row] = stateOf(reading);
+    values[row] = scaled;
+  } else states[row] = MISSING + reasonNumber(reading.ok ? 'VALUE_INVALID' : reading.why);
 }
 
 /** The set that agrees with these ages wherever both know one, or a new one. */
 function placeAges(sets: AgeSet[], ages: Float64Array, states: Uint8Array): number {
-  const agrees = (set: AgeSet): boolean =>
-    states.every((state, row) => state === ABSENT || set.known[row] === 0 || set.ages[row] === ages[row]);
-  let index = sets.findIndex(agrees);
-  if (index < 0) {
-    index = sets.length;
-    sets.push({ ages: new Float64Array(ages.length), known: new Uint8Array(ages.length) });
+  let index = 0;
+  let set = sets[index];
+  while (set !== undefined && !agrees(set, ages, states)) set = sets[++index];
+  if (set === undefined) {
+    set = { ages: new Float64Array(ages.length), known: new Uint8Array(ages.length) };
+    sets.push(set);
   }
-  const set = sets[index];
-  states.forEach((state, row) => {
-    if (!set || state === ABSENT || set.known[row] === 1) return;
+  for (let row = 0; row < states.length; row += 1) {
+    if (states[row] === ABSENT || set.known[row] === 1) continue;
     set.known[row] = 1;
     set.ages[row] = ages[row] ?? 0;
-  });
+  }
   return index;
+}
+
+function agrees(set: AgeSet, ages: Float64Array, states: Uint8Array): boolean {
+  for (let row = 0; row < states.length; row += 1)
+    if (states[row] !== ABSENT && set.known[row] === 1 && set.ages[row] !== ages[row]) return false;
+  return true;
 }

@@ -154,12 +154,11 @@ export class GpuHost implements ExecDevice, HttpDevice, Load {
   /** Carries every change up to `nowMs` out in its order: the power follows, two owners at once are counted. */
   advance(nowMs: number): void {
     if (nowMs <= this.#nowMs) return this.#settle(this.#nowMs);
-    const turns = [...this.mine.turns(), ...this.ai.turns()].filter(
-      (atMs) => atMs > this.#nowMs && atMs <= nowMs,
-    );
-    turns.sort((a, b) => a - b);
-    for (const atMs of [...turns, nowMs]) this.#settle(atMs);
-    return undefined;
+    const mine = this.mine.turns(this.#nowMs, nowMs);
+    const ai = this.ai.turns(this.#nowMs, nowMs);
+    if (mine.length + ai.length > 0)
+      for (const atMs of [...mine, ...ai].sort((a, b) => a - b)) this.#settle(atMs);
+    return this.#settle(nowMs);
   }
 
   #settle(nowMs: number): void {

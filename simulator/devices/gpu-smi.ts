@@ -112,13 +112,20 @@ export function answerSmi(host: GpuHost, words: readonly string[], nowMs: number
   const fields = asked.split(',');
   const unknown = fields.find((field) => columnOf(field) === undefined);
   if (unknown !== undefined) return done(2, `Field "${unknown}" is not a valid field to query.\n\n`, 20);
+  // Looked up once: a loop prints the same columns for as long as it runs.
+  const columns = fields.flatMap((field) => columnOf(field) ?? []);
+  const bare = format.includes('nounits');
   const rows = (atMs: number): string[] => {
     host.advance(atMs);
-    return gpus.map((gpu) =>
-      fields
-        .map((field) => shown(field, columnOf(field)?.cell(host, gpu, atMs) ?? ABSENT, format))
-        .join(', '),
-    );
+    return gpus.map((gpu) => {
+      let line = '';
+      for (const { unit, cell } of columns) {
+        const text = cell(host, gpu, atMs);
+        if (line !== '') line += ', ';
+        line += unit === undefined || bare || text === ABSENT ? text : `${text} ${unit}`;
+      }
+      return line;
+    });
   };
   const header = format.includes('noheader')
     ? []
@@ -140,11 +147,6 @@ function columnOf(field: string): Column | undefined {
 function heading(field: string, format: readonly string[]): string {
   const unit = columnOf(field)?.unit;
   return unit === undefined || format.includes('nounits') ? field : `${field} [${unit}]`;
-}
-
-function shown(field: string, cell: string, format: readonly string[]): string {
-  const unit = columnOf(field)?.unit;
-  return unit === undefined || cell === ABSENT || format.includes('nounits') ? cell : `${cell} ${unit}`;
 }
 
 function chosen(host: GpuHost, id: string | undefined): number[] | undefined {

@@ -33,6 +33,8 @@ export const AI_TIMES: UnitTimes = {
   lingerMemoryMs: 4_000,
 };
 
+const NONE: readonly number[] = [];
+
 type UnitState = 'inactive' | 'activating' | 'active' | 'deactivating';
 
 /** State by two times, the last start and the last stop, so that it can be told for any later time. */
@@ -96,17 +98,22 @@ export class ServiceUnit {
     return this.#had(nowMs, this.#times.loadMs, -this.#times.drainMs * 0.2);
   }
 
-  /** Times at which any of the above changes. */
-  turns(): number[] {
+  /** Times after `fromMs` and up to `toMs` at which any of the above changes; most of the time there are none. */
+  turns(fromMs: number, toMs: number): readonly number[] {
     const { activateMs, processMs, loadMs, drainMs, lingerProcessMs, lingerMemoryMs } = this.#times;
     const started = this.#startedMs ?? -Infinity;
     const stopped = this.#stoppedMs ?? -Infinity;
+    const lastMs = Math.max(
+      started + Math.max(activateMs, processMs, loadMs),
+      stopped + drainMs + Math.max(0, lingerProcessMs, lingerMemoryMs),
+    );
+    if (lastMs <= fromMs) return NONE;
     return [
       ...[0, activateMs, processMs, loadMs].map((ms) => started + ms),
       ...[0, drainMs * 0.8, drainMs, drainMs + lingerProcessMs, drainMs + lingerMemoryMs].map(
         (ms) => stopped + ms,
       ),
-    ].filter(Number.isFinite);
+    ].filter((atMs) => atMs > fromMs && atMs <= toMs);
   }
 
   #had(nowMs: number, afterStartMs: number, afterInactiveMs: number): boolean {
