@@ -99,20 +99,23 @@ export function summarize(input: {
 const round = (value: number): number => Math.round(value * 1_000) / 1_000;
 
 /**
- * From a signal to the first event of a kind that names it; of the signals that took load down the slowest counts.
- * (What is given back waits for dwell times and ramps of its own.)
+ * From a signal that took load down to its first command, and to the moment the meters had confirmed all of that
+ * command; the slowest signal counts. (What is given back waits for dwell times and ramps of its own.)
  */
 function latency(events: readonly Timed[], kind: 'desired' | 'verified'): number | null {
-  const took = new Set(
-    events.flatMap((event) => (event.event === 'verified' && event.expectedKw < 0 ? [event.signalId] : [])),
-  );
   let slowest: number | null = null;
   for (const signal of events) {
-    if (signal.event !== 'signal' || !took.has(signal.signalId)) continue;
-    const answer = events.find(
-      (event) => event.event === kind && event.signalId === signal.signalId && event.tMs >= signal.tMs,
+    if (signal.event !== 'signal') continue;
+    const { signalId, tMs } = signal;
+    const first = events.find(
+      (event) => event.event === 'desired' && event.signalId === signalId && event.tMs >= tMs,
     );
-    if (answer !== undefined) slowest = Math.max(slowest ?? 0, answer.tMs - signal.tMs);
+    if (first?.event !== 'desired') continue;
+    const proofs = events.filter(
+      (event) => event.event === 'verified' && event.commandId === first.commandId && event.expectedKw < 0,
+    );
+    const answered = kind === 'desired' ? first.tMs : proofs.at(-1)?.tMs;
+    if (proofs.length > 0 && answered !== undefined) slowest = Math.max(slowest ?? 0, answered - tMs);
   }
   return slowest;
 }

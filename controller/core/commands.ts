@@ -212,6 +212,7 @@ function track(state: SiteState, id: string, moving: readonly Change[], now: Now
       node,
       expectedW,
       beforeW: meterOf(state, node, now.monoMs) ?? Number.NaN,
+      alsoDueW: alsoDueW(state, node, expectedW, now),
       unexplainedW: state.residualW[node] ?? 0,
       othersW: othersW(
         state,
@@ -228,6 +229,22 @@ function track(state: SiteState, id: string, moving: readonly Change[], now: Now
     state: 'sent',
   });
   while (state.commands.length > COMMANDS_KEPT) state.commands.shift();
+}
+
+/** What open commands of the same direction have not shown yet at a node, W. */
+function alsoDueW(state: SiteState, node: number, expectedW: number, now: Now): number {
+  const meterW = meterOf(state, node, now.monoMs);
+  if (meterW === undefined) return 0;
+  let dueW = 0;
+  for (const command of state.commands) {
+    if (command.state !== 'sent' && command.state !== 'verifying') continue;
+    for (const open of command.nodes) {
+      if (open.node !== node || open.done || Math.sign(open.expectedW) !== Math.sign(expectedW)) continue;
+      const leftW = open.expectedW - (meterW - open.beforeW - open.alsoDueW);
+      if (Math.sign(leftW) === Math.sign(expectedW)) dueW += leftW;
+    }
+  }
+  return dueW;
 }
 
 /** Asks the meters what became of every open command. */
@@ -298,7 +315,7 @@ function verifyNode(state: SiteState, command: Command, node: Command['nodes'][n
   // What other machines below the node did meanwhile, by their own word, is not this command's doing.
   const alsoW = meterW - node.beforeW - (othersW(state, node.node, command.machines) - node.othersW);
   const rawW = meterW - node.beforeW;
-  const measuredW = node.expectedW < 0 ? Math.min(rawW, alsoW) : Math.max(rawW, alsoW);
+  const measuredW = (node.expectedW < 0 ? Math.min(rawW, alsoW) : Math.max(rawW, alsoW)) - node.alsoDueW;
   node.measuredW = measuredW;
   const share = state.site.config.control.verifyPct / 100;
   const provable = Math.abs(node.expectedW) >= capW * PROVABLE_SHARE;

@@ -18,6 +18,8 @@ export interface Release {
   readonly urgent: boolean;
 }
 
+/** The share of a window is spent in steps of at least this part of it, not machine by machine. */
+const SHARE_STEP = 0.15;
 /** A burst of at most this long a ramp may be spent at once, ms. */
 const RAMP_BURST_MS = 10_000;
 
@@ -143,12 +145,13 @@ export function refillShare(state: SiteState, now: Now): void {
   const elapsedMs = Number.isFinite(bucket.atMonoMs) ? now.monoMs - bucket.atMonoMs : Infinity;
   bucket.availableW = Math.min(shareW, bucket.availableW + (shareW * elapsedMs) / (energy.windowS * 1_000));
   bucket.atMonoMs = now.monoMs;
+  bucket.open = bucket.availableW >= shareW * SHARE_STEP;
 }
 
 function takeShare(state: SiteState, change: Change): boolean {
   if (change.target.because.owner !== 'price' || state.site.config.prices.energy === undefined) return true;
   // The last machine may overdraw, so that a share smaller than one machine still moves one in its time.
-  if (state.priceShare.availableW <= 0) return false;
+  if (!state.priceShare.open || state.priceShare.availableW <= 0) return false;
   state.priceShare.availableW -= Math.abs(change.deltaW);
   return true;
 }

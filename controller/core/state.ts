@@ -30,6 +30,8 @@ export interface Command {
     readonly beforeW: number;
     /** What the other machines below drew by their own word, W. */
     readonly othersW: number;
+    /** What earlier commands of the same direction still owe here, W: it must show too before this one is proven. */
+    readonly alsoDueW: number;
     /** What the node drew beyond its machines' words, W. */
     readonly unexplainedW: number;
     measuredW: number | undefined;
@@ -106,6 +108,8 @@ export interface Hold {
 export interface Bucket {
   availableW: number;
   atMonoMs: number;
+  /** False while too little is there to be worth a command. */
+  open: boolean;
 }
 
 /**
@@ -184,7 +188,7 @@ export function emptyState(site: Site, epoch: number, monoMs: number): SiteState
   const machines = site.machines.length;
   const nodes = site.nodes.length;
   const nan = (length: number): Float64Array => new Float64Array(length).fill(Number.NaN);
-  const bucket = (): Bucket => ({ availableW: 0, atMonoMs: monoMs });
+  const bucket = (): Bucket => ({ availableW: 0, atMonoMs: monoMs, open: true });
   return {
     site,
     epoch,
@@ -249,7 +253,7 @@ export function emptyState(site: Site, epoch: number, monoMs: number): SiteState
     rampUp: bucket(),
     rampDown: bucket(),
     // Full from the start: the first price may move its share at once.
-    priceShare: { availableW: 0, atMonoMs: -Infinity },
+    priceShare: { availableW: 0, atMonoMs: -Infinity, open: true },
     leaseSeq: 0,
     lastLeaseMonoMs: -Infinity,
     commandCount: 0,
