@@ -4,7 +4,10 @@ import { Worker } from 'node:worker_threads';
 import { realClock } from '../host/clock.ts';
 import { Fault } from '../protocols/faults.ts';
 import { INVARIANTS } from '../proof/invariants.ts';
-import type { RunResult } from '../proof/harness.ts';
+import type { RunOptions, RunResult } from '../proof/harness.ts';
+
+/** Nearly everything a run makes is garbage at once: room for it spares copying what happens to live. */
+const YOUNG_MB = 64;
 
 const help = `Usage: ./switchyard sim [--seeds N] [--seed FIRST] [--hours H] [--machines M] [--json]
 
@@ -56,8 +59,7 @@ export async function run(argv: string[]): Promise<number> {
   const machines = whole(values.machines, 100, 'machines', 20_000);
   const say = (value: object, text: string): void =>
     void process.stdout.write(values.json === true ? `${JSON.stringify(value)}\n` : `${text}\n`);
-  const startedMs = realClock.monoMs();
-  const results = await runAll({ seeds, first, hours, machines }, (result) => {
+  const summary = await simulate({ seeds, first, hours, machines }, (result) => {
     for (const one of result.violations)
       say(
         { event: 'violation', seed: result.seed, invariant: one.invariant, atMs: one.atMs, text: one.text },
@@ -74,7 +76,6 @@ export async function run(argv: string[]): Promise<number> {
       `seed ${result.seed}: ${result.commands} commands, ${result.violations.length} violations, ${result.hash.slice(0, 16)}`,
     );
   });
-  const summary = await summaryOf(results, hours, (realClock.monoMs() - startedMs) / 1_000);
   say(summary, JSON.stringify(summary, undefined, 2));
   return summary.violations === 0 ? 0 : 1;
 }
@@ -99,31 +100,55 @@ async function summaryOf(results: readonly RunResult[], hours: number, wallS: nu
   };
 }
 
-/** Seeds are independent: each core runs its own, a worker per seed in turn. */
-async function runAll(
-  plan: { seeds: number; first: number; hours: number; machines: number },
-  onResult: (result: RunResult) => void,
-): Promise<RunResult[]> {
+/** Which seeds to run, from `first` on, and how large and long each is. */
+export interface SimPlan {
+  readonly seeds: number;
+  readonly first: number;
+  readonly hours: number;
+  readonly machines: number;
+}
+
+/** Runs every seed of a plan, on all cores; `onResult` hears of each as it ends. */
+export async function simulate(plan: SimPlan, onResult: (result: RunResult) => void): Promise<SimSummary> {
+  const startedMs = realClock.monoMs();
   const results: RunResult[] = [];
   let next = plan.first;
+  // Seeds are independent: each core takes the next one, in a thread whose code is warm after its first.
   const lane = async (): Promise<void> => {
-    while (next < plan.first + plan.seeds) {
-      const result = await inWorker({ seed: next++, hours: plan.hours, machines: plan.machines });
-      results.push(result);
-      onResult(result);
+    const thread = new SeedThread();
+    try {
+      while (next < plan.first + plan.seeds) {
+        const result = await thread.run({ seed: next++, hours: plan.hours, machines: plan.machines });
+        results.push(result);
+        onResult(result);
+      }
+    } finally {
+      thread.end();
     }
   };
   await Promise.all(Array.from({ length: Math.min(plan.seeds, availableParallelism()) }, lane));
-  return results;
+  return summaryOf(results, plan.hours, (realClock.monoMs() - startedMs) / 1_000);
 }
 
-function inWorker(options: { seed: number; hours: number; machines: number }): Promise<RunResult> {
-  return new Promise((resolve, reject) => {
-    const worker = new Worker(new URL('../proof/worker.ts', import.meta.url), { workerData: options });
-    worker.once('message', (result: RunResult) => resolve(result));
-    worker.once('error', reject);
-    worker.once('exit', (code) => {
-      if (code !== 0) reject(new Fault('INTERNAL', `the worker of seed ${options.seed} ended with ${code}`));
-    });
+/** A thread that runs one seed at a time. */
+class SeedThread {
+  readonly #worker = new Worker(new URL('../proof/worker.ts', import.meta.url), {
+    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
   });
+
+  run(options: RunOptions): Promise<RunResult> {
+    return new Promise((resolve, reject) => {
+      const worker = this.#worker.removeAllListeners();
+      worker.once('message', (result: RunResult) => resolve(result));
+      worker.once('error', reject);
+      worker.once('exit', (code) =>
+        reject(new Fault('INTERNAL', `the thread of seed ${options.seed} ended with ${code}`)),
+      );
+      worker.postMessage(options);
+    });
+  }
+
+  end(): void {
+    void this.#worker.removeAllListeners().terminate();
+  }
 }

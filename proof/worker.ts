@@ -1,6 +1,8 @@
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort } from 'node:worker_threads';
 import { runSeed } from './harness.ts';
 import type { RunOptions } from './harness.ts';
 
-/** One seed in a thread of its own. */
-parentPort?.postMessage(await runSeed(workerData as RunOptions));
+/** Seed after seed in a thread of its own, each as it is asked for. A run that throws ends the thread. */
+parentPort?.on('message', (options: RunOptions) => {
+  void runSeed(options).then((result) => parentPort?.postMessage(result));
+});
