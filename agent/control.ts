@@ -323,6 +323,23 @@ class Pilot implements Control {
     });
   }
 
+  /** Between two owners a host is seen idle, with proof: said apart from the end of the command. */
+  #released(machine: Machine): void {
+    const goal = this.#begun.get(machine);
+    if (goal === undefined) return;
+    this.#options.result(machine.config.rack, {
+      commandId: goal.commandId,
+      epoch: goal.epoch,
+      generation: goal.generation,
+      machine: machine.config.id,
+      verb: 'release',
+      stage: 'observed',
+      mode: 'idle',
+      ms: 0,
+      atMs: this.#options.clock.wallMs(),
+    });
+  }
+
   #makeDrive(): DriveOptions {
     const { clock, lease, alarms, hurry } = this.#options;
     return {
@@ -334,6 +351,7 @@ class Pilot implements Control {
         const goal = this.#begun.get(machine);
         if (goal !== undefined) this.#acknowledged(machine, goal);
       },
+      released: (machine) => this.#released(machine),
       alarm: (machine, code, text) => {
         alarms.tell(code, machine.config.id, text);
         const goal = this.#goal(machine, clock.monoMs());

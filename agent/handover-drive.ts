@@ -18,6 +18,8 @@ export interface DriveOptions {
   readonly mayAct: (machine: Machine) => boolean;
   /** A unit was told to start or stop and its host said yes. */
   readonly acknowledged: (machine: Machine) => void;
+  /** One owner has given proof of release: units inactive, no processes, memory free, power settled. */
+  readonly released: (machine: Machine) => void;
   readonly alarm: (machine: Machine, code: FaultCode, text: string) => void;
   /** Look again soon. */
   readonly again: (machine: Machine) => void;
@@ -41,6 +43,10 @@ const RUNS: Readonly<Record<'ai' | 'mine', readonly HandoverName[]>> = {
   ai: ['STARTING_AI', 'AI_RUNNING'],
   mine: ['STARTING_MINING', 'MINING'],
 };
+
+const STOPPING: readonly HandoverName[] = ['STOPPING_MINING', 'AI_STOPPING'];
+/** A stop ends in these only with proof of release. */
+const PROVEN: readonly HandoverName[] = ['IDLE', 'STARTING_MINING', 'STARTING_AI'];
 
 /** What the hand-over shall aim at now: the target, unless it would start something while nothing may be raised. */
 export function aimOf(gpu: Pick<GpuSide, 'state' | 'target'>, mayRaise: boolean): GpuWanted {
@@ -72,6 +78,7 @@ export async function pulse(machine: Machine, options: DriveOptions): Promise<vo
     if (result.alarm !== undefined)
       options.alarm(machine, result.alarm.code, `${result.state.name}: ${result.alarm.text}`);
     const { name } = gpu.state;
+    if (STOPPING.includes(before) && PROVEN.includes(name)) options.released(machine);
     // Whoever lost its work by itself asks anew for the watts it needs.
     if (name !== before && (name === 'UNKNOWN' || name === 'FAULT' || name === 'EXTERNAL'))
       gpu.target = undefined;

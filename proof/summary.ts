@@ -234,7 +234,14 @@ function expectations(scenario: string, events: readonly Timed[]): string[] {
   return failures;
 }
 
-/** Some host that mined is observed running AI, after its start was commanded. */
+/** Some host is observed idle, which is proof of release, and after that running AI. */
 function handedOver(events: readonly Timed[]): boolean {
-  return events.some((event) => event.event === 'observed' && event.mode === 'ai');
+  return events.some(
+    (idle, place) =>
+      idle.event === 'observed' &&
+      idle.mode === 'idle' &&
+      events
+        .slice(place)
+        .some((event) => event.event === 'observed' && event.machine === idle.machine && event.mode === 'ai'),
+  );
 }

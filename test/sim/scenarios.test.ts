@@ -1,0 +1,26 @@
+import { expect, test } from 'vitest';
+import { playScenario } from '../../proof/scenario.ts';
+import { SCENARIOS } from '../../simulator/scenarios.ts';
+
+const names = SCENARIOS.filter((scenario) => scenario.repeats !== true).map((scenario) => scenario.name);
+
+test.for(names)('scenario %s ends as it must, in virtual time', { timeout: 240_000 }, async (name) => {
+  const { summary, run } = await playScenario(name, 7);
+  expect(summary.failures).toEqual([]);
+  expect(summary.ok).toBe(true);
+  expect(run.violations.filter((violation) => violation.invariant !== 'converges')).toEqual([]);
+});
+
+test(
+  'the same seed plays the same scenario to the letter, another one does not',
+  { timeout: 240_000 },
+  async () => {
+    const [first, again, other] = [
+      await playScenario('utility-limit', 3),
+      await playScenario('utility-limit', 3),
+      await playScenario('utility-limit', 4),
+    ];
+    expect(again.run.hash).toBe(first.run.hash);
+    expect(other.run.hash).not.toBe(first.run.hash);
+  },
+);
