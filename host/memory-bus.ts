@@ -67,7 +67,12 @@ interface Session {
   readonly client: Client;
   readonly link: Link;
   readonly filters: Set<string>;
+  /** Whether a topic is in one of the filters; forgotten when a filter is added. */
+  readonly wanted: Map<string, boolean>;
 }
+
+/** Topics whose subscribers are remembered. */
+const MOST_TOPICS = 4_096;
 
 /**
  * A broker without persistence under a virtual clock: retained messages, QoS 0 and 1, wildcards, wills. Deliveries at
@@ -135,7 +140,7 @@ export class MemoryBroker {
       old.client.lost(old.link);
     }
     const link = new Link(this.clock, () => this.#latencyMs(client.id));
-    this.#sessions.set(client.id, { client, link, filters: new Set() });
+    this.#sessions.set(client.id, { client, link, filters: new Set(), wanted: new Map() });
     return link;
   }
 
@@ -155,9 +160,8 @@ export class MemoryBroker {
       else this.#retained.set(message.topic, message.payload);
     }
     for (const session of this.#sessions.values()) {
-      if ([...session.filters].some((filter) => topicMatches(filter, message.topic))) {
+      if (wants(session, message.topic))
         this.#deliver(session, { topic: message.topic, payload: message.payload, retained: false });
-      }
     }
   }
 
@@ -166,6 +170,7 @@ export class MemoryBroker {
     const session = this.#sessions.get(id);
     if (session?.link !== link) return;
     session.filters.add(filter);
+    session.wanted.clear();
     for (const [topic, payload] of this.#retained) {
       if (topicMatches(filter, topic)) this.#deliver(session, { topic, payload, retained: true });
     }
@@ -174,6 +179,15 @@ export class MemoryBroker {
   #deliver(session: Session, message: BusMessage): void {
     session.link.carry(1, () => session.client.receive(message));
   }
+}
+
+function wants({ filters, wanted }: Session, topic: string): boolean {
+  const known = wanted.get(topic);
+  if (known !== undefined) return known;
+  const answer = [...filters].some((filter) => topicMatches(filter, topic));
+  if (wanted.size >= MOST_TOPICS) wanted.clear();
+  wanted.set(topic, answer);
+  return answer;
 }
 
 class Client implements MemoryClient {

@@ -43,6 +43,8 @@ const FIRST_FRAME_MS = 4_000;
 const HEALTH_MS = 2_000;
 const CAP_RECHECK_MS = 300;
 const CAP_CHECKS = 5;
+/** A look begun this recently, with no command since, serves whoever asks next: a poll is followed by an observation. */
+const SAME_LOOK_MS = 500;
 
 class GpuHostDriver implements GpuHostDevice {
   readonly driver = 'gpu-host';
@@ -50,6 +52,10 @@ class GpuHostDriver implements GpuHostDevice {
   readonly #options: GpuOptions;
   readonly #io: DeviceIo;
   readonly #keeper: SessionKeeper;
+  /** The newest look; undefined from the beginning of a command on. */
+  #seen: GpuObservation | undefined;
+  /** Counts our commands: what was looked at before one proves nothing after it. */
+  #commands = 0;
 
   constructor(options: GpuOptions, io: DeviceIo) {
     this.#options = options;
@@ -78,8 +84,10 @@ class GpuHostDriver implements GpuHostDevice {
   async read(scope: 'fast' | 'full', timeoutMs: number): Promise<Awaited<ReturnType<Device['read']>>> {
     const { clock } = this.#io;
     const startMs = clock.monoMs();
+    const commands = this.#commands;
     const session = await this.#keeper.get(timeoutMs * SHARE, false);
     const observation = await this.#look(session, timeoutMs * SHARE - (clock.monoMs() - startMs));
+    if (this.#commands === commands) this.#seen = observation;
     const atMs = clock.wallMs() - (clock.monoMs() - startMs) / 2;
     const ageMs = session.telemetry.ageMs();
     const given = { frame: session.telemetry.latest, ageMs, indices: session.inventory.indices, scope, atMs };
@@ -94,6 +102,7 @@ class GpuHostDriver implements GpuHostDevice {
   async observe(timeoutMs: number): Promise<GpuObservation> {
     const { clock } = this.#io;
     const startMs = clock.monoMs();
+    if (this.#seen !== undefined && startMs - this.#seen.atMs <= SAME_LOOK_MS) return this.#seen;
     try {
       const session = await this.#keeper.get(timeoutMs * SHARE, false);
       return await this.#look(session, timeoutMs * SHARE - (clock.monoMs() - startMs));
@@ -195,6 +204,7 @@ class GpuHostDriver implements GpuHostDevice {
   async #control(verb: 'start' | 'stop', units: readonly string[], timeoutMs: number): Promise<void> {
     const { clock } = this.#io;
     const startMs = clock.monoMs();
+    this.#commanded();
     const { host } = await this.#keeper.get(timeoutMs, true);
     const leftMs = timeoutMs - (clock.monoMs() - startMs);
     // Without --no-block a stop would hold the channel for the whole drain and be cut off by the deadline.
@@ -202,8 +212,14 @@ class GpuHostDriver implements GpuHostDevice {
       run(host, [...this.#sudo(), 'systemctl', verb, unit, '--no-block'], leftMs),
     );
     const outcomes = await Promise.allSettled(commands);
+    this.#commanded();
     for (const outcome of outcomes)
       if (outcome.status === 'rejected') throw asFault(outcome.reason, 'REMOTE_FAILED');
+  }
+
+  #commanded(): void {
+    this.#commands += 1;
+    this.#seen = undefined;
   }
 
   /** Sets the power limit of every GPU, W per GPU, and resolves when the enforced limits show it. */
@@ -213,6 +229,7 @@ class GpuHostDriver implements GpuHostDevice {
     const left = (): number => untilMs - clock.monoMs();
     if (limitW === undefined || !Number.isFinite(limitW))
       throw new Fault('VERB_REFUSED', 'cap needs a power limit, W per GPU');
+    this.#commanded();
     const { host, inventory } = await this.#keeper.get(timeoutMs, true);
     if (inventory.indices.length === 0) throw new Fault('ANSWER_GARBAGE', 'nvidia-smi lists no GPU');
     const { minLimitW = 1, maxLimitW = 5_000 } = inventory;

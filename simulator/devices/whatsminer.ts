@@ -10,6 +10,7 @@ import {
   whatsminerKey,
   whatsminerSign,
 } from '../../protocols/asic/whatsminer.ts';
+import type { WhatsminerToken } from '../../protocols/asic/whatsminer.ts';
 import type { Answer, SimulatedEndpoint, StreamDevice } from '../device.ts';
 import { AsicPower } from '../physics/asic.ts';
 import {
@@ -43,6 +44,13 @@ export interface WhatsminerOptions {
 const TOKEN_LIFE_MS = 30 * 60_000;
 const TOKENS_MAX = 32;
 const BOARDS = 3;
+/** A token given out. Its sign is made when a command comes: most tokens are never used, and a sign is a thousand rounds. */
+interface Given {
+  readonly token: WhatsminerToken;
+  readonly untilMs: number;
+  sign: string | undefined;
+}
+
 const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
 
 export class SimulatedWhatsminer implements SimulatedMiner, StreamDevice {
@@ -59,7 +67,7 @@ export class SimulatedWhatsminer implements SimulatedMiner, StreamDevice {
   readonly #writable: boolean;
   readonly #mute: boolean;
   readonly #salt: string;
-  readonly #signs = new Map<string, number>();
+  readonly #given: Given[] = [];
   #key: string | undefined;
   #off: boolean;
   #offSinceMs: number;
@@ -91,7 +99,7 @@ export class SimulatedWhatsminer implements SimulatedMiner, StreamDevice {
 
   /** Makes every token given out so far worthless. */
   forgetTokens(): void {
-    this.#signs.clear();
+    this.#given.length = 0;
   }
 
   respond(bytes: Uint8Array, nowMs: number): Answer {
@@ -168,11 +176,10 @@ export class SimulatedWhatsminer implements SimulatedMiner, StreamDevice {
   }
 
   #token(nowMs: number, flat: (level: string, code: number, message: unknown) => string): string {
-    for (const [sign, untilMs] of this.#signs) if (untilMs <= nowMs) this.#signs.delete(sign);
-    if (this.#signs.size >= TOKENS_MAX) return flat('E', 136, 'over max connect');
-    this.#key ??= whatsminerKey(this.#password, this.#salt);
+    while ((this.#given[0]?.untilMs ?? Infinity) <= nowMs) this.#given.shift();
+    if (this.#given.length >= TOKENS_MAX) return flat('E', 136, 'over max connect');
     const token = { time: String(when(nowMs)).slice(-4), salt: this.#salt, newsalt: this.#letters(8) };
-    this.#signs.set(whatsminerSign(this.#key, token), nowMs + TOKEN_LIFE_MS);
+    this.#given.push({ token, untilMs: nowMs + TOKEN_LIFE_MS, sign: undefined });
     this.tokens += 1;
     return flat('S', 134, token);
   }
@@ -184,12 +191,15 @@ export class SimulatedWhatsminer implements SimulatedMiner, StreamDevice {
         afterMs,
       );
     if (!this.#writable) return plainError(45, "can't access write cmd");
-    const plain = this.#key === undefined ? undefined : decryptWhatsminer(this.#key, data);
+    const key = (this.#key ??= whatsminerKey(this.#password, this.#salt));
+    const plain = decryptWhatsminer(key, data);
     const command = plain === undefined ? undefined : objectOf(plain);
     if (!command) return plainError(23, 'enc json load err');
     const sign = command['token'];
-    if (typeof sign !== 'string' || (this.#signs.get(sign) ?? 0) <= nowMs)
-      return plainError(135, 'check token err');
+    const isGiven = this.#given.some(
+      (one) => one.untilMs > nowMs && sign === (one.sign ??= whatsminerSign(key, one.token)),
+    );
+    if (!isGiven) return plainError(135, 'check token err');
     const outcome = this.#command(command, nowMs);
     if (outcome === 'mute') return { kind: 'silence' };
     const reply = JSON.stringify({
@@ -199,7 +209,7 @@ export class SimulatedWhatsminer implements SimulatedMiner, StreamDevice {
       Msg: outcome === 131 ? 'API command OK' : 'API command ERROR',
       Description: '',
     });
-    return { kind: 'bytes', bytes: encodeWhatsminerReply(this.#key ?? '', reply), afterMs, close: true };
+    return { kind: 'bytes', bytes: encodeWhatsminerReply(key, reply), afterMs, close: true };
   }
 
   #command(command: Readonly<Record<string, unknown>>, nowMs: number): number | 'mute' {

@@ -59,6 +59,38 @@ interface Wires {
   readonly webs: ReadonlyMap<string, HttpDevice>;
   readonly shells: ReadonlyMap<string, ExecDevice>;
   way(host: string): Way;
+  /** The parts of an http address, undefined when it is none. */
+  place(url: string): Place | undefined;
+}
+
+interface Place {
+  readonly where: string;
+  readonly hostname: string;
+  readonly host: string;
+  readonly path: string;
+}
+
+/** Addresses whose parts are remembered: the same few are asked for ever. */
+const MOST_PLACES = 10_000;
+
+function rememberPlaces(): (url: string) => Place | undefined {
+  const places = new Map<string, Place | undefined>();
+  return (text) => {
+    if (places.has(text)) return places.get(text);
+    const url = URL.parse(text);
+    const place =
+      url === null || url.protocol !== 'http:'
+        ? undefined
+        : {
+            where: `${url.hostname}:${url.port === '' ? '80' : url.port}`,
+            hostname: url.hostname,
+            host: url.host,
+            path: `${url.pathname}${url.search}`,
+          };
+    if (places.size >= MOST_PLACES) places.clear();
+    places.set(text, place);
+    return place;
+  };
 }
 
 /** Net, Http and Remote that reach `endpoints` and nothing else; any other address is refused. */
@@ -83,7 +115,7 @@ export function makeMemoryFront(options: MemoryFrontOptions): MemoryFront {
     if (wrong.loss !== undefined && random.next() < wrong.loss) return { kind: 'lost' };
     return { kind: wrong.reset === true ? 'reset' : 'open', ms };
   };
-  const wires: Wires = { clock, streams, webs, shells, way };
+  const wires: Wires = { clock, streams, webs, shells, way, place: rememberPlaces() };
   return {
     net: {
       open: (endpoint, { timeoutMs }) => openStream(wires, endpoint, timeoutMs),
@@ -250,22 +282,22 @@ class MemoryConnection implements Connection {
 function requestHttp(wires: Wires, request: HttpRequest): Promise<HttpResponse> {
   return new Promise((resolve, reject) => {
     const { clock } = wires;
-    const url = URL.parse(request.url);
-    if (url === null || url.protocol !== 'http:')
+    const place = wires.place(request.url);
+    if (place === undefined)
       return reject(new Fault('TARGET_INVALID', `${request.url}: not an http address`));
-    const where = `${url.hostname}:${url.port === '' ? '80' : url.port}`;
+    const { where, hostname, host, path } = place;
     const device = wires.webs.get(where);
-    const way = wires.way(url.hostname);
+    const way = wires.way(hostname);
     const late = (): void =>
       void clock.after(request.timeoutMs, () => reject(timedOut(where, request.timeoutMs)));
     if (way.kind === 'lost' || way.ms > request.timeoutMs) return late();
     if (device === undefined || way.kind === 'refused')
       return void clock.after(way.ms, () => reject(refusedAt(where)));
     if (way.kind === 'reset') return void clock.after(way.ms, () => reject(resetBy(where)));
-    const headers: Record<string, string> = { host: url.host };
+    const headers: Record<string, string> = { host };
     for (const [name, value] of Object.entries(request.headers ?? {})) headers[name.toLowerCase()] = value;
     const answer = device.respondHttp(
-      { method: request.method, path: `${url.pathname}${url.search}`, headers, body: request.body ?? '' },
+      { method: request.method, path, headers, body: request.body ?? '' },
       clock.monoMs(),
     );
     if (answer.kind === 'silence') return late();
