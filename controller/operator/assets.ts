@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
+import { build, stop } from 'esbuild';
 
 import { Fault } from '../../protocols/faults.ts';
 
@@ -32,6 +32,9 @@ export async function buildAssets(): Promise<Assets> {
         cause: error,
       },
     );
+  } finally {
+    // Its service process would stay for as long as the controller runs.
+    await stop();
   }
 }
 
