@@ -68,6 +68,7 @@ export function willOf(
     guarding: [],
     spooled: 0,
     dropped: 0,
+    keptFrom: 0,
   };
   return { topic: agentTopic(site, agent, 'status'), payload: encodeJson(status), retain: false };
 }
@@ -98,7 +99,7 @@ export function openLink(options: LinkOptions): Link {
     status: (fields) => {
       if (!bus.connected || stopped) return undefined;
       const nonce = makeNonce(options.random);
-      const { spooled, dropped } = spool;
+      const { spooled, dropped, keptFrom } = spool;
       const status: Status = {
         ...head,
         seq: seqs.status++,
@@ -108,6 +109,7 @@ export function openLink(options: LinkOptions): Link {
         ...fields,
         spooled,
         dropped,
+        keptFrom,
       };
       now('status', status, 0);
       return nonce;

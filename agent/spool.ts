@@ -29,6 +29,8 @@ export interface Spool {
   tick(): void;
   readonly spooled: number;
   readonly dropped: number;
+  /** Number of the oldest frame kept, or of the next one: what is missing below it will never come. */
+  readonly keptFrom: number;
 }
 
 interface KeptFrame {
@@ -47,7 +49,7 @@ interface KeptMessage {
 const WINDOW = 16;
 /** A key frame at least this often per group, so that a receiver that missed one catches up. */
 const KEY_EVERY = 15;
-/** While offline one frame per group and this time is kept. */
+/** While offline and half full, one frame per group and this time is kept. */
 const THIN_MS = 10_000;
 
 class MemorySpool implements Spool {
@@ -62,6 +64,7 @@ class MemorySpool implements Spool {
   /** Tells answers of an earlier connection. */
   #round = 0;
   #lastSeq = -1;
+  #newestSeq = -1;
   readonly #chain = new Map<string, { last: FrameTable; since: number }>();
   readonly #keptAtMs = new Map<string, number>();
 
@@ -73,8 +76,13 @@ class MemorySpool implements Spool {
     return this.#frames.length;
   }
 
+  get keptFrom(): number {
+    return this.#frames[0]?.table.seq ?? this.#newestSeq + 1;
+  }
+
   frame(table: FrameTable): void {
-    if (!this.#options.bus.connected && this.#thin(table)) return;
+    this.#newestSeq = table.seq;
+    if (!this.#options.bus.connected && this.#isHalfFull() && this.#thin(table)) return;
     const bytes = bytesOf(table);
     this.#frames.push({ table, bytes });
     this.#bytes += bytes;
@@ -115,6 +123,11 @@ class MemorySpool implements Spool {
 
   tick(): void {
     this.#pump();
+  }
+
+  #isHalfFull(): boolean {
+    const { mostFrames, mostBytes } = this.#options;
+    return this.#frames.length * 2 > mostFrames || this.#bytes * 2 > mostBytes;
   }
 
   /** True when the frame is left out because one of its group was kept a moment ago. */

@@ -216,7 +216,11 @@ async function subscribe(site: Site, deps: ControllerDeps, loop: Loop): Promise<
     for (const agent of site.agents) frames.forget(site.id, agent);
   };
   await deps.bus.subscribe(agentFilter(site.id, 'status'), ({ topic, payload }) =>
-    guarded(topic, () => loop.submit({ kind: 'status', status: decodeJson(statusSchema, payload) })),
+    guarded(topic, () => {
+      const status = decodeJson(statusSchema, payload);
+      if (status.online) received.passOver(status.agent, status.boot, status.keptFrom);
+      loop.submit({ kind: 'status', status });
+    }),
   );
   await deps.bus.subscribe(agentFilter(site.id, 'frame'), ({ topic, payload }) =>
     guarded(topic, () => {

@@ -33,6 +33,16 @@ export class Received {
     return true;
   }
 
+  /** The agent keeps nothing below `keptFrom` any more: what is missing there is lost and no longer waited for. */
+  passOver(agent: string, boot: number, keptFrom: number): void {
+    const known = this.#agents.get(agent);
+    if (known === undefined || known.boot !== boot || keptFrom - 1 <= known.stored) return;
+    for (let seq = known.stored + 1; seq < keptFrom && seq <= known.highest; seq++)
+      if (!known.ahead.delete(seq)) this.#missingBefore++;
+    known.stored = Math.min(keptFrom - 1, known.highest);
+    this.#close(known);
+  }
+
   /** Everything up to `seq` has come; -1: nothing yet. */
   storedOf(agent: string): { readonly boot: number; readonly seq: number } {
     const known = this.#agents.get(agent);

@@ -31,6 +31,8 @@ export const statusSchema = z.strictObject({
   /** Frames kept until the controller has stored them, and dropped since boot. */
   spooled: counter,
   dropped: counter,
+  /** Number of the oldest frame it still keeps: what is missing below will never come. */
+  keptFrom: counter,
 });
 export type Status = z.infer<typeof statusSchema>;
 

@@ -231,7 +231,7 @@ test('steps of the wall clock change nothing', async () => {
   expect([...bench.miners.values()].reduce((count, miner) => count + miner.calls.length, 0)).toBe(sent);
 });
 
-test('frames of an outage arrive in order, without gaps but for the thinned, and the spool empties', async () => {
+test('frames of an outage arrive in order, without gaps, and the spool empties', async () => {
   const bench = makeBench();
   await bench.clock.advance(10_000);
   bench.broker.partition('agent', true);

@@ -75,7 +75,7 @@ test('an acknowledgement of what never went out is not believed', async () => {
   expect(wire.take()).toEqual([0]);
 });
 
-test('offline frames are thinned per group, bounded in count, and what is lost is counted', async () => {
+test('offline frames are thinned per group once half the room is taken, bounded in count, and what is lost is counted', async () => {
   const wire = new Wire();
   wire.connected = false;
   const spool = make(wire, { mostFrames: 3 });
@@ -85,6 +85,7 @@ test('offline frames are thinned per group, bounded in count, and what is lost i
   }
   expect(spool.spooled).toBe(3);
   expect(spool.dropped).toBe(97);
+  expect(spool.keptFrom).toBeGreaterThan(60);
 });
 
 test('a publish that fails is said again after a pause', async () => {

@@ -228,6 +228,7 @@ export class Plant {
         guarding: [],
         spooled: 0,
         dropped: 0,
+        keptFrom: 0,
       },
     });
     const say = (value: number | string, unit: 'W' | 'text') =>
