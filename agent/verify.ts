@@ -11,7 +11,8 @@ export interface Verified {
   readonly ms: number;
   readonly before: Readings | undefined;
   readonly after: Readings | undefined;
-  readonly why?: string;
+  /** Why it failed. */
+  readonly fault?: Fault;
 }
 
 interface Wait {
@@ -27,7 +28,7 @@ const LIMIT_TOLERANCE = 1.05;
 
 /**
  * Carries a verb out and watches for its effect in readings that began after the dispatch, until it shows or
- * `timeoutMs` is over. Never rejects: what went wrong is in `why`.
+ * `timeoutMs` is over. Never rejects: what went wrong is in `fault`.
  */
 export async function actAndVerify(
   device: Device,
@@ -43,7 +44,7 @@ export async function actAndVerify(
       ms: 0,
       before: undefined,
       after: undefined,
-      why: new Fault('VERB_UNSUPPORTED', verb).message,
+      fault: new Fault('VERB_UNSUPPORTED', `${verb}: ${verbsOf(device)}`),
     };
   const before = await tryRead(device, timeoutMs);
   const startMs = clock.monoMs();
@@ -57,7 +58,7 @@ export async function actAndVerify(
       ms: elapsedMs(),
       before: before.readings,
       after: after.readings,
-      why: asFault(error).message,
+      fault: asFault(error),
     };
   }
   if (UNSEEN.includes(verb)) {
@@ -94,7 +95,12 @@ async function watch(
   }
   const detail = [last.readings && describe(last.readings), last.why].filter((part) => part !== undefined);
   const fault = new Fault('VERB_NOT_OBSERVED', detail.join('; last read: '));
-  return { stage: 'failed', ms: clock.monoMs() - startMs, before, after: last.readings, why: fault.message };
+  return { stage: 'failed', ms: clock.monoMs() - startMs, before, after: last.readings, fault };
+}
+
+function verbsOf(device: Device): string {
+  const has = Object.keys(device.verbs);
+  return has.length === 0 ? 'this device takes no commands' : `this device has ${has.join(', ')}`;
 }
 
 interface Tried {

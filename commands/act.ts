@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 import type { Verb } from '../agent/driver.ts';
 import { actAndVerify } from '../agent/verify.ts';
 import { realClock } from '../host/clock.ts';
-import { Fault } from '../protocols/faults.ts';
+import { Fault, faultJson, FAULTS } from '../protocols/faults.ts';
 import { openTarget, readingsJson, timeoutOf } from './read.ts';
 
 const VERBS: readonly Verb[] = [
@@ -23,8 +23,11 @@ const help = `Usage: ./switchyard act TARGET VERB [NUMBER] [--json] [--timeout S
 Commands one device once and reads back whether it obeyed. VERB is one of
   ${VERBS.join(', ')}
 as far as the device has it. NUMBER is watts for power-limit and cap, 1 or 0 for locate.
-TARGET as for 'read'. Exit code 0 when the change was observed (or, for reboot and locate, acknowledged).
+TARGET as for 'read'. Exit code 0 when the change was observed (for locate, which no reading shows: acknowledged).
 `;
+
+/** What NUMBER is for verbs that mean nothing without one. */
+const NEEDS: Partial<Record<Verb, string>> = { 'power-limit': 'watts', cap: 'watts per GPU' };
 
 /** `./switchyard act`. */
 export async function run(argv: string[]): Promise<number> {
@@ -50,27 +53,34 @@ export async function run(argv: string[]): Promise<number> {
   const argument = number === undefined ? undefined : Number(number);
   if (argument !== undefined && !Number.isFinite(argument))
     throw new Fault('USAGE', `'${number}' is not a number`);
-  const { target, device, close } = openTarget(url);
+  if (argument === undefined && NEEDS[verb] !== undefined)
+    throw new Fault('USAGE', `${verb} takes a number of ${NEEDS[verb]}`);
+  const { target, device, withPassword, close } = openTarget(url);
   try {
+    if (target.password === undefined && !device.verbs[verb] && withPassword().verbs[verb])
+      throw new Fault(
+        'TARGET_INVALID',
+        `${target.url}: ${verb} needs the device’s password; name it by passwordEnv or passwordFile`,
+      );
     const outcome = await actAndVerify(device, verb, argument, {
       clock: realClock,
       timeoutMs: timeoutOf(values.timeout, 180_000),
       pollMs: 1_000,
     });
-    const { before, after, ...told } = outcome;
+    const { stage, ms, before, after, fault } = outcome;
     const answer = {
       target: target.url,
       verb,
-      ...told,
+      stage,
+      ms,
       before: before === undefined ? null : readingsJson(before),
       after: after === undefined ? null : readingsJson(after),
+      ...(fault && { why: fault.message, error: faultJson(fault) }),
     };
     if (values.json === true) process.stdout.write(`${JSON.stringify(answer)}\n`);
-    else
-      process.stdout.write(
-        `${target.url}: ${verb} ${outcome.stage} after ${Math.round(outcome.ms)} ms${outcome.why === undefined ? '' : ` — ${outcome.why}`}\n`,
-      );
-    return outcome.stage === 'failed' ? 1 : 0;
+    else process.stdout.write(`${target.url}: ${verb} ${stage} after ${Math.round(ms)} ms\n`);
+    if (fault) process.stderr.write(`${fault.message}\nNext: ${FAULTS[fault.code].next}\n`);
+    return stage === 'failed' ? 1 : 0;
   } finally {
     close();
   }

@@ -19,13 +19,21 @@ Reads one device once. TARGET is a URL; secrets are named, never written into it
 `;
 
 /** Opens the device a URL names, with this process's effects. */
-export function openTarget(url: string): { target: Target; device: Device; close: () => void } {
+export function openTarget(url: string): {
+  target: Target;
+  device: Device;
+  /** The same device as if a password were given: says what it could then do. */
+  withPassword: () => Device;
+  close: () => void;
+} {
   const target = parseTarget(url, { env: process.env, readFile: (path) => readFileSync(path, 'utf8') });
   const effects = realEffects();
-  const device = openDevice(target, { ...effects, log: makeLog({ name: 'device', level: 'error' }) });
+  const io = { ...effects, log: makeLog({ name: 'device', level: 'error' }) };
+  const device = openDevice(target, io);
   return {
     target,
     device,
+    withPassword: () => openDevice({ ...target, password: '' }, io),
     close: () => {
       device.close();
       effects.lines.close();

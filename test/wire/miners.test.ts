@@ -248,7 +248,7 @@ describe('whatsminer', () => {
     const locked = await whatsminerDevice({ writable: false });
     const refused = await actAndVerify(locked.device, 'sleep', undefined, shortWait);
     expect(refused).toMatchObject({ stage: 'failed' });
-    expect(refused.why).toContain('write API');
+    expect(refused.fault?.message).toContain('write API');
     const { miner } = await whatsminerDevice();
     const wrong = open(`whatsminer://127.9.50.${address}?api=${API}&passwordEnv=P`, 'wrong');
     expect(await codeOf(wrong.verbs.sleep?.(undefined, 1_000) ?? Promise.resolve())).toBe('AUTH_FAILED');
@@ -265,7 +265,7 @@ describe.each(['antminer', 'whatsminer'])('a misbehaving %s', (family) => {
     miner.fault = 'ignores';
     const outcome = await actAndVerify(device, 'sleep', undefined, shortWait);
     expect(outcome).toMatchObject({ stage: 'failed', after: { mode: { value: 'mine' } } });
-    expect(outcome.why).toContain('VERB_NOT_OBSERVED');
+    expect(outcome.fault?.message).toContain('VERB_NOT_OBSERVED');
     expect(miner.changes).toBe(1);
   });
 

@@ -67,7 +67,7 @@ describe('actAndVerify', () => {
       reads: (since) => (since >= 0 ? new Fault('NET_TIMEOUT', 'gone') : { mode: reading('mine') }),
     });
     expect(outcome).toMatchObject({ stage: 'failed', after: undefined });
-    expect(outcome.why).toContain('gone');
+    expect(outcome.fault?.message).toContain('gone');
   });
 
   test('readings that fail for a while are waited through', async () => {
@@ -84,7 +84,7 @@ describe('actAndVerify', () => {
       reads: () => ({ mode: { ok: false, why: 'VALUE_MISSING', atMs: 0 } }),
     });
     expect(outcome.stage).toBe('failed');
-    expect(outcome.why).toContain('VALUE_MISSING');
+    expect(outcome.fault?.message).toContain('VALUE_MISSING');
   });
 
   test('a refusal is a failure with its reason', async () => {
@@ -94,7 +94,7 @@ describe('actAndVerify', () => {
       reads: () => ({ mode: reading('mine') }),
     });
     expect(outcome).toMatchObject({ stage: 'failed', after: { mode: { value: 'mine' } } });
-    expect(outcome.why).toContain('AUTH_FAILED');
+    expect(outcome.fault?.message).toContain('AUTH_FAILED');
   });
 
   test('a limit is seen when it is set and kept', async () => {
@@ -144,8 +144,8 @@ describe('actAndVerify', () => {
       identify: () => Promise.reject(new Fault('INTERNAL')),
       read: () => Promise.resolve({}),
     };
-    expect((await actAndVerify(none, 'sleep', undefined, { clock, timeoutMs: 1, pollMs: 1 })).why).toContain(
-      'VERB_UNSUPPORTED',
-    );
+    expect(
+      (await actAndVerify(none, 'sleep', undefined, { clock, timeoutMs: 1, pollMs: 1 })).fault?.message,
+    ).toContain('VERB_UNSUPPORTED');
   });
 });
