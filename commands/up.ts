@@ -123,6 +123,8 @@ class Tree {
   #counts = { lost: 0, duplicated: 0 };
   #announced = false;
   #onMessage: () => void = () => undefined;
+  /** Ends the wait for a message, if there is one: its timer would keep this process alive. */
+  #giveUp: () => void = () => undefined;
 
   constructor(dataDir: string, options: Options, log: Log) {
     this.#dataDir = dataDir;
@@ -135,6 +137,7 @@ class Tree {
       process.once('SIGTERM', resolve);
       process.once('SIGINT', resolve);
     });
+    void stopped.then(() => this.#giveUp());
     const simulated = this.#options.site === undefined;
     if (simulated) {
       const octet = await freeLoopbackOctet(SIMULATED_PORTS.modbus);
@@ -171,6 +174,7 @@ class Tree {
   }
 
   async stop(): Promise<void> {
+    this.#giveUp();
     await Promise.all(
       [...this.#children].filter(([name]) => name !== 'broker').map(([, child]) => child.stop()),
     );
@@ -254,9 +258,11 @@ class Tree {
       const done = (value: boolean): void => {
         cancel();
         this.#onMessage = () => undefined;
+        this.#giveUp = () => undefined;
         resolve(value);
       };
       const cancel = realClock.after(timeoutMs, () => done(false));
+      this.#giveUp = () => done(false);
       this.#onMessage = () => {
         if (condition()) done(true);
       };
