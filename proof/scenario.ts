@@ -19,18 +19,28 @@ const WAKE_MAX_S = 25;
 
 /**
  * Plays a scenario of the table on the simulated site in virtual time: the same site, the same changes and the same
- * judgement as `up --scenario` over real sockets.
+ * judgement as `up --scenario` over real sockets. `machines`: how many ASICs, 240 when absent.
  */
 export async function playScenario(
   name: string,
   seed: number,
+  machines?: number,
   onEvent?: (event: Timed) => void,
 ): Promise<{
   readonly summary: ScenarioSummary;
   readonly events: readonly Timed[];
   readonly run: RunResult;
 }> {
-  const site = resolveSite(siteSchema.parse(simulatedSite({ hostKey: NO_KEY, keyFile: '/sim/key' })), MODELS);
+  const site = resolveSite(
+    siteSchema.parse(
+      simulatedSite({
+        hostKey: NO_KEY,
+        keyFile: '/sim/key',
+        ...(machines === undefined ? {} : { machines }),
+      }),
+    ),
+    MODELS,
+  );
   const scenario = fitScenario(name, site);
   if (scenario === undefined)
     throw new Fault(

@@ -174,9 +174,10 @@ export function takeStatus(state: SiteState, status: Status, now: Now): Effect[]
 /** How far an agent's frames are stored; and whether one could not be understood. */
 export function takeStored(state: SiteState, event: Extract<ControllerEvent, { kind: 'stored' }>): Effect[] {
   const agent = state.agents.get(event.agent);
-  if (agent === undefined || agent.boot !== event.boot) return [];
-  agent.storedSeq = Math.max(agent.storedSeq, event.seq);
+  if (agent === undefined) return [];
+  // After a start nothing of this agent was understood yet, not even which start of it this is.
   agent.resend ||= event.missed;
+  if (agent.boot === event.boot) agent.storedSeq = Math.max(agent.storedSeq, event.seq);
   return [];
 }
 

@@ -2,10 +2,13 @@ import { expect, test } from 'vitest';
 import { playScenario } from '../../proof/scenario.ts';
 import { SCENARIOS } from '../../simulator/scenarios.ts';
 
+/** A third of the demo site: the same tree, the same proportions. */
+const MACHINES = 80;
+
 const names = SCENARIOS.filter((scenario) => scenario.repeats !== true).map((scenario) => scenario.name);
 
 test.for(names)('scenario %s ends as it must, in virtual time', { timeout: 240_000 }, async (name) => {
-  const { summary, run } = await playScenario(name, 7);
+  const { summary, run } = await playScenario(name, 7, MACHINES);
   expect(summary.failures).toEqual([]);
   expect(summary.ok).toBe(true);
   expect(run.violations.filter((violation) => violation.invariant !== 'converges')).toEqual([]);
