@@ -128,7 +128,8 @@ export const hasMosquitto = (): boolean =>
     (tool) => spawnSync('sh', ['-c', `PATH=$PATH:/usr/sbin command -v ${tool}`]).status === 0,
   );
 
-async function mosquitto(configuration: string, port: number): Promise<ChildProcess> {
+/** Mosquitto with a configuration file, listening. */
+export async function mosquitto(configuration: string, port: number): Promise<ChildProcess> {
   const child = spawn('sh', ['-c', 'PATH=$PATH:/usr/sbin exec mosquitto -c "$0"', configuration], {
     stdio: 'ignore',
   });
@@ -145,7 +146,8 @@ async function mosquitto(configuration: string, port: number): Promise<ChildProc
   }
 }
 
-function certificates(folder: string): void {
+/** An authority and a key of the broker at 127.0.0.1 in `folder`: ca.pem, broker.pem, broker.key. */
+export function certificates(folder: string): void {
   const openssl = (...words: string[]): void =>
     void execFileSync('openssl', words, { cwd: folder, stdio: 'ignore' });
   const ec = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
