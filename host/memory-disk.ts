@@ -12,11 +12,14 @@ export interface MemoryDiskOptions {
   readonly capacityBytes?: number;
 }
 
+/** States of a file that grew stand one inside the other in the same memory, and none of them is ever written to. */
 interface File {
   /** What survives a power cut. */
   durable: Uint8Array;
   /** What a reader sees. */
   bytes: Uint8Array;
+  /** The memory that `bytes` grows in. */
+  room: Uint8Array;
   /** States between the two, oldest first: a power cut leaves one of them, the last perhaps torn. */
   unsynced: Uint8Array[];
 }
@@ -58,14 +61,20 @@ export class MemoryDisk implements Disk {
   flip(path: string, offset: number, mask = 1): void {
     const file = this.#files.get(path);
     if (!file || offset >= file.bytes.length) return;
-    for (const bytes of [file.durable, file.bytes]) {
-      if (offset < bytes.length) bytes[offset] = (bytes[offset] ?? 0) ^ mask;
-    }
+    const flipped = (state: Uint8Array): Uint8Array => {
+      const copy = state.slice();
+      if (offset < copy.length) copy[offset] = (copy[offset] ?? 0) ^ mask;
+      return copy;
+    };
+    file.durable = flipped(file.durable);
+    file.bytes = flipped(file.bytes);
+    file.room = file.bytes;
   }
 
   /** Sets a file's contents, durable, for tests. */
   put(path: string, bytes: Uint8Array): void {
-    this.#files.set(path, { durable: bytes.slice(), bytes: bytes.slice(), unsynced: [] });
+    const copy = bytes.slice();
+    this.#files.set(path, { durable: copy, bytes: copy, room: copy, unsynced: [] });
   }
 
   /**
@@ -80,7 +89,8 @@ export class MemoryDisk implements Disk {
     this.#replacing.clear();
     for (const file of this.#files.values()) {
       if (kind === 'power') file.bytes = survivor(file, random);
-      file.durable = file.bytes.slice();
+      file.durable = file.bytes;
+      file.room = file.bytes;
       file.unsynced = [];
     }
   }
@@ -104,11 +114,8 @@ export class MemoryDisk implements Disk {
   }
 
   async append(path: string): Promise<AppendFile> {
-    const file = this.#files.get(path) ?? {
-      durable: new Uint8Array(),
-      bytes: new Uint8Array(),
-      unsynced: [],
-    };
+    const none = new Uint8Array();
+    const file = this.#files.get(path) ?? { durable: none, bytes: none, room: none, unsynced: [] };
     this.#files.set(path, file);
     await this.#step('read', 0);
     return this.#handle(path, file);
@@ -137,24 +144,26 @@ export class MemoryDisk implements Disk {
         return queued(async () => {
           const room = Math.max(0, this.capacityBytes - this.#used());
           if (copy.length > room) {
-            change(joined(file.bytes, copy.subarray(0, room)));
+            change(grown(file, copy.subarray(0, room)));
             throw new Fault('DISK_FULL', path);
           }
           await this.#step('append', 0);
-          change(joined(file.bytes, copy));
+          change(grown(file, copy));
         });
       },
       sync: () =>
         queued(async () => {
           const { bytes } = file;
           await this.#step('sync', this.#syncMs());
-          file.durable = bytes.slice();
+          file.durable = bytes;
           file.unsynced = file.unsynced.slice(file.unsynced.indexOf(bytes) + 1);
         }),
       truncate: (sizeBytes) =>
         queued(async () => {
           await this.#step('truncate', 0);
-          change(file.bytes.slice(0, sizeBytes));
+          // What stood behind belongs to earlier states: what comes next goes elsewhere.
+          file.room = file.bytes.slice(0, sizeBytes);
+          change(file.room);
         }),
       close: () => queued(() => Promise.resolve()),
     };
@@ -181,11 +190,15 @@ export class MemoryDisk implements Disk {
 
 const NEVER = new Promise<never>(() => undefined);
 
-function joined(one: Uint8Array, other: Uint8Array): Uint8Array {
-  const both = new Uint8Array(one.length + other.length);
-  both.set(one);
-  both.set(other, one.length);
-  return both;
+/** The file's bytes with `more` behind them. A copy of the whole at each append would make a long run quadratic. */
+function grown(file: File, more: Uint8Array): Uint8Array {
+  const size = file.bytes.length + more.length;
+  if (size > file.room.length) {
+    file.room = new Uint8Array(2 * size);
+    file.room.set(file.bytes);
+  }
+  file.room.set(more, file.bytes.length);
+  return file.room.subarray(0, size);
 }
 
 /** One of the states since the last sync, or the start of it; parts that were never synced may hold garbage. */
