@@ -5,14 +5,15 @@ import type { MachineResult } from '../protocols/mqtt/status.ts';
 import { makeActor } from './act.ts';
 import type { Actor } from './act.ts';
 import type { Alarms } from './alarms.ts';
-import { restMode, drawW, settleMs } from './core/draw.ts';
+import { drawW, settleMs } from './core/draw.ts';
 import { admit, makeEnvelope, recount } from './core/envelope.ts';
 import type { EnvelopeMachine } from './core/envelope.ts';
-import { controllerMs, isArmed, rackPhase } from './core/lease.ts';
+import { rackPhase } from './core/lease.ts';
 import type { LeaseState } from './core/lease.ts';
 import type { RackOrders } from './core/desired.ts';
 import { attemptOf, reconcile } from './core/reconcile.ts';
 import type { Decision, Goal, Step } from './core/reconcile.ts';
+import { goalOf } from './goal.ts';
 import { pulse, PULSE_MS } from './handover-drive.ts';
 import type { DriveOptions } from './handover-drive.ts';
 import { COMMAND_POLL_MS, reachingW } from './machine.ts';
@@ -119,44 +120,8 @@ class Pilot implements Control {
     this.#actor.stop();
   }
 
-  /** The guard first, then the fail-safe, then the document in force. */
   #goal(machine: Machine, nowMs: number): Goal | undefined {
-    const { lease, orders } = this.#options;
-    const doc = orders[machine.rack]?.current;
-    const safety = machine.held === undefined ? (machine.resting ? 'fail-safe' : undefined) : 'guard';
-    const { id, rack, model } = machine.config;
-    const wanted = doc !== undefined && Object.hasOwn(doc.machines, id) ? doc.machines[id] : undefined;
-    const epoch = doc?.epoch ?? 0;
-    const generation = doc?.generation ?? 0;
-    const rests = wanted !== undefined && (wanted.mode === 'sleep' || wanted.mode === 'idle');
-    if (
-      safety !== undefined &&
-      !(rests && doc !== undefined && isArmed(lease, rack, epoch, generation, nowMs))
-    )
-      return {
-        mode: restMode(model),
-        commandId: `${safety}-${this.#options.boot}-${id}`,
-        epoch,
-        generation,
-        owner: safety,
-        urgent: true,
-        armed: true,
-        expired: false,
-      };
-    if (wanted === undefined || doc === undefined) return undefined;
-    const controller = controllerMs(lease, nowMs);
-    return {
-      mode: wanted.mode,
-      powerW: wanted.powerW,
-      commandId: doc.commandId,
-      epoch,
-      generation,
-      // What the guard or the fail-safe asks for too has their right of way.
-      owner: safety ?? 'desired',
-      urgent: doc.urgent,
-      armed: isArmed(lease, rack, epoch, generation, nowMs),
-      expired: controller === undefined || controller >= doc.expiresAtMs,
-    };
+    return goalOf(machine, this.#options, nowMs);
   }
 
   #decide(machine: Machine, goal: Goal | undefined, nowMs: number): Decision {

@@ -2,6 +2,8 @@ import type { Site } from '../config/site.ts';
 import type { Deps } from '../host/deps.ts';
 import type { Desired, Lease } from '../protocols/mqtt/desired.ts';
 import type { Ack, LeasePhase } from '../protocols/mqtt/status.ts';
+import { numberOf } from '../protocols/reading.ts';
+import type { Readings } from '../protocols/reading.ts';
 import { agentTopic } from '../protocols/mqtt/topics.ts';
 import { makeActions } from './actions.ts';
 import type { Actions } from './actions.ts';
@@ -45,6 +47,8 @@ export interface AgentOptions {
   /** Where passwords named by targets are found; absent: the environment. */
   readonly secrets?: Secrets;
   readonly dataDir: string;
+  /** What the box the agent runs on says of itself; never rejects. Absent: nothing is said. */
+  readonly readHost?: () => Promise<Readings>;
   /** Number of this start, unsigned 32 bits: no two starts share one. */
   readonly boot: number;
 }
@@ -77,6 +81,8 @@ class Agent {
   #epochKnown = false;
   #waitingBeat: Lease | undefined;
   #stopped = false;
+  #askingHost = false;
+  #host: Record<string, number> | undefined;
 
   constructor(options: AgentOptions) {
     this.#options = options;
@@ -297,7 +303,9 @@ class Agent {
     }
     const phase = agentPhase(this.#lease, clock.monoMs());
     const guarding = this.#safety.guarding();
-    const nonce = this.#link?.status({ phase, epoch: this.#lease.durableEpoch, racks, guarding });
+    this.#lookAtHost();
+    const host = this.#host === undefined ? {} : { host: this.#host };
+    const nonce = this.#link?.status({ phase, epoch: this.#lease.durableEpoch, racks, guarding, ...host });
     if (nonce !== undefined) issueNonce(this.#lease, nonce, clock.monoMs());
     this.#readers.machines.sweep();
     this.#readers.meters.sweep();
@@ -305,6 +313,21 @@ class Agent {
     this.#control.sweep();
     this.#frames.meters();
     this.#spool.tick();
+  }
+
+  #lookAtHost(): void {
+    const { readHost } = this.#options;
+    if (readHost === undefined || this.#askingHost) return;
+    this.#askingHost = true;
+    void readHost().then((readings) => {
+      this.#askingHost = false;
+      this.#host = Object.fromEntries(
+        Object.entries(readings).flatMap(([name, reading]) => {
+          const value = numberOf(reading);
+          return value === undefined ? [] : [[name, value]];
+        }),
+      );
+    });
   }
 
   #notePhase(): void {

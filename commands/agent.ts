@@ -9,6 +9,7 @@ import { endWithParent, tellParent } from '../host/child.ts';
 import { makeLog } from '../host/log.ts';
 import type { LogLevel } from '../host/log.ts';
 import { realBus, realEffects } from '../host/real.ts';
+import { makeHostReader } from '../host/self.ts';
 import { Fault } from '../protocols/faults.ts';
 
 const help = `Usage: ./switchyard agent --site FILE [--agent ID] [--data DIR] [--log LEVEL]
@@ -52,6 +53,7 @@ export async function run(argv: string[]): Promise<number> {
   );
   const report = (event: Parameters<Parameters<typeof startAgent>[0]['deps']['report']>[0]): void =>
     tellParent({ type: 'event', atMs: effects.clock.wallMs(), event });
+  const host = makeHostReader(effects.clock);
   const running = startAgent({
     site,
     agent,
@@ -59,6 +61,7 @@ export async function run(argv: string[]): Promise<number> {
     boot,
     deps: { ...effects, bus, log, report },
     io: { ...effects, log },
+    readHost: () => host.readHost(),
     secrets: { env: process.env, readFile: (path) => readFileSync(path, 'utf8') },
   });
   tellParent({ type: 'ready', detail: { agent } });

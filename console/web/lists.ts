@@ -219,10 +219,17 @@ export function drawAgents(agents: readonly AgentView[], nowMs: number): void {
         make(
           'span',
           { class: `fine${silent ? ' warn' : ''}` },
-          `${agent.atMs === null ? 'never heard' : `${silent ? '▲ ' : ''}heard ${durationText(nowMs - agent.atMs)} ago`}${agent.spooled > 0 ? ` · ${agent.spooled} waiting` : ''}`,
+          `${agent.atMs === null ? 'never heard' : `${silent ? '▲ ' : ''}heard ${durationText(nowMs - agent.atMs)} ago`}${agent.spooled > 0 ? ` · ${agent.spooled} waiting` : ''}${hostText(agent.host)}`,
         ),
       );
     }),
     'No agents.',
   );
+}
+
+/** The load of the box an agent runs on, as far as it says. */
+function hostText(host: Readonly<Record<string, number>> | null): string {
+  const cpu = host?.['host.cpu'];
+  const disk = host?.['host.diskUsed'];
+  return `${cpu === undefined ? '' : ` · CPU ${Math.round(cpu)} %`}${disk === undefined ? '' : ` · disk ${Math.round(disk)} %`}`;
 }

@@ -159,6 +159,7 @@ export function takeStatus(state: SiteState, status: Status, now: Now): Effect[]
     clockOffsetMs: status.online ? now.wallMs - status.atMs : (known?.clockOffsetMs ?? 0),
     spooled: status.spooled,
     guarding: status.guarding,
+    host: status.host ?? null,
     reissuedMonoMs: known?.reissuedMonoMs ?? -Infinity,
   });
   const back = backFromFailSafe(state, status, now);

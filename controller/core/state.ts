@@ -68,6 +68,7 @@ export interface AgentState {
   clockOffsetMs: number;
   spooled: number;
   guarding: readonly string[];
+  host: Readonly<Record<string, number>> | null;
   /** When its racks were last commanded anew after a fail-safe. */
   reissuedMonoMs: number;
 }

@@ -50,6 +50,7 @@ export function viewOf(state: SiteState, now: Now): ConsoleView {
       phase: agent.online ? agent.phase : 'offline',
       atMs: Number.isFinite(agent.heardMonoMs) ? now.wallMs - (now.monoMs - agent.heardMonoMs) : null,
       spooled: agent.spooled,
+      host: agent.host,
     })),
   };
 }

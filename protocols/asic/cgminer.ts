@@ -94,23 +94,11 @@ export function sectionOf(value: JsonObject, name: string): readonly JsonObject[
 export function field(value: JsonObject, name: string): Json | undefined {
   const exact = value[name];
   if (exact !== undefined && Object.hasOwn(value, name)) return exact;
-  const key = keysInLowerCase(value).get(name.toLowerCase());
-  return key === undefined ? undefined : value[key];
-}
-
-const lowered = new WeakMap<JsonObject, ReadonlyMap<string, string>>();
-
-/** Lower-case names to the first key that is one of them; made once per object, because most lookups of a poll miss. */
-function keysInLowerCase(value: JsonObject): ReadonlyMap<string, string> {
-  const known = lowered.get(value);
-  if (known !== undefined) return known;
-  const keys = new Map<string, string>();
-  for (const key of Object.keys(value)) {
-    const lower = key.toLowerCase();
-    if (!keys.has(lower)) keys.set(lower, key);
-  }
-  lowered.set(value, keys);
-  return keys;
+  const lower = name.toLowerCase();
+  // Most lookups of a poll miss: comparing lengths first makes a miss cheap.
+  for (const key of Object.keys(value))
+    if (key.length === name.length && key.toLowerCase() === lower) return value[key];
+  return undefined;
 }
 
 export function isObject(value: Json | undefined): value is JsonObject {

@@ -115,6 +115,8 @@ export interface AgentView {
   readonly phase: string;
   readonly atMs: number | null;
   readonly spooled: number;
+  /** The box it runs on: `host.cpu` %, `host.diskUsed` % …; null: not said. */
+  readonly host: Readonly<Record<string, number>> | null;
 }
 
 /** One moment of the site for the chart; oldest first, one per second to some hours back. */

@@ -33,6 +33,8 @@ export const statusSchema = z.strictObject({
   dropped: counter,
   /** Number of the oldest frame it still keeps: what is missing below will never come. */
   keptFrom: counter,
+  /** The edge box itself: `host.cpu` %, `host.memoryUsed` B, `host.diskUsed` %, `host.temperature` °C …, as far as known. */
+  host: z.record(z.string().max(64), z.number()).optional(),
 });
 export type Status = z.infer<typeof statusSchema>;
 

@@ -202,7 +202,7 @@ export function siteView(options: {
     signals: [],
     commands: [],
     alarms: [],
-    agents: [{ id: 'agent-1', phase: 'live', atMs: options.atMs, spooled: 0 }],
+    agents: [{ id: 'agent-1', phase: 'live', atMs: options.atMs, spooled: 0, host: null }],
   };
 }
 

@@ -1,0 +1,49 @@
+import type { RackOrders } from './core/desired.ts';
+import { restMode } from './core/draw.ts';
+import { controllerMs, isArmed } from './core/lease.ts';
+import type { LeaseState } from './core/lease.ts';
+import type { Goal } from './core/reconcile.ts';
+import type { Machine } from './machine.ts';
+
+interface Sources {
+  readonly boot: number;
+  readonly lease: LeaseState;
+  /** One per rack of the plant. */
+  readonly orders: readonly RackOrders[];
+}
+
+/** What a machine shall do at `nowMs`: the guard first, then the fail-safe, then the document in force; undefined: nobody says. */
+export function goalOf(machine: Machine, { boot, lease, orders }: Sources, nowMs: number): Goal | undefined {
+  const doc = orders[machine.rack]?.current;
+  const safety = machine.held === undefined ? (machine.resting ? 'fail-safe' : undefined) : 'guard';
+  const { id, rack, model } = machine.config;
+  const wanted = doc !== undefined && Object.hasOwn(doc.machines, id) ? doc.machines[id] : undefined;
+  const epoch = doc?.epoch ?? 0;
+  const generation = doc?.generation ?? 0;
+  const rests = wanted !== undefined && (wanted.mode === 'sleep' || wanted.mode === 'idle');
+  if (safety !== undefined && !(rests && doc !== undefined && isArmed(lease, rack, epoch, generation, nowMs)))
+    return {
+      mode: restMode(model),
+      commandId: `${safety}-${boot}-${id}`,
+      epoch,
+      generation,
+      owner: safety,
+      urgent: true,
+      armed: true,
+      expired: false,
+    };
+  if (wanted === undefined || doc === undefined) return undefined;
+  const controller = controllerMs(lease, nowMs);
+  return {
+    mode: wanted.mode,
+    powerW: wanted.powerW,
+    commandId: doc.commandId,
+    epoch,
+    generation,
+    // What the guard or the fail-safe asks for too has their right of way.
+    owner: safety ?? 'desired',
+    urgent: doc.urgent,
+    armed: isArmed(lease, rack, epoch, generation, nowMs),
+    expired: controller === undefined || controller >= doc.expiresAtMs,
+  };
+}
