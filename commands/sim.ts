@@ -5,11 +5,13 @@ import { realClock } from '../host/clock.ts';
 import { Fault } from '../protocols/faults.ts';
 import { INVARIANTS } from '../proof/invariants.ts';
 import type { RunOptions, RunResult } from '../proof/harness.ts';
+import { playScenario } from '../proof/scenario.ts';
 
 /** Nearly everything a run makes is garbage at once: room for it spares copying what happens to live. */
 const YOUNG_MB = 64;
 
 const help = `Usage: ./switchyard sim [--seeds N] [--seed FIRST] [--hours H] [--machines M] [--json]
+       ./switchyard sim --scenario NAME [--seed N] [--machines M] [--json]
 
 The whole product, agent and controller, in virtual time: faults drawn from each seed, invariants checked all the way.
 The hash is that of the ordered event log: the same seed gives the same hash. Exit code 0 when nothing was violated.
@@ -36,6 +38,27 @@ function whole(text: string | undefined, fallback: number, name: string, most: n
   return value;
 }
 
+/** One scenario of the table in virtual time, with the events and the summary of `up --scenario`. */
+async function runScenario(
+  name: string,
+  values: {
+    readonly seed?: string | undefined;
+    readonly machines?: string | undefined;
+    readonly json?: boolean | undefined;
+  },
+): Promise<number> {
+  const seed = whole(values.seed, 1, 'seed', Number.MAX_SAFE_INTEGER / 2_000);
+  const machines =
+    values.machines === undefined ? undefined : whole(values.machines, 240, 'machines', 20_000);
+  const { summary } = await playScenario(name, seed, machines, (event) => {
+    if (values.json === true) process.stdout.write(`${JSON.stringify(event)}\n`);
+  });
+  process.stdout.write(
+    values.json === true ? `${JSON.stringify(summary)}\n` : `${JSON.stringify(summary, undefined, 2)}\n`,
+  );
+  return summary.ok ? 0 : 1;
+}
+
 /** `./switchyard sim`. */
 export async function run(argv: string[]): Promise<number> {
   const { values } = parseArgs({
@@ -45,6 +68,7 @@ export async function run(argv: string[]): Promise<number> {
       seed: { type: 'string' },
       hours: { type: 'string' },
       machines: { type: 'string' },
+      scenario: { type: 'string' },
       json: { type: 'boolean' },
       help: { type: 'boolean', short: 'h' },
     },
@@ -53,6 +77,7 @@ export async function run(argv: string[]): Promise<number> {
     process.stdout.write(help);
     return 0;
   }
+  if (values.scenario !== undefined) return runScenario(values.scenario, values);
   const seeds = whole(values.seeds, 1, 'seeds', 1_000_000);
   const first = whole(values.seed, 1, 'seed', Number.MAX_SAFE_INTEGER / 2_000);
   const hours = whole(values.hours, 1, 'hours', 24 * 365);
