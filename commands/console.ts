@@ -9,6 +9,7 @@ Usage: ./switchyard console [options] [COMMAND …]
 
   --url URL      address of the console, as 'up' prints it (default http://127.0.0.1:8080)
   --code CODE    one-time code; one behind #code= in the address serves too; also from SWITCHYARD_CODE
+  --name NAME    who you are, for the record (default: the login name of this machine)
   --json         one JSON object a line
   --yes          confirm without asking (with COMMAND)
   --help
@@ -28,6 +29,7 @@ export async function run(argv: string[]): Promise<number> {
     options: {
       url: { type: 'string', default: 'http://127.0.0.1:8080' },
       code: { type: 'string' },
+      name: { type: 'string' },
       json: { type: 'boolean', default: false },
       yes: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
@@ -43,6 +45,7 @@ export async function run(argv: string[]): Promise<number> {
     signal: stop.signal,
     url: values.url,
     code: values.code ?? process.env['SWITCHYARD_CODE'],
+    name: values.name ?? process.env['USER'],
     input: process.stdin,
     output: process.stdout,
     clock: realClock,

@@ -1,4 +1,4 @@
-import type { CommandView, MachineView } from '../protocols/console/view.ts';
+import type { CommandView, ConsoleView, MachineView, SiteView, Stage } from '../protocols/console/view.ts';
 import type { Mode } from '../protocols/reading.ts';
 
 /** What stands for a number that is not known. Never a zero. */
@@ -70,6 +70,29 @@ export function shownMode(machine: MachineView): Mode | 'unknown' {
   return machine.stage === 'unknown' ? 'unknown' : (machine.mode ?? 'unknown');
 }
 
+/** Told to change and not yet seen to have changed. */
+export const isOnTheWay = (stage: Stage): boolean => stage === 'sent' || stage === 'acknowledged';
+
+/** Site power in kW, or null where it is only the sum of a part of the machines. */
+export function sitePowerKw(site: SiteView): number | null {
+  const partial = site.powerFrom === 'sum' && site.reporting < 0.9 * site.expected;
+  return site.powerW === null || partial ? null : site.powerW / 1_000;
+}
+
+/** What the site draws above its limit, kW, and how long it still may, ms; undefined when it draws less. */
+export function excessOf(
+  { site, signals }: ConsoleView,
+  nowMs: number,
+): { readonly excessKw: number; readonly leftMs: number } | undefined {
+  const powerKw = site.powerW === null ? 0 : site.powerW / 1_000;
+  if (powerKw <= site.limitKw) return undefined;
+  const dueMs = signals.find(({ kind, untilMs }) => kind === 'limit' && untilMs !== null)?.untilMs ?? nowMs;
+  return {
+    excessKw: powerKw - site.limitKw,
+    leftMs: powerKw > site.capKw ? 0 : Math.max(0, dueMs - nowMs),
+  };
+}
+
 /** Machines by rack in the order they come. */
 export function byRack(machines: readonly MachineView[]): ReadonlyMap<string, readonly MachineView[]> {
   const racks = new Map<string, MachineView[]>();
@@ -79,6 +102,11 @@ export function byRack(machines: readonly MachineView[]): ReadonlyMap<string, re
     else rack.push(machine);
   }
   return racks;
+}
+
+/** What a command shall move: `48 machines, −142 kW`. */
+export function aimText(command: CommandView): string {
+  return `${command.machines} machine${command.machines === 1 ? '' : 's'}, ${deltaKwText(command.expectedKw)}`;
 }
 
 /** `412/420 acknowledged, 380 observed, 8 failed`. */

@@ -34,6 +34,8 @@ export interface ClientOptions {
   /** The console's address; a code behind `#code=` is taken from it. */
   readonly url: string;
   readonly code?: string | undefined;
+  /** Who sits there, for the record. */
+  readonly name?: string | undefined;
   readonly clock: ConsoleClock;
   readonly handlers: ClientHandlers;
 }
@@ -57,6 +59,7 @@ function socketAddress(url: string): { readonly address: string; readonly code: 
 
 /** Keeps a terminal's socket open: code first, then the session token it was given. */
 export class TerminalClient {
+  readonly #name: string;
   readonly #clock: ConsoleClock;
   readonly #handlers: ClientHandlers;
   readonly #address: string;
@@ -69,11 +72,12 @@ export class TerminalClient {
   #cancel: (() => void) | undefined;
 
   /** Throws TARGET_INVALID. Connects at `start`. */
-  constructor({ url, code, clock, handlers }: ClientOptions) {
+  constructor({ url, code, clock, handlers, name }: ClientOptions) {
     const target = socketAddress(url);
     this.#address = target.address;
     this.#code = code ?? target.code;
     this.#clock = clock;
+    this.#name = name ?? 'operator';
     this.#handlers = handlers;
   }
 
@@ -150,7 +154,7 @@ export class TerminalClient {
   #greet(link: ConsoleLink, opened: WebSocket): void {
     const secret = this.#token === undefined ? { code: this.#code ?? 'none' } : { token: this.#token };
     link
-      .request('auth', { schema: 1, ...secret, name: 'terminal' })
+      .request('auth', { schema: 1, ...secret, name: this.#name })
       .then((session) => {
         this.#token = session.token ?? this.#token;
         return link.subscribe(this.#held);

@@ -1,10 +1,13 @@
-import type { ConsoleView, MachineView, SiteView } from '../../protocols/console/view.ts';
+import type { ConsoleView, MachineView } from '../../protocols/console/view.ts';
 import type { Mode } from '../../protocols/reading.ts';
 import {
   MODE_NAMES,
+  aimText,
   byRack,
   durationText,
+  excessOf,
   hashrateText,
+  isOnTheWay,
   kwText,
   powerText,
   progressText,
@@ -55,7 +58,7 @@ export function screenLines(view: ConsoleView | undefined, screen: Screen): Scre
 }
 
 function bodyLines(view: ConsoleView, screen: Screen, room: number): ScreenLine[] {
-  const top = [...siteLines(view.site, screen), ...signalLines(view, screen.nowMs)];
+  const top = [...siteLines(view, screen), ...signalLines(view, screen.nowMs)];
   const alarms = alarmLines(view, screen.nowMs, Math.max(1, Math.floor(room * 0.25)));
   const commands = commandLines(view, Math.max(1, Math.floor(room * 0.2)));
   const left = Math.max(2, room - top.length - alarms.length - commands.length);
@@ -69,8 +72,16 @@ function bodyLines(view: ConsoleView, screen: Screen, room: number): ScreenLine[
   ];
 }
 
-function siteLines(site: SiteView, screen: Screen): ScreenLine[] {
-  const over = site.powerW !== null && site.powerW / 1_000 > site.limitKw;
+function siteLines(view: ConsoleView, screen: Screen): ScreenLine[] {
+  const { site } = view;
+  const excess = excessOf(view, screen.nowMs);
+  const over = excess?.leftMs === 0;
+  const verdict =
+    excess === undefined
+      ? ''
+      : over
+        ? '  !! OVER LIMIT'
+        : `  ${kwText(excess.excessKw)} to shed in ${durationText(excess.leftMs)}`;
   const price = `${usdText(site.priceUsdPerMwh)}/MWh${site.priceQuality === 'good' ? '' : ` (${site.priceQuality})`}`;
   return [
     line(
@@ -78,8 +89,8 @@ function siteLines(site: SiteView, screen: Screen): ScreenLine[] {
       screen.stale || !site.underControl ? 'warn' : 'head',
     ),
     line(
-      `${powerText(site.powerW)} (${site.powerFrom}) of ${kwText(site.limitKw)} [${site.limitFrom}]  plan ${kwText(site.planKw)}  cap ${kwText(site.capKw)}${over ? '  !! OVER LIMIT' : ''}`,
-      over ? 'bad' : 'normal',
+      `${powerText(site.powerW)} (${site.powerFrom}) of ${kwText(site.limitKw)} [${site.limitFrom}]  plan ${kwText(site.planKw)}  cap ${kwText(site.capKw)}${verdict}`,
+      over ? 'bad' : excess === undefined ? 'normal' : 'warn',
     ),
     line(
       `price ${price}  ${usdText(site.usdPerHour)}/h  ASIC ${kwText(site.asicKw)}  GPU ${kwText(site.gpuKw)}  solar ${kwText(site.solarKw)}  ${hashrateText(site.hashrateHs)}  ${site.reporting}/${site.expected} reporting`,
@@ -123,13 +134,14 @@ function rackLine(id: string, members: readonly MachineView[]): ScreenLine {
   const counts = MODES_SHOWN.map((mode) => members.filter((machine) => shownMode(machine) === mode).length);
   const known = members.filter((machine) => machine.powerW !== null);
   const powerW = known.length === 0 ? null : known.reduce((sum, machine) => sum + (machine.powerW ?? 0), 0);
-  const moving = members.filter(
-    (machine) => machine.stage !== 'steady' && machine.stage !== 'unknown' && machine.stage !== 'failed',
-  ).length;
+  const heard = members.filter((machine) => shownMode(machine) !== 'unknown').length;
+  // What is asleep often tells no power: then the sum is a least value.
+  const atLeast = powerW !== null && known.length < members.length ? '≥' : '';
+  const moving = members.filter(({ stage }) => isOnTheWay(stage)).length;
   const failed = members.filter((machine) => machine.stage === 'failed').length;
   const notes = `${moving > 0 ? `  ${moving} on the way` : ''}${failed > 0 ? `  !! ${failed} failed` : ''}`;
-  const text = `  ${id.padEnd(12)}${counts.map((count) => String(count === 0 ? '-' : count).padStart(8)).join('')} ${powerText(powerW).padStart(10)}  ${known.length}/${members.length}${notes}`;
-  return line(text, failed > 0 ? 'bad' : known.length < members.length ? 'warn' : 'normal');
+  const text = `  ${id.padEnd(12)}${counts.map((count) => String(count === 0 ? '-' : count).padStart(8)).join('')} ${(atLeast + powerText(powerW)).padStart(10)}  ${heard}/${members.length}${notes}`;
+  return line(text, failed > 0 ? 'bad' : heard < members.length ? 'warn' : 'normal');
 }
 
 function alarmLines(view: ConsoleView, nowMs: number, most: number): ScreenLine[] {
@@ -150,7 +162,7 @@ function commandLines(view: ConsoleView, most: number): ScreenLine[] {
     .toSorted((a, b) => b.atMs - a.atMs)
     .map((command) =>
       line(
-        `  ${command.id}  ${command.state}  ${command.text}  ${progressText(command)}  ${kwText(command.measuredKw)} of ${kwText(command.expectedKw)}`,
+        `  ${command.id}  ${command.state}  ${aimText(command)}${command.state === 'sent' ? '' : ` (measured ${kwText(command.measuredKw)})`}  ${command.text}  ${progressText(command)}`,
         command.state === 'failed' ? 'bad' : 'normal',
       ),
     );

@@ -24,6 +24,8 @@ export interface TerminalOptions {
   /** The console's address, as `up` prints it. */
   readonly url: string;
   readonly code?: string | undefined;
+  /** Who sits there: stands in the ledger, and only it releases its lockouts. */
+  readonly name?: string | undefined;
   readonly input: Readable & { readonly isTTY?: boolean; readonly setRawMode?: (raw: boolean) => unknown };
   readonly output: Writable & { readonly isTTY?: boolean; readonly columns?: number; readonly rows?: number };
   readonly clock: ConsoleClock;
@@ -101,11 +103,12 @@ class Terminal {
   }
 
   start(): void {
-    const { url, code, clock, signal } = this.#options;
+    const { url, code, name, clock, signal } = this.#options;
     signal?.addEventListener('abort', () => this.#end(0), { once: true });
     this.#client = new TerminalClient({
       url,
       code,
+      name,
       clock,
       handlers: {
         onView: (view) => this.#seen(view),

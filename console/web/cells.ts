@@ -1,3 +1,4 @@
+import { isOnTheWay } from '../format.ts';
 import type { Stage } from '../../protocols/console/view.ts';
 import type { Mode } from '../../protocols/reading.ts';
 
@@ -22,8 +23,8 @@ export function drawCell(context: CanvasRenderingContext2D, cell: Cell, { mode, 
   const inset = cell.size < 8 ? 0.5 : cell.size * 0.16;
   const box = { x: cell.x + inset, y: cell.y + inset, size: cell.size - 2 * inset };
   drawMode(context, box, mode, colour);
-  if (stage === 'steady' || stage === 'unknown') return;
   const failed = stage === 'failed';
+  if (!failed && !isOnTheWay(stage)) return;
   context.strokeStyle = colour(failed ? 'alarm' : 'info');
   context.lineWidth = failed ? Math.max(2, cell.size * 0.14) : Math.max(1, cell.size * 0.09);
   context.strokeRect(cell.x + 1, cell.y + 1, cell.size - 2, cell.size - 2);

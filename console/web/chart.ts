@@ -1,6 +1,6 @@
 import type { HistoryColumns } from '../../protocols/console/rpc.ts';
 import type { SiteView } from '../../protocols/console/view.ts';
-import { kwText, usdText } from '../format.ts';
+import { kwText, sitePowerKw, usdText } from '../format.ts';
 import { brushOf, button, make, part, say, themeColours } from './dom.ts';
 
 const POINTS = 600;
@@ -72,7 +72,7 @@ export function makeChart(
       if (last !== undefined && site.atMs < last.atMs) rows = [];
       rows.push({
         atMs: site.atMs,
-        powerKw: site.powerW === null ? null : site.powerW / 1_000,
+        powerKw: sitePowerKw(site),
         limitKw: site.limitKw,
         planKw: site.planKw,
         priceUsdPerMwh: site.priceUsdPerMwh,
@@ -116,7 +116,11 @@ interface Scales {
   readonly yPrice: (price: number) => number;
 }
 
-function drawChart(canvas: HTMLCanvasElement, { rows, spanMs, pointerX }: Drawing): void {
+/** A young site fills the width with what there is, from three minutes on. */
+const SHOWN_MIN_MS = 180_000;
+
+function drawChart(canvas: HTMLCanvasElement, drawing: Drawing): void {
+  const { rows, pointerX } = drawing;
   const brush = brushOf(canvas);
   if (brush === undefined) return;
   const { context, width, height } = brush;
@@ -129,10 +133,12 @@ function drawChart(canvas: HTMLCanvasElement, { rows, spanMs, pointerX }: Drawin
     context.fillText('no history yet', fontPx, height / 2);
     return;
   }
+  const oldMs = last.atMs - (rows[0]?.atMs ?? last.atMs);
+  const spanMs = Math.min(drawing.spanMs, Math.max(SHOWN_MIN_MS, oldMs));
   const shown = rows.filter((row) => row.atMs > last.atMs - spanMs);
   const scales = scalesFor(shown, { width, height, fontPx, lastMs: last.atMs, spanMs });
   drawGrid(context, scales, { colour, spanMs, lastMs: last.atMs });
-  drawLines(context, shown, { scales, colour, gapMs: Math.max(5_000, (spanMs / POINTS) * 4) });
+  drawLines(context, shown, { scales, colour, gapMs: Math.max(5_000, (drawing.spanMs / POINTS) * 4) });
   const near =
     pointerX === undefined ? undefined : nearest(shown, (row) => Math.abs(scales.x(row.atMs) - pointerX));
   if (near !== undefined) {

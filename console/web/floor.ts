@@ -1,6 +1,6 @@
 import type { ConsoleView, MachineView } from '../../protocols/console/view.ts';
 import type { Mode } from '../../protocols/reading.ts';
-import { MODE_NAMES, byRack, powerText, shownMode } from '../format.ts';
+import { MODE_NAMES, byRack, isOnTheWay, powerText, shownMode } from '../format.ts';
 import { drawCell } from './cells.ts';
 import { brushOf, make, part, say, themeColours } from './dom.ts';
 
@@ -237,7 +237,7 @@ function drawLegend(machines: readonly MachineView[]): void {
   for (const machine of machines) {
     add(shownMode(machine));
     if (machine.stage === 'failed') add('failed');
-    else if (machine.stage !== 'steady' && machine.stage !== 'unknown') add('on the way');
+    else if (isOnTheWay(machine.stage)) add('on the way');
   }
   const entries = [...MODES_SHOWN, 'on the way', 'failed'] as const;
   const colour = themeColours();

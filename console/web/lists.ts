@@ -5,7 +5,7 @@ import type {
   NodeView,
   SignalView,
 } from '../../protocols/console/view.ts';
-import { durationText, kwText, powerText, progressText } from '../format.ts';
+import { aimText, durationText, kwText, powerText, progressText } from '../format.ts';
 import { button, make, part, say } from './dom.ts';
 
 const ROWS_MAX = 50;
@@ -94,14 +94,16 @@ export function commandRow(command: CommandView, nowMs: number): HTMLElement {
     make(
       'div',
       { class: 'row-top' },
-      make('b', {}, command.text),
+      make('b', {}, aimText(command)),
       make('span', { class: `fine${command.state === 'failed' ? ' bad' : ''}` }, STATE_WORDS[command.state]),
     ),
+    make('div', {}, command.text),
     meter,
     make(
       'div',
       { class: 'fine' },
-      `${progressText(command)} · expected ${kwText(command.expectedKw)}, measured ${kwText(command.measuredKw)}`,
+      // While machines still change, a difference at the meter says nothing of this command yet.
+      `${progressText(command)}${command.state === 'sent' ? '' : ` · measured ${kwText(command.measuredKw)}`}`,
     ),
     make(
       'div',

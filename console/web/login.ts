@@ -1,4 +1,5 @@
 import { button, make, part } from './dom.ts';
+import { operatorName, rememberName } from './name.ts';
 import { login } from './socket.ts';
 
 /** Takes the one-time code out of the address bar, so that it stays in no history. */
@@ -22,12 +23,17 @@ export function askCode(onDone: () => void): void {
       placeholder: 'XXXXX-XXXXX',
     },
   });
+  const name = make('input', {
+    attrs: { type: 'text', required: '', autocomplete: 'name', maxlength: '40' },
+  });
+  name.value = operatorName();
   const problem = make('div', { class: 'problem', attrs: { role: 'alert' } });
   const form = make(
     'form',
     {},
     make('h2', { id: 'login-h' }, 'Log in'),
     make('label', {}, 'One-time code, printed where the controller was started', code),
+    make('label', {}, 'Your name, for the record: only it releases your lockouts', name),
     problem,
     make(
       'div',
@@ -42,6 +48,7 @@ export function askCode(onDone: () => void): void {
   };
   form.addEventListener('submit', (event) => {
     event.preventDefault();
+    rememberName(name.value);
     login(code.value)
       .then((refused) => {
         problem.textContent = refused ?? '';

@@ -59,7 +59,7 @@ const draw = everyFrameAtMost(() => {
   drawn = view;
   const aged = monoMs() - slowMs > 5_000;
   if (aged) slowMs = monoMs();
-  drawNow(view);
+  drawNow(view, nowMs);
   drawBanner(view, nowMs);
   chart.draw();
   if (before?.machines !== view.machines) floor.draw(view);

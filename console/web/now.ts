@@ -1,5 +1,5 @@
 import type { ConsoleView, SignalView, SiteView } from '../../protocols/console/view.ts';
-import { UNKNOWN, durationText, hashrateText, kwText, powerText, usdText } from '../format.ts';
+import { UNKNOWN, durationText, excessOf, hashrateText, kwText, powerText, usdText } from '../format.ts';
 import { make, part, say } from './dom.ts';
 
 /** Share of the limit from which the bar asks for attention. */
@@ -15,20 +15,22 @@ const PRICE_QUALITY = {
 const POWER_FROM = { meter: 'measured', sum: 'sum of machines, no meter', unknown: 'unknown' } as const;
 
 /** The top of the page: site power against its limit, money, split, coverage. */
-export function drawNow({ site }: ConsoleView): void {
+export function drawNow(view: ConsoleView, nowMs: number): void {
+  const { site } = view;
   say(part('site-name', HTMLElement), site.name);
   document.title = `${powerText(site.powerW)} · ${site.name}`;
   say(part('authority', HTMLElement), `authority: ${site.authority}`);
   const control = part('control', HTMLElement);
   say(control, site.underControl ? 'under control' : 'not under control');
   control.classList.toggle('warn', !site.underControl);
-  drawPower(site);
+  drawPower(site, excessOf(view, nowMs));
   drawFigures(site);
 }
 
-function drawPower(site: SiteView): void {
+function drawPower(site: SiteView, excess: ReturnType<typeof excessOf>): void {
   const powerKw = site.powerW === null ? null : site.powerW / 1_000;
-  const over = powerKw !== null && powerKw > site.limitKw;
+  // Until its deadline a new limit is work to do, not a breach.
+  const over = excess?.leftMs === 0;
   const near = powerKw !== null && !over && site.limitKw > 0 && powerKw > NEAR * site.limitKw;
   const power = part('power', HTMLElement);
   say(power, powerText(site.powerW));
@@ -49,8 +51,10 @@ function drawPower(site: SiteView): void {
   const room =
     powerKw === null
       ? 'power unknown'
-      : over
-        ? `▲ over the limit by ${kwText(powerKw - site.limitKw)}`
+      : excess !== undefined
+        ? over
+          ? `▲ over the limit by ${kwText(excess.excessKw)}`
+          : `${kwText(excess.excessKw)} to shed in ${durationText(excess.leftMs)}`
         : `${kwText(site.limitKw - powerKw)} below the limit${near ? ' (near)' : ''}`;
   say(text, room);
   text.classList.toggle('over', over);
@@ -120,10 +124,11 @@ export function drawBanner(view: ConsoleView, nowMs: number): void {
   const wanted = new Set(shown.map((signal) => signal.id));
   for (const child of banner.querySelectorAll('.signal'))
     if (!wanted.has(child.getAttribute('data-id') ?? '')) child.remove();
-  for (const signal of shown) drawSignal(banner, signal, view.site, nowMs);
+  for (const signal of shown) drawSignal(banner, signal, view, nowMs);
 }
 
-function drawSignal(banner: HTMLElement, signal: SignalView, site: SiteView, nowMs: number): void {
+function drawSignal(banner: HTMLElement, signal: SignalView, view: ConsoleView, nowMs: number): void {
+  const { site } = view;
   let row = [...banner.children].find((child) => child.getAttribute('data-id') === signal.id);
   if (row === undefined) {
     row = make(
@@ -139,12 +144,13 @@ function drawSignal(banner: HTMLElement, signal: SignalView, site: SiteView, now
   const [mark, middle, left] = [...row.children];
   const powerKw = site.powerW === null ? null : site.powerW / 1_000;
   const isLimit = signal.kind === 'limit';
-  const over = isLimit && powerKw !== null && powerKw > site.limitKw;
+  const excess = isLimit ? excessOf(view, nowMs) : undefined;
+  const over = excess?.leftMs === 0;
   row.classList.toggle('over', over || signal.quality === 'lost');
   const delivered =
     powerKw === null
       ? 'delivered: unknown'
-      : `${kwText(powerKw)} of ${kwText(site.limitKw)}: ${over ? `▲ ${kwText(powerKw - site.limitKw)} to shed` : 'limit kept'}`;
+      : `${kwText(powerKw)} of ${kwText(site.limitKw)}: ${excess === undefined ? 'limit kept' : `▲ ${kwText(excess.excessKw)} to shed`}`;
   const quality = signal.quality === 'good' ? '' : ` · source ${signal.quality}`;
   sayAll(mark, [signal.quality === 'lost' ? '✕ LOST' : '▲ LIMIT']);
   sayAll(middle, [signal.text, `from ${signal.source}${quality}${isLimit ? ` · ${delivered}` : ''}`]);

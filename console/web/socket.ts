@@ -1,3 +1,4 @@
+import { operatorName } from './name.ts';
 import { SOCKET_PATH, SUBPROTOCOL } from '../../protocols/console/protocol.ts';
 import type { ConsoleView } from '../../protocols/console/view.ts';
 import { ConsoleLink } from '../link.ts';
@@ -65,7 +66,7 @@ export function keepConnected(handlers: SocketHandlers): { retryNow(): void } {
       handlers: {
         onHello: () => {
           link
-            .request('auth', { schema: 1, ticket, name: 'web' })
+            .request('auth', { schema: 1, ticket, name: operatorName() })
             .then(() => link.subscribe(held))
             .then(() => {
               pauseMs = RETRY_MS;

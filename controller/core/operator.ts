@@ -32,6 +32,9 @@ export function requestedMode(
   return undefined;
 }
 
+/** The person behind an actor: the same on every console and after every login. */
+export const personOf = (actor: string): string => actor.replace(/#\d+$/, '');
+
 /** An operator's command, already durable: holds with an end, lockouts without one, and their release. */
 export function takeOperator(
   state: SiteState,
@@ -52,9 +55,9 @@ export function applyOperator(
 ): void {
   for (const machine of machines) {
     if (request.action === 'release') state.holds.delete(machine);
-    else if (request.action === 'lockout') state.lockouts.set(machine, actor);
+    else if (request.action === 'lockout') state.lockouts.set(machine, personOf(actor));
     else if (request.action === 'unlock') {
-      if (state.lockouts.get(machine) === actor) state.lockouts.delete(machine);
+      if (state.lockouts.get(machine) === personOf(actor)) state.lockouts.delete(machine);
     } else {
       const mode = requestedMode(state, machine, request.action);
       if (mode !== undefined)

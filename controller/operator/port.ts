@@ -5,7 +5,7 @@ import { Fault } from '../../protocols/faults.ts';
 import { believedW, drawW, energyUsdPerMwh, miningUsdPerHour } from '../core/economics.ts';
 import type { Now } from '../core/events.ts';
 import { indexesOf } from '../core/ingest.ts';
-import { machinesOf, requestedMode } from '../core/operator.ts';
+import { machinesOf, personOf, requestedMode } from '../core/operator.ts';
 import { committedW, capsW } from '../core/room.ts';
 import { isKnown } from '../core/state.ts';
 import type { SiteState } from '../core/state.ts';
@@ -131,7 +131,7 @@ function previewOf(
   for (const machine of machines) {
     const id = state.site.machines[machine]?.id ?? '';
     const lockedBy = state.lockouts.get(machine);
-    if (lockedBy !== undefined && (request.action !== 'unlock' || lockedBy !== actor))
+    if (lockedBy !== undefined && (request.action !== 'unlock' || lockedBy !== personOf(actor)))
       conflicts.push(`${id} is locked out by ${lockedBy}`);
     if (!isKnown(state, machine)) conflicts.push(`${id} does not answer`);
     const mode = requestedMode(state, machine, request.action);

@@ -80,7 +80,7 @@ test('the live screen: rows, a limit, why, a command with preview and confirmati
   tty.type('y\r');
   await tty.until('command c1 accepted');
   expect(operator.asked[0]).toMatchObject({
-    actor: 'terminal#1',
+    actor: 'operator#1',
     input: { scope: ['r1'], action: 'sleep', minutes: 30, reason: 'belt change' },
   });
   await tty.until(/c1 {2}sent/);
