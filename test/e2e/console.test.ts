@@ -86,8 +86,11 @@ describe.skipIf(missing && process.env['CI'] !== 'true')('the page', () => {
       signals: [limitSignal(realClock.wallMs())],
       site: { ...made.operator.view().site, limitKw: 10 },
     });
-    await page.waitForSelector('#banner .signal.over');
+    await page.waitForSelector('#banner .signal');
     expect(await text('#banner')).toMatch(/LIMIT[\s\S]*limit 400 kW[\s\S]*to shed[\s\S]*left/);
+    expect(await text('#bar-text')).toMatch(/kW to shed in/);
+    made.operator.change({ signals: [{ ...limitSignal(realClock.wallMs()), untilMs: null }] });
+    await page.waitForSelector('#banner .signal.over');
     expect(await text('#bar-text')).toContain('over the limit');
   });
 
@@ -98,7 +101,7 @@ describe.skipIf(missing && process.env['CI'] !== 'true')('the page', () => {
     await page.getByRole('button', { name: 'Acknowledge COMMAND_IGNORED' }).click();
     await page.waitForSelector('.alarm.acked');
     expect(await text('#alarms')).toContain('<img src=x');
-    expect(made.operator.view().alarms[0]?.acknowledgedBy).toBe('web#1');
+    expect(made.operator.view().alarms[0]?.acknowledgedBy).toBe('operator#1');
   });
 
   test('preview, confirmation by name, live progress', async () => {
