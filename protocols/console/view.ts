@@ -82,6 +82,7 @@ export interface SignalView {
   readonly text: string;
   readonly quality: 'good' | 'held' | 'lost';
   readonly sinceMs: number;
+  /** Of a limit: when it must be met, null once it is. Of others: until when it holds. */
   readonly untilMs: number | null;
 }
 

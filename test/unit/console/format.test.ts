@@ -1,13 +1,17 @@
 import { expect, test } from 'vitest';
 
 import {
+  aimText,
   deltaKwText,
   durationText,
+  excessOf,
   hashrateText,
   kwText,
   powerText,
+  sitePowerKw,
   usdText,
 } from '../../../console/format.ts';
+import { limitSignal, siteView } from '../../wire/fake-operator.ts';
 
 test('what is not known is never a zero', () => {
   expect([powerText(null), kwText(Number.NaN), usdText(null), hashrateText(null)]).toEqual([
@@ -39,4 +43,44 @@ test('numbers carry their unit and fit their size', () => {
     '1 h 04 min',
     '0 s',
   ]);
+});
+
+test('a new limit is work to do until its deadline, and a breach after it or above the cap', () => {
+  const view = siteView({ racks: 2, perRack: 4, atMs: 0 });
+  const draws = { ...view.site, powerW: 20_000, limitKw: 15, capKw: 100 };
+  const limit = { ...limitSignal(0), untilMs: 30_000 };
+  const at = (nowMs: number, capKw = 100) =>
+    excessOf({ ...view, site: { ...draws, capKw }, signals: [limit] }, nowMs);
+  expect(at(10_000)).toEqual({ excessKw: 5, leftMs: 20_000 });
+  expect(at(40_000)?.leftMs).toBe(0);
+  expect(at(10_000, 18)?.leftMs).toBe(0);
+  expect(excessOf({ ...view, site: draws, signals: [] }, 0)?.leftMs).toBe(0);
+  expect(excessOf({ ...view, site: { ...draws, powerW: 14_000 } }, 0)).toBeUndefined();
+  expect(excessOf({ ...view, site: { ...draws, powerW: null } }, 0)).toBeUndefined();
+});
+
+test('the sum of a few machines is not the power of the site', () => {
+  const { site } = siteView({ racks: 2, perRack: 4, atMs: 0 });
+  const sum = { ...site, powerW: 9_000, powerFrom: 'sum' as const, expected: 100 };
+  expect(sitePowerKw({ ...sum, reporting: 99 })).toBe(9);
+  expect(sitePowerKw({ ...sum, reporting: 50 })).toBeNull();
+  expect(sitePowerKw({ ...sum, reporting: 50, powerFrom: 'meter' })).toBe(9);
+});
+
+test('a command says how many machines and how much it moves', () => {
+  const command = {
+    id: 'c-1',
+    owner: 'price',
+    text: 'mining pays less than energy costs',
+    atMs: 0,
+    state: 'sent',
+    machines: 48,
+    acknowledged: 0,
+    observed: 0,
+    failed: 0,
+    expectedKw: -142.4,
+    measuredKw: null,
+  } as const;
+  expect(aimText(command)).toBe('48 machines, −142 kW');
+  expect(aimText({ ...command, machines: 1, expectedKw: 3.5 })).toBe('1 machine, +3.50 kW');
 });

@@ -29,7 +29,7 @@ test('it shows site, racks by mode, limit and alarms', () => {
   );
   expect(text).toContain('Delta Flats  automatic  under control  live');
   expect(text).toMatch(/!! limit 400 kW.*1 h 00 min left/);
-  expect(text).toMatch(/r1 +\d+ +- +- +\d+ +\d+ +1 +[\d.]+ kW {2}13\/14/);
+  expect(text).toMatch(/r1 +\d+ +- +- +\d+ +\d+ +1 +≥?[\d.]+ kW {2}13\/14/);
   expect(text).toContain('! a1  COMMAND_IGNORED r1-04');
 });
 
