@@ -267,8 +267,9 @@ function checkShape({ path, text, program, lineOf }: Parsed, flag: Flag): void {
   const lines = text.replace(/\n$/u, '').split('\n').length;
   if (lines > MAX_FILE_LINES) flag('size', 1, `${lines} lines; a file has at most ${MAX_FILE_LINES}`);
   if (isBarrel(program)) flag('barrel', 1, 'a file that only passes on what others export');
-  walk(program, (node, place) => {
-    if (FUNCTIONS.has(node.type) && !isDescribe(place.parent)) {
+  const isTest = path.startsWith('test/');
+  walk(program, (node) => {
+    if (FUNCTIONS.has(node.type) && !(isTest && isSuite(node))) {
       const length = lineOf(node.end) - lineOf(node.start) + 1;
       if (length > MAX_FUNCTION_LINES)
         flag('size', lineOf(node.start), `a function of ${length} lines; at most ${MAX_FUNCTION_LINES}`);
@@ -276,19 +277,27 @@ function checkShape({ path, text, program, lineOf }: Parsed, flag: Flag): void {
     if (node.type === 'TSAnyKeyword') flag('types', lineOf(node.start), 'any');
     if (node.type === 'TSEnumDeclaration' || node.type === 'TSModuleDeclaration')
       flag('types', lineOf(node.start), 'syntax that cannot be erased');
-    if (node.type === 'MemberExpression' && path.startsWith('test/')) {
+    if (node.type === 'MemberExpression' && isTest) {
       const trick = TEST_TRICKS.has(propertyOf(node) ?? '') && TEST_WORDS.has(nameOf(node['object']) ?? '');
       if (trick) flag('tests', lineOf(node.start), `${nameOf(node['object'])}.${propertyOf(node)}`);
     }
   });
 }
 
-function isDescribe(parent: Node | undefined): boolean {
-  if (parent?.type !== 'CallExpression') return false;
-  let callee = parent['callee'];
-  while (isNode(callee) && (callee.type === 'CallExpression' || callee.type === 'MemberExpression'))
-    callee = callee.type === 'CallExpression' ? callee['callee'] : callee['object'];
-  return nameOf(callee) === 'describe';
+/** A function that only holds tests: its length is that of the list. */
+function isSuite(node: Node): boolean {
+  const body = isNode(node['body']) ? node['body']['body'] : undefined;
+  return (
+    Array.isArray(body) && body.some((statement: Node) => TEST_WORDS.has(rootName(statement['expression'])))
+  );
+}
+
+/** The name a chain of calls and members begins with: `test` in `test.each(list)('…', fn)`. */
+function rootName(expression: unknown): string {
+  let at = expression;
+  while (isNode(at) && (at.type === 'CallExpression' || at.type === 'MemberExpression'))
+    at = at.type === 'CallExpression' ? at['callee'] : at['object'];
+  return nameOf(at) ?? '';
 }
 
 function isBarrel(program: Node): boolean {
