@@ -39,30 +39,52 @@ export function allocate(
   const room = Float64Array.from(roomW);
   const taken = new Uint8Array(increments.length);
   const blockedBy = new Int32Array(increments.length).fill(-1);
-  const reached = new Int32Array(1 + machinesOf(increments)).fill(-1);
+  const columns = columnsOf(increments);
+  const { machine, rung, addW, held, path, paths } = columns;
+  const reached = new Int32Array(columns.machines).fill(-1);
   for (const index of byWorth(increments)) {
-    const one = increments[index];
-    if (one === undefined || (one.rung > 0 && reached[one.machine] !== one.rung - 1)) continue;
-    const { path, addW, held } = one;
-    const full = firstFull(path, addW, room, held ? undefined : spareW);
+    const below = (rung[index] ?? 0) - 1;
+    const owner = machine[index] ?? 0;
+    if (below >= 0 && reached[owner] !== below) continue;
+    const nodes = paths[path[index] ?? 0] ?? [];
+    const watts = addW[index] ?? 0;
+    const full = firstFull(nodes, watts, room, held[index] === 1 ? undefined : spareW);
     if (full >= 0) {
       blockedBy[index] = full;
       continue;
     }
-    for (let at = 0; at < path.length; at++) {
-      const node = path[at] ?? 0;
-      room[node] = (room[node] ?? 0) - addW;
+    for (let at = 0; at < nodes.length; at++) {
+      const node = nodes[at] ?? 0;
+      room[node] = (room[node] ?? 0) - watts;
     }
     taken[index] = 1;
-    reached[one.machine] = one.rung;
+    reached[owner] = below + 1;
   }
   return { taken, blockedBy, roomW: room };
 }
 
-function machinesOf(increments: readonly Increment[]): number {
-  let last = -1;
-  for (const { machine } of increments) if (machine > last) last = machine;
-  return last;
+/** The increments as columns: the order of their worth jumps about, which is slow over objects. */
+function columnsOf(increments: readonly Increment[]) {
+  const machine = new Int32Array(increments.length);
+  const rung = new Int32Array(increments.length);
+  const path = new Int32Array(increments.length);
+  const addW = new Float64Array(increments.length);
+  const held = new Uint8Array(increments.length);
+  const paths: (readonly number[])[] = [];
+  let machines = 0;
+  for (let index = 0; index < increments.length; index++) {
+    const one = increments[index];
+    if (one === undefined) continue;
+    machine[index] = one.machine;
+    rung[index] = one.rung;
+    addW[index] = one.addW;
+    held[index] = one.held ? 1 : 0;
+    // Neighbours mostly hang on the same node.
+    if (paths.at(-1) !== one.path) paths.push(one.path);
+    path[index] = paths.length - 1;
+    machines = Math.max(machines, one.machine + 1);
+  }
+  return { machine, rung, addW, held, path, paths, machines };
 }
 
 /** The first node of a path without room for `addW`, -1 when all have it. */
@@ -74,59 +96,94 @@ function firstFull(
 ): number {
   for (let at = 0; at < path.length; at++) {
     const node = path[at] ?? 0;
-    if ((room[node] ?? 0) - addW < (spareW?.[node] ?? 0)) return node;
+    if ((room[node] ?? 0) - addW < (spareW === undefined ? 0 : (spareW[node] ?? 0))) return node;
   }
   return -1;
 }
 
-const DIGITS = 8;
-const BUCKETS = 256;
+/** Bits sorted by at a time: from the last of the low word to the first of the high word. */
+const DIGITS = [
+  { high: false, shift: 0 },
+  { high: false, shift: 11 },
+  { high: false, shift: 22 },
+  { high: true, shift: 0 },
+  { high: true, shift: 11 },
+  { high: true, shift: 22 },
+] as const;
+const BUCKETS = 2_048;
+
+/** Places of increments with the two words of their worth. */
+interface Keyed {
+  readonly places: Uint32Array;
+  readonly low: Uint32Array;
+  readonly high: Uint32Array;
+}
+
+const keyed = (count: number): Keyed => ({
+  places: new Uint32Array(count),
+  low: new Uint32Array(count),
+  high: new Uint32Array(count),
+});
 
 /**
  * Places of the increments that are worth something, the best per watt first, equal ones in their own order. Sorted
- * digit by digit: positive doubles stand in the order of their bits, and a comparison sort of 700,000 takes a second.
+ * digit by digit: positive doubles stand in the order of their bits, and comparing 700,000 takes a second.
  */
 function byWorth(increments: readonly Increment[]): Uint32Array {
-  const worth = new Float64Array(increments.length);
-  let order: Uint32Array = new Uint32Array(increments.length);
+  const worth = new Float64Array(1);
+  const words = new Uint32Array(worth.buffer);
+  let from = keyed(increments.length);
   let count = 0;
   for (let index = 0; index < increments.length; index++) {
     const one = increments[index];
     if (one === undefined || !(one.usdPerHour > 0)) continue;
-    worth[index] = one.addW > 0 ? (one.usdPerHour / one.addW) * (one.held ? HELD_BONUS : 1) : Infinity;
-    order[count++] = index;
+    worth[0] = one.addW > 0 ? (one.usdPerHour / one.addW) * (one.held ? HELD_BONUS : 1) : Infinity;
+    from.places[count] = index;
+    // Turned around, so that the largest comes first. The low word stands first in memory.
+    from.low[count] = ~(words[0] ?? 0);
+    from.high[count] = ~(words[1] ?? 0);
+    count++;
   }
-  order = order.subarray(0, count);
-  const bytes = new Uint8Array(worth.buffer);
-  let next: Uint32Array = new Uint32Array(count);
+  let into = keyed(count);
   const starts = new Uint32Array(BUCKETS);
-  for (let digit = 0; digit < DIGITS; digit++) {
-    starts.fill(0);
-    for (let at = 0; at < count; at++) {
-      const bucket = digitAt(bytes, order[at] ?? 0, digit);
-      starts[bucket] = (starts[bucket] ?? 0) + 1;
-    }
-    let sum = 0;
-    for (let bucket = 0; bucket < BUCKETS; bucket++) {
-      const size = starts[bucket] ?? 0;
-      starts[bucket] = sum;
-      sum += size;
-    }
-    for (let at = 0; at < count; at++) {
-      const index = order[at] ?? 0;
-      const bucket = digitAt(bytes, index, digit);
-      const place = starts[bucket] ?? 0;
-      starts[bucket] = place + 1;
-      next[place] = index;
-    }
-    [order, next] = [next, order];
+  for (const { high, shift } of DIGITS) {
+    sortDigit(from, into, { count, digits: high ? from.high : from.low, shift, starts });
+    [from, into] = [into, from];
   }
-  return order;
+  return from.places.subarray(0, count);
 }
 
-/** Little-endian; turned around so that the largest comes first. */
-const digitAt = (bytes: Uint8Array, index: number, digit: number): number =>
-  BUCKETS - 1 - (bytes[index * DIGITS + digit] ?? 0);
+function sortDigit(
+  from: Keyed,
+  into: Keyed,
+  by: {
+    readonly count: number;
+    readonly digits: Uint32Array;
+    readonly shift: number;
+    readonly starts: Uint32Array;
+  },
+): void {
+  const { count, digits, shift, starts } = by;
+  starts.fill(0);
+  for (let at = 0; at < count; at++) {
+    const bucket = ((digits[at] ?? 0) >>> shift) & (BUCKETS - 1);
+    starts[bucket] = (starts[bucket] ?? 0) + 1;
+  }
+  let sum = 0;
+  for (let bucket = 0; bucket < BUCKETS; bucket++) {
+    const size = starts[bucket] ?? 0;
+    starts[bucket] = sum;
+    sum += size;
+  }
+  for (let at = 0; at < count; at++) {
+    const bucket = ((digits[at] ?? 0) >>> shift) & (BUCKETS - 1);
+    const place = starts[bucket] ?? 0;
+    starts[bucket] = place + 1;
+    into.places[place] = from.places[at] ?? 0;
+    into.low[place] = from.low[at] ?? 0;
+    into.high[place] = from.high[at] ?? 0;
+  }
+}
 
 /**
  * The rungs of a machine that lie on the upper concave hull of value over draw, ascending: only they can be optimal.

@@ -16,7 +16,7 @@ export interface CgminerAnswer {
 
 /** The largest answer any known device gives is below 64 KiB. */
 export const ANSWER_MAX_BYTES = 256 * 1024;
-export const ANSWER_MAX_DEPTH = 16;
+const ANSWER_MAX_DEPTH = 16;
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
