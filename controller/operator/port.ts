@@ -36,7 +36,9 @@ export function makeOperatorPort(
     cancel = clock.after(CHANGE_MS, round);
     if (clock.monoMs() - lastPointMs >= 1_000) {
       lastPointMs = clock.monoMs();
-      history.push(historyPoint(state, now()));
+      const point = historyPoint(state, now());
+      // Before the first picture is complete, the sum of the few machines heard is not the site.
+      history.push(state.deciding ? point : { ...point, powerKw: null });
       if (history.length > HISTORY_POINTS) history.shift();
     }
     for (const handler of handlers) handler();
