@@ -49,7 +49,7 @@ export const INVENTORY_FIELDS = [
 export const LIMIT_FIELDS = ['index', 'enforced.power.limit', 'power.limit'] as const;
 
 /** Fields of one compute process; the name stands last because it may hold commas. */
-export const APP_FIELDS = ['gpu_uuid', 'pid', 'used_gpu_memory', 'process_name'] as const;
+const APP_FIELDS = ['gpu_uuid', 'pid', 'used_gpu_memory', 'process_name'] as const;
 
 const FORMAT = '--format=csv,noheader,nounits';
 
@@ -138,7 +138,7 @@ export function indexOf(row: Row): number | undefined {
 }
 
 /** The most GPUs a host is believed to have; what claims more is garbage. */
-export const MAX_GPUS = 64;
+const MAX_GPUS = 64;
 /** No board draws more; a larger figure is a broken sensor or a wrong unit. */
 const MAX_BOARD_W = 5_000;
 

@@ -40,7 +40,7 @@ export interface Table {
 }
 
 export const MOST_ROWS = 4_096;
-export const MOST_FIELDS = 512;
+const MOST_FIELDS = 512;
 /** Bounds what a small message can make the reader allocate. */
 const MOST_CELLS = 262_144;
 /** About 17,000 years: an age with the time between two ticks added still gives exact differences. */
@@ -298,7 +298,7 @@ function readStates(
  * A 32-bit number over every cell (FNV-1a by words). It is sent with the table, so that a difference applied to
  * another base than the sender's is noticed instead of giving wrong values.
  */
-export function tableCheck(table: Table): number {
+function tableCheck(table: Table): number {
   let hash = 0x811c9dc5;
   for (const ages of table.ages) hash = mixAll(hash, ages);
   for (const { wireId, ageSet, states, values } of table.columns) {

@@ -49,7 +49,7 @@ const VERSION = 1;
 const DELTA = 1;
 const MOST_ID_BYTES = 192;
 /** Longest frame that is looked at. */
-export const MOST_FRAME_BYTES = 4 * 1_024 * 1_024;
+const MOST_FRAME_BYTES = 4 * 1_024 * 1_024;
 const MOST_SEQ = 2 ** 48;
 /** Groups whose last frame a decoder keeps; the longest unheard one makes room. */
 const MOST_GROUPS = 8_192;

@@ -97,7 +97,7 @@ export async function until<T>(
 }
 
 /** Registers of a Modbus TCP device, asked in a few literal bytes: nothing of the product's own Modbus is used. */
-export function readRegisters(
+function readRegisters(
   host: string,
   { unit = 1, address, count }: { unit?: number; address: number; count: number },
 ): Promise<Buffer> {
