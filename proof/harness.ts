@@ -73,7 +73,7 @@ export const NO_KEY = 'SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA';
  * The simulated site at a size, as the harness runs it: polled as a real site is, every 10 s, with feeds and GPU
  * telemetry at rates that a day of virtual time can afford.
  */
-function harnessSite(machines: number): Site {
+export function harnessSite(machines: number): Site {
   const config = siteSchema.parse(simulatedSite({ machines, hostKey: NO_KEY, keyFile: '/sim/key' }));
   const groups = config.machines.map((group) => ({
     ...group,
