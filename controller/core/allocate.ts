@@ -184,33 +184,3 @@ function sortDigit(
     into.high[place] = from.high[at] ?? 0;
   }
 }
-
-/**
- * The rungs of a machine that lie on the upper concave hull of value over draw, ascending: only they can be optimal.
- * `rungs`: draw W and value USD per hour, ascending in draw, the first is the base.
- */
-export function hull<R extends { readonly drawW: number; readonly usdPerHour: number }>(
-  rungs: readonly R[],
-): R[] {
-  const kept: R[] = [];
-  for (const rung of rungs) {
-    for (;;) {
-      const last = kept.at(-1);
-      const before = kept.at(-2);
-      if (last === undefined) break;
-      if (rung.drawW <= last.drawW) {
-        if (rung.usdPerHour <= last.usdPerHour) break;
-        kept.pop();
-        continue;
-      }
-      if (before === undefined) break;
-      const slopeLast = (last.usdPerHour - before.usdPerHour) / (last.drawW - before.drawW);
-      const slopeNew = (rung.usdPerHour - last.usdPerHour) / (rung.drawW - last.drawW);
-      if (slopeNew <= slopeLast) break;
-      kept.pop();
-    }
-    const last = kept.at(-1);
-    if (last === undefined || rung.drawW > last.drawW) kept.push(rung);
-  }
-  return kept;
-}

@@ -141,13 +141,7 @@ function publishRack(
 }
 
 /** The rack's desired state as of now, as a new generation. */
-export function desiredOf(
-  state: SiteState,
-  rack: string,
-  commandId: string,
-  urgent: boolean,
-  now: Now,
-): Desired {
+function desiredOf(state: SiteState, rack: string, commandId: string, urgent: boolean, now: Now): Desired {
   state.generation++;
   const machines: Record<string, Wanted> = {};
   for (const machine of state.site.machines) {

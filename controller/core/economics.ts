@@ -3,13 +3,6 @@ import type { Mode } from '../../protocols/reading.ts';
 import { modeAt } from './state.ts';
 import type { SiteState } from './state.ts';
 
-/** What an hour of one mode is worth: earnings before energy, USD per hour. */
-export interface Earning {
-  readonly mode: Mode;
-  readonly drawW: number;
-  readonly usdPerHour: number;
-}
-
 /** The mode a machine rests in: an ASIC sleeps, a GPU host idles. */
 export const restMode = (model: Model): Mode => (model.kind === 'asic' ? 'sleep' : 'idle');
 

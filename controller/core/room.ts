@@ -37,7 +37,7 @@ export function sumByNode(state: SiteState, wattsOf: (machine: number) => number
 export const knownSumW = (state: SiteState): Float64Array =>
   sumByNode(state, (machine) => (isKnown(state, machine) ? believedW(state, machine) : 0));
 
-export const unknownRatedW = (state: SiteState): Float64Array =>
+const unknownRatedW = (state: SiteState): Float64Array =>
   sumByNode(state, (machine) =>
     isKnown(state, machine) ? 0 : (state.site.machines[machine]?.model.ratedW ?? 0),
   );
@@ -63,7 +63,7 @@ export function shedResidualW(state: SiteState): Float64Array {
 }
 
 /** The same for raising load: an unknown machine counts at its rated draw. */
-export function raiseResidualW(state: SiteState): Float64Array {
+function raiseResidualW(state: SiteState): Float64Array {
   const unknown = unknownRatedW(state);
   const residual = shedResidualW(state);
   for (const [node, rated] of unknown.entries()) residual[node] = Math.max(residual[node] ?? 0, rated);
@@ -87,7 +87,7 @@ export function committedW(state: SiteState): Float64Array {
  * A machine whose draw is on its way: until it has had its settling time and one more poll, its word and the meter
  * belong to different moments. After that they count, whether it has obeyed or not.
  */
-export function inTransition(state: SiteState, machine: number, monoMs: number): boolean {
+function inTransition(state: SiteState, machine: number, monoMs: number): boolean {
   const site = state.site.machines[machine];
   const wish = state.wish[machine];
   if (site === undefined || wish === undefined || !isKnown(state, machine)) return false;

@@ -184,6 +184,29 @@ export interface SiteState {
 export const modeIndex = (mode: Mode): number => MODES.indexOf(mode);
 export const modeAt = (index: number): Mode | undefined => MODES[index];
 
+const noPrice = (): PriceState => ({
+  usdPerMwh: undefined,
+  endMs: 0,
+  heardMonoMs: -Infinity,
+  quality: 'none',
+  signalId: 'price-0',
+  count: 0,
+});
+
+const noLimit = (): LimitState => ({
+  sequence: -1,
+  limitKw: undefined,
+  kind: 'none',
+  deadlineMonoMs: 0,
+  deadlineWallMs: 0,
+  heardMonoMs: -Infinity,
+  heartbeatAgeMs: 0,
+  lost: false,
+  signalId: 'limit-none',
+  met: true,
+  last: undefined,
+});
+
 /** A state that knows nothing yet. */
 export function emptyState(site: Site, epoch: number, monoMs: number): SiteState {
   const machines = site.machines.length;
@@ -224,33 +247,14 @@ export function emptyState(site: Site, epoch: number, monoMs: number): SiteState
     shortfalls: new Map(),
     holds: new Map(),
     lockouts: new Map(),
-    price: {
-      usdPerMwh: undefined,
-      endMs: 0,
-      heardMonoMs: -Infinity,
-      quality: 'none',
-      signalId: 'price-0',
-      count: 0,
-    },
+    price: noPrice(),
     hashpriceUsdPerPhDay: site.config.prices.hash.fallbackUsdPerPhDay,
     hashpriceMonoMs: -Infinity,
     jobs: [],
     jobsMonoMs: -Infinity,
     jobOf: new Map(),
     restoring: new Set(),
-    limit: {
-      sequence: -1,
-      limitKw: undefined,
-      kind: 'none',
-      deadlineMonoMs: 0,
-      deadlineWallMs: 0,
-      heardMonoMs: -Infinity,
-      heartbeatAgeMs: 0,
-      lost: false,
-      signalId: 'limit-none',
-      met: true,
-      last: undefined,
-    },
+    limit: noLimit(),
     rampUp: bucket(),
     rampDown: bucket(),
     // Full from the start: the first price may move its share at once.

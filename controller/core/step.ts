@@ -182,7 +182,7 @@ function decideOn(effects: Effect[], state: SiteState, now: Now): Effect[] {
 }
 
 /** Decides and commands. Also called at once when a signal changes, not only at the next tick. */
-export function decide(state: SiteState, now: Now): Effect[] {
+function decide(state: SiteState, now: Now): Effect[] {
   if (!state.deciding || !state.busConnected) return [];
   const targets = decideTargets(state, now);
   state.planKw = targets.planKw;

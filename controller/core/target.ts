@@ -218,7 +218,7 @@ function resting(
  * Which GPU host serves which job. A host keeps its job while it lasts; new hosts are taken idle first, then mining,
  * and only such as answer and nobody holds.
  */
-export function assignJobs(state: SiteState, now: Now): Map<number, string> {
+function assignJobs(state: SiteState, now: Now): Map<number, string> {
   const assigned = new Map<number, string>();
   const wanted = state.jobs.filter((job) => job.fromMs <= now.wallMs && now.wallMs < job.untilMs);
   const free = (index: number): boolean =>
