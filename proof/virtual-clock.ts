@@ -6,6 +6,9 @@ interface Timer {
   fn: (() => void) | undefined;
 }
 
+/** Timers fired in one turn of the event loop; promises settle between any two of them all the same. */
+const TURNS = 8;
+
 /**
  * A clock that moves only when told. Timers fire in order of time, then of making; after each one every promise
  * that can settle has settled, so that a run depends on nothing but its inputs.
@@ -15,6 +18,7 @@ export class VirtualClock implements Clock {
   #wallOffsetMs: number;
   #order = 0;
   readonly #heap: Timer[] = [];
+  #advancing = false;
 
   constructor({ startWallMs }: { startWallMs: number }) {
     this.#wallOffsetMs = startWallMs;
@@ -47,24 +51,47 @@ export class VirtualClock implements Clock {
     return this.#heap.length;
   }
 
-  /** Moves time on by `ms`, firing everything due on the way. */
-  async advance(ms: number): Promise<void> {
-    const until = this.#nowMs + ms;
-    await settle();
-    for (let next = this.#heap[0]; next !== undefined && next.atMs <= until; next = this.#heap[0]) {
+  /** Moves time on by `ms`, firing everything due on the way. Called from within itself it only lets promises settle. */
+  advance(ms: number): Promise<void> {
+    if (this.#advancing) return new Promise((resolve) => setImmediate(resolve));
+    this.#advancing = true;
+    const untilMs = this.#nowMs + ms;
+    return new Promise((resolve, reject) => {
+      let ended = false;
+      const turn = (): void => {
+        if (ended) return;
+        try {
+          if (this.#fireNext(untilMs)) return;
+          this.#nowMs = untilMs;
+          resolve();
+        } catch (error) {
+          reject(error instanceof Error ? error : new Error(String(error)));
+        }
+        ended = true;
+        this.#advancing = false;
+      };
+      // Before each of them, in one turn of the event loop or in several, every promise that can settle has settled.
+      const turns = (): void => {
+        for (let count = 0; count < TURNS; count += 1) setImmediate(turn);
+        setImmediate(() => {
+          if (!ended) turns();
+        });
+      };
+      turns();
+    });
+  }
+
+  /** Fires the next timer due until then; false when there is none. */
+  #fireNext(untilMs: number): boolean {
+    for (let next = this.#heap[0]; next !== undefined && next.atMs <= untilMs; next = this.#heap[0]) {
       pop(this.#heap);
       if (next.fn === undefined) continue;
       this.#nowMs = next.atMs;
       next.fn();
-      await settle();
+      return true;
     }
-    this.#nowMs = until;
+    return false;
   }
-}
-
-/** Every promise that can settle without time passing has settled when this resolves. */
-function settle(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }
 
 const before = (a: Timer, b: Timer): boolean => a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order);
