@@ -7,9 +7,6 @@ import { INVARIANTS } from '../proof/invariants.ts';
 import type { RunOptions, RunResult } from '../proof/harness.ts';
 import { playScenario } from '../proof/scenario.ts';
 
-/** Nearly everything a run makes is garbage at once: room for it spares copying what happens to live. */
-const YOUNG_MB = 64;
-
 const help = `Usage: ./switchyard sim [--seeds N] [--seed FIRST] [--hours H] [--machines M] [--json]
        ./switchyard sim --scenario NAME [--seed N] [--machines M] [--json]
 
@@ -157,9 +154,7 @@ export async function simulate(plan: SimPlan, onResult: (result: RunResult) => v
 
 /** A thread that runs one seed at a time. */
 class SeedThread {
-  readonly #worker = new Worker(new URL('../proof/worker.ts', import.meta.url), {
-    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
-  });
+  readonly #worker = new Worker(new URL('../proof/worker.ts', import.meta.url));
 
   run(options: RunOptions): Promise<RunResult> {
     return new Promise((resolve, reject) => {

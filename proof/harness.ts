@@ -230,7 +230,7 @@ class Run {
         this.#judge.lease(decodeJson(leaseSchema, payload), this.#clock.monoMs()),
       ),
       bus.subscribe(agentFilter(this.#site.id, 'result'), ({ payload }) =>
-        this.#judge.result(decodeJson(resultSchema, payload), this.#clock.wallMs()),
+        this.#judge.result(decodeJson(resultSchema, payload), this.#clock.monoMs()),
       ),
     ];
     await this.#clock.advance(100);

@@ -27,6 +27,9 @@ export interface Violation {
 const RAMP_S = 60;
 /** Meters have their class, caps their rounding: an excess below this share is none. */
 const TOLERANCE = 0.01;
+/** Command ids that an agent makes for what its guard or its fail-safe does. */
+const OWN_ACT = /^(?:guard|fail-safe)-/;
+const TAKES_AWAY: readonly string[] = ['sleep', 'idle-handover', 'mine-stop', 'ai-stop'];
 /** Within this share of a cap, the cap invariant was really at stake. */
 const NEAR_CAP = 0.97;
 
@@ -136,9 +139,16 @@ export class Judge {
   }
 
   /** No command starts after its expiry or with an older generation than one applied before. */
-  result(result: Result, wallMs: number): void {
+  result(result: Result, nowMs: number): void {
     for (const one of result.results) {
       if (one.stage !== 'acknowledged') continue;
+      // The agent's guard and fail-safe act on nobody's command: nothing is published or written down for them, and
+      // they may do nothing but take load away.
+      if (OWN_ACT.test(one.commandId)) {
+        if (!TAKES_AWAY.includes(one.verb))
+          this.#violate('expired-or-stale', nowMs, `${one.machine}: ${one.commandId} did ${one.verb}`);
+        continue;
+      }
       this.atStake['expired-or-stale']++;
       this.atStake['ledger-first']++;
       const startedMs = one.atMs - one.ms;
@@ -146,13 +156,13 @@ export class Judge {
       if (desired === undefined)
         this.#violate(
           'expired-or-stale',
-          wallMs,
+          nowMs,
           `${one.machine}: command ${one.epoch}.${one.generation} was never published`,
         );
       else if (startedMs > desired.expiresAtMs)
         this.#violate(
           'expired-or-stale',
-          wallMs,
+          nowMs,
           `${one.machine}: started ${Math.round(startedMs - desired.expiresAtMs)} ms after its expiry`,
         );
       this.#applied.push({

@@ -1,0 +1,21 @@
+import { expect, test } from 'vitest';
+import { simulate } from '../../commands/sim.ts';
+import { INVARIANTS } from '../../proof/invariants.ts';
+import type { RunResult } from '../../proof/harness.ts';
+
+const PLAN = { seeds: 4, first: 1, hours: 6, machines: 100 };
+
+test('four seeds of six hours with 100 machines violate nothing, and every invariant was at stake', async () => {
+  const results: RunResult[] = [];
+  const summary = await simulate(PLAN, (result) => results.push(result));
+  console.log(JSON.stringify(summary));
+  const broken = results.flatMap(({ seed, violations }) =>
+    violations.map(
+      ({ invariant, atMs, text }) => `seed ${seed} at ${Math.round(atMs / 1_000)} s: ${invariant}: ${text}`,
+    ),
+  );
+  expect(broken).toEqual([]);
+  expect(results).toHaveLength(PLAN.seeds);
+  for (const name of INVARIANTS) expect(summary.atStake[name], name).toBeGreaterThan(0);
+  expect(summary.commands).toBeGreaterThan(0);
+}, 1_800_000);
