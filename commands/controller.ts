@@ -58,15 +58,15 @@ export async function run(argv: string[]): Promise<number> {
   });
   if (process.send === undefined) process.stdout.write(`${server.url}\nOne-time code: ${server.code}\n`);
   tellParent({ type: 'ready', detail: { url: server.url, code: server.code, port: server.port } });
-  let status = '';
+  let said = '';
   operator.onChange(() => {
-    const now = operator.health().status;
-    if (now !== status) tellParent({ type: 'health', status: now });
-    status = now;
-  });
-  process.on('message', (message: { type?: string }) => {
-    if (message.type === 'counts')
-      tellParent({ type: 'counts', lost: controller.counts.lost, duplicated: controller.counts.duplicates });
+    const { status } = operator.health();
+    const { lost, duplicates: duplicated } = controller.counts;
+    const now = `${status} ${lost} ${duplicated}`;
+    if (now === said) return;
+    said = now;
+    tellParent({ type: 'health', status });
+    tellParent({ type: 'counts', lost, duplicated });
   });
   endWithParent(async () => {
     operator.close();

@@ -120,6 +120,8 @@ class Tree {
   #startMs = 0;
   #recording = false;
   #health = '';
+  /** Of the controllers before the present one since the scenario began, and of the present one. */
+  #countsBefore = { lost: 0, duplicated: 0 };
   #counts = { lost: 0, duplicated: 0 };
   #announced = false;
   #onMessage: () => void = () => undefined;
@@ -219,7 +221,11 @@ class Tree {
         },
         onMessage: (message) => {
           if (message.type === 'ready') {
-            if (name === 'controller') this.#announce(message.detail);
+            if (name === 'controller') {
+              this.#countsBefore = plus(this.#countsBefore, this.#counts);
+              this.#counts = { lost: 0, duplicated: 0 };
+              this.#announce(message.detail);
+            }
             resolve();
           }
           this.#hear(message);
@@ -274,17 +280,11 @@ class Tree {
     const ready = await this.#until(() => this.#health === 'ok', CONTROL_MS);
     if (!ready) process.stderr.write('the site did not come under control in time\n');
     await this.#play(site, name, stopped);
-    this.#children.get('controller')?.send({ type: 'counts' });
-    let counted = false;
-    await this.#until(() => {
-      const was = counted;
-      counted = true;
-      return was;
-    }, 2_000);
-    const summary = summarize({ scenario: name, site, events: this.#events, ...this.#counts });
+    const counts = plus(this.#countsBefore, this.#counts);
+    const summary = summarize({ scenario: name, site, events: this.#events, underControl: ready, ...counts });
     if (this.#options.json) process.stdout.write(`${JSON.stringify(summary)}\n`);
     else process.stdout.write(`${JSON.stringify(summary, undefined, 2)}\n`);
-    return summary.ok && ready ? 0 : 1;
+    return summary.ok ? 0 : 1;
   }
 
   /** Plays a scenario in real time, over and over when it repeats. */
@@ -292,6 +292,8 @@ class Tree {
     const scenario = fitScenario(name, site);
     if (scenario === undefined) return;
     if (this.#options.scenario === undefined) await this.#until(() => this.#health === 'ok', CONTROL_MS);
+    // What was said twice while the site came under control is not the scenario's.
+    this.#countsBefore = { lost: 0, duplicated: -this.#counts.duplicated };
     this.#startMs = realClock.wallMs();
     this.#recording = this.#options.scenario !== undefined;
     const running = runScenario(scenario, { clock: realClock, act: (change) => this.#apply(change) });
@@ -310,6 +312,16 @@ class Tree {
       if (name === change.process || name.startsWith(`${change.process}-`)) child.signal(signal);
   }
 }
+
+interface Counts {
+  readonly lost: number;
+  readonly duplicated: number;
+}
+
+const plus = (a: Counts, b: Counts): Counts => ({
+  lost: a.lost + b.lost,
+  duplicated: a.duplicated + b.duplicated,
+});
 
 function describe(event: Timed): string {
   const { tMs: _, event: name, ...rest } = event;

@@ -370,8 +370,8 @@ class Run {
         .filter((machine) => this.#excused.has(machine.id))
         .map((machine) => machine.index),
     ]);
-    if (this.#controller !== undefined)
-      this.#judge.converged(this.#controller.state, this.#world.truth(atMs), excused, atMs);
+    if (this.#controller === undefined) this.#judge.absent(atMs);
+    else this.#judge.converged(this.#controller.state, this.#world.truth(atMs), excused, atMs);
   }
 
   /** The ledger as it stands on the simulated disk, read by itself. */

@@ -45,6 +45,8 @@ export class Judge {
   readonly #overSinceMs: Float64Array;
   readonly #desired = new Map<string, Desired>();
   readonly #inForce = new Map<string, { epoch: number; generation: number }>();
+  /** Per machine, the newest command it began and when. */
+  readonly #begun = new Map<string, { epoch: number; generation: number; startedMs: number }>();
   readonly #applied: { epoch: number; generation: number; rack: string; atMs: number }[] = [];
   #limitW: number | undefined;
   #limitFromMs = 0;
@@ -165,6 +167,7 @@ export class Judge {
           nowMs,
           `${one.machine}: started ${Math.round(startedMs - desired.expiresAtMs)} ms after its expiry`,
         );
+      this.#inOrder(one, startedMs, nowMs);
       this.#applied.push({
         epoch: one.epoch,
         generation: one.generation,
@@ -172,6 +175,27 @@ export class Judge {
         atMs: startedMs,
       });
     }
+  }
+
+  /** A command begun later is never of an older generation. What is said again after a reconnect was begun before. */
+  #inOrder(one: Result['results'][number], startedMs: number, wallMs: number): void {
+    const before = this.#begun.get(one.machine);
+    if (before !== undefined && startedMs <= before.startedMs) return;
+    const older =
+      before !== undefined &&
+      (one.epoch < before.epoch || (one.epoch === before.epoch && one.generation < before.generation));
+    if (older)
+      this.#violate(
+        'expired-or-stale',
+        wallMs,
+        `${one.machine}: ${one.epoch}.${one.generation} was begun after ${before.epoch}.${before.generation}`,
+      );
+    this.#begun.set(one.machine, { epoch: one.epoch, generation: one.generation, startedMs });
+  }
+
+  /** Nobody was in charge at the end. */
+  absent(atMs: number): void {
+    this.#violate('converges', atMs, 'no controller is running at the end');
   }
 
   /** A machine that cannot be reached is unknown in the controller, whatever it was last. */

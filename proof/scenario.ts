@@ -67,7 +67,18 @@ export async function playScenario(
     },
   });
   const { lost, duplicated } = run;
-  return { summary: summarize({ scenario: name, site, events, lost, duplicated }), events, run };
+  return {
+    summary: summarize({
+      scenario: name,
+      site,
+      events,
+      lost,
+      duplicated,
+      underControl: events.some((event) => event.event === 'meter'),
+    }),
+    events,
+    run,
+  };
 }
 
 function happeningOf(change: WorldChange): Happening {

@@ -51,7 +51,7 @@ const EXPECTED: Readonly<Record<string, Expected>> = {
   'gpu-to-ai': { releasedBeforeAi: true },
   'controller-killed': { verified: ['limit'] },
   'broker-killed': { verified: ['price'] },
-  'lying-machine': { verified: ['limit'], alarms: ['COMMAND_IGNORED', 'SHED_SHORTFALL'], graceS: 15 },
+  'lying-machine': { verified: ['limit'], alarms: ['COMMAND_IGNORED', 'SHED_SHORTFALL'], graceS: 25 },
   'dead-switch': { alarms: ['RACK_LOST'] },
   'bad-feeds': { alarms: ['PRICE_INVALID'], nothingMoves: true },
 };
@@ -59,6 +59,7 @@ const EXPECTED: Readonly<Record<string, Expected>> = {
 /** A meter's own noise and one machine's quantum, kW: what is above by less is not above. */
 const NOISE_SHARE = 0.005;
 const QUANTUM_KW = 4;
+const RAMP_ERROR_MOST_PCT = 5;
 
 /** Judges a finished scenario from its events alone. Pure. */
 export function summarize(input: {
@@ -67,14 +68,19 @@ export function summarize(input: {
   readonly events: readonly Timed[];
   readonly lost: number;
   readonly duplicated: number;
+  /** False when the site never came under control: then nothing was shown. */
+  readonly underControl: boolean;
 }): ScenarioSummary {
   const { scenario, site, events } = input;
   const over = overCaps(site, events, (EXPECTED[scenario]?.graceS ?? 0) * 1_000);
   const aiInterrupted = events.filter(
     (event) => event.event === 'alarm' && event.code === 'AI_INTERRUPTED' && event.state === 'raised',
   ).length;
+  const rampError = rampErrorPct(site, events);
   const failures = [
+    ...(input.underControl ? [] : ['the site did not come under control']),
     ...over.failures,
+    ...(rampError > RAMP_ERROR_MOST_PCT ? [`load rose ${round(rampError)} % faster than its ramp`] : []),
     ...expectations(scenario, events),
     ...(aiInterrupted > 0 && EXPECTED[scenario]?.mayInterruptAi !== true
       ? [`AI work was interrupted ${aiInterrupted} times`]
@@ -89,7 +95,7 @@ export function summarize(input: {
     signalToDesiredMs: latency(events, 'desired'),
     signalToVerifiedMs: latency(events, 'verified'),
     maxOverCapKw: round(over.maxOverCapKw),
-    maxRampErrorPct: round(rampErrorPct(site, events)),
+    maxRampErrorPct: round(rampError),
     lost: input.lost,
     duplicated: input.duplicated,
     aiInterrupted,
@@ -134,8 +140,15 @@ function overCaps(
   let limit: { kw: number; fromMs: number; id: string } | undefined;
   let maxOverCapKw = 0;
   const failures: string[] = [];
+  const seen = events.flatMap((event) =>
+    event.event === 'meter' && event.node === root && event.quality === 'good' && !generation.has(event.meter)
+      ? [event.tMs]
+      : [],
+  );
+  const limits = limitsDue(events);
   for (const event of events) {
-    if (event.event === 'signal' && event.source === 'utility')
+    // Said again by a controller that was started anew, a limit is still the one it was.
+    if (event.event === 'signal' && event.source === 'utility' && limit?.id !== event.signalId)
       limit =
         event.limitKw === undefined
           ? undefined
@@ -153,7 +166,36 @@ function overCaps(
         `${event.node} at ${round(event.powerW / 1_000)} kW, ${round(overKw)} kW above ${boundKw} kW, at ${event.tMs} ms`,
       );
   }
+  const blind = limits.filter(
+    (one) => one.toMs - one.fromMs > BLIND_MS && !seen.some((tMs) => tMs >= one.fromMs && tMs <= one.toMs),
+  );
+  for (const one of blind) failures.push(`the main meter gave no good value while ${one.id} was due`);
   return { maxOverCapKw, failures };
+}
+
+/** A limit due for a shorter time than this may pass without a sample, ms. */
+const BLIND_MS = 10_000;
+
+/** From when to when each limit of the utility was due. */
+function limitsDue(events: readonly Timed[]): { id: string; fromMs: number; toMs: number }[] {
+  const endMs = events.at(-1)?.tMs ?? 0;
+  const said = events.filter(
+    (event, place) =>
+      event.event === 'signal' &&
+      event.source === 'utility' &&
+      events.findIndex((one) => one.event === 'signal' && one.signalId === event.signalId) === place,
+  );
+  return said.flatMap((event, place) =>
+    event.event === 'signal' && event.limitKw !== undefined
+      ? [
+          {
+            id: event.signalId,
+            fromMs: event.tMs + (event.deadlineMs ?? 0),
+            toMs: said[place + 1]?.tMs ?? endMs,
+          },
+        ]
+      : [],
+  );
 }
 
 /** The main meter's 10 s means against the site's ramps. */

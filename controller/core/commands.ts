@@ -1,5 +1,5 @@
 import { clearAlarm, raiseAlarm } from './alarms.ts';
-import { believedW, drawW } from './economics.ts';
+import { believedW, drawW, restMode } from './economics.ts';
 import type { Effect } from './effects.ts';
 import type { MachineChange, Now } from './events.ts';
 import type { Change, Release } from './release.ts';
@@ -41,42 +41,97 @@ export function issue(state: SiteState, released: Release, now: Now): Effect[] {
     else state.jobOf.delete(change.machine);
   }
   const racks = [...new Set(changes.map((change) => state.site.machines[change.machine]?.rack ?? ''))];
-  return racks.flatMap((rack) => publishRack(state, rack, id, changes, before, urgent, now));
+  const effects = racks.flatMap((rack) => publishRack(state, rack, id, changes, before, urgent, now));
+  for (const { machine } of changes)
+    state.issuedGeneration[machine] = state.rackGeneration.get(state.site.machines[machine]?.rack ?? '') ?? 0;
+  return effects;
 }
 
 /**
- * Says again, as a new generation, what is wanted of an agent's racks: after a fail-safe nothing less brings them
- * back. Nothing is decided anew.
+ * Wants at rest whoever is found there and should work, so that its start is decided and admitted like any other; and
+ * nothing of whoever cannot be seen. Said to nobody yet.
  */
-export function reissue(state: SiteState, agent: string, now: Now): Effect[] {
+export function restWhereFound(state: SiteState, machines: Iterable<number>, text: string): number[] {
+  const changed: number[] = [];
+  for (const machine of machines) {
+    const model = state.site.machines[machine]?.model;
+    const wish = state.wish[machine];
+    if (model === undefined || wish === undefined || wish.mode === restMode(model)) continue;
+    const mode = modeAt(state.mode[machine] ?? -1);
+    if (mode !== undefined && mode !== restMode(model) && mode !== 'sleep') continue;
+    changed.push(machine);
+    // What cannot be seen is left as it is, and taken over as it is found when it can be.
+    if (mode === undefined) state.wish[machine] = undefined;
+    if (mode === undefined) continue;
+    state.wish[machine] = {
+      mode: restMode(model),
+      because: { owner: 'protection', rule: 'found-at-rest', text },
+    };
+    state.stage[machine] = 'steady';
+  }
+  return changed;
+}
+
+/** Says again, as new generations, what is wanted of racks. */
+export function sayAgain(state: SiteState, racks: Iterable<string>, text: string, now: Now): Effect[] {
   state.commandCount++;
   const id = `c-${state.epoch}-${state.commandCount}`;
-  return state.site.racks
-    .filter((rack) => rack.agent === agent && state.desired.has(rack.id))
-    .flatMap((rack): Effect[] => {
-      const desired = desiredOf(state, rack.id, id, false, now);
-      const text = `agent ${agent} is back from its fail-safe`;
+  return [...racks].flatMap((rack): Effect[] => {
+    const desired = desiredOf(state, rack, id, false, now);
+    for (const machine of state.site.machines)
+      if (machine.rack === rack) state.issuedGeneration[machine.index] = desired.generation;
+    const { epoch, generation } = desired;
+    const changes = state.site.machines.flatMap((machine): MachineChange[] => {
+      const wish = state.wish[machine.index];
+      if (machine.rack !== rack || wish === undefined) return [];
       return [
         {
-          kind: 'ledger',
-          records: [
-            {
-              t: 'command',
-              atMs: now.wallMs,
-              commandId: id,
-              epoch: desired.epoch,
-              generation: desired.generation,
-              rack: rack.id,
-              expectedKw: 0,
-              urgent: false,
-              text,
-              changes: [],
-            },
-          ],
-          after: [{ kind: 'desired', desired }],
+          machine: machine.id,
+          from: null,
+          to: wish.mode,
+          owner: wish.because.owner,
+          rule: wish.because.rule,
         },
       ];
     });
+    return [
+      {
+        kind: 'ledger',
+        records: [
+          {
+            t: 'command',
+            atMs: now.wallMs,
+            commandId: id,
+            epoch,
+            generation,
+            rack,
+            expectedKw: 0,
+            urgent: false,
+            text,
+            changes,
+          },
+        ],
+        after: [{ kind: 'desired', desired }],
+      },
+    ];
+  });
+}
+
+/** After a fail-safe nothing less than a fresh generation brings an agent's racks back; whoever rests is started anew. */
+export function reissue(state: SiteState, agent: string, now: Now): Effect[] {
+  const text = `agent ${agent} is back from its fail-safe`;
+  const racks = state.site.racks.filter((rack) => rack.agent === agent && state.desired.has(rack.id));
+  restWhereFound(
+    state,
+    racks.flatMap((rack) => rack.machines),
+    text,
+  );
+  return sayAgain(
+    state,
+    racks.map((rack) => rack.id),
+    text,
+    now,
+  );
 }
 
 /** One rack's part of a command: the ledger line first, the desired state once it is durable. */
@@ -253,7 +308,9 @@ export function verify(state: SiteState, now: Now): Effect[] {
     const settled = command.machines.every((machine) =>
       ['observed', 'steady', 'failed'].includes(state.stage[machine] ?? ''),
     );
-    if (allDone && (settled || command.nodes.length > 0)) command.state = 'verified';
+    const proven = command.nodes.some((node) => node.measuredW !== undefined);
+    if (allDone && proven) command.state = 'verified';
+    else if (allDone && settled) command.state = 'observed';
     else if (now.monoMs >= command.deadlineMonoMs) effects.push(...giveUp(state, command, now));
     else if (settled) command.state = 'verifying';
   }
@@ -286,6 +343,7 @@ function compareWords(state: SiteState, command: Command, now: Now): Effect[] {
 /** A shortfall is over when most of what was unexplained has gone. */
 function endShortfalls(state: SiteState, now: Now): Effect[] {
   return [...state.shortfalls].flatMap(([node, shortfall]): Effect[] => {
+    if (meterOf(state, node, now.monoMs) === undefined) return [];
     if ((state.residualW[node] ?? 0) - shortfall.beforeW > shortfall.missingW / 2) return [];
     state.shortfalls.delete(node);
     return clearAlarm(state, now, 'SHED_SHORTFALL', state.site.nodes[node]?.id ?? '');
@@ -320,6 +378,11 @@ function verifyNode(state: SiteState, command: Command, node: Command['nodes'][n
   );
   if (!(provable ? shown : said)) return [];
   node.done = true;
+  if (!provable) {
+    // Too little for this meter to show: the machines' word stands, and is not called proof.
+    node.measuredW = undefined;
+    return [];
+  }
   const id = state.site.nodes[node.node]?.id ?? '';
   const figures = { expectedKw: node.expectedW / 1_000, measuredKw: measuredW / 1_000 };
   const signal = command.signalId === undefined ? {} : { signalId: command.signalId };
@@ -340,8 +403,10 @@ function giveUp(state: SiteState, command: Command, now: Now): Effect[] {
   for (const node of command.nodes) {
     if (node.done) continue;
     node.done = true;
+    // A meter that was lost on the way proves nothing, neither way; METER_LOST says so already.
+    if (node.measuredW === undefined || meterOf(state, node.node, now.monoMs) === undefined) continue;
     const id = state.site.nodes[node.node]?.id ?? '';
-    const figures = { expectedKw: node.expectedW / 1_000, measuredKw: (node.measuredW ?? 0) / 1_000 };
+    const figures = { expectedKw: node.expectedW / 1_000, measuredKw: node.measuredW / 1_000 };
     effects.push({
       kind: 'ledger',
       records: [{ t: 'verified', atMs: now.wallMs, commandId: command.id, node: id, ...figures, ok: false }],
@@ -359,7 +424,7 @@ function giveUp(state: SiteState, command: Command, now: Now): Effect[] {
     const text = `${id}: ${(-figures.expectedKw).toFixed(1)} kW of reduction commanded, the meter shows ${(-figures.measuredKw).toFixed(1)} kW; ${who}`;
     state.shortfalls.set(node.node, {
       beforeW: node.unexplainedW,
-      missingW: (node.measuredW ?? 0) - node.expectedW,
+      missingW: node.measuredW - node.expectedW,
     });
     effects.push(...raiseAlarm(state, now, 'SHED_SHORTFALL', id, text, command.id));
   }

@@ -10,6 +10,9 @@ import { moveToResidual } from './room.ts';
 import { endSignal, isKnown, METER_MAX_AGE_MS, modeAt, modeIndex } from './state.ts';
 import type { SiteState } from './state.ts';
 
+/** Estimates of when a reading was taken differ by this much at most when the reading is the same. */
+const ORDER_SLACK_MS = 500;
+
 type Indexes = {
   readonly machines: ReadonlyMap<string, number>;
   readonly meters: ReadonlyMap<string, number>;
@@ -51,14 +54,21 @@ export function takeFrame(
   const effects: Effect[] = [];
   for (const row of event.rows) {
     if (event.group === 'meters') effects.push(...takeMeter(state, row.id, row.readings, now));
-    else effects.push(...takeMachine(state, row.id, row.readings, ageMs, now));
+    else effects.push(...takeMachine(state, row.id, row.readings, { ageMs, tickMs: event.tickMs }, now));
   }
   return effects;
 }
 
-function takeMachine(state: SiteState, id: string, readings: Readings, ageMs: number, now: Now): Effect[] {
+function takeMachine(
+  state: SiteState,
+  id: string,
+  readings: Readings,
+  frame: { readonly ageMs: number; readonly tickMs: number },
+  now: Now,
+): Effect[] {
   const index = indexesOf(state).machines.get(id);
   if (index === undefined) return [];
+  const { ageMs } = frame;
   const mode = modeOf(readings);
   if (mode === undefined) {
     // Between two states a machine may not say which it is in, and still say what it draws.
@@ -69,12 +79,13 @@ function takeMachine(state: SiteState, id: string, readings: Readings, ageMs: nu
     } else if (ageMs < METER_MAX_AGE_MS) forgetMachine(state, index);
     return [];
   }
-  const reading = readings['mode'];
-  const atMs = reading?.atMs ?? now.wallMs;
-  if (atMs < (state.modeAtMs[index] ?? -Infinity)) return [];
+  // Counted on this controller's clock: the agent's own may step.
+  const atMonoMs = now.monoMs - ageMs - Math.max(0, frame.tickMs - (readings['mode']?.atMs ?? frame.tickMs));
+  if (atMonoMs < (state.modeMonoMs[index] ?? -Infinity) - ORDER_SLACK_MS) return [];
   const returns = !isKnown(state, index);
   state.mode[index] = modeIndex(mode);
-  state.modeAtMs[index] = atMs;
+  state.modeMonoMs[index] = atMonoMs;
+  state.modeAtMs[index] = now.wallMs - (now.monoMs - atMonoMs);
   state.heardMonoMs[index] = Math.max(state.heardMonoMs[index] ?? -Infinity, now.monoMs - ageMs);
   state.powerW[index] = numberOf(readings['power']) ?? Number.NaN;
   state.hashrateHs[index] = numberOf(readings['hashrate']) ?? Number.NaN;
@@ -91,7 +102,10 @@ function takeMachine(state: SiteState, id: string, readings: Readings, ageMs: nu
 
 /** A machine that does not answer is unknown: neither asleep nor at full draw. */
 export function forgetMachine(state: SiteState, index: number): void {
-  if (isKnown(state, index)) moveToResidual(state, index, believedW(state, index));
+  if (isKnown(state, index)) {
+    state.lastKnownW[index] = believedW(state, index);
+    moveToResidual(state, index, believedW(state, index));
+  }
   state.mode[index] = -1;
   state.powerW[index] = Number.NaN;
   state.hashrateHs[index] = Number.NaN;
@@ -139,14 +153,22 @@ function plausible(state: SiteState, node: number, role: string, powerW: number)
   const capW = (state.site.nodes[node]?.capKw ?? 0) * 1_000;
   const feedsBack =
     role === 'generation' ||
-    state.site.meters.some((meter) => meter.role === 'generation' && meter.nodeIndex === node);
+    state.site.meters.some(
+      (meter) =>
+        meter.role === 'generation' && (state.site.nodes[meter.nodeIndex]?.path ?? []).includes(node),
+    );
   const leastW = feedsBack ? -capW : -0.02 * capW;
   return powerW >= leastW && powerW <= 1.5 * capW;
 }
 
+/** A start of an agent not heard for this long gives way to any other, ms. */
+const AGENT_SILENT_MS = 5_000;
+
 export function takeStatus(state: SiteState, status: Status, now: Now): Effect[] {
   const known = state.agents.get(status.agent);
-  if (known !== undefined && status.online && status.boot < known.boot) return [];
+  // A lower number is an older start, unless that start has gone silent: a box may come back with its clock behind.
+  const heardMs = now.monoMs - (known?.heardMonoMs ?? -Infinity);
+  if (known !== undefined && known.online && status.boot < known.boot && heardMs < AGENT_SILENT_MS) return [];
   const fresh = known === undefined || known.boot !== status.boot;
   state.agents.set(status.agent, {
     boot: status.boot,
@@ -211,6 +233,8 @@ function takeOne(state: SiteState, one: MachineResult, now: Now): Effect[] {
   const index = indexesOf(state).machines.get(one.machine);
   const wish = state.wish[index ?? -1];
   if (index === undefined || wish === undefined || one.epoch !== state.epoch) return [];
+  // Said again after a reconnect, or late: it is about what was wanted before.
+  if (one.generation < (state.issuedGeneration[index] ?? 0)) return [];
   const commandId = state.commandOf[index] ?? one.commandId;
   if (one.stage === 'acknowledged') {
     if (state.stage[index] === 'sent') state.stage[index] = 'acknowledged';
@@ -230,11 +254,10 @@ function takeOne(state: SiteState, one: MachineResult, now: Now): Effect[] {
       state.stage[index] = 'observed';
       state.disobeys[index] = 0;
     }
-    const returns = !isKnown(state, index);
-    state.mode[index] = modeIndex(one.mode);
-    if (returns) moveToResidual(state, index, -believedW(state, index));
-    state.modeAtMs[index] = Math.max(state.modeAtMs[index] ?? -Infinity, one.atMs);
-    if (one.powerW !== undefined) state.powerW[index] = one.powerW;
+    if (isKnown(state, index)) {
+      state.mode[index] = modeIndex(one.mode);
+      if (one.powerW !== undefined) state.powerW[index] = one.powerW;
+    }
     if (!wasOpen) return [];
     const power = one.powerW === undefined ? {} : { powerW: one.powerW };
     return [
@@ -245,9 +268,10 @@ function takeOne(state: SiteState, one: MachineResult, now: Now): Effect[] {
       },
     ];
   }
-  if (one.stage !== 'failed') return [];
+  if (one.stage === 'observed' || one.why === 'DEVICE_LOST') return [];
+  // A refusal of the agent's own limits is followed by the deed when there is room; one of authority is not.
+  if (one.stage === 'refused' && one.why !== 'AUTHORITY_REFUSED') return [];
   state.stage[index] = 'failed';
-  if (one.why !== 'VERB_NOT_OBSERVED' && one.why !== 'VERB_REFUSED' && one.why !== 'AUTH_FAILED') return [];
   state.disobeys[index] = 1;
   const text = `${one.machine} was told to ${wish.mode} and does not: ${one.detail ?? one.why}. Its load was taken elsewhere.`;
   return raiseAlarm(state, now, 'COMMAND_IGNORED', one.machine, text, commandId);
@@ -262,25 +286,30 @@ export function takeObserved(state: SiteState, observed: Observed, now: Now): Ef
   const said = observed.utility;
   limit.heardMonoMs = now.monoMs;
   limit.heartbeatAgeMs = said.heartbeatAgeMs;
-  if (said.sequence === limit.sequence && said.limitKw === limit.limitKw) return [];
+  if (said.sequence === limit.sequence && said.limitKw === limit.limitKw && said.kind === limit.kind)
+    return clearAlarm(state, now, 'SIGNAL_INVALID', 'utility');
   if (said.limitKw !== undefined && said.limitKw < utility.minLimitKw && said.kind !== 'emergency')
     return raiseAlarm(
       state,
       now,
       'SIGNAL_INVALID',
       'utility',
-      `a limit of ${said.limitKw} kW is below the contract's ${utility.minLimitKw} kW; it is not obeyed until a person agrees`,
+      `a limit of ${said.limitKw} kW is below the contract's ${utility.minLimitKw} kW; it is not obeyed`,
     );
-  if (said.limitKw === undefined && limit.limitKw !== undefined) endSignal(state, limit.signalId);
+  const before = limit.limitKw;
+  if (said.limitKw === undefined && before !== undefined) endSignal(state, limit.signalId);
+  // A limit met at start may be in force for long: it is due now.
+  const deadlineMs = limit.sequence < 0 ? 0 : said.deadlineS * 1_000;
   limit.sequence = said.sequence;
   limit.limitKw = said.limitKw;
   limit.kind = said.kind;
   limit.signalId = `limit-${said.sequence}`;
-  limit.deadlineMonoMs = now.monoMs + said.deadlineS * 1_000;
-  limit.deadlineWallMs = now.wallMs + said.deadlineS * 1_000;
+  limit.deadlineMonoMs = now.monoMs + deadlineMs;
+  limit.deadlineWallMs = now.wallMs + deadlineMs;
   limit.met = said.limitKw === undefined;
-  const figures =
-    said.limitKw === undefined ? {} : { limitKw: said.limitKw, deadlineMs: said.deadlineS * 1_000 };
+  if (said.limitKw === undefined && before === undefined)
+    return clearAlarm(state, now, 'SIGNAL_INVALID', 'utility');
+  const figures = said.limitKw === undefined ? {} : { limitKw: said.limitKw, deadlineMs };
   const kind = said.limitKw === undefined ? 'limit-end' : 'limit';
   return [
     ...clearAlarm(state, now, 'SIGNAL_INVALID', 'utility'),

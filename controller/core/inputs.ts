@@ -3,7 +3,7 @@ import { clearAlarm, raiseAlarm, setAlarm } from './alarms.ts';
 import type { Effect } from './effects.ts';
 import type { AiJob } from '../../protocols/prices/feed.ts';
 import type { ControllerEvent, Now } from './events.ts';
-import { endSignal, rootOf } from './state.ts';
+import { endSignal, meterOf, rootOf } from './state.ts';
 import type { SiteState } from './state.ts';
 
 /** A smaller step of the price is the same signal going on. */
@@ -128,30 +128,30 @@ export function ageHashprice(state: SiteState, now: Now): Effect[] {
   );
 }
 
-/** AI work announced: jobs appear, change and end. */
+/** AI work announced; jobs of contracts the site does not have are said and left out. */
 export function takeJobs(state: SiteState, jobs: readonly AiJob[], now: Now): Effect[] {
-  const before = new Set(
-    state.jobs.filter((job) => job.fromMs <= now.wallMs && now.wallMs < job.untilMs).map((job) => job.id),
-  );
   const contracts = new Set(state.site.config.ai?.contracts.map((contract) => contract.id));
-  const known = jobs.filter((job) => contracts.has(job.contract));
-  state.jobs = known;
-  state.jobsMonoMs = now.monoMs;
-  const active = known.filter((job) => job.fromMs <= now.wallMs && now.wallMs < job.untilMs);
-  const effects = setAlarm(
-    state,
-    now,
-    known.length < jobs.length,
-    'SIGNAL_INVALID',
-    'ai-demand',
-    'a job names a contract the site file does not have',
-  );
-  for (const job of active)
-    if (!before.has(job.id)) effects.push(...signal(now, `ai-${job.id}`, 'ai', job.contract, job.hosts));
-  for (const id of before) if (!active.some((job) => job.id === id)) endSignal(state, `ai-${id}`);
-  for (const id of before)
-    if (!active.some((job) => job.id === id))
-      effects.push(...signal(now, `ai-${id}`, 'ai-end', 'ai-demand', 0));
+  state.jobs = jobs.filter((job) => contracts.has(job.contract));
+  const text = 'a job names a contract the site file does not have';
+  return [
+    ...setAlarm(state, now, state.jobs.length < jobs.length, 'SIGNAL_INVALID', 'ai-demand', text),
+    ...turnJobs(state, now),
+  ];
+}
+
+/** Jobs begin and end by their times: each is a signal when it does. */
+export function turnJobs(state: SiteState, now: Now): Effect[] {
+  const active = state.jobs.filter((job) => job.fromMs <= now.wallMs && now.wallMs < job.untilMs);
+  const before = state.activeJobs;
+  state.activeJobs = new Set(active.map((job) => job.id));
+  const effects = active
+    .filter((job) => !before.has(job.id))
+    .flatMap((job) => signal(now, `ai-${job.id}`, 'ai', job.contract, job.hosts));
+  for (const id of before) {
+    if (state.activeJobs.has(id)) continue;
+    endSignal(state, `ai-${id}`);
+    effects.push(...signal(now, `ai-${id}`, 'ai-end', 'ai-demand', 0));
+  }
   return effects;
 }
 
@@ -168,6 +168,11 @@ export function takeFeedFailure(
   return raiseAlarm(state, now, code, event.feed, `${FAULTS[event.code].cause}: ${event.detail}`);
 }
 
+/** How long the site may take to fall to its firm cap when the utility falls silent, ms. */
+/** A limit that was met counts as met up to this share: a meter has its class. */
+const MET_SLACK = 1.005;
+const FIRM_CAP_MS = 60_000;
+
 /** The terminal's heartbeat decides whether the utility is heard. */
 export function ageLimit(state: SiteState, now: Now): Effect[] {
   const utility = state.site.config.utility;
@@ -175,11 +180,15 @@ export function ageLimit(state: SiteState, now: Now): Effect[] {
   const limit = state.limit;
   const silentMs = now.monoMs - limit.heardMonoMs + limit.heartbeatAgeMs;
   const since = Number.isFinite(silentMs) ? silentMs : now.monoMs - state.startedMonoMs;
-  limit.lost = since > utility.heartbeatMaxAgeS * 1_000;
+  const lost = since > utility.heartbeatMaxAgeS * 1_000;
+  // The firm cap that now holds is reached in a time of its own, not at once.
+  if (lost && !limit.lost && utility.onLoss === 'firm-cap')
+    limit.deadlineMonoMs = Math.max(limit.deadlineMonoMs, now.monoMs + FIRM_CAP_MS);
+  limit.lost = lost;
   const text = `no heartbeat from the utility for ${Math.round(since / 1_000)} s; ${utility.onLoss === 'hold' ? 'the limit in force holds' : `the firm cap of ${utility.firmCapKw} kW is in force`}`;
   const effects = setAlarm(state, now, limit.lost, 'SIGNAL_LOST', 'utility', text);
-  const root = rootOf(state.site);
-  const meterW = state.meterW[root.index] ?? Number.NaN;
-  if (!limit.met && limit.limitKw !== undefined && meterW <= limit.limitKw * 1_000) limit.met = true;
+  const meterW = meterOf(state, rootOf(state.site).index, now.monoMs);
+  if (limit.limitKw === undefined) limit.met = true;
+  else if (meterW !== undefined) limit.met = meterW <= limit.limitKw * 1_000 * (limit.met ? MET_SLACK : 1);
   return effects;
 }

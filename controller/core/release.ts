@@ -34,6 +34,7 @@ export function release(state: SiteState, targets: Targets, now: Now): Release {
   const neutral: Change[] = [];
   for (const [machine, target] of targets.of.entries()) {
     if (target === undefined || !isKnown(state, machine)) continue;
+    if (state.site.machines[machine]?.authority !== 'automatic') continue;
     const wish = state.wish[machine];
     if (wish?.mode === target.mode) continue;
     const fromW = wish === undefined ? believedW(state, machine) : drawW(state, machine, wish.mode);
@@ -75,9 +76,12 @@ function releaseSheds(
   sheds: readonly Change[],
   now: Now,
 ): { changes: Change[]; urgent: boolean } {
+  // AI goes last; among the others whoever earns least goes first.
   const worstFirst = [...sheds].sort(
     (a, b) =>
-      breakevenUsdPerMwh(state, a.machine) - breakevenUsdPerMwh(state, b.machine) || a.machine - b.machine,
+      Number(state.wish[a.machine]?.mode === 'ai') - Number(state.wish[b.machine]?.mode === 'ai') ||
+      breakevenUsdPerMwh(state, a.machine) - breakevenUsdPerMwh(state, b.machine) ||
+      a.machine - b.machine,
   );
   const excessW = excessOverCapsW(state, now);
   const rateW = shedRateW(state, worstFirst, now);
@@ -107,17 +111,18 @@ function excessOverCapsW(state: SiteState, now: Now): number {
   }, 0);
 }
 
-/** How fast load may fall, W per ms: the site's ramp, or faster where a deadline needs it. */
+/** How fast load may fall, W per ms: the site's ramp, or faster where the utility's deadline needs it. */
 function shedRateW(state: SiteState, sheds: readonly Change[], now: Now): number {
   const rampKwPerMin = state.site.nodes[0]?.rampDownKwPerMin;
   const ramp = rampKwPerMin === undefined ? Infinity : (rampKwPerMin * 1_000) / 60_000;
-  const forcedW = sheds.filter(forced).reduce((sum, change) => sum - change.deltaW, 0);
-  if (forcedW === 0) return ramp;
+  const due = sheds.filter((change) => ['dr', 'emergency'].includes(change.target.because.owner));
+  if (due.length === 0) return ramp;
+  const dueW = due.reduce((sum, change) => sum - change.deltaW, 0);
   const settleMs = Math.max(
-    ...sheds.map((change) => (state.site.machines[change.machine]?.model.sleepS ?? 0) * 1_000),
+    ...due.map((change) => (state.site.machines[change.machine]?.model.sleepS ?? 0) * 1_000),
   );
   const leftMs = Math.max(1_000, state.limit.deadlineMonoMs - now.monoMs - settleMs - 5_000);
-  return Math.max(ramp, forcedW / leftMs);
+  return Math.max(ramp, dueW / leftMs);
 }
 
 function refill(bucket: Bucket, ratePerMs: number, now: Now): void {

@@ -62,11 +62,20 @@ export function shedResidualW(state: SiteState): Float64Array {
   return residual;
 }
 
-/** The same for raising load: an unknown machine counts at its rated draw. */
+/**
+ * The same for raising load: an unknown machine counts at its rated draw. What it drew when it was last known is in
+ * the residual already.
+ */
 function raiseResidualW(state: SiteState): Float64Array {
+  const hidden = sumByNode(state, (machine) => {
+    if (isKnown(state, machine)) return 0;
+    return Math.max(0, (state.site.machines[machine]?.model.ratedW ?? 0) - (state.lastKnownW[machine] ?? 0));
+  });
   const unknown = unknownRatedW(state);
   const residual = shedResidualW(state);
-  for (const [node, rated] of unknown.entries()) residual[node] = Math.max(residual[node] ?? 0, rated);
+  for (const [node, watts] of residual.entries())
+    residual[node] =
+      state.residualKnown[node] === 1 ? watts + (hidden[node] ?? 0) : Math.max(watts, unknown[node] ?? 0);
   return residual;
 }
 
@@ -87,7 +96,7 @@ export function committedW(state: SiteState): Float64Array {
  * A machine whose draw is on its way: until it has had its settling time and one more poll, its word and the meter
  * belong to different moments. After that they count, whether it has obeyed or not.
  */
-function inTransition(state: SiteState, machine: number, monoMs: number): boolean {
+export function inTransition(state: SiteState, machine: number, monoMs: number): boolean {
   const site = state.site.machines[machine];
   const wish = state.wish[machine];
   if (site === undefined || wish === undefined || !isKnown(state, machine)) return false;

@@ -42,7 +42,7 @@ export interface Command {
   /** When the last of its machines must have settled; from then on meters and words are compared once. */
   readonly settledMonoMs: number;
   compared: boolean;
-  state: 'sent' | 'verifying' | 'verified' | 'failed' | 'superseded';
+  state: 'sent' | 'verifying' | 'verified' | 'observed' | 'failed';
 }
 
 export interface Alarm {
@@ -135,7 +135,12 @@ export interface SiteState {
   readonly temperatureC: Float64Array;
   /** Draw learned per machine in its working mode (mine, or ai for GPU hosts), W. */
   readonly workW: Float64Array;
-  readonly missed: Uint8Array;
+  /** What a machine drew when it was last known, W; 0: never known. */
+  readonly lastKnownW: Float64Array;
+  /** When its newest reading was taken, on this controller's monotonic clock. */
+  readonly modeMonoMs: Float64Array;
+  /** Generation of the rack that last changed what is wanted of it: older results are about something else. */
+  readonly issuedGeneration: Float64Array;
   readonly wish: (Wish | undefined)[];
   readonly wishMonoMs: Float64Array;
   readonly stage: Stage[];
@@ -164,7 +169,8 @@ export interface SiteState {
   hashpriceUsdPerPhDay: number;
   hashpriceMonoMs: number;
   jobs: readonly AiJob[];
-  jobsMonoMs: number;
+  /** Jobs that run by their times: their beginning and end are signals. */
+  activeJobs: ReadonlySet<string>;
   /** GPU host (machine index) to the job it serves. */
   readonly jobOf: Map<number, string>;
   readonly limit: LimitState;
@@ -227,7 +233,9 @@ export function emptyState(site: Site, epoch: number, monoMs: number): SiteState
     hashrateHs: nan(machines),
     temperatureC: nan(machines),
     workW: nan(machines),
-    missed: new Uint8Array(machines),
+    lastKnownW: new Float64Array(machines),
+    modeMonoMs: new Float64Array(machines).fill(-Infinity),
+    issuedGeneration: new Float64Array(machines),
     wish: Array.from({ length: machines }, () => undefined),
     wishMonoMs: new Float64Array(machines).fill(-Infinity),
     stage: Array.from({ length: machines }, () => 'steady'),
@@ -251,7 +259,7 @@ export function emptyState(site: Site, epoch: number, monoMs: number): SiteState
     hashpriceUsdPerPhDay: site.config.prices.hash.fallbackUsdPerPhDay,
     hashpriceMonoMs: -Infinity,
     jobs: [],
-    jobsMonoMs: -Infinity,
+    activeJobs: new Set(),
     jobOf: new Map(),
     restoring: new Set(),
     limit: noLimit(),

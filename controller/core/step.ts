@@ -4,8 +4,7 @@ import type { FaultCode } from '../../protocols/faults.ts';
 import type { Lease } from '../../protocols/mqtt/desired.ts';
 import type { AgentEvent } from '../../protocols/mqtt/status.ts';
 import { clearAlarm, raiseAlarm, setAlarm } from './alarms.ts';
-import { issue, verify } from './commands.ts';
-import { restMode } from './economics.ts';
+import { issue, restWhereFound, sayAgain, verify } from './commands.ts';
 import type { Effect } from './effects.ts';
 import type { ControllerEvent, Now } from './events.ts';
 import { takeFrame, takeObserved, takeResult, takeStatus, takeStored } from './ingest.ts';
@@ -17,6 +16,7 @@ import {
   takeHashprice,
   takeJobs,
   takePrice,
+  turnJobs,
 } from './inputs.ts';
 import { takeOperator } from './operator.ts';
 import { refillShare, release } from './release.ts';
@@ -95,6 +95,8 @@ function tick(state: SiteState, now: Now): Effect[] {
     ...agePrice(state, now),
     ...ageHashprice(state, now),
     ...ageLimit(state, now),
+    ...turnJobs(state, now),
+    ...ageAgents(state, now),
     ...ageMachines(state, now),
     ...ageMeters(state, now),
     ...watchCaps(state, now),
@@ -105,11 +107,11 @@ function tick(state: SiteState, now: Now): Effect[] {
     effects.push(...adoptAll(state, now));
   }
   effects.push(...verify(state, now));
-  takeDrift(state, now);
+  effects.push(...takeDrift(state, now));
   effects.push(...decide(state, now));
   effects.push(...renew(state, now));
   effects.push(...beat(state, now));
-  effects.push(...tellAgents(state));
+  effects.push(...tellAgents(state, now));
   return effects;
 }
 
@@ -118,23 +120,37 @@ const DRIFT_MS = 30_000;
 
 /**
  * A machine that should work and rests (its agent's guard shed it, its envelope had no room, it was restarted) is
- * wanted at rest from now on: so its start is decided, admitted and commanded anew like any other.
+ * wanted at rest from now on, and its agent is told: so its start is decided, admitted and commanded anew.
  */
-function takeDrift(state: SiteState, now: Now): void {
-  if (!state.deciding) return;
-  for (const machine of state.site.machines) {
+function takeDrift(state: SiteState, now: Now): Effect[] {
+  if (!state.deciding || !state.busConnected) return [];
+  const drifted = state.site.machines.filter((machine) => {
     const index = machine.index;
-    const wish = state.wish[index];
-    const mode = MODES[state.mode[index] ?? -1];
-    const rest = restMode(machine.model);
-    if (wish === undefined || mode !== rest || wish.mode === rest || state.disobeys[index] === 1) continue;
     const sinceMs = now.monoMs - Math.max(state.wishMonoMs[index] ?? -Infinity, state.startedMonoMs);
-    if (sinceMs < machine.model.wakeS * 1_500 + DRIFT_MS) continue;
-    const text = 'found at rest although it should work; it is started again when there is room';
-    state.wish[index] = { mode: rest, because: { owner: 'protection', rule: 'found-at-rest', text } };
-    state.wishMonoMs[index] = now.monoMs;
-    state.stage[index] = 'steady';
-  }
+    const late = sinceMs >= machine.model.wakeS * 1_500 + DRIFT_MS;
+    return late && isKnown(state, index) && state.disobeys[index] === 0;
+  });
+  const text = 'found at rest although it should work; it is started again when there is room';
+  const changed = restWhereFound(
+    state,
+    drifted.map((machine) => machine.index),
+    text,
+  );
+  for (const machine of changed) state.wishMonoMs[machine] = now.monoMs;
+  return changed.length === 0
+    ? []
+    : sayAgain(state, new Set(changed.map((machine) => state.site.machines[machine]?.rack ?? '')), text, now);
+}
+
+/** An agent that is not heard any more is gone: nothing is raised on its word. */
+function ageAgents(state: SiteState, now: Now): Effect[] {
+  return [...state.agents].flatMap(([id, agent]): Effect[] => {
+    if (!agent.online || now.monoMs - agent.heardMonoMs <= state.site.config.lease.t1S * 1_000) return [];
+    agent.online = false;
+    agent.phase = 'lost';
+    agent.nonce = '';
+    return setAlarm(state, now, true, 'LEASE_LOST', id, `agent ${id} is not heard`);
+  });
 }
 
 /** Agents heard, their first round of polls in, and the inputs known or known to fail. */
@@ -150,29 +166,22 @@ function pictureComplete(state: SiteState, now: Now): boolean {
   return agents && price && utility && root && heard >= state.site.machines.length * 0.97;
 }
 
-/** At start every machine is taken over as it is or as the ledger says it shall be: nothing moves by starting. */
+/**
+ * At start every machine is taken over as it is, or as the ledger says it shall be; whoever rests and should work is
+ * first wanted at rest: nothing moves by starting.
+ */
 function adoptAll(state: SiteState, now: Now): Effect[] {
-  const mode = state.site.machines.map((machine) => MODES[state.mode[machine.index] ?? -1]);
+  restWhereFound(state, state.site.machines.keys(), 'found at rest at the start of the controller');
   const changes = state.site.machines.flatMap((machine) => {
-    if (machine.authority !== 'automatic' || state.wish[machine.index] !== undefined) return [];
-    const present = mode[machine.index];
-    if (present === undefined || present === 'off') return [];
-    return [
-      {
-        machine: machine.index,
-        deltaW: 0,
-        target: {
-          mode: present,
-          because: { owner: 'price' as const, rule: 'adopted', text: 'taken over as it was found' },
-        },
-      },
-    ];
-  });
-  const restored = state.site.machines.flatMap((machine) => {
-    const wish = state.wish[machine.index];
+    if (machine.authority !== 'automatic') return [];
+    const present = MODES[state.mode[machine.index] ?? -1];
+    const found = { owner: 'price' as const, rule: 'adopted', text: 'taken over as it was found' };
+    const wish =
+      state.wish[machine.index] ??
+      (present === undefined || present === 'off' ? undefined : { mode: present, because: found });
     return wish === undefined ? [] : [{ machine: machine.index, deltaW: 0, target: wish }];
   });
-  return issue(state, { changes: [...changes, ...restored], urgent: false }, now);
+  return issue(state, { changes, urgent: false }, now);
 }
 
 /** What an input led to, and at once a decision when it was a new signal and not the old one heard again. */
@@ -269,8 +278,8 @@ function beat(state: SiteState, now: Now): Effect[] {
 }
 
 /** Tells each agent how far its frames are stored, and what the utility shall see. */
-function tellAgents(state: SiteState): Effect[] {
-  const powerW = state.meterW[0] ?? Number.NaN;
+function tellAgents(state: SiteState, now: Now): Effect[] {
+  const powerW = meterOf(state, 0, now.monoMs);
   const limit = state.limit;
   const infeasible = state.alarms.has('LIMIT_INFEASIBLE:utility');
   const status =
@@ -282,7 +291,7 @@ function tellAgents(state: SiteState): Effect[] {
           ? 'complied'
           : 'reducing';
   const utility =
-    state.site.config.utility === undefined || Number.isNaN(powerW) || limit.sequence < 0
+    state.site.config.utility === undefined || powerW === undefined || limit.sequence < 0
       ? {}
       : { utility: { powerKw: powerW / 1_000, status, echoSequence: limit.sequence } as const };
   return [...state.agents].map(([id, agent]) => {

@@ -12,9 +12,9 @@ import {
   restMode,
 } from './economics.ts';
 import type { Now } from './events.ts';
-import { capsW, limitInForceKw, shedResidualW, sumByNode } from './room.ts';
-import { isKnown, rootOf } from './state.ts';
-import type { SiteState } from './state.ts';
+import { capsW, inTransition, limitInForceKw, shedResidualW, sumByNode } from './room.ts';
+import { isKnown, modeAt, rootOf } from './state.ts';
+import type { Hold, SiteState } from './state.ts';
 
 /** What a machine should come to. */
 export interface Target {
@@ -38,6 +38,7 @@ const SPARE_SHARE = 0.01;
 interface Choice extends Increment {
   readonly mode: Mode;
   readonly job: string | undefined;
+  readonly hold: Hold | undefined;
 }
 
 /** What every machine should come to, by value per watt under every cap and limit. Pure; changes nothing. */
@@ -49,21 +50,16 @@ export function decideTargets(state: SiteState, now: Now): Targets {
   for (const machine of state.site.machines) {
     const index = machine.index;
     if (!isKnown(state, index)) continue;
-    const fixed = fixedTarget(state, index, now);
-    if (fixed !== undefined || machine.authority !== 'automatic') {
-      of[index] = fixed;
-      base[index] = fixed === undefined ? believedW(state, index) : drawW(state, index, fixed.mode);
+    // Who does not obey, or is not ours to command, draws what it draws, whatever is wanted of it.
+    const free = machine.authority === 'automatic' && !refuses(state, index, now);
+    const fixed = machine.authority === 'automatic' ? fixedTarget(state, index, now) : undefined;
+    if (!free || fixed !== undefined) {
+      of[index] = fixed ?? (machine.authority === 'automatic' ? state.wish[index] : undefined);
+      base[index] = free && fixed !== undefined ? drawW(state, index, fixed.mode) : believedW(state, index);
       continue;
     }
-    if (state.disobeys[index] === 1) {
-      const wish = state.wish[index];
-      of[index] = wish;
-      base[index] = believedW(state, index);
-      continue;
-    }
-    const rest = restMode(machine.model);
-    base[index] = drawW(state, index, rest);
-    const choice = choiceOf(state, index, jobOf.get(index));
+    base[index] = drawW(state, index, restMode(machine.model));
+    const choice = choiceOf(state, index, jobOf.get(index), now);
     if (choice !== undefined) choices.push(choice);
   }
   const caps = capsW(state);
@@ -95,7 +91,17 @@ export function decideTargets(state: SiteState, now: Now): Targets {
   };
 }
 
-/** A lockout or a manual hold fixes a machine whatever it is worth. */
+/** Takes commands and does not follow them: known as such, or at work though it should long be at rest. */
+function refuses(state: SiteState, index: number, now: Now): boolean {
+  if (state.disobeys[index] === 1) return true;
+  const wish = state.wish[index]?.mode;
+  const model = state.site.machines[index]?.model;
+  if (model === undefined || wish !== restMode(model)) return false;
+  const mode = modeAt(state.mode[index] ?? -1);
+  return (mode === 'mine' || mode === 'ai') && !inTransition(state, index, now.monoMs);
+}
+
+/** A lockout, or a hold at rest, fixes a machine whatever it is worth. A hold at work must find room like any other. */
 function fixedTarget(state: SiteState, index: number, now: Now): Target | undefined {
   const model = state.site.machines[index]?.model;
   if (model === undefined) return undefined;
@@ -109,26 +115,53 @@ function fixedTarget(state: SiteState, index: number, now: Now): Target | undefi
         text: `locked out by ${lockedBy}; only that person releases it`,
       },
     };
-  const hold = state.holds.get(index);
-  if (hold === undefined || hold.untilMs <= now.wallMs) return undefined;
-  return {
-    mode: hold.mode,
-    because: {
-      owner: 'manual',
-      rule: 'hold',
-      text: `held by ${hold.actor}: ${hold.reason}`,
-      untilMs: hold.untilMs,
-    },
-  };
+  const hold = holdOf(state, index, now);
+  return hold === undefined || worksIn(hold.mode) ? undefined : held(hold);
 }
 
+const worksIn = (mode: Mode): boolean => mode === 'mine' || mode === 'ai';
+
+function holdOf(state: SiteState, index: number, now: Now): Hold | undefined {
+  const hold = state.holds.get(index);
+  return hold === undefined || hold.untilMs <= now.wallMs ? undefined : hold;
+}
+
+const held = (hold: Hold): Target => ({
+  mode: hold.mode,
+  because: {
+    owner: 'manual',
+    rule: 'hold',
+    text: `held by ${hold.actor}: ${hold.reason}`.slice(0, 400),
+    untilMs: hold.untilMs,
+  },
+});
+
+/** What a person wants at work comes before all that is wanted for money. */
+const HOLD_USD_PER_WATT_HOUR = 1e3;
+
 /** The one increment a free machine offers: AI where it has a job, else mining. */
-function choiceOf(state: SiteState, index: number, job: string | undefined): Choice | undefined {
+function choiceOf(state: SiteState, index: number, job: string | undefined, now: Now): Choice | undefined {
   const machine = state.site.machines[index];
   if (machine === undefined) return undefined;
   const path = state.site.nodes[machine.nodeIndex]?.path ?? [];
   const rest = restMode(machine.model);
   const wish = state.wish[index]?.mode;
+  const hold = holdOf(state, index, now);
+  if (hold !== undefined) {
+    const addW = drawW(state, index, hold.mode) - drawW(state, index, rest);
+    const usdPerHour = addW * HOLD_USD_PER_WATT_HOUR;
+    return {
+      machine: index,
+      rung: 0,
+      path,
+      addW,
+      usdPerHour,
+      held: wish === hold.mode,
+      mode: hold.mode,
+      job: undefined,
+      hold,
+    };
+  }
   const price = energyUsdPerMwh(state);
   const contract = state.jobs.find((one) => one.id === job)?.contract;
   const mode: Mode = contract === undefined ? 'mine' : 'ai';
@@ -145,10 +178,11 @@ function choiceOf(state: SiteState, index: number, job: string | undefined): Cho
     else if (!held && state.wish[index]?.because.owner === 'price')
       usdPerHour -= (addW / 1e6) * (state.site.config.prices.energy?.hysteresisUsdPerMwh ?? 0);
   }
-  return { machine: index, rung: 0, path, addW, usdPerHour, held, mode, job };
+  return { machine: index, rung: 0, path, addW, usdPerHour, held, mode, job, hold: undefined };
 }
 
 function working(state: SiteState, index: number, choice: Choice): Target {
+  if (choice.hold !== undefined) return held(choice.hold);
   if (choice.mode === 'ai')
     return {
       mode: 'ai',
@@ -214,6 +248,9 @@ function resting(
     : { mode, because: { owner: 'ai', rule: 'room-for-ai', text, signalId: `ai-${job}` } };
 }
 
+/** A host that stops answering keeps its job this long: it may only have lost its network. */
+const JOB_PATIENCE_MS = 120_000;
+
 /**
  * Which GPU host serves which job. A host keeps its job while it lasts; new hosts are taken idle first, then mining,
  * and only such as answer and nobody holds.
@@ -225,11 +262,15 @@ function assignJobs(state: SiteState, now: Now): Map<number, string> {
     state.site.machines[index]?.model.kind === 'gpu-host' &&
     !state.lockouts.has(index) &&
     !assigned.has(index) &&
-    fixedTarget(state, index, now) === undefined;
+    fixedTarget(state, index, now) === undefined &&
+    holdOf(state, index, now) === undefined;
+  const serves = (index: number): boolean =>
+    state.disobeys[index] === 0 &&
+    (isKnown(state, index) || now.monoMs - (state.heardMonoMs[index] ?? -Infinity) < JOB_PATIENCE_MS);
   for (const job of wanted) {
     let missing = job.hosts;
     for (const [machine, id] of state.jobOf)
-      if (id === job.id && missing > 0 && free(machine)) {
+      if (id === job.id && missing > 0 && free(machine) && serves(machine)) {
         assigned.set(machine, job.id);
         missing--;
       }

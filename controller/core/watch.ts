@@ -3,7 +3,7 @@ import { doesAsWanted } from './commands.ts';
 import type { Effect } from './effects.ts';
 import type { Now } from './events.ts';
 import { forgetMachine } from './ingest.ts';
-import { limitInForceKw } from './room.ts';
+import { knownSumW, limitInForceKw } from './room.ts';
 import { isKnown, meterOf, METER_MAX_AGE_MS, rootOf } from './state.ts';
 import type { SiteState } from './state.ts';
 import type { Targets } from './target.ts';
@@ -33,8 +33,7 @@ export function watchLimit(state: SiteState, targets: Targets, now: Now): Effect
 /** Says when everything that a signal took, as far as it may, works again. */
 export function watchRestored(state: SiteState, targets: Targets, now: Now): Effect[] {
   const root = rootOf(state.site);
-  const powerW = meterOf(state, root.index, now.monoMs);
-  if (powerW === undefined) return [];
+  const powerW = meterOf(state, root.index, now.monoMs) ?? knownSumW(state)[0] ?? 0;
   return [...state.restoring].flatMap((signalId): Effect[] => {
     const taken = state.commands
       .filter((command) => command.signalId === signalId && command.expectedW < 0)
@@ -132,7 +131,9 @@ export function watchCaps(state: SiteState, now: Now): Effect[] {
   return state.site.nodes.flatMap((node) => {
     const meterW = meterOf(state, node.index, now.monoMs);
     const guarding = [...state.agents.values()].some((agent) => agent.guarding.includes(node.id));
-    const above = guarding || (meterW !== undefined && meterW > node.capKw * 1_000);
+    // A node whose meter was lost above its cap is above it until somebody sees otherwise.
+    const blind = meterW === undefined && state.alarms.has(`CAP_EXCEEDED:${node.id}`);
+    const above = guarding || blind || (meterW !== undefined && meterW > node.capKw * 1_000);
     return setAlarm(
       state,
       now,

@@ -136,6 +136,9 @@ function previewOf(
     if (lockedBy !== undefined && (request.action !== 'unlock' || lockedBy !== personOf(actor)))
       conflicts.push(`${id} is locked out by ${lockedBy}`);
     if (!isKnown(state, machine)) conflicts.push(`${id} does not answer`);
+    const authority = state.site.machines[machine]?.authority;
+    if (authority !== 'automatic')
+      conflicts.push(`${id} is under authority '${authority}': it is not commanded`);
     const mode = requestedMode(state, machine, request.action);
     if (mode === undefined) {
       if (!['release', 'unlock'].includes(request.action))

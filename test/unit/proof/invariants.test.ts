@@ -90,6 +90,16 @@ describe('the judge', () => {
     expect(names(judge)).toEqual(['expired-or-stale', 'expired-or-stale']);
   });
 
+  test('sees a machine that begins an older generation, and not one that is only said again', () => {
+    const judge = new Judge(site);
+    for (const generation of [1, 2]) judge.desired(desired(generation, 1e9));
+    judge.result(result(2, 5_000), 5_000);
+    judge.result(result(2, 5_000), 6_000);
+    expect(names(judge)).toEqual([]);
+    judge.result(result(1, 7_000), 7_000);
+    expect(names(judge)).toEqual(['expired-or-stale']);
+  });
+
   test('sees a lease that goes back', () => {
     const judge = new Judge(site);
     const lease = { v: 1, site: site.id, seq: 1, atMs: 0, nonces: {} } as const;
