@@ -2,6 +2,8 @@ import type { OperatorRequest } from '../../protocols/console/view.ts';
 import type { Mode } from '../../protocols/reading.ts';
 import type { Effect } from './effects.ts';
 import type { ControllerEvent, Now } from './events.ts';
+import { sayAgain } from './commands.ts';
+import { isKnown } from './state.ts';
 import type { SiteState } from './state.ts';
 import { restMode } from './economics.ts';
 
@@ -42,7 +44,20 @@ export function takeOperator(
   now: Now,
 ): Effect[] {
   applyOperator(state, event.request, event.machines, event.actor, now.wallMs);
-  return [];
+  if (event.request.action !== 'lockout' || !state.deciding) return [];
+  // Hands in the rack: also who cannot be seen now must find this when it can be.
+  const unseen = event.machines.filter((machine) => !isKnown(state, machine));
+  for (const machine of unseen) {
+    const model = state.site.machines[machine]?.model;
+    const because = {
+      owner: 'lockout',
+      rule: 'lockout',
+      text: `locked out by ${personOf(event.actor)}`,
+    } as const;
+    if (model !== undefined) state.wish[machine] = { mode: restMode(model), because };
+  }
+  const racks = new Set(unseen.map((machine) => state.site.machines[machine]?.rack ?? ''));
+  return racks.size === 0 ? [] : sayAgain(state, racks, `lockout by ${personOf(event.actor)}`, now);
 }
 
 /** Also used when the ledger is read back at start. */

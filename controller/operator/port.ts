@@ -107,6 +107,9 @@ async function execute(
   actor: string,
   clock: Clock,
 ): Promise<{ commandId: string }> {
+  const { lockouts } = controller.state;
+  if (request.action === 'unlock' && !machines.some((machine) => lockouts.get(machine) === personOf(actor)))
+    throw new Fault('OPERATOR_REFUSED', 'only the person who placed a lockout releases it');
   const names = machines.map((machine) => controller.state.site.machines[machine]?.id ?? '');
   await controller.record([
     { t: 'operator', atMs: clock.wallMs(), commandId, actor, request, machines: names },

@@ -10,6 +10,7 @@ import { step } from '../../../../controller/core/step.ts';
 import { drawW } from '../../../../controller/core/economics.ts';
 import type { PublicEvent } from '../../../../protocols/events.ts';
 import type { Desired } from '../../../../protocols/mqtt/desired.ts';
+import type { Ack } from '../../../../protocols/mqtt/status.ts';
 import type { Mode, Readings } from '../../../../protocols/reading.ts';
 
 const common = { sleepW: 50, sleepS: 10, wakeS: 60, minOnS: 0, minOffS: 0, sources: ['made for tests'] };
@@ -90,11 +91,21 @@ export class Plant {
   readonly events: PublicEvent[] = [];
   readonly records: LedgerRecord[] = [];
   readonly desired: Desired[] = [];
+  readonly acks: Ack[] = [];
   readonly mode: Mode[];
   /** Machines that answer nothing at all. */
   readonly silent = new Set<string>();
   /** Machines that say OK and stay as they are. */
   readonly stubborn = new Set<string>();
+  /** Machines whose refusal has another reason than not obeying. */
+  refusal: 'VERB_NOT_OBSERVED' | 'NET_REFUSED' = 'VERB_NOT_OBSERVED';
+  /** Draw of something that is no machine, W per node. */
+  readonly extraW = new Map<string, number>();
+  /** What the agents' wall clock is off by, ms. */
+  agentClockMs = 0;
+  boot = 1;
+  metersRead = true;
+  agentSpeaks = true;
   /** Machines that report what is wanted and draw what they drew. */
   readonly liars = new Set<string>();
   priceUsdPerMwh: number | undefined = 40;
@@ -137,13 +148,17 @@ export class Plant {
 
   nodeW(id: string): number {
     const node = this.state.site.nodes.find((one) => one.id === id)?.index ?? -1;
+    const extraW = this.state.site.nodes.reduce(
+      (sum, each) => sum + (each.path.includes(node) ? (this.extraW.get(each.id) ?? 0) : 0),
+      0,
+    );
     return this.state.site.machines.reduce(
       (sum, machine) =>
         sum +
         ((this.state.site.nodes[machine.nodeIndex]?.path ?? []).includes(node)
           ? this.truthW(machine.index)
           : 0),
-      0,
+      extraW,
     );
   }
 
@@ -160,6 +175,7 @@ export class Plant {
         this.records.push(...effect.records);
         this.#carryOut(effect.after);
       }
+      if (effect.kind === 'ack') this.acks.push(effect.ack);
       if (effect.kind !== 'desired') continue;
       this.desired.push(effect.desired);
       for (const [id, wanted] of Object.entries(effect.desired.machines)) {
@@ -197,7 +213,7 @@ export class Plant {
         atMs: 1_000_000 + this.nowMs,
       };
       const results = stubborn
-        ? [{ ...one, stage: 'failed' as const, why: 'VERB_NOT_OBSERVED' as const }]
+        ? [{ ...one, stage: 'failed' as const, why: this.refusal }]
         : [
             { ...one, stage: 'acknowledged' as const },
             { ...one, stage: 'observed' as const, mode: due.mode },
@@ -210,14 +226,15 @@ export class Plant {
   }
 
   #report(): void {
-    const atMs = 1_000_000 + this.nowMs;
+    if (!this.agentSpeaks) return;
+    const atMs = 1_000_000 + this.nowMs + this.agentClockMs;
     this.take({
       kind: 'status',
       status: {
         v: 1,
         site: 'small',
         agent: 'a1',
-        boot: 1,
+        boot: this.boot,
         seq: this.nowMs,
         atMs,
         online: true,
@@ -245,15 +262,36 @@ export class Plant {
         };
         return [{ id, readings }];
       });
-      this.take({ kind: 'frame', agent: 'a1', boot: 1, seq: this.nowMs, group: rack.id, tickMs: atMs, rows });
+      this.take({
+        kind: 'frame',
+        agent: 'a1',
+        boot: this.boot,
+        seq: this.nowMs,
+        group: rack.id,
+        tickMs: atMs,
+        rows,
+      });
     }
-    const rows = this.state.site.meters.map((meter) => ({
+    const rows = (this.metersRead ? this.state.site.meters : []).map((meter) => ({
       id: meter.id,
       readings: { 'power.active.total': say(this.nodeW(meter.node), 'W') },
     }));
-    this.take({ kind: 'frame', agent: 'a1', boot: 1, seq: this.nowMs, group: 'meters', tickMs: atMs, rows });
+    this.take({
+      kind: 'frame',
+      agent: 'a1',
+      boot: this.boot,
+      seq: this.nowMs,
+      group: 'meters',
+      tickMs: atMs,
+      rows,
+    });
     if (this.priceUsdPerMwh !== undefined)
-      this.take({ kind: 'price', usdPerMwh: this.priceUsdPerMwh, startMs: 0, endMs: atMs + 600_000 });
+      this.take({
+        kind: 'price',
+        usdPerMwh: this.priceUsdPerMwh,
+        startMs: 0,
+        endMs: 1_000_000 + this.nowMs + 600_000,
+      });
     const { limitKw, deadlineS, sequence } = this.utility;
     this.take({
       kind: 'observed',
@@ -261,7 +299,7 @@ export class Plant {
         v: 1,
         site: 'small',
         agent: 'a1',
-        boot: 1,
+        boot: this.boot,
         seq: this.nowMs,
         atMs,
         utility: {

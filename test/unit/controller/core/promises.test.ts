@@ -1,0 +1,213 @@
+import { describe, expect, test } from 'vitest';
+import type { SiteConfigInput } from '../../../../config/schema/site.ts';
+import { Plant, smallSite } from './plant.ts';
+
+const r1 = Array.from({ length: 10 }, (_, n) => `r1-${String(n + 1).padStart(2, '0')}`);
+const limit = (plant: Plant, limitKw: number, sequence: number, deadlineS = 60): void => {
+  plant.utility = { limitKw, deadlineS, sequence };
+};
+const hold = (plant: Plant, action: 'mine' | 'sleep' | 'lockout', machines: readonly number[]): void =>
+  plant.take({
+    kind: 'operator',
+    commandId: 'op-1',
+    actor: 'anna#1',
+    request: { scope: ['site'], action, minutes: 60, reason: 'test' },
+    machines,
+  });
+const all = (plant: Plant): number[] => plant.state.site.machines.map((machine) => machine.index);
+const alarms = (plant: Plant): string[] => [...plant.state.alarms.keys()];
+const withRamp = (kwPerMin: number): SiteConfigInput => ({
+  ...smallSite,
+  nodes: smallSite.nodes.map((node) =>
+    node.id === 'site' ? { ...node, rampUpKwPerMin: kwPerMin, rampDownKwPerMin: kwPerMin } : node,
+  ),
+});
+
+/** Each was broken once. */
+describe('nobody above a limit', () => {
+  test('machines that cannot be commanded at all are not counted as asleep', () => {
+    const plant = new Plant().run(20);
+    plant.refusal = 'NET_REFUSED';
+    for (const id of r1) plant.stubborn.add(id);
+    limit(plant, 45, 1);
+    plant.run(120);
+    expect(plant.nodeW('site')).toBeLessThanOrEqual(45_000);
+    expect(alarms(plant).some((id) => id.startsWith('COMMAND_IGNORED'))).toBe(true);
+  });
+
+  test('nor are machines that ignore a lockout', () => {
+    const plant = new Plant().run(20);
+    for (const id of r1) plant.stubborn.add(id);
+    hold(plant, 'lockout', all(plant).slice(0, 10));
+    plant.run(30);
+    limit(plant, 50, 1);
+    plant.run(120);
+    expect(plant.nodeW('site')).toBeLessThanOrEqual(50_000);
+  });
+
+  test('a hold on machines that may only be observed moves nothing and hides nothing', () => {
+    const machines =
+      smallSite.machines?.map((group) =>
+        group.rack === 'r1' ? { ...group, authority: 'observe' as const } : group,
+      ) ?? [];
+    const plant = new Plant({ ...smallSite, machines }).run(20);
+    hold(plant, 'sleep', all(plant).slice(0, 10));
+    limit(plant, 46, 1);
+    plant.run(120);
+    expect(plant.count('mine', 'r1')).toBe(10);
+    expect(plant.nodeW('site')).toBeLessThanOrEqual(46_000);
+  });
+
+  test('a hold at work gives way to the utility', () => {
+    const plant = new Plant().run(20);
+    hold(plant, 'mine', all(plant).slice(0, 18));
+    plant.run(5);
+    limit(plant, 30, 1);
+    plant.run(120);
+    expect(plant.nodeW('site')).toBeLessThanOrEqual(30_000);
+  });
+
+  test('a machine its agent put to sleep is told so, and counted', () => {
+    const plant = new Plant().run(20);
+    plant.mode[0] = 'sleep';
+    plant.run(200);
+    const last = plant.desired.filter((desired) => desired.rack === 'r1').at(-1);
+    expect(last?.machines['r1-01']?.mode).toBe(plant.mode[0]);
+    limit(plant, 45, 1);
+    plant.run(120);
+    expect(plant.nodeW('site')).toBeLessThanOrEqual(45_000);
+  });
+
+  test('unknown machines count at their rating when load is raised, whatever else hangs on the node', () => {
+    const plant = new Plant().run(20);
+    plant.extraW.set('f1', 12_000);
+    plant.priceUsdPerMwh = 80;
+    plant.run(90);
+    for (const id of r1.slice(0, 5)) plant.silent.add(id);
+    plant.run(60);
+    plant.priceUsdPerMwh = 30;
+    plant.run(200);
+    for (let index = 0; index < 5; index++) plant.mode[index] = 'mine';
+    expect(plant.nodeW('f1')).toBeLessThanOrEqual(40_000);
+  });
+});
+
+describe('nothing moves that need not', () => {
+  test('a controller that starts after a fail-safe wakes nobody at once', () => {
+    const plant = new Plant(withRamp(6));
+    for (const index of all(plant).slice(0, 18)) {
+      plant.mode[index] = 'sleep';
+      plant.state.wish[index] = { mode: 'mine', because: { owner: 'price', rule: 'recovered', text: '' } };
+    }
+    const beforeW = plant.nodeW('site');
+    plant.run(30);
+    expect(plant.state.deciding).toBe(true);
+    expect(plant.nodeW('site') - beforeW).toBeLessThanOrEqual(12_000);
+  });
+
+  test('what a person puts to sleep falls no faster than the ramp', () => {
+    const plant = new Plant(withRamp(30)).run(20);
+    const beforeW = plant.nodeW('site');
+    hold(plant, 'sleep', all(plant));
+    plant.run(10);
+    expect(beforeW - plant.nodeW('site')).toBeLessThanOrEqual(12_000);
+    plant.run(240);
+    expect(plant.count('mine')).toBe(0);
+  });
+
+  test('under a limit with time AI is the last to go', () => {
+    const plant = new Plant(withRamp(6)).run(20);
+    plant.take({
+      kind: 'ai-demand',
+      jobs: [{ id: 'j', contract: 'acme', hosts: 2, fromMs: 0, untilMs: 1e12 }],
+    });
+    plant.run(120);
+    expect(plant.count('ai')).toBe(2);
+    limit(plant, 20, 1, 200);
+    plant.run(100);
+    expect(plant.count('ai')).toBe(2);
+  });
+
+  test('an agent whose wall clock steps back is still heard', () => {
+    const plant = new Plant().run(20);
+    plant.agentClockMs = -3_600_000;
+    plant.run(60);
+    expect(alarms(plant).filter((id) => id.startsWith('RACK_LOST') || id.startsWith('METER_LOST'))).toEqual(
+      [],
+    );
+    expect(plant.state.mode.every((mode) => mode >= 0)).toBe(true);
+  });
+
+  test('an agent that comes back with a lower number of start is taken after the old one has been silent', () => {
+    const plant = new Plant();
+    plant.boot = 9;
+    plant.run(20);
+    plant.agentSpeaks = false;
+    plant.run(10);
+    expect(plant.state.agents.get('a1')?.phase).toBe('lost');
+    plant.boot = 3;
+    plant.agentSpeaks = true;
+    plant.run(5);
+    expect(plant.state.agents.get('a1')?.phase).toBe('live');
+  });
+
+  test('a job leaves a host that does not obey', () => {
+    const plant = new Plant().run(20);
+    plant.stubborn.add('g1-01');
+    plant.take({
+      kind: 'ai-demand',
+      jobs: [{ id: 'j', contract: 'acme', hosts: 1, fromMs: 0, untilMs: 1e12 }],
+    });
+    plant.run(120);
+    expect(plant.count('ai')).toBe(1);
+  });
+});
+
+describe('nothing is said that is not so', () => {
+  test('the utility hears no figure from a dead meter', () => {
+    const plant = new Plant().run(20);
+    plant.acks.length = 0;
+    plant.metersRead = false;
+    plant.run(20);
+    limit(plant, 60, 1);
+    plant.run(5);
+    expect(plant.acks.at(-1)?.utility).toBeUndefined();
+  });
+
+  test('without a meter nothing is called verified', () => {
+    const plant = new Plant({ ...smallSite, meters: [] }).run(30);
+    for (const id of r1) plant.liars.add(id);
+    plant.priceUsdPerMwh = 80;
+    plant.run(120);
+    expect(plant.events.some((event) => event.event === 'verified')).toBe(false);
+    expect(plant.state.commands.every((command) => command.state !== 'verified')).toBe(true);
+  });
+
+  test('a job that begins by its time is a signal then', () => {
+    const plant = new Plant().run(20);
+    const fromMs = 1_000_000 + plant.nowMs + 20_000;
+    plant.take({
+      kind: 'ai-demand',
+      jobs: [{ id: 'j', contract: 'acme', hosts: 1, fromMs, untilMs: fromMs + 60_000 }],
+    });
+    plant.run(150);
+    const kinds = plant.events.flatMap((event) =>
+      event.event === 'signal' && event.signalId === 'ai-j' ? [event.kind] : [],
+    );
+    expect(kinds).toEqual(['ai', 'ai-end']);
+    expect(plant.events.some((event) => event.event === 'signal' && event.kind === 'limit-end')).toBe(false);
+  });
+
+  test('sun behind a feeder may feed the main meter backwards', () => {
+    const plant = new Plant({
+      ...smallSite,
+      meters: [
+        ...(smallSite.meters ?? []),
+        { id: 'sun', node: 'f2', role: 'generation', target: 'modbus://127.0.0.1:1502/9?profile=x' },
+      ],
+    }).run(20);
+    plant.extraW.set('f2', -90_000);
+    plant.run(10);
+    expect(alarms(plant).filter((id) => id.startsWith('METER_IMPLAUSIBLE'))).toEqual([]);
+  });
+});
