@@ -69,16 +69,20 @@ async function underControl(site: SimulatedSite, port: number): Promise<number> 
   return site.mainKw();
 }
 
-/** Machines that took a verb, by what the controller heard of the agent. */
-const acknowledgements = (controller: Part, verb: string): string[] =>
-  eventsOf(controller).flatMap((event) =>
-    event.event === 'acknowledged' && event.verb === verb ? [event.machine] : [],
+/** Machines that took a verb, once per command: an agent says a result again when it cannot know that it was heard. */
+function acknowledgements(controller: Part, verb: string): string[] {
+  const told = eventsOf(controller).flatMap((event) =>
+    event.event === 'acknowledged' && event.verb === verb ? [`${event.commandId} ${event.machine}`] : [],
   );
+  return [...new Set(told)].map((one) => one.split(' ')[1] ?? '');
+}
 
 interface Carried {
   readonly machine: string;
   readonly verb: string;
   readonly stage: string;
+  /** How long the device took, to the nanosecond: no two calls are alike. */
+  readonly ms: number;
 }
 
 /** What the agents say they carried out, overheard on the broker. */
@@ -95,8 +99,12 @@ async function overhear(port: number, username: string, password: string): Promi
   return carried;
 }
 
-const machinesThat = (carried: readonly Carried[], verb: string): string[] =>
-  carried.filter((one) => one.verb === verb).map(({ machine }) => machine);
+/** Machines that took a verb, once per call: what an agent cannot know to be heard it says again. */
+const machinesThat = (carried: readonly Carried[], verb: string): string[] => [
+  ...new Map(
+    carried.filter((one) => one.verb === verb).map(({ machine, ms }) => [`${machine} ${ms}`, machine]),
+  ).values(),
+];
 
 /** The site's parts as an operator would start them on their own. */
 function startParts(site: SimulatedSite, env: Readonly<Record<string, string>>, port: number) {
@@ -218,7 +226,7 @@ describe('whole processes, judged by the meter at the inlet', () => {
       startPart([BROKER_SCRIPT, String(brokerPort), '127.0.0.1'], env);
       const carried = await overhear(brokerPort, 'site', 'correct horse');
       const port = await freePort();
-      const { agent, controller, data } = startParts(site, env, port);
+      const { controller, data } = startParts(site, env, port);
       const first = controller();
       const beforeKw = await underControl(site, port);
 
@@ -230,11 +238,10 @@ describe('whole processes, judged by the meter at the inlet', () => {
       );
       await first.kill('SIGKILL');
       const second = controller();
-      await until('the new controller beats', 20_000, () =>
-        eventsOf(agent).some(
-          (event) => event.event === 'lease' && event.phase === 'live' && event.epoch === 2,
-        ),
-      );
+      await until('the new controller has control', 30_000, async () => {
+        const health = await healthAt(port);
+        return health?.body.status === 'ok' && JSON.stringify(health.body.controller).includes('"epoch":2');
+      });
       await until('the deadline has passed', 40_000, () => Date.now() > deadlineMs);
       expect(await site.mainKw()).toBeLessThanOrEqual(limitKw);
       expect(await site.report()).toMatchObject({ sequence: 1, status: COMPLIED });
