@@ -27,6 +27,8 @@ import { AntminerWeb } from './antminer-web.ts';
 
 /** A miner that says nothing of hashing and was seen configured to sleep this recently still sleeps: one connection less. */
 const SLEEP_PROOF_MS = 60_000;
+/** A start takes minutes at most; set to mine and idle for longer, a machine is told again. */
+const STUCK_MS = 240_000;
 /** Above this multiple of its own ideal rate a hashrate carries a wrong unit. */
 const IDEAL_FACTOR = 3;
 /** A reachable machine draws something: firmware counts the hash boards alone. */
@@ -54,6 +56,8 @@ class Antminer implements Device {
   readonly #powerPort: number | undefined;
   readonly #web: AntminerWeb | undefined;
   #sleepProvenMs = Number.NEGATIVE_INFINITY;
+  /** Since when it is set to mine and does not; Infinity: it is not so. */
+  #idleSinceMs = Number.POSITIVE_INFINITY;
   /** Counts our writes: a configuration read before one proves nothing after it. */
   #writes = 0;
   /** Work mode to return to, seen before the last sleep. */
@@ -99,7 +103,10 @@ class Antminer implements Device {
       ? statsReadings(miner, atMs)
       : silentReadings(atMs, stats);
     const workMode = this.#workModeOnce(deadline);
-    readings['mode'] = await this.#mode(readings['hashrate'], stats, { scope, atMs, workMode });
+    const mode = await this.#mode(readings['hashrate'], stats, { scope, atMs, workMode });
+    readings['mode'] = mode;
+    if (mode.ok && mode.value !== 'idle') this.#idleSinceMs = Number.POSITIVE_INFINITY;
+    else if (mode.ok) this.#idleSinceMs = Math.min(this.#idleSinceMs, this.#io.clock.monoMs());
     if (!readings['power']?.ok && this.#powerPort !== undefined)
       readings['power'] = await this.#portPower(deadline);
     if (scope === 'full') await this.#addFull(readings, deadline, workMode);
@@ -200,9 +207,10 @@ class Antminer implements Device {
     if (current === undefined) throw new Fault('VERB_UNSUPPORTED', 'the configuration names no work mode');
     if (current !== WORK_MODE.sleep) this.#mineMode = current;
     const wanted = asleep ? WORK_MODE.sleep : (wakeMode ?? this.#mineMode);
-    // Every write restarts the miner: one that already mines is left alone, one that should sleep is told again.
-    if (!asleep && current === wanted) return;
-    if (!asleep && wakeMode === undefined && current !== WORK_MODE.sleep) return;
+    // Every write restarts the miner: one that mines or is starting is left alone, one that should sleep is told again,
+    // and so is one that is set to mine and has not begun for far longer than a start takes.
+    const stuck = this.#io.clock.monoMs() - this.#idleSinceMs > STUCK_MS;
+    if (!asleep && current !== WORK_MODE.sleep && (wakeMode ?? current) === current && !stuck) return;
     this.#writes += 1;
     this.#sleepProvenMs = Number.NEGATIVE_INFINITY;
     const answer = await web.post(
@@ -212,6 +220,7 @@ class Antminer implements Device {
     );
     this.#writes += 1;
     this.#sleepProvenMs = Number.NEGATIVE_INFINITY;
+    this.#idleSinceMs = Number.POSITIVE_INFINITY;
     if (field(answer, 'stats') === 'success') return;
     const said = field(answer, 'msg') ?? field(answer, 'code') ?? 'no success in the answer';
     throw new Fault(

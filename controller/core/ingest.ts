@@ -2,12 +2,12 @@ import { modeOf, numberOf } from '../../protocols/reading.ts';
 import type { Readings } from '../../protocols/reading.ts';
 import type { MachineResult, Observed, Result, Status } from '../../protocols/mqtt/status.ts';
 import { clearAlarm, raiseAlarm, setAlarm } from './alarms.ts';
-import { doesAsWanted, reissue } from './commands.ts';
+import { reissue } from './commands.ts';
 import { believedW, drawW } from './economics.ts';
 import type { Effect } from './effects.ts';
 import type { ControllerEvent, Now } from './events.ts';
 import { moveToResidual } from './room.ts';
-import { endSignal, isKnown, METER_MAX_AGE_MS, modeAt, modeIndex } from './state.ts';
+import { doesAsWanted, endSignal, isKnown, METER_MAX_AGE_MS, modeAt, modeIndex } from './state.ts';
 import type { SiteState } from './state.ts';
 
 /** Estimates of when a reading was taken differ by this much at most when the reading is the same. */

@@ -304,3 +304,8 @@ export function endSignal(state: SiteState, signalId: string): void {
   for (const oldest of state.restoring)
     if (state.restoring.size > RESTORING_MOST) state.restoring.delete(oldest);
 }
+
+/** A machine that rests or works as wanted, by its own reading. */
+export function doesAsWanted(state: SiteState, machine: number): boolean {
+  return modeAt(state.mode[machine] ?? -1) === state.wish[machine]?.mode;
+}

@@ -4,7 +4,8 @@ import type { FaultCode } from '../../protocols/faults.ts';
 import type { Lease } from '../../protocols/mqtt/desired.ts';
 import type { AgentEvent } from '../../protocols/mqtt/status.ts';
 import { clearAlarm, raiseAlarm, setAlarm } from './alarms.ts';
-import { issue, restWhereFound, sayAgain, verify } from './commands.ts';
+import { issue, restWhereFound, sayAgain } from './commands.ts';
+import { believedW, drawW, restMode } from './economics.ts';
 import type { Effect } from './effects.ts';
 import type { ControllerEvent, Now } from './events.ts';
 import { takeFrame, takeObserved, takeResult, takeStatus, takeStored } from './ingest.ts';
@@ -24,6 +25,7 @@ import { learnResiduals } from './room.ts';
 import { isKnown, meterOf } from './state.ts';
 import type { SiteState } from './state.ts';
 import { decideTargets } from './target.ts';
+import { verify } from './verify.ts';
 import type { Targets } from './target.ts';
 import { ageMachines, ageMeters, watchAi, watchCaps, watchLimit, watchRestored } from './watch.ts';
 
@@ -181,7 +183,15 @@ function adoptAll(state: SiteState, now: Now): Effect[] {
       (present === undefined || present === 'off' ? undefined : { mode: present, because: found });
     return wish === undefined ? [] : [{ machine: machine.index, deltaW: 0, target: wish }];
   });
-  return issue(state, { changes, urgent: false }, now);
+  const effects = issue(state, { changes, urgent: false }, now);
+  // Who is on its way to rest by an earlier controller's word is still on its way.
+  for (const { machine } of changes) {
+    const rest = state.site.machines[machine]?.model;
+    const resting = rest !== undefined && state.wish[machine]?.mode === restMode(rest);
+    if (resting && believedW(state, machine) > 2 * drawW(state, machine, restMode(rest)))
+      state.wishMonoMs[machine] = now.monoMs;
+  }
+  return effects;
 }
 
 /** What an input led to, and at once a decision when it was a new signal and not the old one heard again. */

@@ -1,10 +1,10 @@
 import { raiseAlarm, setAlarm } from './alarms.ts';
-import { doesAsWanted } from './commands.ts';
+
 import type { Effect } from './effects.ts';
 import type { Now } from './events.ts';
 import { forgetMachine } from './ingest.ts';
 import { knownSumW, limitInForceKw } from './room.ts';
-import { isKnown, meterOf, METER_MAX_AGE_MS, rootOf } from './state.ts';
+import { doesAsWanted, isKnown, meterOf, METER_MAX_AGE_MS, rootOf } from './state.ts';
 import type { SiteState } from './state.ts';
 import type { Targets } from './target.ts';
 

@@ -292,6 +292,10 @@ export class Plant {
         startMs: 0,
         endMs: 1_000_000 + this.nowMs + 600_000,
       });
+    this.#reportUtility(atMs);
+  }
+
+  #reportUtility(atMs: number): void {
     const { limitKw, deadlineS, sequence } = this.utility;
     this.take({
       kind: 'observed',
