@@ -61,6 +61,8 @@ export interface RunResult {
 }
 
 const START_WALL_MS = Date.UTC(2026, 5, 1, 6);
+const POLL_MS = 10_000;
+const METER_MS = 2_000;
 const STEP_MS = 1_000;
 /** At the end of a run nothing goes wrong any more for this long: then everything must be where it shall be. */
 const CALM_MS = 15 * 60_000;
@@ -70,14 +72,14 @@ const LOG_CHARS = 32_768;
 export const NO_KEY = 'SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA';
 
 /**
- * The simulated site at a size, as the harness runs it: polled as a real site is, every 10 s, with feeds and GPU
- * telemetry at rates that a day of virtual time can afford.
+ * The simulated site at a size, as the harness runs it: machines polled as on a real site, every 10 s; meters, feeds and
+ * GPU telemetry at rates that a day of virtual time can afford.
  */
 export function harnessSite(machines: number): Site {
   const config = siteSchema.parse(simulatedSite({ machines, hostKey: NO_KEY, keyFile: '/sim/key' }));
   const groups = config.machines.map((group) => ({
     ...group,
-    periodMs: 10_000,
+    periodMs: POLL_MS,
     target: group.target.startsWith('gpu:') ? `${group.target}&sampleMs=4000` : group.target,
   }));
   const { energy, hash } = config.prices;
@@ -91,7 +93,8 @@ export function harnessSite(machines: number): Site {
             ...(config.ai.demand === undefined ? {} : { demand: { ...config.ai.demand, periodMs: 5_000 } }),
           },
         };
-  return resolveSite({ ...config, machines: groups, prices, ...ai }, MODELS);
+  const meters = config.meters.map((meter) => ({ ...meter, periodMs: METER_MS }));
+  return resolveSite({ ...config, machines: groups, meters, prices, ...ai }, MODELS);
 }
 
 /** One seed: the real agent and controller over virtual time, with what the seed brings. Same seed, same hash. */

@@ -16,7 +16,7 @@ const STATE_WORDS = {
   verifying: 'verifying at the meter',
   verified: '✓ verified',
   failed: '✕ failed',
-  superseded: 'superseded',
+  observed: 'observed, no meter to prove it',
 } as const;
 
 /** Fills a list anew, keeping the keyboard's place in it. `none`: what an empty one says. */
