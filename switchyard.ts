@@ -64,4 +64,7 @@ async function main(): Promise<number> {
   }
 }
 
-process.exitCode = await main();
+const code = await main();
+// A command that failed may leave sockets and timers behind; its words are out before it ends.
+if (code === 0) process.exitCode = 0;
+else process.stdout.write('', () => process.stderr.write('', () => process.exit(code)));

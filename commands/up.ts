@@ -124,6 +124,7 @@ class Tree {
   #countsBefore = { lost: 0, duplicated: 0 };
   #counts = { lost: 0, duplicated: 0 };
   #announced = false;
+  #fail: (fault: Fault) => void = () => undefined;
   #onMessage: () => void = () => undefined;
   /** Ends the wait for a message, if there is one: its timer would keep this process alive. */
   #giveUp: () => void = () => undefined;
@@ -134,12 +135,20 @@ class Tree {
     this.#log = log;
   }
 
+  /** Ends when told to, when a part cannot start (PART_FAILED), or with its scenario. */
   async run(): Promise<number> {
+    const failed = new Promise<never>((_resolve, reject) => {
+      this.#fail = reject;
+    });
     const stopped = new Promise<void>((resolve) => {
       process.once('SIGTERM', resolve);
       process.once('SIGINT', resolve);
     });
     void stopped.then(() => this.#giveUp());
+    return Promise.race([this.#runParts(stopped), failed, stopped.then(() => 0)]);
+  }
+
+  async #runParts(stopped: Promise<void>): Promise<number> {
     const simulated = this.#options.site === undefined;
     if (simulated) {
       const octet = await freeLoopbackOctet(SIMULATED_PORTS.modbus);
@@ -210,14 +219,22 @@ class Tree {
     readyLine: ((line: string) => boolean) | undefined,
   ): Promise<void> {
     return new Promise((resolve) => {
+      let isReady = false;
+      const ready = (): void => {
+        isReady = true;
+        resolve();
+      };
       const child = new Child({
         name,
+        onEnd: () => {
+          if (!isReady) this.#fail(new Fault('PART_FAILED', name));
+        },
         argv,
         env,
         clock: realClock,
         log: this.#log,
         onLine: (line) => {
-          if (readyLine?.(line) === true) resolve();
+          if (readyLine?.(line) === true) ready();
         },
         onMessage: (message) => {
           if (message.type === 'ready') {
@@ -226,7 +243,7 @@ class Tree {
               this.#counts = { lost: 0, duplicated: 0 };
               this.#announce(message.detail);
             }
-            resolve();
+            ready();
           }
           this.#hear(message);
         },

@@ -40,6 +40,8 @@ export interface ChildOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly onMessage: (message: FromChild) => void;
+  /** It ended without being told to. */
+  readonly onEnd?: () => void;
   /** Lines of its standard output. */
   readonly onLine?: (line: string) => void;
 }
@@ -111,6 +113,7 @@ export class Child {
     child.once('exit', (code, signal) => {
       if (this.#stopping) return;
       log.warn({ child: name, code, signal }, 'child-ended');
+      this.#options.onEnd?.();
       if (clock.monoMs() - this.#startedMs > STEADY_MS) this.#restartMs = RESTART_FIRST_MS;
       this.#cancelRestart = clock.after(this.#restartMs, () => {
         this.restarts++;

@@ -67,6 +67,7 @@ const table = {
   LOGIN_REFUSED: { cause: 'the login was refused', next: 'use the one-time code printed at start', retry: 'never' },
   LOGIN_THROTTLED: { cause: 'too many wrong codes came from this address', next: 'wait until the time it names, then use the one-time code printed at start', retry: 'later' },
   CONSOLE_REQUEST: { cause: 'a console request does not follow the protocol', next: 'check that console and controller are of one version', retry: 'never' },
+  PART_FAILED: { cause: 'a part of the product ended before it was ready', next: 'see what that part said just before', retry: 'never' },
   NODE_TOO_OLD: { cause: 'Node.js is too old', next: 'run npm ci, which brings Node.js 24', retry: 'never' },
   INTERNAL: { cause: 'the product broke one of its own rules', next: 'report this with the log', retry: 'never' },
 } as const satisfies Record<string, FaultText>;
