@@ -13,17 +13,18 @@ export interface FramesOptions {
   readonly spool: Spool;
 }
 
-/** Makes one message of each rack per tick, and one of all meters per second. */
+/** Makes one message of each rack per tick of its own, and one of all meters as often as one of them is read. */
 export interface Frames {
   /** Soon, because something changed that control waits for. */
   soon(rack: number): void;
+  /** Called once a second: says the meters unless nothing new is expected of them yet. */
   meters(): void;
   stop(): void;
 }
 
 /** A rack says what is new at half the period of its polls, within these bounds; changes of mode go out at once. */
 const TICK_LEAST_MS = 1_000;
-const TICK_MOST_MS = 5_000;
+const TICK_MOST_MS = 10_000;
 const SOON_MS = 100;
 const GOLDEN = 0.618_033_988_749_895;
 
@@ -36,6 +37,8 @@ export function startFrames(options: FramesOptions): Frames {
     const periodMs = Math.min(...rack.machines.map((machine) => machine.config.periodMs));
     return Math.min(TICK_MOST_MS, Math.max(TICK_LEAST_MS, periodMs / 2));
   });
+  const metersMs = Math.max(TICK_LEAST_MS, Math.min(...plant.meters.map((meter) => meter.config.periodMs)));
+  let metersDueMs = 0;
   let seq = 0;
   let stopped = false;
 
@@ -80,12 +83,14 @@ export function startFrames(options: FramesOptions): Frames {
       });
     },
     meters: () => {
-      if (!stopped)
-        send(
-          'meters',
-          meterIds,
-          plant.meters.map((meter) => meter.readings),
-        );
+      const nowMs = clock.monoMs();
+      if (stopped || nowMs < metersDueMs) return;
+      metersDueMs = nowMs + metersMs - TICK_LEAST_MS / 2;
+      send(
+        'meters',
+        meterIds,
+        plant.meters.map((meter) => meter.readings),
+      );
     },
     stop: () => {
       stopped = true;

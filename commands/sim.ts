@@ -11,7 +11,7 @@ const help = `Usage: ./switchyard sim [--seeds N] [--seed FIRST] [--hours H] [--
        ./switchyard sim --scenario NAME [--seed N] [--machines M] [--json]
 
 The whole product, agent and controller, in virtual time: faults drawn from each seed, invariants checked all the way.
-The hash is that of the ordered event log: the same seed gives the same hash. Exit code 0 when nothing was violated.
+M counts ASICs and GPU hosts together (100; scenarios: 272). The hash is that of the ordered event log: the same seed gives the same hash. Exit code 0 when nothing was violated.
 `;
 
 /** What one `sim` run came to, in the shape that programs rely on. */
@@ -46,7 +46,7 @@ async function runScenario(
 ): Promise<number> {
   const seed = whole(values.seed, 1, 'seed', Number.MAX_SAFE_INTEGER / 2_000);
   const machines =
-    values.machines === undefined ? undefined : whole(values.machines, 240, 'machines', 20_000);
+    values.machines === undefined ? undefined : whole(values.machines, 272, 'machines', 20_000);
   const { summary } = await playScenario(name, seed, machines, (event) => {
     if (values.json === true) process.stdout.write(`${JSON.stringify(event)}\n`);
   });

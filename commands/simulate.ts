@@ -20,6 +20,7 @@ import { SIMULATED_ENV, simulatedSite } from '../simulator/site.ts';
 const help = `Usage: ./switchyard simulate [--octet N] [--machines N] [--scenario NAME] [--data DIR] [--json]
 
 Serves a simulated site on loopback addresses until it is stopped: miners, GPU hosts, meters, the utility, price feeds.
+N machines (272) are ASICs and GPU hosts together.
 DIR (data/simulator) gets the keys of its SSH hosts and site.yaml, which 'agent' and 'controller' take by --site.
 Scenarios: ${SCENARIOS.map(({ name }) => name).join(', ')}
 `;
@@ -51,7 +52,7 @@ export async function run(argv: string[]): Promise<number> {
     return 0;
   }
   const octet = numberOf(values.octet, 'octet', 1, 200) ?? 20;
-  const machines = numberOf(values.machines, 'machines', 10, 5_000);
+  const machines = numberOf(values.machines, 'machines', 14, 5_000);
   const dataDir = values.data ?? 'data/simulator';
   await mkdir(dataDir, { recursive: true });
   const keyFile = `${dataDir}/agent-key`;

@@ -19,7 +19,7 @@ const WAKE_MAX_S = 25;
 
 /**
  * Plays a scenario of the table on the simulated site in virtual time: the same site, the same changes and the same
- * judgement as `up --scenario` over real sockets. `machines`: how many ASICs, 240 when absent.
+ * judgement as `up --scenario` over real sockets. `machines`: how many, 272 when absent.
  */
 export async function playScenario(
   name: string,

@@ -14,7 +14,7 @@ export interface SimulatedSiteOptions {
   /** Devices listen on 127.OCTET.rack.n. */
   readonly loopbackOctet?: number;
   readonly ports?: Partial<SimulatedPorts>;
-  /** How many ASICs (then an eighth as many GPU hosts); absent: 240 and 32. Proportions and caps follow. */
+  /** How many machines, two in seventeen of them GPU hosts; absent: 240 ASICs and 32 hosts. Caps follow. */
   readonly machines?: number;
   /** Host key of every simulated GPU host, `SHA256:…`. */
   readonly hostKey: string;
@@ -82,6 +82,10 @@ const FEEDERS: readonly {
   { id: 'feeder-3', share: 0.2, pdus: [['antminer-s19j-pro', 'antminer-s21']] },
 ];
 const GPU_RACKS = 4;
+const MACHINES_DEFAULT = 272;
+/** One ASIC per rack and one host per GPU rack. */
+const MACHINES_LEAST = 14;
+const GPU_SHARE = 2 / 17;
 /** A loopback rack has 250 addresses; a larger one is split into more racks of its model. */
 const RACK_MAX = 200;
 
@@ -102,8 +106,9 @@ const kw = (powerKw: number): number => Math.round(powerKw * 10) / 10;
 export function simulatedSite(options: SimulatedSiteOptions): SiteConfigInput {
   const { loopbackOctet = 20, machines, hostKey, keyFile } = options;
   const ports = { ...SIMULATED_PORTS, ...options.ports };
-  const asics = Math.max(10, Math.floor(machines ?? 240));
-  const gpuHosts = machines === undefined ? 32 : Math.max(GPU_RACKS, Math.round(machines / 8));
+  const all = Math.max(MACHINES_LEAST, Math.floor(machines ?? MACHINES_DEFAULT));
+  const gpuHosts = Math.max(GPU_RACKS, Math.round(all * GPU_SHARE));
+  const asics = all - gpuHosts;
   const draft: Draft = { nodes: [], machines: [], rack: 0, share: 0 };
   let siteKw = 0;
   for (const feeder of FEEDERS)

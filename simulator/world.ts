@@ -138,18 +138,26 @@ function plantOf(site: Site, { random, sky, wakeMaxS = Infinity }: PlantMeans): 
   });
 }
 
-/** Power of every node, worked out once per moment. */
+/** What hangs below a node, itself included: parents before their children. */
+interface Subtree {
+  readonly nodes: readonly number[];
+  readonly machines: readonly number[];
+}
+
+/** Power of the nodes, each subtree worked out when it is asked for. */
 class Sums {
   readonly #site: Site;
   readonly #machines: readonly PlantMachine[];
   readonly #sky: Sky;
   readonly #machineW: Float64Array;
   readonly #nodeW: Float64Array;
-  /** Nodes with a generation meter, once for each. */
-  readonly #generators: readonly number[];
+  /** Per node, when its power was last worked out. */
+  readonly #atMs: Float64Array;
+  readonly #subtrees: readonly Subtree[];
+  /** Per node, how many generation meters it has. */
+  readonly #generators: Uint8Array;
+  readonly #plants: number;
   readonly #solarW: number;
-  #atMs = Number.NEGATIVE_INFINITY;
-  #valid = false;
 
   constructor(site: Site, machines: readonly PlantMachine[], sky: Sky) {
     this.#site = site;
@@ -157,14 +165,18 @@ class Sums {
     this.#sky = sky;
     this.#machineW = new Float64Array(machines.length);
     this.#nodeW = new Float64Array(site.nodes.length);
-    this.#generators = site.meters
-      .filter(({ role }) => role === 'generation')
-      .map(({ nodeIndex }) => nodeIndex);
+    this.#atMs = new Float64Array(site.nodes.length).fill(Number.NEGATIVE_INFINITY);
+    this.#subtrees = subtreesOf(site);
+    const generation = site.meters.filter(({ role }) => role === 'generation');
+    this.#generators = new Uint8Array(site.nodes.length);
+    for (const { nodeIndex } of generation)
+      this.#generators[nodeIndex] = (this.#generators[nodeIndex] ?? 0) + 1;
+    this.#plants = generation.length;
     this.#solarW = (site.nodes[0]?.capKw ?? 0) * 1_000 * SOLAR_SHARE;
   }
 
   nodeW(nodeIndex: number, nowMs: number): number {
-    if (!this.#valid || nowMs - this.#atMs >= SUM_HOLD_MS) this.#sum(nowMs);
+    if (nowMs - (this.#atMs[nodeIndex] ?? 0) >= SUM_HOLD_MS) this.#sum(nodeIndex, nowMs);
     return this.#nodeW[nodeIndex] ?? 0;
   }
 
@@ -174,26 +186,33 @@ class Sums {
   }
 
   forget(): void {
-    this.#valid = false;
+    this.#atMs.fill(Number.NEGATIVE_INFINITY);
   }
 
   truth(nowMs: number): Truth {
-    this.#sum(nowMs);
+    this.#sum(0, nowMs);
     return {
       nodeW: [...this.#nodeW],
       machineW: [...this.#machineW],
       modes: this.#machines.map((machine) => machine.mode(nowMs)),
       stateCalls: this.#machines.map((machine) => machine.stateCalls),
       doubleOwned: this.#machines.reduce((sum, machine) => sum + machine.doubleOwned, 0),
-      generationW: this.generationW(nowMs) * this.#generators.length,
+      generationW: this.#plants === 0 ? 0 : this.generationW(nowMs) * this.#plants,
     };
   }
 
-  #sum(nowMs: number): void {
+  #sum(top: number, nowMs: number): void {
+    const subtree = this.#subtrees[top];
+    if (subtree === undefined) return;
     const { nodes } = this.#site;
-    const nodeW = this.#nodeW.fill(0);
+    const nodeW = this.#nodeW;
+    for (const index of subtree.nodes) {
+      const generators = this.#generators[index] ?? 0;
+      nodeW[index] = generators === 0 ? 0 : -generators * this.generationW(nowMs);
+      this.#atMs[index] = nowMs;
+    }
     let loadW = 0;
-    for (let index = 0; index < this.#machines.length; index += 1) {
+    for (const index of subtree.machines) {
       const one = this.#machines[index];
       if (one === undefined) continue;
       const { nodeIndex } = one.machine;
@@ -202,20 +221,26 @@ class Sums {
       loadW += drawW;
       nodeW[nodeIndex] = (nodeW[nodeIndex] ?? 0) + drawW;
     }
-    for (const index of this.#generators) nodeW[index] = (nodeW[index] ?? 0) - this.generationW(nowMs);
-    // Children stand after their parents.
-    for (let index = nodes.length - 1; index >= 0; index -= 1) {
+    for (let place = subtree.nodes.length - 1; place >= 0; place -= 1) {
+      const index = subtree.nodes[place] ?? 0;
       const node = nodes[index];
       if (node === undefined) continue;
       const throughW = nodeW[index] ?? 0;
       const coolingW = node.parentIndex < 0 ? loadW * this.#sky.coolingShare(nowMs) : 0;
       const inW = throughW + Math.abs(throughW) * LOSS[node.kind] + coolingW;
       nodeW[index] = inW;
-      if (node.parentIndex >= 0) nodeW[node.parentIndex] = (nodeW[node.parentIndex] ?? 0) + inW;
+      if (index !== top && node.parentIndex >= 0)
+        nodeW[node.parentIndex] = (nodeW[node.parentIndex] ?? 0) + inW;
     }
-    this.#atMs = nowMs;
-    this.#valid = true;
   }
+}
+
+function subtreesOf(site: Site): readonly Subtree[] {
+  const subtrees = site.nodes.map(() => ({ nodes: [] as number[], machines: [] as number[] }));
+  for (const node of site.nodes) for (const above of node.path) subtrees[above]?.nodes.push(node.index);
+  for (const { index, nodeIndex } of site.machines)
+    for (const above of site.nodes[nodeIndex]?.path ?? []) subtrees[above]?.machines.push(index);
+  return subtrees;
 }
 
 /** Network switches: one per rack; while it is down, nothing behind it answers. */

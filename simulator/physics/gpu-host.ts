@@ -25,6 +25,10 @@ const RISE_MS: Readonly<Record<GpuWorkload, number>> = { idle: 1_500, mine: 3_00
 const CAP_MS = 300;
 const FANS_MS = 6_000;
 const NOISE: Readonly<Record<GpuWorkload, number>> = { idle: 0.004, mine: 0.012, ai: 0.03 };
+/** After so many time constants a value is at its target to the last digit. */
+const SETTLED_TAUS = 40;
+/** Periods of the noise, s. */
+const WAVES_S = [3.1, 7.7, 31] as const;
 /** A GPU under training runs close below its limit. */
 const AI_SHARE = 0.93;
 
@@ -35,7 +39,10 @@ export class GpuHostPower implements Load {
   readonly #gpus: Lag[];
   readonly #fans: Lag;
   readonly #caps: number[];
-  readonly #phases: readonly number[];
+  /** Sine and cosine of the phase of each wave of each GPU. */
+  readonly #phases: Float64Array;
+  readonly #turns = new Float64Array(WAVES_S.length * 2);
+  #turnsMs = Number.NaN;
   readonly #idleGpuW: number;
   readonly #hostIdleW: number;
   /** W the host adds for every W of GPU above idle. */
@@ -59,7 +66,11 @@ export class GpuHostPower implements Load {
     this.#gpus = Array.from({ length: model.gpus }, () => lag(this.#idleGpuW));
     this.#fans = lag(this.#hostIdleW);
     this.#caps = Array.from({ length: model.gpus }, () => model.capMaxW);
-    this.#phases = Array.from({ length: model.gpus * 3 }, () => random.next() * 2 * Math.PI);
+    this.#phases = Float64Array.from(
+      Array.from({ length: model.gpus * WAVES_S.length }, () => random.next() * 2 * Math.PI).flatMap(
+        (phase) => [Math.sin(phase), Math.cos(phase)],
+      ),
+    );
   }
 
   /** What the GPUs compute from `nowMs` on. */
@@ -93,7 +104,7 @@ export class GpuHostPower implements Load {
   powerW(nowMs: number): number {
     this.#advance(nowMs);
     let sumW = 0;
-    for (const index of this.#gpus.keys()) sumW += this.gpuPowerW(index, this.#nowMs);
+    for (let index = 0; index < this.#gpus.length; index += 1) sumW += this.gpuPowerW(index, this.#nowMs);
     return sumW + valueOf(this.#fans, this.#nowMs);
   }
 
@@ -113,15 +124,33 @@ export class GpuHostPower implements Load {
 
   /** Smooth in time and the same however often it is asked, so that a seed replays. */
   #noise(index: number, nowMs: number): number {
-    const at = index * 3;
-    const wave = (slot: number, periodS: number): number =>
-      Math.sin((nowMs / 1_000 / periodS) * 2 * Math.PI + (this.#phases[at + slot] ?? 0));
-    return ((wave(0, 3.1) + wave(1, 7.7) + wave(2, 31)) / 3) * NOISE[this.#workload];
+    this.#turn(nowMs);
+    let sum = 0;
+    for (let wave = 0; wave < WAVES_S.length; wave += 1) {
+      // sin(time + phase), from the sine and cosine of each: every GPU of every host asks at every moment.
+      const at = (index * WAVES_S.length + wave) * 2;
+      sum +=
+        (this.#turns[wave * 2] ?? 0) * (this.#phases[at + 1] ?? 0) +
+        (this.#turns[wave * 2 + 1] ?? 0) * (this.#phases[at] ?? 0);
+    }
+    return (sum / WAVES_S.length) * NOISE[this.#workload];
+  }
+
+  /** Where each wave stands at this moment, as sine and cosine. */
+  #turn(nowMs: number): void {
+    if (nowMs === this.#turnsMs) return;
+    this.#turnsMs = nowMs;
+    for (let wave = 0; wave < WAVES_S.length; wave += 1) {
+      const angle = (nowMs / 1_000 / (WAVES_S[wave] ?? 1)) * 2 * Math.PI;
+      this.#turns[wave * 2] = Math.sin(angle);
+      this.#turns[wave * 2 + 1] = Math.cos(angle);
+    }
   }
 }
 
 function valueOf(lag: Lag, nowMs: number): number {
   const dtMs = Math.max(0, nowMs - lag.atMs);
+  if (dtMs > SETTLED_TAUS * lag.tauMs) return lag.target;
   return lag.target + (lag.value - lag.target) * Math.exp(-dtMs / lag.tauMs);
 }
 

@@ -62,12 +62,13 @@ describe('the simulated site', () => {
     expect(site.machines.at(-1)?.target).toMatch(/^gpu:\/\/switchyard@127\.33\.14\.8:2299\?/);
   });
 
-  test.each([undefined, 24, 100, 200, 1_000, 3_000])(
+  test.each([undefined, 30, 100, 200, 1_000, 3_000])(
     '%s machines: caps keep their proportions',
     (machines) => {
       const site = siteOf(machines === undefined ? {} : { machines });
       const asics = site.machines.filter(({ model }) => model.kind === 'asic').length;
-      expect(asics).toBe(machines ?? 240);
+      expect(site.machines.length).toBe(machines ?? 272);
+      expect(asics / site.machines.length).toBeCloseTo(240 / 272, 1);
       expect(new Set(hosts(site)).size).toBe(site.machines.length);
       const { nodeW: nodes } = worldOf(site).truth(0);
       for (const feeder of ['feeder-1', 'feeder-2']) {
