@@ -33,11 +33,11 @@ export function startFrames(options: FramesOptions): Frames {
   const meterIds = plant.meters.map((meter) => meter.config.id);
   const rackIds = plant.racks.map((rack) => rack.machines.map((machine) => machine.config.id));
   const hurried = plant.racks.map(() => false);
-  const tickMs = plant.racks.map((rack) => {
-    const periodMs = Math.min(...rack.machines.map((machine) => machine.config.periodMs));
-    return Math.min(TICK_MOST_MS, Math.max(TICK_LEAST_MS, periodMs / 2));
-  });
-  const metersMs = Math.max(TICK_LEAST_MS, Math.min(...plant.meters.map((meter) => meter.config.periodMs)));
+  const bounded = (ms: number): number => Math.min(TICK_MOST_MS, Math.max(TICK_LEAST_MS, ms));
+  const tickMs = plant.racks.map((rack) =>
+    bounded(Math.min(...rack.machines.map((machine) => machine.config.periodMs)) / 2),
+  );
+  const metersMs = bounded(Math.min(...plant.meters.map((meter) => meter.config.periodMs)));
   let metersDueMs = 0;
   let seq = 0;
   let stopped = false;

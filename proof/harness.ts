@@ -61,7 +61,7 @@ export interface RunResult {
 }
 
 const START_WALL_MS = Date.UTC(2026, 5, 1, 6);
-const POLL_MS = 20_000;
+const POLL_MS = 30_000;
 const METER_MS = 2_000;
 const STEP_MS = 1_000;
 /** At the end of a run nothing goes wrong any more for this long: then everything must be where it shall be. */
@@ -72,7 +72,7 @@ const LOG_CHARS = 32_768;
 export const NO_KEY = 'SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA';
 
 /**
- * The simulated site at a size, as the harness runs it: machines polled every 20 s (and, as everywhere, each second
+ * The simulated site at a size, as the harness runs it: machines polled every 30 s (and, as everywhere, each second
  * while one is commanded); meters, feeds and GPU telemetry at rates that a day of virtual time can afford. The
  * scenarios run at the simulated site's own rates.
  */

@@ -119,17 +119,15 @@ class GpuHostDriver implements GpuHostDevice {
   async #look(session: GpuSession, leftMs: number): Promise<GpuObservation> {
     const { clock } = this.#io;
     const atMs = clock.monoMs();
-    const [mine, ai, processes] = await Promise.all([
-      this.#unitState(session, 'mine', leftMs),
-      this.#unitState(session, 'ai', leftMs),
+    const [units, processes] = await Promise.all([
+      this.#unitStates(session, leftMs),
       listProcesses(session.host, leftMs),
       session.telemetry.first(Math.min(FIRST_FRAME_MS, leftMs)),
     ]);
-    const units = { mine, ai };
     const usedMs = clock.monoMs() - atMs;
     const [owners, aiHealthy] = await Promise.all([
       processes?.split(units, this.#options.units, leftMs - usedMs),
-      this.#health(ai, leftMs - usedMs),
+      this.#health(units.ai, leftMs - usedMs),
     ]);
     const totals = totalsOf(session.telemetry.latest, session.telemetry.ageMs(), session.inventory.indices);
     return {
@@ -143,16 +141,24 @@ class GpuHostDriver implements GpuHostDevice {
     };
   }
 
-  async #unitState(session: GpuSession, owner: GpuOwner, leftMs: number): Promise<UnitState> {
-    const unit = this.#options.units[owner];
+  /** Both units by one command: systemctl says a line for each, in order, and ends with 0 to 4. */
+  async #unitStates(session: GpuSession, leftMs: number): Promise<Record<GpuOwner, UnitState>> {
+    const owners = OWNERS.filter((owner) => this.#options.units[owner] !== undefined);
+    const names = owners.flatMap((owner) => this.#options.units[owner] ?? []);
     // A host without such a unit never has it running.
-    if (unit === undefined) return 'inactive';
+    const states: Record<GpuOwner, UnitState> = { mine: 'inactive', ai: 'inactive' };
+    if (names.length === 0) return states;
+    for (const owner of owners) states[owner] = 'unknown';
     try {
-      const { stdout } = await run(session.host, ['systemctl', 'is-active', unit], leftMs, [0, 1, 3, 4]);
-      return STATES[stdout.trim()] ?? 'unknown';
+      const { stdout } = await run(session.host, ['systemctl', 'is-active', ...names], leftMs, [0, 1, 3, 4]);
+      const words = stdout.trim().split('\n');
+      if (words.length === owners.length)
+        for (const [place, owner] of owners.entries())
+          states[owner] = STATES[words[place]?.trim() ?? ''] ?? 'unknown';
     } catch {
-      return 'unknown';
+      // They stay unknown.
     }
+    return states;
   }
 
   async #health(ai: UnitState, leftMs: number): Promise<boolean | undefined> {
@@ -259,6 +265,8 @@ class GpuHostDriver implements GpuHostDevice {
     return this.#options.sudo ? ['sudo', '-n'] : [];
   }
 }
+
+const OWNERS = ['mine', 'ai'] as const satisfies readonly GpuOwner[];
 
 const STATES: Readonly<Partial<Record<string, UnitState>>> = {
   active: 'active',

@@ -27,7 +27,7 @@ export function gpuReadings(
   const readings: Record<string, Reading> = { power: powerReading(view, host) };
   if (view.scope === 'fast') return readings;
   for (const index of indicesOf(view)) {
-    const row = fresh ? view.frame?.rows.get(index) : undefined;
+    const row = fresh ? view.frame?.frame.rows.get(index) : undefined;
     const put = (name: string, unit: Unit, cell: (row: Row) => Cell, scale = 1): void => {
       const key = `gpu.${index}.${name}`;
       if (!fresh) readings[key] = staleReading(view);
@@ -50,7 +50,7 @@ export function gpuReadings(
 }
 
 function indicesOf(view: FrameView): readonly number[] {
-  return view.indices.length > 0 ? view.indices : [...(view.frame?.rows.keys() ?? [])];
+  return view.indices.length > 0 ? view.indices : [...(view.frame?.frame.rows.keys() ?? [])];
 }
 
 function reading(cell: Cell, unit: Unit, atMs: number, scale: number): Reading {
@@ -106,13 +106,14 @@ export interface FrameTotals {
 
 /** Sums over every GPU of the host; undefined when the frame is stale or a GPU is missing from it. */
 export function totalsOf(
-  frame: StampedFrame | undefined,
+  stamped: StampedFrame | undefined,
   ageMs: number,
   indices: readonly number[],
 ): FrameTotals | undefined {
-  if (frame === undefined || ageMs > STALE_MS || frame.rows.size === 0) return undefined;
-  if (indices.some((index) => !frame.rows.has(index))) return undefined;
-  const rows = [...frame.rows.values()];
+  if (stamped === undefined || ageMs > STALE_MS) return undefined;
+  const byIndex = stamped.frame.rows;
+  if (byIndex.size === 0 || indices.some((index) => !byIndex.has(index))) return undefined;
+  const rows = [...byIndex.values()];
   const all = (cell: (row: Row) => Cell): number[] | undefined => {
     const values = rows.flatMap((row) => {
       const read = cell(row);
@@ -124,7 +125,7 @@ export function totalsOf(
     values?.reduce((total, value) => total + value, 0);
   const memory = all((row) => bounded(cellOf(row['memory.used']), 0, 4_000_000));
   return {
-    monoMs: frame.monoMs,
+    monoMs: stamped.monoMs,
     powerW: sum(all(powerOf)),
     limitW: sum(all((row) => bounded(cellOf(row['enforced.power.limit']), 0, 5_000))),
     memoryUsedMib: memory === undefined ? undefined : Math.max(...memory),

@@ -15,7 +15,8 @@ const REOPEN_MS = 15_000;
 const BACKOFF_MIN_MS = 1_000;
 const BACKOFF_MAX_MS = 60_000;
 
-export interface StampedFrame extends Frame {
+export interface StampedFrame {
+  readonly frame: Frame;
   readonly monoMs: number;
   readonly wallMs: number;
 }
@@ -97,7 +98,7 @@ export class GpuTelemetry {
     const frame = this.#assembler.push(line);
     if (frame === undefined) return;
     const { clock } = this.#parts;
-    this.latest = { ...frame, monoMs: clock.monoMs(), wallMs: clock.wallMs() };
+    this.latest = { frame, monoMs: clock.monoMs(), wallMs: clock.wallMs() };
     for (const wake of this.#waiting.splice(0)) wake();
     this.#tries = 0;
     this.#watch();

@@ -131,7 +131,10 @@ export function rowsOf(fields: readonly string[], text: string): Row[] {
 
 /** GPU index of a row: 0 to 255, else undefined. */
 export function indexOf(row: Row): number | undefined {
-  const text = row['index'] ?? '';
+  return gpuIndex(row['index'] ?? '');
+}
+
+function gpuIndex(text: string): number | undefined {
   if (!/^\d{1,3}$/.test(text)) return undefined;
   const index = Number(text);
   return index < MAX_GPUS ? index : undefined;
@@ -222,7 +225,9 @@ export interface Frame {
 export class FrameAssembler {
   readonly #fields: readonly string[];
   readonly #expected: number | undefined;
-  #rows = new Map<number, Row>();
+  /** Which cell is the index of the GPU. */
+  readonly #indexAt: number;
+  #lines = new Map<number, string>();
   #last = -1;
   /** Lines that were no row since the start. */
   rejected = 0;
@@ -230,29 +235,67 @@ export class FrameAssembler {
   constructor(fields: readonly string[], expected: number | undefined) {
     this.#fields = fields;
     this.#expected = expected;
+    this.#indexAt = fields.indexOf('index');
   }
 
   /** Takes one line; gives the frame it ended, if it did. */
   push(line: string): Frame | undefined {
     if (line.trim() === '') return undefined;
-    const row = rowOf(this.#fields, line);
-    const index = row === undefined ? undefined : indexOf(row);
-    if (row === undefined || index === undefined) {
+    const index = this.#indexOf(line);
+    if (index === undefined) {
       this.rejected += 1;
       return undefined;
     }
     let done: Frame | undefined;
-    if (index <= this.#last && this.#rows.size > 0) {
-      done = { rows: this.#rows, complete: this.#expected === undefined };
-      this.#rows = new Map();
-    }
-    this.#rows.set(index, row);
+    if (index <= this.#last && this.#lines.size > 0) done = this.#end(this.#expected === undefined);
+    this.#lines.set(index, line);
     this.#last = index;
-    if (this.#rows.size === this.#expected) {
-      done = { rows: this.#rows, complete: true };
-      this.#rows = new Map();
+    if (this.#lines.size === this.#expected) {
+      done = this.#end(true);
       this.#last = -1;
     }
     return done;
+  }
+
+  #end(complete: boolean): Frame {
+    const lines = this.#lines;
+    this.#lines = new Map();
+    return new LazyFrame(this.#fields, lines, complete);
+  }
+
+  /** Index of the GPU a line tells of; undefined when it is no row. */
+  #indexOf(line: string): number | undefined {
+    if (line.length > MAX_LINE) return undefined;
+    let cell = 0;
+    let from = 0;
+    let index: string | undefined;
+    for (;;) {
+      const comma = line.indexOf(',', from);
+      if (cell === this.#indexAt) index = line.slice(from, comma < 0 ? undefined : comma);
+      cell += 1;
+      if (comma < 0) break;
+      from = comma + 1;
+    }
+    return cell === this.#fields.length && index !== undefined ? gpuIndex(index.trim()) : undefined;
+  }
+}
+
+/** Its lines are taken apart when they are asked for: a loop prints more rounds than anybody reads. */
+class LazyFrame implements Frame {
+  readonly complete: boolean;
+  readonly #fields: readonly string[];
+  readonly #lines: ReadonlyMap<number, string>;
+  #rows: ReadonlyMap<number, Row> | undefined;
+
+  constructor(fields: readonly string[], lines: ReadonlyMap<number, string>, complete: boolean) {
+    this.#fields = fields;
+    this.#lines = lines;
+    this.complete = complete;
+  }
+
+  get rows(): ReadonlyMap<number, Row> {
+    return (this.#rows ??= new Map(
+      [...this.#lines].map(([index, line]) => [index, rowOf(this.#fields, line) ?? {}]),
+    ));
   }
 }

@@ -19,9 +19,9 @@ test(
   { timeout: 240_000 },
   async () => {
     const [first, again, other] = [
-      await playScenario('utility-limit', 3),
-      await playScenario('utility-limit', 3),
-      await playScenario('utility-limit', 4),
+      await playScenario('utility-limit', 3, MACHINES),
+      await playScenario('utility-limit', 3, MACHINES),
+      await playScenario('utility-limit', 4, MACHINES),
     ];
     expect(again.run.hash).toBe(first.run.hash);
     expect(other.run.hash).not.toBe(first.run.hash);

@@ -100,7 +100,13 @@ S=$GPU_STATE
 case "$1" in
   start) : > "$S/$2" ;;
   stop) rm -f "$S/$2" ;;
-  is-active) if [ -e "$S/$2" ]; then echo active; else echo inactive; exit 3; fi ;;
+  is-active)
+    shift
+    code=3
+    for unit in "$@"; do
+      if [ -e "$S/$unit" ]; then echo active; code=0; else echo inactive; fi
+    done
+    exit $code ;;
 esac
 `;
 
