@@ -1,31 +1,26 @@
-import { availableParallelism } from 'node:os';
-import { parseArgs } from 'node:util';
-import { Worker } from 'node:worker_threads';
-import { realClock } from '../host/clock.ts';
-import { Fault } from '../protocols/faults.ts';
-import { INVARIANTS } from '../proof/invariants.ts';
-import type { RunOptions, RunResult } from '../proof/harness.ts';
+import { execFile } from 'node:child_process';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseArgs, promisify } from 'node:util';
+import type { RunResult } from '../proof/harness.ts';
+import { lineText, parseTimeline, replay } from '../proof/replay.ts';
 import { playScenario } from '../proof/scenario.ts';
+import { simulate } from '../proof/seeds.ts';
+import { Fault } from '../protocols/faults.ts';
 
-const help = `Usage: ./switchyard sim [--seeds N] [--seed FIRST] [--hours H] [--machines M] [--json]
+const help = `Usage: ./switchyard sim [--seeds N] [--seed FIRST] [--hours H] [--machines M] [--data DIR] [--json]
+       ./switchyard sim --replay FILE [--from S] [--to S] [--json]
        ./switchyard sim --scenario NAME [--seed N] [--machines M] [--json]
 
 The whole product, agent and controller, in virtual time: faults drawn from each seed, invariants checked all the way.
 M counts ASICs and GPU hosts together (100; scenarios: 272). The hash is that of the ordered event log: the same seed gives the same hash. Exit code 0 when nothing was violated.
+
+A seed ends at its first violation: seed and commit are printed, and what was planned and the last five minutes are written to DIR (data/sim) as a timeline. --replay runs such a file again, step by step up to the violation; --from and --to are seconds from the start (the two minutes before the violation). Its exit code is 0 when the violation does not happen any more.
 `;
 
-/** What one `sim` run came to, in the shape that programs rely on. */
-export interface SimSummary {
-  readonly event: 'summary';
-  readonly seeds: number;
-  readonly siteDays: number;
-  readonly commands: number;
-  readonly violations: number;
-  readonly faultClasses: number;
-  readonly atStake: Readonly<Record<string, number>>;
-  readonly hash: string;
-  readonly wallS: number;
-}
+const DATA_DIR = 'data/sim';
+/** How much of a replay is shown when nobody says, ms before the violation. */
+const SHOWN_MS = 120_000;
 
 function whole(text: string | undefined, fallback: number, name: string, most: number): number {
   if (text === undefined) return fallback;
@@ -56,6 +51,76 @@ async function runScenario(
   return summary.ok ? 0 : 1;
 }
 
+/** The commit that is being run, where it is known. */
+async function commitOf(): Promise<string | undefined> {
+  try {
+    const { stdout } = await promisify(execFile)('git', ['rev-parse', '--short=12', 'HEAD'], {
+      cwd: import.meta.dirname,
+    });
+    return stdout.trim();
+  } catch {
+    return undefined;
+  }
+}
+
+/** Writes what led to a violation; the name of the file. */
+async function writeTimeline(dir: string, result: RunResult, commit: string | undefined): Promise<string> {
+  const lines = (result.timeline ?? []).map((line) =>
+    JSON.stringify(line.t === 'run' && commit !== undefined ? { ...line, commit } : line),
+  );
+  await mkdir(dir, { recursive: true });
+  const path = join(dir, `seed-${result.seed}-${result.violations[0]?.invariant ?? 'none'}.jsonl`);
+  await writeFile(path, `${lines.join('\n')}\n`);
+  return path;
+}
+
+/** A timeline file again, step by step. */
+async function runReplay(
+  path: string,
+  values: {
+    readonly from?: string | undefined;
+    readonly to?: string | undefined;
+    readonly json?: boolean | undefined;
+  },
+): Promise<number> {
+  const timeline = parseTimeline(await readFile(path, 'utf8'));
+  const { head, found } = timeline;
+  const most = head.hours * 3_600;
+  const toMs = values.to === undefined ? Infinity : seconds(values.to, 'to', most);
+  const fromMs =
+    values.from === undefined
+      ? Math.max(0, (found?.atMs ?? 0) - SHOWN_MS)
+      : seconds(values.from, 'from', most);
+  const say = (text: string, value: object): void =>
+    void process.stdout.write(`${values.json === true ? JSON.stringify(value) : text}\n`);
+  say(
+    `${lineText(head)}, written ${head.commit === undefined ? 'by a commit that is not known' : `by ${head.commit}`}, now ${(await commitOf()) ?? 'unknown'}`,
+    head,
+  );
+  const result = await replay(timeline, (line) => {
+    if (line.t === 'violation' || (line.t !== 'run' && line.atMs >= fromMs && line.atMs <= toMs))
+      say(lineText(line), line);
+  });
+  const now = result.violations[0];
+  const again =
+    now !== undefined && found !== undefined && now.invariant === found.invariant && now.atMs === found.atMs;
+  const verdict =
+    now === undefined
+      ? 'nothing is violated any more'
+      : again
+        ? 'the same violation at the same time'
+        : `another violation than the one found: ${found === undefined ? 'none' : `${found.invariant} at ${(found.atMs / 1_000).toFixed(0)} s`}`;
+  say(verdict, { event: 'replayed', seed: head.seed, again, violations: result.violations.length });
+  return now === undefined ? 0 : 1;
+}
+
+function seconds(text: string, name: string, most: number): number {
+  const value = Number(text);
+  if (text === '' || !(value >= 0 && value <= most))
+    throw new Fault('USAGE', `--${name} takes seconds from 0 to ${most}, not '${text}'`);
+  return value * 1_000;
+}
+
 /** `./switchyard sim`. */
 export async function run(argv: string[]): Promise<number> {
   const { values } = parseArgs({
@@ -66,6 +131,10 @@ export async function run(argv: string[]): Promise<number> {
       hours: { type: 'string' },
       machines: { type: 'string' },
       scenario: { type: 'string' },
+      replay: { type: 'string' },
+      from: { type: 'string' },
+      to: { type: 'string' },
+      data: { type: 'string' },
       json: { type: 'boolean' },
       help: { type: 'boolean', short: 'h' },
     },
@@ -74,6 +143,7 @@ export async function run(argv: string[]): Promise<number> {
     process.stdout.write(help);
     return 0;
   }
+  if (values.replay !== undefined) return runReplay(values.replay, values);
   if (values.scenario !== undefined) return runScenario(values.scenario, values);
   const seeds = whole(values.seeds, 1, 'seeds', 1_000_000);
   const first = whole(values.seed, 1, 'seed', Number.MAX_SAFE_INTEGER / 2_000);
@@ -81,6 +151,8 @@ export async function run(argv: string[]): Promise<number> {
   const machines = whole(values.machines, 100, 'machines', 20_000);
   const say = (value: object, text: string): void =>
     void process.stdout.write(values.json === true ? `${JSON.stringify(value)}\n` : `${text}\n`);
+  const commit = await commitOf();
+  const writing: Promise<void>[] = [];
   const summary = await simulate({ seeds, first, hours, machines }, (result) => {
     for (const one of result.violations)
       say(
@@ -97,78 +169,17 @@ export async function run(argv: string[]): Promise<number> {
       },
       `seed ${result.seed}: ${result.commands} commands, ${result.violations.length} violations, ${result.hash.slice(0, 16)}`,
     );
+    if (result.violations.length > 0)
+      writing.push(
+        writeTimeline(values.data ?? DATA_DIR, result, commit).then((path) =>
+          say(
+            { event: 'timeline', seed: result.seed, commit: commit ?? null, path },
+            `seed ${result.seed} of commit ${commit ?? 'unknown'}: ./switchyard sim --replay ${path}`,
+          ),
+        ),
+      );
   });
+  await Promise.all(writing);
   say(summary, JSON.stringify(summary, undefined, 2));
   return summary.violations === 0 ? 0 : 1;
-}
-
-async function summaryOf(results: readonly RunResult[], hours: number, wallS: number): Promise<SimSummary> {
-  const { createHash } = await import('node:crypto');
-  const inOrder = [...results].sort((a, b) => a.seed - b.seed);
-  const hash = createHash('sha256');
-  for (const result of inOrder) hash.update(result.hash);
-  return {
-    event: 'summary',
-    seeds: results.length,
-    siteDays: Math.round((results.length * hours * 1_000) / 24) / 1_000,
-    commands: results.reduce((sum, result) => sum + result.commands, 0),
-    violations: results.reduce((sum, result) => sum + result.violations.length, 0),
-    faultClasses: new Set(results.flatMap((result) => result.faultClasses)).size,
-    atStake: Object.fromEntries(
-      INVARIANTS.map((name) => [name, results.reduce((sum, result) => sum + result.atStake[name], 0)]),
-    ),
-    hash: hash.digest('hex'),
-    wallS: Math.round(wallS * 10) / 10,
-  };
-}
-
-/** Which seeds to run, from `first` on, and how large and long each is. */
-export interface SimPlan {
-  readonly seeds: number;
-  readonly first: number;
-  readonly hours: number;
-  readonly machines: number;
-}
-
-/** Runs every seed of a plan, on all cores; `onResult` hears of each as it ends. */
-export async function simulate(plan: SimPlan, onResult: (result: RunResult) => void): Promise<SimSummary> {
-  const startedMs = realClock.monoMs();
-  const results: RunResult[] = [];
-  let next = plan.first;
-  // Seeds are independent: each core takes the next one, in a thread whose code is warm after its first.
-  const lane = async (): Promise<void> => {
-    const thread = new SeedThread();
-    try {
-      while (next < plan.first + plan.seeds) {
-        const result = await thread.run({ seed: next++, hours: plan.hours, machines: plan.machines });
-        results.push(result);
-        onResult(result);
-      }
-    } finally {
-      thread.end();
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(plan.seeds, availableParallelism()) }, lane));
-  return summaryOf(results, plan.hours, (realClock.monoMs() - startedMs) / 1_000);
-}
-
-/** A thread that runs one seed at a time. */
-class SeedThread {
-  readonly #worker = new Worker(new URL('../proof/worker.ts', import.meta.url));
-
-  run(options: RunOptions): Promise<RunResult> {
-    return new Promise((resolve, reject) => {
-      const worker = this.#worker.removeAllListeners();
-      worker.once('message', (result: RunResult) => resolve(result));
-      worker.once('error', reject);
-      worker.once('exit', (code) =>
-        reject(new Fault('INTERNAL', `the thread of seed ${options.seed} ended with ${code}`)),
-      );
-      worker.postMessage(options);
-    });
-  }
-
-  end(): void {
-    void this.#worker.removeAllListeners().terminate();
-  }
 }

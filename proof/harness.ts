@@ -1,9 +1,6 @@
 import { createHash } from 'node:crypto';
 import { startAgent } from '../agent/main.ts';
 import { willOf } from '../agent/link.ts';
-import { MODELS } from '../config/models.ts';
-import { siteSchema } from '../config/schema/site.ts';
-import { resolveSite } from '../config/site.ts';
 import type { Site } from '../config/site.ts';
 import type { LedgerRecord } from '../controller/core/events.ts';
 import { ledgerPath, openLedger } from '../controller/ledger.ts';
@@ -23,7 +20,7 @@ import { resultSchema } from '../protocols/mqtt/status.ts';
 import { agentFilter, desiredTopic, leaseTopic } from '../protocols/mqtt/topics.ts';
 import { makeMemoryFront } from '../simulator/fronts/memory.ts';
 import type { HostFault } from '../simulator/fronts/memory.ts';
-import { SIMULATED_ENV, simulatedSite } from '../simulator/site.ts';
+import { SIMULATED_ENV } from '../simulator/site.ts';
 import { defaultMisbehaviour } from '../simulator/scenarios.ts';
 import { makeWorld } from '../simulator/world.ts';
 import type { World } from '../simulator/world.ts';
@@ -32,6 +29,9 @@ import type { Happening, Planned } from './faults.ts';
 import { Judge } from './invariants.ts';
 import type { Invariant, Violation } from './invariants.ts';
 import { Life } from './life.ts';
+import { Recorder } from './recorder.ts';
+import type { TimelineLine } from './recorder.ts';
+import { harnessSite } from './site.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
 export interface RunOptions {
@@ -44,8 +44,12 @@ export interface RunOptions {
   readonly site?: Site;
   /** The longest any simulated ASIC takes to wake, s; absent: its model's own time. */
   readonly wakeMaxS?: number;
+  /** Ends the run at the first thing that is violated, as a search does: what follows is a consequence. */
+  readonly stopAtViolation?: boolean;
   /** Every public event with its time, as it happens. */
   readonly onEvent?: (atMs: number, event: PublicEvent) => void;
+  /** Every line of the run's timeline, as it happens. */
+  readonly onLine?: (line: TimelineLine) => void;
 }
 
 export interface RunResult {
@@ -58,46 +62,16 @@ export interface RunResult {
   readonly duplicated: number;
   /** SHA-256 of the ordered event log. */
   readonly hash: string;
+  /** All that was planned and the last minutes before the first violation; absent when nothing was violated. */
+  readonly timeline?: readonly TimelineLine[];
 }
 
 const START_WALL_MS = Date.UTC(2026, 5, 1, 6);
-const POLL_MS = 30_000;
-const METER_MS = 2_000;
 const STEP_MS = 1_000;
 /** At the end of a run nothing goes wrong any more for this long: then everything must be where it shall be. */
 const CALM_MS = 15 * 60_000;
 /** Characters of the event log that are hashed at once. */
 const LOG_CHARS = 32_768;
-/** A host key and key file for the in-memory SSH, which checks neither. */
-export const NO_KEY = 'SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA';
-
-/**
- * The simulated site at a size, as the harness runs it: machines polled every 30 s (and, as everywhere, each second
- * while one is commanded); meters, feeds and GPU telemetry at rates that a day of virtual time can afford. The
- * scenarios run at the simulated site's own rates.
- */
-export function harnessSite(machines: number): Site {
-  const config = siteSchema.parse(simulatedSite({ machines, hostKey: NO_KEY, keyFile: '/sim/key' }));
-  const groups = config.machines.map((group) => ({
-    ...group,
-    periodMs: POLL_MS,
-    target: group.target.startsWith('gpu:') ? `${group.target}&sampleMs=4000` : group.target,
-  }));
-  const { energy, hash } = config.prices;
-  const prices = { hash, ...(energy === undefined ? {} : { energy: { ...energy, periodMs: 5_000 } }) };
-  const ai =
-    config.ai === undefined
-      ? {}
-      : {
-          ai: {
-            ...config.ai,
-            ...(config.ai.demand === undefined ? {} : { demand: { ...config.ai.demand, periodMs: 5_000 } }),
-          },
-        };
-  const meters = config.meters.map((meter) => ({ ...meter, periodMs: METER_MS }));
-  return resolveSite({ ...config, machines: groups, meters, prices, ...ai }, MODELS);
-}
-
 /** One seed: the real agent and controller over virtual time, with what the seed brings. Same seed, same hash. */
 export async function runSeed(options: RunOptions): Promise<RunResult> {
   const run = new Run(options);
@@ -135,6 +109,7 @@ class Run {
   #lost = 0;
   #duplicated = 0;
   readonly #classes = new Set<string>();
+  readonly #recorder = new Recorder();
 
   constructor(options: RunOptions) {
     this.#options = options;
@@ -167,7 +142,7 @@ class Run {
   }
 
   async go(): Promise<RunResult> {
-    const { seed, hours, machines: _machines } = this.#options;
+    const { seed, hours, machines } = this.#options;
     const durationMs = hours * 3_600_000;
     const timeline =
       this.#options.timeline ??
@@ -181,8 +156,11 @@ class Run {
         await this.#happen(next);
       await this.#clock.advance(STEP_MS);
       this.#look();
+      if (this.#options.stopAtViolation === true && this.#judge.violations.length > 0) break;
     }
-    await this.#judgeEnd();
+    if (this.#options.stopAtViolation !== true || this.#judge.violations.length === 0) await this.#judgeEnd();
+    const { violations } = this.#judge;
+    for (const one of violations) this.#options.onLine?.({ t: 'violation', ...one });
     const counts = this.#controller?.counts;
     this.#lost += counts?.lost ?? 0;
     this.#duplicated += counts?.duplicates ?? 0;
@@ -191,14 +169,26 @@ class Run {
     this.#hashLog();
     return {
       seed,
-      violations: this.#judge.violations,
+      violations,
       atStake: this.#judge.atStake,
       commands: this.#commands,
       faultClasses: [...this.#classes].sort(),
       lost: this.#lost,
       duplicated: this.#duplicated,
       hash: this.#hash.digest('hex'),
+      ...(violations.length > 0 && {
+        timeline: this.#recorder.timeline(
+          { t: 'run', v: 1, seed, hours, machines },
+          timeline,
+          violations.slice(0, 1),
+        ),
+      }),
     };
+  }
+
+  #record(line: Extract<TimelineLine, { readonly atMs: number }>): void {
+    this.#recorder.add(line);
+    this.#options.onLine?.(line);
   }
 
   /** What every wire suffers at this moment. */
@@ -213,6 +203,7 @@ class Run {
     this.#log += `${atMs.toFixed(3)} ${JSON.stringify(event)}\n`;
     if (this.#log.length > LOG_CHARS) this.#hashLog();
     if (event.event === 'acknowledged') this.#commands++;
+    this.#record({ t: 'event', atMs, event });
     this.#options.onEvent?.(atMs, event);
   }
 
@@ -290,6 +281,7 @@ class Run {
     if (planned.fault !== undefined) this.#classes.add(planned.fault);
     const { happening } = planned;
     const nowMs = this.#clock.monoMs();
+    this.#record({ t: 'happens', atMs: nowMs, happening });
     if (happening.kind === 'world') this.#changeWorld(happening, nowMs);
     else if (happening.kind === 'broker') {
       this.#broker.restart(happening.downMs);
@@ -356,7 +348,9 @@ class Run {
 
   #look(): void {
     const atMs = this.#clock.monoMs();
-    this.#judge.power(this.#world.truth(atMs), atMs);
+    const truth = this.#world.truth(atMs);
+    this.#record({ t: 'truth', atMs, nodeKw: truth.nodeW.map((watts) => Math.round(watts) / 1_000) });
+    this.#judge.power(truth, atMs);
     if (
       this.#controller !== undefined &&
       this.#controllerProcess?.life.alive === true &&

@@ -6,8 +6,9 @@ import { fitScenario, SCENARIOS } from '../simulator/scenarios.ts';
 import type { WorldChange } from '../simulator/scenarios.ts';
 import { simulatedSite } from '../simulator/site.ts';
 import type { Happening, Planned } from './faults.ts';
-import { NO_KEY, runSeed } from './harness.ts';
+import { runSeed } from './harness.ts';
 import type { RunResult } from './harness.ts';
+import { NO_KEY } from './site.ts';
 import { summarize } from './summary.ts';
 import type { ScenarioSummary, Timed } from './summary.ts';
 

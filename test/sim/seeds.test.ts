@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { simulate } from '../../commands/sim.ts';
 import { INVARIANTS } from '../../proof/invariants.ts';
 import type { RunResult } from '../../proof/harness.ts';
+import { simulate } from '../../proof/seeds.ts';
 
 const PLAN = { seeds: 4, first: 1, hours: 6, machines: 100 };
 

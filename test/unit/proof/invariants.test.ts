@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { emptyState } from '../../../controller/core/state.ts';
-import { harnessSite } from '../../../proof/harness.ts';
+import { harnessSite } from '../../../proof/site.ts';
 import { Judge } from '../../../proof/invariants.ts';
 import type { Desired } from '../../../protocols/mqtt/desired.ts';
 import type { Result } from '../../../protocols/mqtt/status.ts';

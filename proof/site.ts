@@ -1,0 +1,37 @@
+import { MODELS } from '../config/models.ts';
+import { siteSchema } from '../config/schema/site.ts';
+import { resolveSite } from '../config/site.ts';
+import type { Site } from '../config/site.ts';
+import { simulatedSite } from '../simulator/site.ts';
+
+const POLL_MS = 30_000;
+const METER_MS = 2_000;
+/** A host key and key file for the in-memory SSH, which checks neither. */
+export const NO_KEY = 'SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA';
+
+/**
+ * The simulated site at a size, as the harness runs it: machines polled every 30 s (and, as everywhere, each second
+ * while one is commanded); meters, feeds and GPU telemetry at rates that a day of virtual time can afford. The
+ * scenarios run at the simulated site's own rates.
+ */
+export function harnessSite(machines: number): Site {
+  const config = siteSchema.parse(simulatedSite({ machines, hostKey: NO_KEY, keyFile: '/sim/key' }));
+  const groups = config.machines.map((group) => ({
+    ...group,
+    periodMs: POLL_MS,
+    target: group.target.startsWith('gpu:') ? `${group.target}&sampleMs=4000` : group.target,
+  }));
+  const { energy, hash } = config.prices;
+  const prices = { hash, ...(energy === undefined ? {} : { energy: { ...energy, periodMs: 5_000 } }) };
+  const ai =
+    config.ai === undefined
+      ? {}
+      : {
+          ai: {
+            ...config.ai,
+            ...(config.ai.demand === undefined ? {} : { demand: { ...config.ai.demand, periodMs: 5_000 } }),
+          },
+        };
+  const meters = config.meters.map((meter) => ({ ...meter, periodMs: METER_MS }));
+  return resolveSite({ ...config, machines: groups, meters, prices, ...ai }, MODELS);
+}
