@@ -17,6 +17,7 @@ const STATE_WORDS = {
   verified: '✓ verified',
   failed: '✕ failed',
   observed: 'observed, no meter to prove it',
+  superseded: 'overtaken by a newer one',
 } as const;
 
 /** Fills a list anew, keeping the keyboard's place in it. `none`: what an empty one says. */

@@ -11,6 +11,8 @@ export interface Increment {
   readonly path: readonly number[];
   readonly addW: number;
   readonly usdPerHour: number;
+  /** The same before its energy is paid; absent: as `usdPerHour`. */
+  readonly grossUsdPerHour?: number;
   /** In force already: it is kept before an equal one is started, and needs no spare room. */
   readonly held: boolean;
 }
@@ -24,8 +26,11 @@ export interface Allocation {
   readonly roomW: Float64Array;
 }
 
-/** How much better another machine must be before one that runs is stopped for it. */
-const HELD_BONUS = 1.03;
+/**
+ * How much better another machine must be before one that runs is stopped for it, as a share of what it earns before
+ * energy: near its breakeven, what is left is so little that the error of a reading would swap machines.
+ */
+const HELD_SHARE = 0.03;
 
 /**
  * `roomW`: per node, what may still be added above all base draws, W; may be negative (then nothing fits below it).
@@ -137,7 +142,8 @@ function byWorth(increments: readonly Increment[]): Uint32Array {
   for (let index = 0; index < increments.length; index++) {
     const one = increments[index];
     if (one === undefined || !(one.usdPerHour > 0)) continue;
-    worth[0] = one.addW > 0 ? (one.usdPerHour / one.addW) * (one.held ? HELD_BONUS : 1) : Infinity;
+    const bonus = one.held ? HELD_SHARE * (one.grossUsdPerHour ?? one.usdPerHour) : 0;
+    worth[0] = one.addW > 0 ? (one.usdPerHour + bonus) / one.addW : Infinity;
     from.places[count] = index;
     // Turned around, so that the largest comes first. The low word stands first in memory.
     from.low[count] = ~(words[0] ?? 0);

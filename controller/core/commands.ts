@@ -1,16 +1,12 @@
-import { believedW, drawW, restMode } from './economics.ts';
+import { restMode } from './economics.ts';
 import type { Effect } from './effects.ts';
 import type { MachineChange, Now } from './events.ts';
+import { beforeOf, follow, shownW, takeBack } from './follow.ts';
 import type { Change, Release } from './release.ts';
-import { meterOf, modeAt } from './state.ts';
+import { modeAt } from './state.ts';
 import type { SiteState } from './state.ts';
-import { alsoDueW, othersW } from './verify.ts';
 import type { Desired, Wanted } from '../../protocols/mqtt/desired.ts';
 import type { Mode } from '../../protocols/reading.ts';
-
-const COMMANDS_KEPT = 200;
-/** After settling, readings and the learned residual get this long before they are compared with the meter, ms. */
-const COMPARE_AFTER_MS = 20_000;
 
 /** Turns released changes into a command: wishes, ledger lines, and desired states that go out once those are durable. */
 export function issue(state: SiteState, released: Release, now: Now): Effect[] {
@@ -22,11 +18,12 @@ export function issue(state: SiteState, released: Release, now: Now): Effect[] {
   if (because === undefined) return [];
   state.commandCount++;
   const id = `c-${state.epoch}-${state.commandCount}`;
-  if (moving.length > 0) track(state, id, moving, now);
+  const followed = moving.length === 0 ? undefined : follow(state, id, moving, now);
   const before = new Map(changes.map((change) => [change.machine, state.wish[change.machine]?.mode ?? null]));
   for (const change of changes) {
     state.wish[change.machine] = { mode: change.target.mode, because: change.target.because };
-    state.wishMonoMs[change.machine] = change.deltaW === 0 ? -Infinity : now.monoMs;
+    // Taken over as it is, a machine goes on with what it began, and when.
+    if (change.deltaW !== 0) state.wishMonoMs[change.machine] = now.monoMs;
     state.stage[change.machine] = change.deltaW === 0 ? 'steady' : 'sent';
     state.commandOf[change.machine] = id;
     const job = change.target.because.signalId;
@@ -35,7 +32,10 @@ export function issue(state: SiteState, released: Release, now: Now): Effect[] {
     else state.jobOf.delete(change.machine);
   }
   const racks = [...new Set(changes.map((change) => state.site.machines[change.machine]?.rack ?? ''))];
-  const effects = racks.flatMap((rack) => publishRack(state, rack, id, changes, before, urgent, now));
+  const effects: Effect[] = [];
+  if (followed !== undefined)
+    effects.push({ kind: 'ledger', records: [beforeOf(state, followed, now)], after: [] });
+  effects.push(...racks.flatMap((rack) => publishRack(state, rack, id, changes, before, urgent, now)));
   for (const { machine } of changes)
     state.issuedGeneration[machine] = state.rackGeneration.get(state.site.machines[machine]?.rack ?? '') ?? 0;
   return effects;
@@ -63,6 +63,9 @@ export function restWhereFound(state: SiteState, machines: Iterable<number>, tex
     };
     state.stage[machine] = 'steady';
   }
+  if (changed.length === 0) return changed;
+  const back = new Set(changed);
+  for (const command of state.commands) takeBack(state, command, back);
   return changed;
 }
 
@@ -148,7 +151,10 @@ function publishRack(
     to: change.target.mode,
     owner: change.target.because.owner,
     rule: change.target.because.rule,
+    ...learned(state, change),
   }));
+  const moving = mine.filter((change) => change.deltaW !== 0);
+  const shown = moving.reduce((sum, change) => sum + shownW(state, change), 0);
   const signal = because.signalId === undefined ? {} : { signalId: because.signalId };
   const machines = Object.fromEntries(lines.map((line) => [line.machine, line.to]));
   return [
@@ -164,6 +170,7 @@ function publishRack(
           ...signal,
           rack,
           expectedKw: mine.reduce((sum, change) => sum + change.deltaW, 0) / 1_000,
+          ...(moving.length === 0 ? {} : { shownKw: Math.round(shown) / 1_000 }),
           urgent,
           text: because.text,
           changes: lines,
@@ -187,6 +194,12 @@ function publishRack(
       ],
     },
   ];
+}
+
+/** At work and at rest alike, what is known of a machine's draw goes into the ledger when it is moved. */
+function learned(state: SiteState, change: Change): { workKw?: number } {
+  const workW = state.workW[change.machine] ?? Number.NaN;
+  return change.deltaW === 0 || Number.isNaN(workW) ? {} : { workKw: Math.round(workW) / 1_000 };
 }
 
 /** The rack's desired state as of now, as a new generation. */
@@ -213,63 +226,4 @@ function desiredOf(state: SiteState, rack: string, commandId: string, urgent: bo
   state.desired.set(rack, desired);
   state.rackGeneration.set(rack, desired.generation);
   return desired;
-}
-
-/** Follows a command at the deepest metered node above each machine, and at the root when a limit forced it. */
-function track(state: SiteState, id: string, moving: readonly Change[], now: Now): void {
-  const because = moving[0]?.target.because;
-  if (because === undefined) return;
-  const expected = new Map<number, number>();
-  for (const change of moving) {
-    const path = state.site.nodes[state.site.machines[change.machine]?.nodeIndex ?? -1]?.path ?? [];
-    const metered = path.find((node) => meterOf(state, node, now.monoMs) !== undefined);
-    // What the meter can show is the change of the draw of now, not of the draw that was wished.
-    const deltaW = drawW(state, change.machine, change.target.mode) - believedW(state, change.machine);
-    if (metered !== undefined) expected.set(metered, (expected.get(metered) ?? 0) + deltaW);
-    if (metered !== 0 && ['dr', 'emergency'].includes(because.owner))
-      expected.set(0, (expected.get(0) ?? 0) + deltaW);
-  }
-  for (const earlier of state.commands)
-    for (const node of earlier.nodes)
-      if (
-        !node.done &&
-        Math.sign(expected.get(node.node) ?? 0) === -Math.sign(node.expectedW) &&
-        node.expectedW > 0
-      )
-        node.done = true;
-  const settleS = Math.max(
-    ...moving.map((change) => {
-      const model = state.site.machines[change.machine]?.model;
-      return change.deltaW < 0 ? (model?.sleepS ?? 60) : (model?.wakeS ?? 120);
-    }),
-  );
-  state.commands.push({
-    id,
-    signalId: because.signalId,
-    owner: because.owner,
-    text: because.text,
-    atMs: now.wallMs,
-    sentMonoMs: now.monoMs,
-    machines: moving.map((change) => change.machine),
-    nodes: [...expected].map(([node, expectedW]) => ({
-      node,
-      expectedW,
-      beforeW: meterOf(state, node, now.monoMs) ?? Number.NaN,
-      alsoDueW: alsoDueW(state, node, expectedW, now),
-      unexplainedW: state.residualW[node] ?? 0,
-      othersW: othersW(
-        state,
-        node,
-        moving.map((change) => change.machine),
-      ),
-      measuredW: undefined,
-      done: false,
-    })),
-    expectedW: moving.reduce((sum, change) => sum + change.deltaW, 0),
-    deadlineMonoMs: now.monoMs + (settleS * 1.5 + state.site.config.control.verifyS) * 1_000,
-    settledMonoMs: now.monoMs + settleS * 1_000 + COMPARE_AFTER_MS,
-    compared: false,
-    state: 'sent',
-  });
-  while (state.commands.length > COMMANDS_KEPT) state.commands.shift();
 }

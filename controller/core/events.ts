@@ -59,6 +59,24 @@ export interface MachineChange {
   readonly to: Mode;
   readonly owner: string;
   readonly rule: string;
+  /** What it draws at work as learned, kW; absent: not learned. After a restart it is worth what it was before. */
+  readonly workKw?: number;
+}
+
+/** A node as it was when a command below it was decided. */
+export interface NodeBefore {
+  readonly node: string;
+  /** What it drew beyond the words of its machines. */
+  readonly unexplainedKw: number;
+  /** How many machines below it go on working or begin to, and what they are counted at. */
+  readonly working: number;
+  readonly workingKw: number;
+  /** Of a node whose meter is asked for the proof, what that meter said. */
+  readonly meterKw?: number;
+  /** And what the machines below it that the command leaves alone drew by their own word. */
+  readonly othersKw?: number;
+  /** And what earlier commands of the same direction had still to show there. */
+  readonly dueKw?: number;
 }
 
 /** A line of the ledger. `schema` numbers the shape; what happened stands in words that stay. */
@@ -89,9 +107,18 @@ export type LedgerRecord =
       readonly signalId?: string;
       readonly rack: string;
       readonly expectedKw: number;
+      /** What the meter above the rack can show of it: from the draw of that moment, not from the one wished before. */
+      readonly shownKw?: number;
       readonly urgent: boolean;
       readonly text: string;
       readonly changes: readonly MachineChange[];
+    }
+  /** Stands before the command itself: from here its proof is counted, also by a controller that comes after. */
+  | {
+      readonly t: 'before';
+      readonly atMs: number;
+      readonly commandId: string;
+      readonly nodes: readonly NodeBefore[];
     }
   | {
       readonly t: 'verified';

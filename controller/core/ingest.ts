@@ -1,19 +1,20 @@
 import { modeOf, numberOf } from '../../protocols/reading.ts';
 import type { Readings } from '../../protocols/reading.ts';
-import type { MachineResult, Observed, Result, Status } from '../../protocols/mqtt/status.ts';
+import type { MachineResult, Result, Status } from '../../protocols/mqtt/status.ts';
 import { clearAlarm, raiseAlarm, setAlarm } from './alarms.ts';
 import { reissue } from './commands.ts';
 import { believedW, drawW } from './economics.ts';
 import type { Effect } from './effects.ts';
 import type { ControllerEvent, Now } from './events.ts';
-import { moveToResidual } from './room.ts';
-import { doesAsWanted, endSignal, isKnown, METER_MAX_AGE_MS, modeAt, modeIndex } from './state.ts';
+import { moveToResidual, recount } from './room.ts';
+import { doesAsWanted, isKnown, METER_MAX_AGE_MS, modeAt, modeIndex } from './state.ts';
 import type { SiteState } from './state.ts';
 
 /** Estimates of when a reading was taken differ by this much at most when the reading is the same. */
 const ORDER_SLACK_MS = 500;
 
 type Indexes = {
+  readonly nodes: ReadonlyMap<string, number>;
   readonly machines: ReadonlyMap<string, number>;
   readonly meters: ReadonlyMap<string, number>;
 };
@@ -24,6 +25,7 @@ export function indexesOf(state: SiteState): Indexes {
   let found = indexes.get(state);
   if (found === undefined) {
     found = {
+      nodes: new Map(state.site.nodes.map((node) => [node.id, node.index])),
       machines: new Map(state.site.machines.map((machine) => [machine.id, machine.index])),
       meters: new Map(state.site.meters.map((meter) => [meter.id, meter.index])),
     };
@@ -83,6 +85,7 @@ function takeMachine(
   const atMonoMs = now.monoMs - ageMs - Math.max(0, frame.tickMs - (readings['mode']?.atMs ?? frame.tickMs));
   if (atMonoMs < (state.modeMonoMs[index] ?? -Infinity) - ORDER_SLACK_MS) return [];
   const returns = !isKnown(state, index);
+  const first = state.modeMonoMs[index] === -Infinity;
   state.mode[index] = modeIndex(mode);
   state.modeMonoMs[index] = atMonoMs;
   state.modeAtMs[index] = now.wallMs - (now.monoMs - atMonoMs);
@@ -90,7 +93,7 @@ function takeMachine(
   state.powerW[index] = numberOf(readings['power']) ?? Number.NaN;
   state.hashrateHs[index] = numberOf(readings['hashrate']) ?? Number.NaN;
   state.temperatureC[index] = numberOf(readings['temperature.max']) ?? Number.NaN;
-  if (returns) moveToResidual(state, index, -believedW(state, index));
+  if (returns) moveToResidual(state, index, -believedW(state, index), first);
   learnDraw(state, index, now);
   if (state.disobeys[index] === 1 && doesAsWanted(state, index)) {
     state.disobeys[index] = 0;
@@ -111,6 +114,9 @@ export function forgetMachine(state: SiteState, index: number): void {
   state.hashrateHs[index] = Number.NaN;
 }
 
+/** A learned draw is the mean of about so many readings. */
+export const WORK_READS = 10;
+
 /** Learns what a machine draws at work once it has settled there. */
 function learnDraw(state: SiteState, index: number, now: Now): void {
   const model = state.site.machines[index]?.model;
@@ -120,8 +126,14 @@ function learnDraw(state: SiteState, index: number, now: Now): void {
   if (now.monoMs - (state.wishMonoMs[index] ?? -Infinity) < settledMs) return;
   // A draw far from the model's is another fault's business; it must not bend the plan.
   if (powerW < 0.4 * drawW(state, index, 'mine') || powerW > 1.2 * model.ratedW) return;
+  const countedW = drawW(state, index, 'mine');
   const before = state.workW[index] ?? Number.NaN;
-  state.workW[index] = Number.isNaN(before) ? powerW : before + 0.1 * (powerW - before);
+  // The mean of the first readings, then slower and slower: one reading alone is off by its noise.
+  const reads = Math.min(WORK_READS, (state.workReads[index] ?? 0) + 1);
+  state.workReads[index] = reads;
+  const workW = Number.isNaN(before) ? powerW : before + (powerW - before) / reads;
+  state.workW[index] = workW;
+  recount(state, index, workW - countedW);
 }
 
 function takeMeter(state: SiteState, id: string, readings: Readings, now: Now): Effect[] {
@@ -275,54 +287,4 @@ function takeOne(state: SiteState, one: MachineResult, now: Now): Effect[] {
   state.disobeys[index] = 1;
   const text = `${one.machine} was told to ${wish.mode} and does not: ${one.detail ?? one.why}. Its load was taken elsewhere.`;
   return raiseAlarm(state, now, 'COMMAND_IGNORED', one.machine, text, commandId);
-}
-
-/** The utility's terminal, as the agent reads it. */
-export function takeObserved(state: SiteState, observed: Observed, now: Now): Effect[] {
-  const utility = state.site.config.utility;
-  const limit = state.limit;
-  limit.last = observed.utility;
-  if (utility === undefined || !observed.utility.ok) return [];
-  const said = observed.utility;
-  limit.heardMonoMs = now.monoMs;
-  limit.heartbeatAgeMs = said.heartbeatAgeMs;
-  if (said.sequence === limit.sequence && said.limitKw === limit.limitKw && said.kind === limit.kind)
-    return clearAlarm(state, now, 'SIGNAL_INVALID', 'utility');
-  if (said.limitKw !== undefined && said.limitKw < utility.minLimitKw && said.kind !== 'emergency')
-    return raiseAlarm(
-      state,
-      now,
-      'SIGNAL_INVALID',
-      'utility',
-      `a limit of ${said.limitKw} kW is below the contract's ${utility.minLimitKw} kW; it is not obeyed`,
-    );
-  const before = limit.limitKw;
-  if (said.limitKw === undefined && before !== undefined) endSignal(state, limit.signalId);
-  // A limit met at start may be in force for long: it is due now.
-  const deadlineMs = limit.sequence < 0 ? 0 : said.deadlineS * 1_000;
-  limit.sequence = said.sequence;
-  limit.limitKw = said.limitKw;
-  limit.kind = said.kind;
-  limit.signalId = `limit-${said.sequence}`;
-  limit.deadlineMonoMs = now.monoMs + deadlineMs;
-  limit.deadlineWallMs = now.wallMs + deadlineMs;
-  limit.met = said.limitKw === undefined;
-  if (said.limitKw === undefined && before === undefined)
-    return clearAlarm(state, now, 'SIGNAL_INVALID', 'utility');
-  const figures = said.limitKw === undefined ? {} : { limitKw: said.limitKw, deadlineMs };
-  const kind = said.limitKw === undefined ? 'limit-end' : 'limit';
-  return [
-    ...clearAlarm(state, now, 'SIGNAL_INVALID', 'utility'),
-    {
-      kind: 'ledger',
-      records: [
-        { t: 'signal', atMs: now.wallMs, signalId: limit.signalId, kind, source: 'utility', ...figures },
-      ],
-      after: [],
-    },
-    {
-      kind: 'report',
-      event: { event: 'signal', signalId: limit.signalId, kind, source: 'utility', ...figures },
-    },
-  ];
 }

@@ -1,34 +1,169 @@
 import { MODES } from '../../protocols/reading.ts';
-import type { LedgerRecord } from './events.ts';
-import { indexesOf } from './ingest.ts';
+import type { LedgerRecord, NodeBefore } from './events.ts';
+import { COMMANDS_KEPT, keep, provenAtRoot, timesOf } from './follow.ts';
+import { indexesOf, WORK_READS } from './ingest.ts';
 import { applyOperator } from './operator.ts';
-import type { SiteState } from './state.ts';
+import type { Command, SiteState } from './state.ts';
 
 /** The highest epoch the ledger knows; 0 when it is empty. */
 export const lastEpoch = (records: readonly LedgerRecord[]): number =>
   records.reduce((highest, record) => (record.t === 'start' ? Math.max(highest, record.epoch) : highest), 0);
 
-/** Brings back what must survive a restart: what is wanted of every machine, holds, lockouts. */
+type Told = Extract<LedgerRecord, { t: 'command' }>;
+type Proof = Extract<LedgerRecord, { t: 'verified' }>;
+
+/** All that the ledger says of one command. */
+interface Story {
+  readonly before: readonly NodeBefore[];
+  /** One per rack. */
+  readonly told: Told[];
+  readonly proofs: Map<string, Proof>;
+}
+
+/**
+ * Brings back what must survive a restart: what is wanted of every machine and since when, what they draw, holds,
+ * lockouts, the limit with its deadline, and commands whose proof is still to come. Machines on their way to rest
+ * when the controller died are then on their way, and not load that nobody explains.
+ */
 export function recover(state: SiteState, records: readonly LedgerRecord[], wallMs: number): void {
   const { machines } = indexesOf(state);
+  const stories = new Map<string, Story>();
   for (const record of records) {
     if (record.t === 'operator') {
       const places = record.machines.flatMap((id) => machines.get(id) ?? []);
       applyOperator(state, record.request, places, record.actor, record.atMs);
-    }
-    if (record.t !== 'command') continue;
-    for (const change of record.changes) {
-      const index = machines.get(change.machine);
-      if (index === undefined || !MODES.includes(change.to)) continue;
-      state.wish[index] = {
-        mode: change.to,
-        because: {
-          owner: 'price',
-          rule: 'recovered',
-          text: `as commanded before the restart: ${record.text}`.slice(0, 400),
-        },
-      };
-    }
+    } else if (record.t === 'signal') takeSignal(state, record);
+    else if (record.t === 'before') {
+      stories.set(record.commandId, { before: record.nodes, told: [], proofs: new Map() });
+      const oldest = stories.size > COMMANDS_KEPT ? stories.keys().next().value : undefined;
+      if (oldest !== undefined) stories.delete(oldest);
+      takeNodes(state, record.nodes);
+    } else if (record.t === 'command') {
+      stories.get(record.commandId)?.told.push(record);
+      takeChanges(state, record, wallMs);
+    } else if (record.t === 'verified') stories.get(record.commandId)?.proofs.set(record.node, record);
   }
   for (const [machine, hold] of state.holds) if (hold.untilMs <= wallMs) state.holds.delete(machine);
+  for (const story of stories.values()) takeUp(state, story, wallMs);
+}
+
+/** The moment of a line on this controller's monotonic clock. A wall clock that was set back makes it now. */
+const monoOf = (state: SiteState, atMs: number, wallMs: number): number =>
+  state.startedMonoMs - Math.max(0, wallMs - atMs);
+
+function takeSignal(state: SiteState, record: Extract<LedgerRecord, { t: 'signal' }>): void {
+  if (record.source !== 'utility') return;
+  const { signalId, limitKw, atMs, deadlineMs = 0 } = record;
+  state.fromLedger.limit =
+    limitKw === undefined ? undefined : { signalId, limitKw, deadlineWallMs: atMs + deadlineMs };
+}
+
+function takeNodes(state: SiteState, nodes: readonly NodeBefore[]): void {
+  for (const { node, unexplainedKw, working, workingKw } of nodes) {
+    const place = indexesOf(state).nodes.get(node);
+    if (place !== undefined)
+      state.fromLedger.nodes.set(place, {
+        unexplainedW: unexplainedKw * 1_000,
+        working,
+        workingW: workingKw * 1_000,
+      });
+  }
+}
+
+/** A machine of which nothing was wanted and nothing was to change was taken over as it was found. */
+const moved = (record: Told, change: Told['changes'][number]): boolean =>
+  change.from !== change.to && (change.from !== null || record.expectedKw !== 0);
+
+function takeChanges(state: SiteState, record: Told, wallMs: number): void {
+  for (const change of record.changes) {
+    const index = indexesOf(state).machines.get(change.machine);
+    if (index === undefined || !MODES.includes(change.to)) continue;
+    if (moved(record, change)) state.wishMonoMs[index] = monoOf(state, record.atMs, wallMs);
+    if (change.workKw !== undefined) {
+      state.workW[index] = change.workKw * 1_000;
+      state.workReads[index] = WORK_READS;
+    }
+    state.wish[index] = {
+      mode: change.to,
+      because: {
+        owner: 'price',
+        rule: 'recovered',
+        text: `as commanded before the restart: ${record.text}`.slice(0, 400),
+      },
+    };
+  }
+}
+
+/**
+ * A command whose time is not over is followed on: it is said again now, and its proof counts from where it began. One
+ * that was proven is kept, so that the end of its signal is known to give back what it took; one that failed is past.
+ */
+function takeUp(state: SiteState, story: Story, wallMs: number): void {
+  const { told, proofs } = story;
+  const first = told[0];
+  const moving = told.flatMap((record) =>
+    record.changes
+      .filter((change) => moved(record, change))
+      .flatMap((change) => {
+        const machine = indexesOf(state).machines.get(change.machine);
+        return machine === undefined ? [] : [{ machine, rises: record.expectedKw >= 0 }];
+      }),
+  );
+  if (first === undefined || moving.length === 0) return;
+  const nodes = nodesOf(state, story);
+  if ([...proofs.values()].some((proof) => !proof.ok)) return;
+  const proven = nodes.length > 0 && nodes.every((node) => node.done);
+  if (!proven && wallMs - first.atMs > timesOf(state, moving, 0).deadlineMonoMs) return;
+  const machines = moving.map(({ machine }) => machine);
+  keep(state, {
+    id: first.commandId,
+    signalId: first.signalId,
+    owner: first.changes[0]?.owner ?? 'price',
+    text: first.text,
+    atMs: first.atMs,
+    sentMonoMs: monoOf(state, first.atMs, wallMs),
+    machines,
+    nodes,
+    expectedW: told.reduce((sum, record) => sum + record.expectedKw, 0) * 1_000,
+    ...timesOf(state, moving, state.startedMonoMs),
+    compared: proven,
+    overtaken: false,
+    state: proven ? 'verified' : 'sent',
+  });
+  for (const machine of machines) {
+    state.commandOf[machine] = first.commandId;
+    state.stage[machine] = proven ? 'steady' : 'sent';
+  }
+}
+
+/** What each meter is to show of those racks whose line was written. */
+function nodesOf(state: SiteState, { before, told, proofs }: Story): Command['nodes'] {
+  const asked = new Map(
+    before.flatMap((node) => {
+      const place = indexesOf(state).nodes.get(node.node);
+      return place === undefined || node.meterKw === undefined ? [] : [[place, node] as const];
+    }),
+  );
+  const expected = new Map<number, number>();
+  for (const { rack, shownKw = 0, changes } of told) {
+    const path = state.site.nodes[indexesOf(state).nodes.get(rack) ?? -1]?.path ?? [];
+    const metered = path.find((node) => asked.has(node));
+    const places = new Set(metered === undefined ? [] : [metered]);
+    if (provenAtRoot(changes[0]?.owner ?? '') && asked.has(0)) places.add(0);
+    for (const place of places) expected.set(place, (expected.get(place) ?? 0) + shownKw * 1_000);
+  }
+  return [...expected].map(([node, expectedW]) => {
+    const found = asked.get(node);
+    const proof = proofs.get(state.site.nodes[node]?.id ?? '');
+    return {
+      node,
+      expectedW,
+      beforeW: (found?.meterKw ?? Number.NaN) * 1_000,
+      alsoDueW: (found?.dueKw ?? 0) * 1_000,
+      unexplainedW: (found?.unexplainedKw ?? 0) * 1_000,
+      othersW: (found?.othersKw ?? 0) * 1_000,
+      measuredW: proof === undefined ? undefined : proof.measuredKw * 1_000,
+      done: proof !== undefined,
+    };
+  });
 }

@@ -96,15 +96,25 @@ export function committedW(state: SiteState): Float64Array {
  * A machine whose draw is on its way: until it has had its settling time and one more poll, its word and the meter
  * belong to different moments. After that they count, whether it has obeyed or not.
  */
-export function inTransition(state: SiteState, machine: number, monoMs: number): boolean {
+export const inTransition = (state: SiteState, machine: number, monoMs: number): boolean =>
+  isKnown(state, machine) && onItsWay(state, machine, monoMs);
+
+/** Commanded so lately that its draw must still be on its way, seen or not. */
+export function onItsWay(state: SiteState, machine: number, monoMs: number): boolean {
   const site = state.site.machines[machine];
   const wish = state.wish[machine];
-  if (site === undefined || wish === undefined || !isKnown(state, machine)) return false;
+  if (site === undefined || wish === undefined) return false;
   const settleMs = (rests(wish.mode) ? site.model.sleepS : site.model.wakeS) * 1_000;
   return monoMs - (state.wishMonoMs[machine] ?? -Infinity) < settleMs + Math.min(site.periodMs, 5_000);
 }
 
 const rests = (mode: Mode): boolean => mode === 'sleep' || mode === 'idle' || mode === 'off';
+
+/** After a restart also who has not been heard yet is on its way where the ledger sent it. */
+const moves = (state: SiteState, machine: number, monoMs: number): boolean =>
+  (isKnown(state, machine) || unheard(state, machine)) && onItsWay(state, machine, monoMs);
+
+const unheard = (state: SiteState, machine: number): boolean => state.modeMonoMs[machine] === -Infinity;
 
 /**
  * Learns, per metered node, what its known machines do not explain. While machines below it are in transition the
@@ -112,15 +122,16 @@ const rests = (mode: Mode): boolean => mode === 'sleep' || mode === 'idle' || mo
  * Before the first decision every value is taken as it is: machines are still being heard for the first time.
  */
 export function learnResiduals(state: SiteState, monoMs: number): void {
-  const moving = sumByNode(state, (machine) => (inTransition(state, machine, monoMs) ? 1 : 0));
+  const moving = sumByNode(state, (machine) => (moves(state, machine, monoMs) ? 1 : 0));
   const shedding = sumByNode(state, (machine) =>
-    inTransition(state, machine, monoMs) && rests(state.wish[machine]?.mode ?? 'mine') ? 1 : 0,
+    moves(state, machine, monoMs) && rests(state.wish[machine]?.mode ?? 'mine') ? 1 : 0,
   );
   const known = knownSumW(state);
   const caps = capsW(state);
   for (const node of state.site.nodes) {
     const meterW = meterOf(state, node.index, monoMs);
     if (meterW === undefined) continue;
+    if (moving[node.index] === 0) state.residualFound[node.index] = 0;
     const residual = meterW - (known[node.index] ?? 0);
     const before = state.residualW[node.index] ?? 0;
     const above = meterW > (caps[node.index] ?? Infinity) && (shedding[node.index] ?? 0) === 0;
@@ -132,8 +143,22 @@ export function learnResiduals(state: SiteState, monoMs: number): void {
   }
 }
 
-/** A machine that stops being known leaves its last draw among the unexplained watts, and takes it out when it returns. */
-export function moveToResidual(state: SiteState, machine: number, watts: number): void {
+/**
+ * A machine at work is counted at `watts` more than before. Where the ledger's word still stands for what is
+ * unexplained, it stands for the sum: the machine drew this before too.
+ */
+export function recount(state: SiteState, machine: number, watts: number): void {
+  if (state.wish[machine]?.mode !== 'mine') return;
   for (const node of state.site.nodes[state.site.machines[machine]?.nodeIndex ?? -1]?.path ?? [])
-    if (state.residualKnown[node] === 1) state.residualW[node] = (state.residualW[node] ?? 0) + watts;
+    if (state.residualFound[node] === 1) state.residualW[node] = (state.residualW[node] ?? 0) - watts;
+}
+
+/**
+ * A machine that stops being known leaves its last draw among the unexplained watts, and takes it out when it returns.
+ * `first`: it was never heard by this controller, so it left nothing in what the ledger says of a node.
+ */
+export function moveToResidual(state: SiteState, machine: number, watts: number, first = false): void {
+  for (const node of state.site.nodes[state.site.machines[machine]?.nodeIndex ?? -1]?.path ?? [])
+    if (state.residualKnown[node] === 1 && !(first && state.residualFound[node] === 1))
+      state.residualW[node] = (state.residualW[node] ?? 0) + watts;
 }

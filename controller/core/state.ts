@@ -37,12 +37,28 @@ export interface Command {
     measuredW: number | undefined;
     done: boolean;
   }[];
+  /** Something newer took back what this raise gave, before a meter had shown it. */
+  overtaken: boolean;
   readonly expectedW: number;
   readonly deadlineMonoMs: number;
   /** When the last of its machines must have settled; from then on meters and words are compared once. */
   readonly settledMonoMs: number;
   compared: boolean;
-  state: 'sent' | 'verifying' | 'verified' | 'observed' | 'failed';
+  state: 'sent' | 'verifying' | 'verified' | 'observed' | 'failed' | 'superseded';
+}
+
+/** What the ledger says of the time before this start: it holds until the present is known better. */
+export interface FromLedger {
+  /**
+   * Per node, when a command below it was last decided: what it drew beyond the words of its machines, how many
+   * went on working and what those were counted at, W.
+   */
+  readonly nodes: Map<
+    number,
+    { readonly unexplainedW: number; readonly working: number; readonly workingW: number }
+  >;
+  /** The utility's limit that was in force. */
+  limit: { readonly signalId: string; readonly limitKw: number; readonly deadlineWallMs: number } | undefined;
 }
 
 export interface Alarm {
@@ -135,6 +151,8 @@ export interface SiteState {
   readonly temperatureC: Float64Array;
   /** Draw learned per machine in its working mode (mine, or ai for GPU hosts), W. */
   readonly workW: Float64Array;
+  /** From how many readings, as far as it matters. */
+  readonly workReads: Uint8Array;
   /** What a machine drew when it was last known, W; 0: never known. */
   readonly lastKnownW: Float64Array;
   /** When its newest reading was taken, on this controller's monotonic clock. */
@@ -153,10 +171,15 @@ export interface SiteState {
   /** Everything flowing into a node that no known machine explains, W. */
   readonly residualW: Float64Array;
   readonly residualKnown: Uint8Array;
+  /** 1: not learned by this controller, but found in the ledger while machines below are on their way. */
+  readonly residualFound: Uint8Array;
+  readonly fromLedger: FromLedger;
   solarW: number;
   readonly meterHeard: Float64Array;
 
   readonly agents: Map<string, AgentState>;
+  /** Per kind of message and agent, the numbers taken of its present start. */
+  readonly taken: Map<string, { readonly boot: number; readonly seqs: Set<number> }>;
   readonly rackGeneration: Map<string, number>;
   readonly desired: Map<string, Desired>;
   readonly commands: Command[];
@@ -233,6 +256,7 @@ export function emptyState(site: Site, epoch: number, monoMs: number): SiteState
     hashrateHs: nan(machines),
     temperatureC: nan(machines),
     workW: nan(machines),
+    workReads: new Uint8Array(machines),
     lastKnownW: new Float64Array(machines),
     modeMonoMs: new Float64Array(machines).fill(-Infinity),
     issuedGeneration: new Float64Array(machines),
@@ -245,9 +269,12 @@ export function emptyState(site: Site, epoch: number, monoMs: number): SiteState
     meterMonoMs: new Float64Array(nodes).fill(-Infinity),
     residualW: new Float64Array(nodes),
     residualKnown: new Uint8Array(nodes),
+    residualFound: new Uint8Array(nodes),
+    fromLedger: { nodes: new Map(), limit: undefined },
     solarW: Number.NaN,
     meterHeard: new Float64Array(site.meters.length).fill(-Infinity),
     agents: new Map(),
+    taken: new Map(),
     rackGeneration: new Map(),
     desired: new Map(),
     commands: [],

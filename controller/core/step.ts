@@ -1,14 +1,13 @@
 import { FAULTS } from '../../protocols/faults.ts';
-import { MODES } from '../../protocols/reading.ts';
 import type { FaultCode } from '../../protocols/faults.ts';
 import type { Lease } from '../../protocols/mqtt/desired.ts';
 import type { AgentEvent } from '../../protocols/mqtt/status.ts';
+import { adoptAll } from './adopt.ts';
 import { clearAlarm, raiseAlarm, setAlarm } from './alarms.ts';
 import { issue, restWhereFound, sayAgain } from './commands.ts';
-import { believedW, drawW, restMode } from './economics.ts';
 import type { Effect } from './effects.ts';
 import type { ControllerEvent, Now } from './events.ts';
-import { takeFrame, takeObserved, takeResult, takeStatus, takeStored } from './ingest.ts';
+import { takeFrame, takeResult, takeStatus, takeStored } from './ingest.ts';
 import {
   ageHashprice,
   ageLimit,
@@ -19,8 +18,10 @@ import {
   takePrice,
   turnJobs,
 } from './inputs.ts';
+import { takeObserved } from './limit.ts';
 import { takeOperator } from './operator.ts';
 import { refillShare, release } from './release.ts';
+import { isNews } from './repeats.ts';
 import { learnResiduals } from './room.ts';
 import { isKnown, meterOf } from './state.ts';
 import type { SiteState } from './state.ts';
@@ -44,11 +45,11 @@ export function step(state: SiteState, event: ControllerEvent, now: Now): Effect
     case 'status':
       return takeStatus(state, event.status, now);
     case 'result':
-      return takeResult(state, event.result, now);
+      return isNews(state, 'result', event.result) ? takeResult(state, event.result, now) : [];
     case 'observed':
       return decideOn(takeObserved(state, event.observed, now), state, now);
     case 'agent-event':
-      return takeAgentEvent(state, event.event, now);
+      return isNews(state, 'event', event.event) ? takeAgentEvent(state, event.event, now) : [];
     case 'bus':
       return takeBus(state, event.connected, now);
     case 'price':
@@ -108,7 +109,8 @@ function tick(state: SiteState, now: Now): Effect[] {
     state.deciding = true;
     effects.push(...adoptAll(state, now));
   }
-  effects.push(...verify(state, now));
+  // Before the picture is whole, what other machines did meanwhile cannot be told apart.
+  if (state.deciding) effects.push(...verify(state, now));
   effects.push(...takeDrift(state, now));
   effects.push(...decide(state, now));
   effects.push(...renew(state, now));
@@ -166,32 +168,6 @@ function pictureComplete(state: SiteState, now: Now): boolean {
   const utility = state.site.config.utility === undefined || state.limit.last !== undefined;
   const root = meterOf(state, 0, now.monoMs) !== undefined || state.site.meters.length === 0;
   return agents && price && utility && root && heard >= state.site.machines.length * 0.97;
-}
-
-/**
- * At start every machine is taken over as it is, or as the ledger says it shall be; whoever rests and should work is
- * first wanted at rest: nothing moves by starting.
- */
-function adoptAll(state: SiteState, now: Now): Effect[] {
-  restWhereFound(state, state.site.machines.keys(), 'found at rest at the start of the controller');
-  const changes = state.site.machines.flatMap((machine) => {
-    if (machine.authority !== 'automatic') return [];
-    const present = MODES[state.mode[machine.index] ?? -1];
-    const found = { owner: 'price' as const, rule: 'adopted', text: 'taken over as it was found' };
-    const wish =
-      state.wish[machine.index] ??
-      (present === undefined || present === 'off' ? undefined : { mode: present, because: found });
-    return wish === undefined ? [] : [{ machine: machine.index, deltaW: 0, target: wish }];
-  });
-  const effects = issue(state, { changes, urgent: false }, now);
-  // Who is on its way to rest by an earlier controller's word is still on its way.
-  for (const { machine } of changes) {
-    const rest = state.site.machines[machine]?.model;
-    const resting = rest !== undefined && state.wish[machine]?.mode === restMode(rest);
-    if (resting && believedW(state, machine) > 2 * drawW(state, machine, restMode(rest)))
-      state.wishMonoMs[machine] = now.monoMs;
-  }
-  return effects;
 }
 
 /** What an input led to, and at once a decision when it was a new signal and not the old one heard again. */

@@ -178,7 +178,19 @@ function choiceOf(state: SiteState, index: number, job: string | undefined, now:
     else if (!held && state.wish[index]?.because.owner === 'price')
       usdPerHour -= (addW / 1e6) * (state.site.config.prices.energy?.hysteresisUsdPerMwh ?? 0);
   }
-  return { machine: index, rung: 0, path, addW, usdPerHour, held, mode, job, hold: undefined };
+  const grossUsdPerHour = earnings;
+  return {
+    machine: index,
+    rung: 0,
+    path,
+    addW,
+    usdPerHour,
+    grossUsdPerHour,
+    held,
+    mode,
+    job,
+    hold: undefined,
+  };
 }
 
 function working(state: SiteState, index: number, choice: Choice): Target {

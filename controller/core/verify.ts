@@ -1,8 +1,7 @@
 import { clearAlarm, raiseAlarm } from './alarms.ts';
-import { believedW } from './economics.ts';
 import type { Effect } from './effects.ts';
 import type { Now } from './events.ts';
-import { sumByNode } from './room.ts';
+import { isOpen, othersW } from './follow.ts';
 import { doesAsWanted, isKnown, meterOf } from './state.ts';
 import type { Command, SiteState } from './state.ts';
 
@@ -12,37 +11,21 @@ const WORD_LEAST_W = 4_000;
 /** A node must move by this share of its cap before its meter can be asked to prove it. */
 const PROVABLE_SHARE = 0.004;
 
-/** What open commands of the same direction have not shown yet at a node, W. */
-export function alsoDueW(state: SiteState, node: number, expectedW: number, now: Now): number {
-  const meterW = meterOf(state, node, now.monoMs);
-  if (meterW === undefined) return 0;
-  // The newest open command's own due holds that of all before it: adding theirs would count it twice.
-  let dueW = 0;
-  for (const command of state.commands) {
-    if (command.state !== 'sent' && command.state !== 'verifying') continue;
-    for (const open of command.nodes) {
-      if (open.node !== node || open.done || Math.sign(open.expectedW) !== Math.sign(expectedW)) continue;
-      const leftW = open.expectedW + open.alsoDueW - (meterW - open.beforeW);
-      dueW = Math.sign(leftW) === Math.sign(expectedW) ? leftW : 0;
-    }
-  }
-  return dueW;
-}
-
 /** Asks the meters what became of every open command. */
 export function verify(state: SiteState, now: Now): Effect[] {
   const effects = endShortfalls(state, now);
   for (const command of state.commands) {
     if (!command.compared && now.monoMs >= command.settledMonoMs)
       effects.push(...compareWords(state, command, now));
-    if (command.state !== 'sent' && command.state !== 'verifying') continue;
+    if (!isOpen(command)) continue;
     for (const node of command.nodes) if (!node.done) effects.push(...verifyNode(state, command, node, now));
     const allDone = command.nodes.every((node) => node.done);
     const settled = command.machines.every((machine) =>
       ['observed', 'steady', 'failed'].includes(state.stage[machine] ?? ''),
     );
     const proven = command.nodes.some((node) => node.measuredW !== undefined);
-    if (allDone && proven) command.state = 'verified';
+    if (allDone && command.overtaken) command.state = 'superseded';
+    else if (allDone && proven) command.state = 'verified';
     else if (allDone && settled) command.state = 'observed';
     else if (now.monoMs >= command.deadlineMonoMs) effects.push(...giveUp(state, command, now));
     else if (settled) command.state = 'verifying';
@@ -81,16 +64,6 @@ function endShortfalls(state: SiteState, now: Now): Effect[] {
     state.shortfalls.delete(node);
     return clearAlarm(state, now, 'SHED_SHORTFALL', state.site.nodes[node]?.id ?? '');
   });
-}
-
-/** What the known machines below a node draw by their own word, those of the command left out, W. */
-export function othersW(state: SiteState, node: number, without: readonly number[]): number {
-  const left = new Set(without);
-  return (
-    sumByNode(state, (machine) =>
-      left.has(machine) || !isKnown(state, machine) ? 0 : believedW(state, machine),
-    )[node] ?? 0
-  );
 }
 
 function verifyNode(state: SiteState, command: Command, node: Command['nodes'][number], now: Now): Effect[] {

@@ -229,7 +229,8 @@ function commandView(state: SiteState, command: SiteState['commands'][number]): 
   const mine = command.machines.filter((machine) => state.commandOf[machine] === command.id);
   const count = (...stages: readonly string[]): number =>
     mine.filter((machine) => stages.includes(state.stage[machine] ?? '')).length;
-  const passed = command.machines.length - mine.length;
+  // Machines of a newer command have passed this one, unless that took back what this one gave.
+  const passed = command.state === 'superseded' ? 0 : command.machines.length - mine.length;
   const measured = command.nodes.filter((node) => node.node !== 0 || command.nodes.length === 1);
   return {
     id: command.id,

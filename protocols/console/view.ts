@@ -91,7 +91,7 @@ export interface CommandView {
   readonly owner: string;
   readonly text: string;
   readonly atMs: number;
-  readonly state: 'sent' | 'verifying' | 'verified' | 'observed' | 'failed';
+  readonly state: 'sent' | 'verifying' | 'verified' | 'observed' | 'failed' | 'superseded';
   readonly machines: number;
   readonly acknowledged: number;
   readonly observed: number;

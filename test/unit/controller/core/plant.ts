@@ -1,9 +1,9 @@
 import { resolveSite } from '../../../../config/site.ts';
-import type { Model } from '../../../../config/schema/model.ts';
 import { siteSchema } from '../../../../config/schema/site.ts';
 import type { SiteConfigInput } from '../../../../config/schema/site.ts';
 import type { Effect } from '../../../../controller/core/effects.ts';
 import type { ControllerEvent, LedgerRecord } from '../../../../controller/core/events.ts';
+import { lastEpoch, recover } from '../../../../controller/core/recover.ts';
 import { emptyState } from '../../../../controller/core/state.ts';
 import type { SiteState } from '../../../../controller/core/state.ts';
 import { step } from '../../../../controller/core/step.ts';
@@ -11,88 +11,34 @@ import { drawW } from '../../../../controller/core/economics.ts';
 import type { PublicEvent } from '../../../../protocols/events.ts';
 import type { Desired } from '../../../../protocols/mqtt/desired.ts';
 import type { Ack } from '../../../../protocols/mqtt/status.ts';
-import type { Mode, Readings } from '../../../../protocols/reading.ts';
+import type { Mode, Reading, Readings } from '../../../../protocols/reading.ts';
+import { models, smallSite } from './small-site.ts';
 
-const common = { sleepW: 50, sleepS: 10, wakeS: 60, minOnS: 0, minOffS: 0, sources: ['made for tests'] };
-const models: readonly Model[] = [
-  // At 50 USD/PH/day: breakeven of `old` about 59, of `new` about 115 USD/MWh.
-  {
-    kind: 'asic',
-    id: 'old',
-    vendor: 'T',
-    driver: 'antminer',
-    ratedW: 3_500,
-    rungs: [{ powerW: 3_450, hashrateThs: 96 }],
-    ...common,
-  },
-  {
-    kind: 'asic',
-    id: 'new',
-    vendor: 'T',
-    driver: 'antminer',
-    ratedW: 3_600,
-    rungs: [{ powerW: 3_500, hashrateThs: 190 }],
-    ...common,
-  },
-  {
-    kind: 'gpu-host',
-    id: 'gpu',
-    vendor: 'T',
-    driver: 'gpu-host',
-    ratedW: 10_000,
-    gpus: 8,
-    idleW: 2_000,
-    aiW: 9_800,
-    mineW: 6_500,
-    capMinW: 200,
-    capMaxW: 700,
-    memoryBaselineMib: 0,
-    ...common,
-    sleepW: 2_000,
-  },
-];
-
-export const smallSite: SiteConfigInput = {
-  schema: 1,
-  site: 'small',
-  authority: 'automatic',
-  nodes: [
-    { id: 'site', kind: 'site', capKw: 100 },
-    { id: 'f1', kind: 'feeder', parent: 'site', capKw: 40 },
-    { id: 'f2', kind: 'feeder', parent: 'site', capKw: 60 },
-    { id: 'r1', kind: 'rack', parent: 'f1', capKw: 40 },
-    { id: 'r2', kind: 'rack', parent: 'f2', capKw: 60 },
-    { id: 'g1', kind: 'rack', parent: 'f2', capKw: 45 },
-  ],
-  meters: [
-    { id: 'main', node: 'site', target: 'modbus://127.0.0.1:1502/1?profile=x' },
-    { id: 'm1', node: 'f1', target: 'modbus://127.0.0.1:1502/2?profile=x' },
-    { id: 'm2', node: 'f2', target: 'modbus://127.0.0.1:1502/3?profile=x' },
-  ],
-  machines: [
-    { rack: 'r1', model: 'old', target: 'antminer://127.0.1.{n}', count: 10, periodMs: 5_000 },
-    { rack: 'r2', model: 'new', target: 'antminer://127.0.2.{n}', count: 8, periodMs: 5_000 },
-    { rack: 'g1', model: 'gpu', target: 'gpu://u@127.0.3.{n}', count: 4, periodMs: 5_000 },
-  ],
-  prices: {
-    energy: { url: 'http://127.0.0.1/p', periodMs: 1_000, maxAgeS: 60, sharePct: 100 },
-    hash: { url: 'http://127.0.0.1/h', periodMs: 60_000, maxAgeS: 600, fallbackUsdPerPhDay: 50 },
-  },
-  utility: { target: 'modbus://127.0.0.1:1503/1', minLimitKw: 10 },
-  ai: { contracts: [{ id: 'acme', usdPerGpuHour: 2, penaltyUsdPerGpuHour: 4 }] },
-};
+/** How a plant departs from one whose machines switch at once, are all alike and read every second. */
+export interface PlantPhysics {
+  /** From full draw to rest, s; also what the models say of it. A start takes three times as long. 0: at once. */
+  readonly rampS?: number;
+  /** Units draw up to this share more or less than their model says. */
+  readonly spread?: number;
+  /** Each machine is read this often, s; not all in the same second. */
+  readonly pollS?: number;
+  /** ASICs say their mode and not their draw, as stock firmware does. */
+  readonly silentFirmware?: boolean;
+}
 
 /**
  * The controller's step with a plant of perfect machines around it: whatever is published is obeyed after
- * `obeysAfterS`, and meters add up. No clock: `run` moves it second by second.
+ * three seconds, and meters add up. No clock: `run` moves it second by second.
  */
 export class Plant {
-  readonly state: SiteState;
+  state: SiteState;
   readonly events: PublicEvent[] = [];
   readonly records: LedgerRecord[] = [];
   readonly desired: Desired[] = [];
   readonly acks: Ack[] = [];
   readonly mode: Mode[];
+  /** Every change of mode of a machine, in order. */
+  readonly moves: { readonly atMs: number; readonly machine: string; readonly mode: Mode }[] = [];
   /** Machines that answer nothing at all. */
   readonly silent = new Set<string>();
   /** Machines that say OK and stay as they are. */
@@ -105,13 +51,16 @@ export class Plant {
   agentClockMs = 0;
   boot = 1;
   metersRead = true;
+  utilitySpeaks = true;
   agentSpeaks = true;
+  /** False: what is published from now on reaches no agent. */
+  delivers = true;
   /** Machines that report what is wanted and draw what they drew. */
   readonly liars = new Set<string>();
   priceUsdPerMwh: number | undefined = 40;
   utility: { limitKw?: number; deadlineS: number; sequence: number } = { deadlineS: 60, sequence: 0 };
   nowMs = 0;
-  readonly #due: {
+  #due: {
     atMs: number;
     machine: number;
     mode: Mode;
@@ -119,12 +68,42 @@ export class Plant {
     generation: number;
     commandId: string;
   }[] = [];
+  readonly #physics: Required<PlantPhysics>;
+  readonly #drawnW: number[];
+  /** What each machine says of itself: of a liar, what it was told. */
+  readonly #says: Mode[];
+  readonly #said: ControllerEvent[] = [];
 
-  constructor(input: SiteConfigInput = smallSite, epoch = 1) {
-    const site = resolveSite(siteSchema.parse(input), new Map(models.map((model) => [model.id, model])));
-    this.state = emptyState(site, epoch, 0);
+  constructor(input: SiteConfigInput = smallSite, physics: PlantPhysics = {}) {
+    this.#physics = { rampS: 0, spread: 0, pollS: 1, silentFirmware: false, ...physics };
+    const { rampS } = this.#physics;
+    const paced =
+      rampS === 0 ? models : models.map((model) => ({ ...model, sleepS: rampS, wakeS: 3 * rampS }));
+    const site = resolveSite(siteSchema.parse(input), new Map(paced.map((model) => [model.id, model])));
+    this.state = emptyState(site, 1, 0);
     this.mode = site.machines.map((machine) => (machine.model.kind === 'asic' ? 'mine' : 'idle'));
+    this.#says = [...this.mode];
+    this.#drawnW = site.machines.map((machine) => this.#settledW(machine.index));
+    this.#start();
+  }
+
+  #start(): void {
+    const { site, epoch } = this.state;
+    this.records.push({ t: 'start', schema: 1, atMs: 1_000_000 + this.nowMs, site: site.id, epoch });
     this.take({ kind: 'bus', connected: true });
+  }
+
+  /** The controller dies and is there again after some seconds, with nothing but its ledger; the site goes on. */
+  restart(downS: number): this {
+    for (let s = 0; s < downS; s++) {
+      this.nowMs += 1_000;
+      this.#obey();
+    }
+    this.delivers = true;
+    this.state = emptyState(this.state.site, lastEpoch(this.records) + 1, this.nowMs);
+    recover(this.state, this.records, 1_000_000 + this.nowMs);
+    this.#start();
+    return this;
   }
 
   take(event: ControllerEvent): void {
@@ -142,8 +121,51 @@ export class Plant {
     return this;
   }
 
+  /** The agent tells of something at a machine. */
+  agentEvent(state: 'raised' | 'cleared'): void {
+    const head = { v: 1, site: 'small', agent: 'a1', boot: this.boot, seq: this.#said.length } as const;
+    const text = 'woke by itself';
+    const atMs = 1_000_000 + this.nowMs;
+    this.#say({
+      kind: 'agent-event',
+      event: { ...head, atMs, code: 'SELF_WOKEN', subject: 'r1-01', text, state },
+    });
+  }
+
+  /** The agent cannot know what was heard: it says all of it again, as it was. */
+  sayAgain(): void {
+    for (const event of this.#said) this.take(event);
+  }
+
+  #say(event: ControllerEvent): void {
+    this.#said.push(event);
+    this.take(event);
+  }
+
   truthW(machine: number): number {
-    return drawW(this.state, machine, this.mode[machine] ?? 'off');
+    return this.#physics.rampS === 0 ? this.#settledW(machine) : (this.#drawnW[machine] ?? 0);
+  }
+
+  /** What a machine comes to in its mode, W. Units differ in an order of their own. */
+  #settledW(machine: number): number {
+    const model = this.state.site.machines[machine]?.model;
+    const mode = this.mode[machine] ?? 'off';
+    const { spread } = this.#physics;
+    if (model?.kind !== 'asic' || mode !== 'mine') return drawW(this.state, machine, mode);
+    const unit = 1 + spread * ((((machine * 7 + 3) % 11) - 5) / 5);
+    return spread === 0 ? drawW(this.state, machine, mode) : (model.rungs.at(-1)?.powerW ?? 0) * unit;
+  }
+
+  #ramp(): void {
+    const { rampS } = this.#physics;
+    if (rampS === 0) return;
+    for (const machine of this.state.site.machines) {
+      const { index, model } = machine;
+      const fromW = this.#drawnW[index] ?? 0;
+      const leftW = this.#settledW(index) - fromW;
+      const mostW = model.ratedW / (leftW < 0 ? rampS : 3 * rampS);
+      this.#drawnW[index] = fromW + Math.sign(leftW) * Math.min(Math.abs(leftW), mostW);
+    }
   }
 
   nodeW(id: string): number {
@@ -178,9 +200,12 @@ export class Plant {
       if (effect.kind === 'ack') this.acks.push(effect.ack);
       if (effect.kind !== 'desired') continue;
       this.desired.push(effect.desired);
+      if (!this.delivers) continue;
       for (const [id, wanted] of Object.entries(effect.desired.machines)) {
         const machine = this.state.site.machines.find((one) => one.id === id)?.index ?? -1;
         const { epoch, generation, commandId } = effect.desired;
+        // The newest word counts: what was not begun for an older one is not begun any more.
+        this.#due = this.#due.filter((due) => due.machine !== machine || due.mode === wanted.mode);
         if (this.mode[machine] !== wanted.mode)
           this.#due.push({
             atMs: this.nowMs + 3_000,
@@ -195,6 +220,7 @@ export class Plant {
   }
 
   #obey(): void {
+    this.#ramp();
     while ((this.#due[0]?.atMs ?? Infinity) <= this.nowMs) {
       const due = this.#due.shift();
       if (due === undefined) break;
@@ -202,7 +228,11 @@ export class Plant {
       if (machine === undefined || this.silent.has(machine.id)) continue;
       const { epoch, generation, commandId } = due;
       const stubborn = this.stubborn.has(machine.id);
-      if (!stubborn && !this.liars.has(machine.id)) this.mode[due.machine] = due.mode;
+      if (!stubborn) this.#says[due.machine] = due.mode;
+      if (!stubborn && !this.liars.has(machine.id) && this.mode[due.machine] !== due.mode) {
+        this.mode[due.machine] = due.mode;
+        this.moves.push({ atMs: this.nowMs, machine: machine.id, mode: due.mode });
+      }
       const one = {
         commandId,
         epoch,
@@ -218,10 +248,8 @@ export class Plant {
             { ...one, stage: 'acknowledged' as const },
             { ...one, stage: 'observed' as const, mode: due.mode },
           ];
-      this.take({
-        kind: 'result',
-        result: { v: 1, site: 'small', agent: 'a1', boot: 1, seq: 1, rack: machine.rack, results },
-      });
+      const head = { v: 1, site: 'small', agent: 'a1', boot: this.boot, seq: this.#said.length } as const;
+      this.#say({ kind: 'result', result: { ...head, rack: machine.rack, results } });
     }
   }
 
@@ -253,12 +281,10 @@ export class Plant {
     for (const rack of this.state.site.racks) {
       const rows = rack.machines.flatMap((index) => {
         const id = this.state.site.machines[index]?.id ?? '';
-        if (this.silent.has(id)) return [];
-        const lies = this.liars.has(id) && this.state.wish[index] !== undefined;
-        const mode = lies ? (this.state.wish[index]?.mode ?? 'mine') : (this.mode[index] ?? 'off');
+        if (this.silent.has(id) || (this.nowMs / 1_000 + index) % this.#physics.pollS !== 0) return [];
         const readings: Readings = {
-          mode: say(mode, 'text'),
-          power: say(drawW(this.state, index, mode), 'W'),
+          mode: say(this.#modeSaid(index), 'text'),
+          ...this.#powerSaid(index, say),
         };
         return [{ id, readings }];
       });
@@ -292,7 +318,22 @@ export class Plant {
         startMs: 0,
         endMs: 1_000_000 + this.nowMs + 600_000,
       });
-    this.#reportUtility(atMs);
+    if (this.utilitySpeaks) this.#reportUtility(atMs);
+  }
+
+  /** Set by hand in a test, a mode is said as it is. */
+  #modeSaid(machine: number): Mode {
+    const id = this.state.site.machines[machine]?.id ?? '';
+    return (this.liars.has(id) ? this.#says[machine] : this.mode[machine]) ?? 'off';
+  }
+
+  #powerSaid(machine: number, say: (value: number, unit: 'W') => Reading): Readings {
+    const { model, id } = this.state.site.machines[machine] ?? {};
+    if (this.#physics.silentFirmware && model?.kind === 'asic') return {};
+    const lies = this.liars.has(id ?? '');
+    return {
+      power: say(lies ? drawW(this.state, machine, this.#modeSaid(machine)) : this.truthW(machine), 'W'),
+    };
   }
 
   #reportUtility(atMs: number): void {

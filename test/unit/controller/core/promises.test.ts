@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { SiteConfigInput } from '../../../../config/schema/site.ts';
-import { Plant, smallSite } from './plant.ts';
+import { Plant } from './plant.ts';
+import { smallSite } from './small-site.ts';
 
 const r1 = Array.from({ length: 10 }, (_, n) => `r1-${String(n + 1).padStart(2, '0')}`);
 const limit = (plant: Plant, limitKw: number, sequence: number, deadlineS = 60): void => {
@@ -181,6 +182,44 @@ describe('nothing is said that is not so', () => {
     plant.run(120);
     expect(plant.events.some((event) => event.event === 'verified')).toBe(false);
     expect(plant.state.commands.every((command) => command.state !== 'verified')).toBe(true);
+  });
+
+  test('a start that a limit takes back before it was seen is superseded and never called verified', () => {
+    const plant = new Plant(smallSite, { rampS: 15 }).run(20);
+    plant.priceUsdPerMwh = 80;
+    plant.run(60);
+    plant.priceUsdPerMwh = 30;
+    plant.run(20);
+    const raises = plant.state.commands.filter((command) => command.expectedW > 0);
+    expect(raises.length).toBeGreaterThan(0);
+    for (const { state } of raises) expect(['sent', 'verifying']).toContain(state);
+    const ids = new Set(raises.map((command) => command.id));
+    limit(plant, 30, 1);
+    plant.run(180);
+    expect(plant.count('mine', 'r1')).toBe(0);
+    expect(raises.map((command) => command.state)).toEqual(raises.map(() => 'superseded'));
+    expect(plant.events.filter((event) => event.event === 'verified' && ids.has(event.commandId))).toEqual(
+      [],
+    );
+    expect(
+      plant.records.filter((record) => record.t === 'verified' && ids.has(record.commandId) && record.ok),
+    ).toEqual([]);
+  });
+
+  test('what an agent says again after a reconnect is reported once', () => {
+    const plant = new Plant().run(20);
+    limit(plant, 45, 1);
+    plant.run(60);
+    const told = plant.events.filter(({ event }) => event === 'acknowledged' || event === 'observed');
+    expect(told.length).toBeGreaterThan(0);
+    plant.agentEvent('raised');
+    plant.agentEvent('cleared');
+    const before = plant.events.length;
+    plant.sayAgain();
+    expect(plant.events.slice(before)).toEqual([]);
+    plant.boot++;
+    plant.agentEvent('raised');
+    expect(plant.events.length).toBe(before + 1);
   });
 
   test('a job that begins by its time is a signal then', () => {

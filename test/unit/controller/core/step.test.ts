@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { Plant, smallSite } from './plant.ts';
+import { Plant } from './plant.ts';
+import { smallSite } from './small-site.ts';
 
 const indexOf = (plant: Plant, predicate: (event: Plant['events'][number]) => boolean): number =>
   plant.events.findIndex(predicate);
