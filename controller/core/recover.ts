@@ -41,6 +41,7 @@ export function recover(state: SiteState, records: readonly LedgerRecord[], wall
     } else if (record.t === 'command') {
       stories.get(record.commandId)?.told.push(record);
       takeChanges(state, record, wallMs);
+      takeShare(state, record, wallMs);
     } else if (record.t === 'verified') stories.get(record.commandId)?.proofs.set(record.node, record);
   }
   for (const [machine, hold] of state.holds) if (hold.untilMs <= wallMs) state.holds.delete(machine);
@@ -50,6 +51,14 @@ export function recover(state: SiteState, records: readonly LedgerRecord[], wall
 /** The moment of a line on this controller's monotonic clock. A wall clock that was set back makes it now. */
 const monoOf = (state: SiteState, atMs: number, wallMs: number): number =>
   state.startedMonoMs - Math.max(0, wallMs - atMs);
+
+/** What prices moved shortly before the restart still counts: a restart gives no new share. */
+function takeShare(state: SiteState, record: Told, wallMs: number): void {
+  const windowMs = (state.site.config.prices.energy?.windowS ?? 0) * 1_000;
+  if (wallMs - record.atMs >= windowMs || !record.changes.some(({ owner }) => owner === 'price')) return;
+  const watts = Math.abs(record.expectedKw) * 1_000;
+  state.priceShare.moved.push({ atMonoMs: monoOf(state, record.atMs, wallMs), watts });
+}
 
 function takeSignal(state: SiteState, record: Extract<LedgerRecord, { t: 'signal' }>): void {
   if (record.source !== 'utility') return;

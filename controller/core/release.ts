@@ -18,8 +18,6 @@ export interface Release {
   readonly urgent: boolean;
 }
 
-/** The share of a window is spent in steps of at least this part of it, not machine by machine. */
-const SHARE_STEP = 0.15;
 /** A burst of at most this long a ramp may be spent at once, ms. */
 const RAMP_BURST_MS = 10_000;
 
@@ -91,7 +89,7 @@ function releaseSheds(
   let urgent = excessW > 0;
   for (const change of worstFirst) {
     if (state.rampDown.availableW <= 0) break;
-    if (!takeShare(state, change)) continue;
+    if (!takeShare(state, change, now)) continue;
     state.rampDown.availableW += change.deltaW;
     changes.push(change);
     urgent ||= forced(change);
@@ -136,8 +134,8 @@ function refill(bucket: Bucket, ratePerMs: number, now: Now): void {
   bucket.atMonoMs = now.monoMs;
 }
 
-/** Refills the share of the site that a price may move. Called once per decision. */
-export function refillShare(state: SiteState, now: Now): void {
+/** Of what a price may move in one window, forgets what is older than it. Called once per decision. */
+export function turnShare(state: SiteState, now: Now): void {
   const energy = state.site.config.prices.energy;
   if (energy === undefined) return;
   // Of the site at work, so that the share does not shrink while the site is being shed.
@@ -145,19 +143,22 @@ export function refillShare(state: SiteState, now: Now): void {
     sumByNode(state, (machine) =>
       isKnown(state, machine) ? Math.max(believedW(state, machine), drawW(state, machine, 'mine')) : 0,
     )[0] ?? 0;
-  const shareW = (siteW * energy.sharePct) / 100;
-  const bucket = state.priceShare;
-  const elapsedMs = Number.isFinite(bucket.atMonoMs) ? now.monoMs - bucket.atMonoMs : Infinity;
-  bucket.availableW = Math.min(shareW, bucket.availableW + (shareW * elapsedMs) / (energy.windowS * 1_000));
-  bucket.atMonoMs = now.monoMs;
-  bucket.open = bucket.availableW >= shareW * SHARE_STEP;
+  const share = state.priceShare;
+  share.mostW = (siteW * energy.sharePct) / 100;
+  share.moved = share.moved.filter(({ atMonoMs }) => now.monoMs - atMonoMs < energy.windowS * 1_000);
 }
 
-function takeShare(state: SiteState, change: Change): boolean {
+/** True, and counted, when a change for money fits into what is left of the share in the window that ends now. */
+function takeShare(state: SiteState, change: Change, now: Now): boolean {
   if (change.target.because.owner !== 'price' || state.site.config.prices.energy === undefined) return true;
-  // The last machine may overdraw, so that a share smaller than one machine still moves one in its time.
-  if (!state.priceShare.open || state.priceShare.availableW <= 0) return false;
-  state.priceShare.availableW -= Math.abs(change.deltaW);
+  const { moved, mostW } = state.priceShare;
+  const movedW = moved.reduce((sum, { watts }) => sum + watts, 0);
+  const watts = Math.abs(change.deltaW);
+  // A share smaller than one machine still moves one per window.
+  if (movedW > 0 && movedW + watts > mostW) return false;
+  const last = moved.at(-1);
+  if (last?.atMonoMs === now.monoMs) last.watts += watts;
+  else moved.push({ atMonoMs: now.monoMs, watts });
   return true;
 }
 
@@ -202,7 +203,7 @@ function releaseRaises(state: SiteState, raises: readonly Change[], now: Now): C
     const fits = path.every(
       (node) => !blocked.has(node) && (committed[node] ?? 0) + addW <= (caps[node] ?? 0) * margin,
     );
-    if (!fits || !takeShare(state, change)) continue;
+    if (!fits || !takeShare(state, change, now)) continue;
     for (const node of path) committed[node] = (committed[node] ?? 0) + addW;
     starts.set(agent, (starts.get(agent) ?? 0) - 1);
     state.rampUp.availableW -= change.deltaW;

@@ -121,12 +121,16 @@ export interface Hold {
   readonly reason: string;
 }
 
-/** Watts that may still move before a ramp or share allows more; refilled with time. */
+/** Watts that may still move before a ramp allows more; refilled with time. */
 export interface Bucket {
   availableW: number;
   atMonoMs: number;
-  /** False while too little is there to be worth a command. */
-  open: boolean;
+}
+
+/** What prices alone have moved in the window that ends now, and the most they may. */
+export interface Share {
+  mostW: number;
+  moved: { readonly atMonoMs: number; watts: number }[];
 }
 
 /**
@@ -201,7 +205,7 @@ export interface SiteState {
   readonly restoring: Set<string>;
   readonly rampUp: Bucket;
   readonly rampDown: Bucket;
-  readonly priceShare: Bucket;
+  readonly priceShare: Share;
   leaseSeq: number;
   lastLeaseMonoMs: number;
   commandCount: number;
@@ -241,7 +245,7 @@ export function emptyState(site: Site, epoch: number, monoMs: number): SiteState
   const machines = site.machines.length;
   const nodes = site.nodes.length;
   const nan = (length: number): Float64Array => new Float64Array(length).fill(Number.NaN);
-  const bucket = (): Bucket => ({ availableW: 0, atMonoMs: monoMs, open: true });
+  const bucket = (): Bucket => ({ availableW: 0, atMonoMs: monoMs });
   return {
     site,
     epoch,
@@ -292,8 +296,7 @@ export function emptyState(site: Site, epoch: number, monoMs: number): SiteState
     limit: noLimit(),
     rampUp: bucket(),
     rampDown: bucket(),
-    // Full from the start: the first price may move its share at once.
-    priceShare: { availableW: 0, atMonoMs: -Infinity, open: true },
+    priceShare: { mostW: 0, moved: [] },
     leaseSeq: 0,
     lastLeaseMonoMs: -Infinity,
     commandCount: 0,

@@ -20,7 +20,7 @@ import {
 } from './inputs.ts';
 import { takeObserved } from './limit.ts';
 import { takeOperator } from './operator.ts';
-import { refillShare, release } from './release.ts';
+import { turnShare, release } from './release.ts';
 import { isNews } from './repeats.ts';
 import { learnResiduals } from './room.ts';
 import { isKnown, meterOf } from './state.ts';
@@ -181,7 +181,7 @@ function decide(state: SiteState, now: Now): Effect[] {
   if (!state.deciding || !state.busConnected) return [];
   const targets = decideTargets(state, now);
   state.planKw = targets.planKw;
-  refillShare(state, now);
+  turnShare(state, now);
   const effects = announcePlan(state, targets);
   effects.push(...watchAi(state, targets, now));
   const released = release(state, targets, now);

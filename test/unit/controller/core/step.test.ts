@@ -1,3 +1,4 @@
+import { believedW } from '../../../../controller/core/economics.ts';
 import { describe, expect, test } from 'vitest';
 import { Plant } from './plant.ts';
 import { smallSite } from './small-site.ts';
@@ -72,11 +73,23 @@ describe('price', () => {
       ...smallSite,
       prices: { ...smallSite.prices, energy: { ...energy, sharePct: 25, windowS: 60 } },
     }).run(20);
-    const beforeW = plant.nodeW('site');
+    const wishedW = (): number =>
+      plant.state.site.machines.reduce(
+        (sum, { index }) =>
+          sum + (plant.state.wish[index]?.mode === 'mine' ? believedW(plant.state, index) : 0),
+        0,
+      );
+    const beforeW = wishedW();
     plant.priceUsdPerMwh = 500;
-    plant.run(6);
-    expect(beforeW - plant.nodeW('site')).toBeLessThanOrEqual(beforeW * 0.45);
-    plant.run(300);
+    const seconds = [beforeW];
+    for (let second = 0; second < 300; second += 1) {
+      plant.run(1);
+      seconds.push(wishedW());
+    }
+    const fell = seconds.map((watts, at) => (seconds[Math.max(0, at - 59)] ?? 0) - watts);
+    const ratedW = plant.state.site.machines.reduce((sum, { model }) => sum + model.ratedW, 0);
+    expect(Math.max(...fell)).toBeLessThanOrEqual(0.25 * ratedW);
+    expect(Math.max(...fell)).toBeGreaterThan(0.15 * ratedW);
     expect(plant.count('mine')).toBe(0);
   });
 });
