@@ -5,9 +5,7 @@ import type { MachineResult } from '../protocols/mqtt/status.ts';
 import { makeActor } from './act.ts';
 import type { Actor } from './act.ts';
 import type { Alarms } from './alarms.ts';
-import { drawW, settleMs } from './core/draw.ts';
-import { admit, makeEnvelope, recount } from './core/envelope.ts';
-import type { EnvelopeMachine } from './core/envelope.ts';
+import { settleMs } from './core/draw.ts';
 import { rackPhase } from './core/lease.ts';
 import type { LeaseState } from './core/lease.ts';
 import type { RackOrders } from './core/desired.ts';
@@ -16,17 +14,15 @@ import type { Decision, Goal, Step } from './core/reconcile.ts';
 import { goalOf } from './goal.ts';
 import { pulse, PULSE_MS } from './handover-drive.ts';
 import type { DriveOptions } from './handover-drive.ts';
-import { COMMAND_POLL_MS, reachingW } from './machine.ts';
+import { makeLimits } from './limits.ts';
+import type { Limits } from './limits.ts';
+import { COMMAND_POLL_MS } from './machine.ts';
 import type { Machine } from './machine.ts';
-import { meterW } from './plant.ts';
 import type { Plant } from './plant.ts';
-
-/** The committed sums are added up anew at most this often. */
-const RECOUNT_MS = 250;
-const RAISE_AGAIN_MS = 2_000;
 
 export interface ControlOptions {
   readonly site: Site;
+  readonly agent: string;
   readonly boot: number;
   readonly plant: Plant;
   readonly clock: Clock;
@@ -56,17 +52,15 @@ export interface Control {
 class Pilot implements Control {
   readonly #options: ControlOptions;
   readonly #actor: Actor;
-  readonly #envelope: ReturnType<typeof makeEnvelope>;
+  readonly #limits: Limits;
   readonly #drive: DriveOptions;
   /** What each machine's last command was begun for. */
   readonly #begun = new Map<Machine, Goal>();
-  #countedMs = Number.NEGATIVE_INFINITY;
-  #nodes: { id: string; capW: number; meterW: number | undefined }[] = [];
 
   constructor(options: ControlOptions) {
     this.#options = options;
     const { control } = options.site.config;
-    this.#envelope = makeEnvelope(options.plant.nodes.length, control);
+    this.#limits = makeLimits(options);
     this.#drive = this.#makeDrive();
     this.#actor = makeActor({
       clock: options.clock,
@@ -92,7 +86,7 @@ class Pilot implements Control {
     this.#follow(machine, goal, decision, nowMs);
     if (decision.kind === 'dispatch') {
       const { goal, raise } = decision.step;
-      if (raise && nowMs < machine.raiseAfterMs) return;
+      if (this.#limits.waits(machine, decision.step)) return;
       this.#actor.queue(machine, goal.owner !== 'desired' ? 'safety' : raise ? 'raise' : 'shed', goal.urgent);
     }
   }
@@ -218,36 +212,12 @@ class Pilot implements Control {
         `shows ${machine.mode ?? 'nothing'}, should be ${decision.step.goal.mode}`,
       );
     }
-    return decision.step.raise && !this.#admits(machine, decision.step, nowMs) ? undefined : decision.step;
-  }
-
-  #admits(machine: Machine, step: Step, nowMs: number): boolean {
-    const { plant } = this.#options;
-    if (nowMs - this.#countedMs >= RECOUNT_MS) {
-      this.#countedMs = nowMs;
-      this.#nodes = plant.nodes.map((node) => ({
-        id: node.id,
-        capW: node.capW,
-        meterW: meterW(node, nowMs),
-      }));
-      recount(
-        this.#envelope,
-        this.#nodes,
-        plant.machines.map((each) => envelopeOf(each, nowMs)),
-        nowMs,
-      );
-    }
-    const { goal } = step;
-    const targetW = drawW(machine.config.model, goal.mode, goal.powerW);
-    const admission = admit(this.#envelope, this.#nodes, envelopeOf(machine, nowMs), targetW, nowMs);
-    if (admission.ok) return true;
-    machine.raiseAfterMs = nowMs + RAISE_AGAIN_MS;
-    // Waiting for its turn among the starts is no refusal: it follows within seconds.
-    if (admission.limit === 'cap') {
-      const detail = `${admission.node}: needs ${Math.round(admission.needW)} W, room ${Math.round(admission.roomW)} W`;
-      this.#say(machine, goal, 'refused', 'none', { why: 'ENVELOPE_REFUSED', detail });
-    }
-    return false;
+    const refusal = this.#limits.consent(machine, decision.step, decision.woke);
+    if (refusal === undefined) return decision.step;
+    const { why, detail } = refusal;
+    if (why !== undefined)
+      this.#say(machine, decision.step.goal, 'refused', 'none', { why, ...(detail && { detail }) });
+    return undefined;
   }
 
   #began(machine: Machine, step: Step): void {
@@ -367,16 +337,6 @@ class Pilot implements Control {
       atMs: this.#options.clock.wallMs(),
     });
   }
-}
-
-function envelopeOf(machine: Machine, nowMs: number): EnvelopeMachine {
-  const { model } = machine.config;
-  return {
-    path: machine.path,
-    ratedW: model.ratedW,
-    presentW: machine.powerW,
-    reachingW: reachingW(machine, nowMs),
-  };
 }
 
 export const makeControl = (options: ControlOptions): Control => new Pilot(options);

@@ -42,6 +42,7 @@ export function goalOf(machine: Machine, { boot, lease, orders }: Sources, nowMs
     generation,
     // What the guard or the fail-safe asks for too has their right of way.
     owner: safety ?? 'desired',
+    because: wanted.because.owner,
     urgent: doc.urgent,
     armed: isArmed(lease, rack, epoch, generation, nowMs),
     expired: controller === undefined || controller >= doc.expiresAtMs,

@@ -45,7 +45,9 @@ export interface Machine {
   /** The goal whose results were reported, and which stages. */
   reportedFor: string;
   readonly reported: Set<string>;
+  /** Nothing is raised, nothing is shed for those below the ramp, before this: the agent's own limits said so. */
   raiseAfterMs: number;
+  shedAfterMs: number;
   held: Held | undefined;
   /** The fail-safe rests it. */
   resting: boolean;

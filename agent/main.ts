@@ -105,6 +105,7 @@ class Agent {
     this.#alarms = makeAlarms(() => this.#link);
     const shared = {
       site,
+      agent,
       boot,
       plant: this.#plant,
       clock,

@@ -129,6 +129,7 @@ function newMachine(
     reportedFor: '',
     reported: new Set(),
     raiseAfterMs: 0,
+    shedAfterMs: 0,
     held: undefined,
     resting: false,
     selfWoken: false,

@@ -25,6 +25,11 @@ export interface SiteMachine {
   readonly target: string;
   readonly periodMs: number;
   readonly authority: Authority;
+  /** Least times at work and at rest, s. */
+  readonly minOnS: number;
+  readonly minOffS: number;
+  /** Starts in any 24 h. */
+  readonly maxCyclesPerDay: number;
 }
 
 export interface SiteMeter extends MeterConfig {
@@ -216,6 +221,9 @@ function resolveMachines(
         target,
         periodMs: group.periodMs,
         authority: group.authority ?? config.authority,
+        minOnS: config.control.minOnS ?? model.minOnS,
+        minOffS: config.control.minOffS ?? model.minOffS,
+        maxCyclesPerDay: group.maxCyclesPerDay ?? config.control.maxCyclesPerDay,
       });
     }
   }

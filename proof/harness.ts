@@ -361,7 +361,9 @@ class Run {
 
   async #judgeEnd(): Promise<void> {
     const atMs = this.#clock.monoMs();
-    this.#judge.ledger(await this.#ledgerRecords(), atMs);
+    // What is applied while the ledger is being read need not stand in what was read.
+    const judged = this.#judge.applied;
+    this.#judge.ledger(await this.#ledgerRecords(), atMs, judged);
     const excused = new Set([
       ...this.#unreachable.keys(),
       ...this.#site.machines

@@ -214,8 +214,13 @@ export class Judge {
     }
   }
 
-  /** Every applied command has its ledger line, written before it started. */
-  ledger(records: readonly LedgerRecord[], atMs: number): void {
+  /** How many commands were applied so far. */
+  get applied(): number {
+    return this.#applied.length;
+  }
+
+  /** Every applied command, or the first `judged` of them, has its ledger line, written before it started. */
+  ledger(records: readonly LedgerRecord[], atMs: number, judged = this.applied): void {
     const written = new Map(
       records.flatMap((record) =>
         record.t === 'command'
@@ -223,7 +228,7 @@ export class Judge {
           : [],
       ),
     );
-    for (const one of this.#applied) {
+    for (const one of this.#applied.slice(0, judged)) {
       const line = written.get(`${one.rack}/${one.epoch}.${one.generation}`);
       if (line === undefined || line > one.atMs)
         this.#violate(

@@ -141,8 +141,7 @@ export function simulatedSite(options: SimulatedSiteOptions): SiteConfigInput {
     authority: 'automatic',
     console: { login: 'fragment' },
     lease: { t1S: 5, t2S: 30, failSafe: 'hold' },
-    // A tour of minutes shows what real machines, for their own sake, do in half an hour.
-    control: { minOnS: 15, minOffS: 15, startsPer10S: Math.max(20, Math.round(asics / 5)) },
+    control: controlOf(asics),
     nodes: [root, ...draft.nodes],
     meters: [
       meter(1, 'm-main', 'main', 'schneider-pm5xxx'),
@@ -173,6 +172,14 @@ export function simulatedSite(options: SimulatedSiteOptions): SiteConfigInput {
     },
   };
 }
+
+/** A tour of minutes shows what real machines, for their own sake, do in half an hour. */
+const controlOf = (asics: number): SiteConfigInput['control'] => ({
+  minOnS: 15,
+  minOffS: 15,
+  maxCyclesPerDay: 1_000,
+  startsPer10S: Math.max(20, Math.round(asics / 5)),
+});
 
 interface FeederPlan {
   readonly feeder: (typeof FEEDERS)[number];

@@ -1,6 +1,7 @@
 import type { Model } from '../../config/schema/model.ts';
 import type { Authority } from '../../config/schema/site.ts';
 import type { FaultCode } from '../../protocols/faults.ts';
+import type { Owner } from '../../protocols/mqtt/desired.ts';
 import type { LeasePhase } from '../../protocols/mqtt/status.ts';
 import type { Mode } from '../../protocols/reading.ts';
 import { drawW, restMode, satisfies, settleMs } from './draw.ts';
@@ -20,6 +21,8 @@ export interface Goal {
   readonly generation: number;
   /** `guard` and `fail-safe` act without lease and before everything else. */
   readonly owner: 'desired' | 'guard' | 'fail-safe';
+  /** On whose behalf the controller asks; absent for what the agent does by itself. */
+  readonly because?: Owner;
   readonly urgent: boolean;
   /** A beat names this document now. */
   readonly armed: boolean;

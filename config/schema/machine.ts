@@ -15,6 +15,8 @@ export const machineGroupSchema = z
     hosts: z.array(z.string().min(1)).max(10_000).optional(),
     /** How often each is polled, ms. */
     periodMs: z.number().min(500).max(600_000).default(10_000),
+    /** How often each may be started in 24 h; absent: the site's `control.maxCyclesPerDay`. */
+    maxCyclesPerDay: z.int().positive().max(10_000).optional(),
     authority: z.enum(['observe', 'advise', 'automatic']).optional(),
   })
   .refine((group) => (group.hosts === undefined) !== (group.count === undefined), {

@@ -37,6 +37,8 @@ const controlSchema = z.strictObject({
   /** Least times at work and at rest before money may change them, s; absent: the model's own. */
   minOnS: z.number().nonnegative().optional(),
   minOffS: z.number().nonnegative().optional(),
+  /** A machine is started at most this often in 24 h, by whoever asks; a group of machines may have its own. */
+  maxCyclesPerDay: z.int().positive().max(10_000).default(48),
   /** At most this many machines are started per 10 s by one agent. */
   startsPer10S: z.int().positive().default(20),
   /** How many machines one agent commands at a time, and when urgent. */

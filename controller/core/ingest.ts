@@ -281,8 +281,9 @@ function takeOne(state: SiteState, one: MachineResult, now: Now): Effect[] {
     ];
   }
   if (one.stage === 'observed' || one.why === 'DEVICE_LOST') return [];
-  // A refusal of the agent's own limits is followed by the deed when there is room; one of authority is not.
-  if (one.stage === 'refused' && one.why !== 'AUTHORITY_REFUSED') return [];
+  // A refusal of the agent's own limits is followed by the deed when there is room; one of authority is not, nor,
+  // for hours, one of a machine that was started often enough.
+  if (one.stage === 'refused' && one.why !== 'AUTHORITY_REFUSED' && one.why !== 'CYCLES_SPENT') return [];
   state.stage[index] = 'failed';
   state.disobeys[index] = 1;
   const text = `${one.machine} was told to ${wish.mode} and does not: ${one.detail ?? one.why}. Its load was taken elsewhere.`;

@@ -1,8 +1,11 @@
+import type { Owner } from '../../protocols/mqtt/desired.ts';
+import { rampWPerMs, refill } from '../../protocols/ramp.ts';
+import type { Bucket } from '../../protocols/ramp.ts';
 import { breakevenUsdPerMwh, believedW, drawW } from './economics.ts';
 import type { Now } from './events.ts';
 import { capsW, committedW, sumByNode } from './room.ts';
 import { isKnown, meterOf } from './state.ts';
-import type { Bucket, SiteState } from './state.ts';
+import type { SiteState } from './state.ts';
 import type { Target, Targets } from './target.ts';
 
 /** One machine's change of desired state that may go out now. `deltaW` at the plug, negative for a shed. */
@@ -18,8 +21,8 @@ export interface Release {
   readonly urgent: boolean;
 }
 
-/** A burst of at most this long a ramp may be spent at once, ms. */
-const RAMP_BURST_MS = 10_000;
+/** What a ramp allows in this long may be spent at once, ms: two ticks of the controller. */
+const RAMP_BURST_MS = 2_000;
 
 /**
  * Of all changes between what is wanted and what should be, those that may go out now: sheds before raises; sheds
@@ -56,15 +59,17 @@ function modeAlready(state: SiteState, machine: number, target: Target): boolean
   );
 }
 
-/** For money alone, a machine keeps its state for its least time. */
-function tooSoon(state: SiteState, machine: number, target: Target, now: Now): boolean {
-  const model = state.site.machines[machine]?.model;
-  const wish = state.wish[machine];
-  if (model === undefined || wish === undefined || wish.mode === 'ai' || target.because.owner !== 'price')
+/** For money alone a machine stays at work for its least time; at rest it stays for its own, whoever asks. */
+function tooSoon(state: SiteState, index: number, target: Target, now: Now): boolean {
+  const machine = state.site.machines[index];
+  const wish = state.wish[index];
+  if (machine === undefined || wish === undefined || wish.mode === 'ai') return false;
+  if (
+    wish.mode === 'mine' ? target.because.owner !== 'price' : target.mode !== 'mine' && target.mode !== 'ai'
+  )
     return false;
-  const control = state.site.config.control;
-  const leastS = wish.mode === 'mine' ? (control.minOnS ?? model.minOnS) : (control.minOffS ?? model.minOffS);
-  return now.monoMs - (state.wishMonoMs[machine] ?? -Infinity) < leastS * 1_000;
+  const leastS = wish.mode === 'mine' ? machine.minOnS : machine.minOffS;
+  return now.monoMs - (state.wishMonoMs[index] ?? -Infinity) < leastS * 1_000;
 }
 
 const forced = (change: Change): boolean => !['price', 'ai'].includes(change.target.because.owner);
@@ -82,15 +87,18 @@ function releaseSheds(
       a.machine - b.machine,
   );
   const excessW = excessOverCapsW(state, now);
-  const rateW = shedRateW(state, worstFirst, now);
-  refill(state.rampDown, rateW, now);
-  if (excessW > 0) state.rampDown.availableW = Math.max(state.rampDown.availableW, excessW);
+  const dueWPerMs = dueRateWPerMs(state, worstFirst, now);
+  for (const { index, rampDownKwPerMin } of state.site.nodes) {
+    const bucket = state.rampDown[index];
+    if (bucket === undefined) continue;
+    refill(bucket, Math.max(rampWPerMs(rampDownKwPerMin), dueWPerMs), RAMP_BURST_MS, now.monoMs);
+    if (excessW > 0) bucket.availableW = Math.max(bucket.availableW, excessW);
+  }
   const changes: Change[] = [];
   let urgent = excessW > 0;
   for (const change of worstFirst) {
-    if (state.rampDown.availableW <= 0) break;
-    if (!takeShare(state, change, now)) continue;
-    state.rampDown.availableW += change.deltaW;
+    if (!rampHasRoom(state, state.rampDown, change) || !takeShare(state, change, now)) continue;
+    takeRamp(state, state.rampDown, change);
     changes.push(change);
     urgent ||= forced(change);
   }
@@ -109,30 +117,38 @@ function excessOverCapsW(state: SiteState, now: Now): number {
   }, 0);
 }
 
-/** How fast load may fall, W per ms: the site's ramp, or faster where the utility's deadline needs it. */
-function shedRateW(state: SiteState, sheds: readonly Change[], now: Now): number {
-  const rampKwPerMin = state.site.nodes[0]?.rampDownKwPerMin;
-  const ramp = rampKwPerMin === undefined ? Infinity : (rampKwPerMin * 1_000) / 60_000;
-  const due = sheds.filter((change) => ['dr', 'emergency'].includes(change.target.because.owner));
-  if (due.length === 0) return ramp;
+/** Who stands above the ramp and has no measured excess that says how much must go. */
+const HURRIES: readonly Owner[] = ['lockout', 'protection', 'emergency'];
+
+/**
+ * How fast load must fall for those above the ramp, W per ms; 0 without any. An emergency has the utility's deadline,
+ * the others have no time at all. What is contracted stands below the ramp.
+ */
+function dueRateWPerMs(state: SiteState, sheds: readonly Change[], now: Now): number {
+  const due = sheds.filter((change) => HURRIES.includes(change.target.because.owner));
+  if (due.length === 0) return 0;
   const dueW = due.reduce((sum, change) => sum - change.deltaW, 0);
   const settleMs = Math.max(
     ...due.map((change) => (state.site.machines[change.machine]?.model.sleepS ?? 0) * 1_000),
   );
-  const leftMs = Math.max(1_000, state.limit.deadlineMonoMs - now.monoMs - settleMs - 5_000);
-  return Math.max(ramp, dueW / leftMs);
+  const timed = due.every((change) => change.target.because.owner === 'emergency');
+  const leftMs = timed ? Math.max(1_000, state.limit.deadlineMonoMs - now.monoMs - settleMs - 5_000) : 1_000;
+  return dueW / leftMs;
 }
 
-function refill(bucket: Bucket, ratePerMs: number, now: Now): void {
-  if (ratePerMs === Infinity) bucket.availableW = Infinity;
-  else
-    bucket.availableW = Math.min(
-      ratePerMs * RAMP_BURST_MS,
-      (Number.isFinite(bucket.availableW) ? bucket.availableW : 0) +
-        ratePerMs * (now.monoMs - bucket.atMonoMs),
-    );
-  bucket.atMonoMs = now.monoMs;
+/** True when every ramp above a machine lets another step begin. */
+const rampHasRoom = (state: SiteState, buckets: readonly Bucket[], { machine }: Change): boolean =>
+  pathOf(state, machine).every((node) => (buckets[node]?.availableW ?? 0) > 0);
+
+function takeRamp(state: SiteState, buckets: readonly Bucket[], { machine, deltaW }: Change): void {
+  for (const node of pathOf(state, machine)) {
+    const bucket = buckets[node];
+    if (bucket !== undefined) bucket.availableW -= Math.abs(deltaW);
+  }
 }
+
+const pathOf = (state: SiteState, machine: number): readonly number[] =>
+  state.site.nodes[state.site.machines[machine]?.nodeIndex ?? -1]?.path ?? [];
 
 /** Of what a price may move in one window, forgets what is older than it. Called once per decision. */
 export function turnShare(state: SiteState, now: Now): void {
@@ -175,8 +191,10 @@ function releaseRaises(state: SiteState, raises: readonly Change[], now: Now): C
   const caps = capsW(state);
   const committed = committedW(state);
   const margin = 1 - control.marginPct / 100;
-  const rampKwPerMin = state.site.nodes[0]?.rampUpKwPerMin;
-  refill(state.rampUp, rampKwPerMin === undefined ? Infinity : (rampKwPerMin * 1_000) / 60_000, now);
+  for (const { index, rampUpKwPerMin } of state.site.nodes) {
+    const bucket = state.rampUp[index];
+    if (bucket !== undefined) refill(bucket, rampWPerMs(rampUpKwPerMin), RAMP_BURST_MS, now.monoMs);
+  }
   const starts = new Map(
     state.site.agents.map((agent) => [agent, control.startsPer10S - recentStarts(state, agent, now)]),
   );
@@ -192,8 +210,8 @@ function releaseRaises(state: SiteState, raises: readonly Change[], now: Now): C
     const agent = machine?.agent ?? '';
     if (machine === undefined || state.agents.get(agent)?.phase !== 'live' || (starts.get(agent) ?? 0) <= 0)
       continue;
-    if (state.rampUp.availableW <= 0) break;
-    const path = state.site.nodes[machine.nodeIndex]?.path ?? [];
+    if (!rampHasRoom(state, state.rampUp, change)) continue;
+    const { path = [] } = state.site.nodes[machine.nodeIndex] ?? {};
     // Committed already holds what it draws now: what is added is up to the draw it is asked to reach.
     const addW = Math.max(
       0,
@@ -206,7 +224,7 @@ function releaseRaises(state: SiteState, raises: readonly Change[], now: Now): C
     if (!fits || !takeShare(state, change, now)) continue;
     for (const node of path) committed[node] = (committed[node] ?? 0) + addW;
     starts.set(agent, (starts.get(agent) ?? 0) - 1);
-    state.rampUp.availableW -= change.deltaW;
+    takeRamp(state, state.rampUp, change);
     changes.push(change);
   }
   return changes;

@@ -1,5 +1,7 @@
 import type { Site, SiteNode } from '../../config/site.ts';
 import type { FaultCode } from '../../protocols/faults.ts';
+import { makeBucket } from '../../protocols/ramp.ts';
+import type { Bucket } from '../../protocols/ramp.ts';
 import { MODES } from '../../protocols/reading.ts';
 import type { Mode } from '../../protocols/reading.ts';
 import type { Because, Desired } from '../../protocols/mqtt/desired.ts';
@@ -121,12 +123,6 @@ export interface Hold {
   readonly reason: string;
 }
 
-/** Watts that may still move before a ramp allows more; refilled with time. */
-export interface Bucket {
-  availableW: number;
-  atMonoMs: number;
-}
-
 /** What prices alone have moved in the window that ends now, and the most they may. */
 export interface Share {
   mostW: number;
@@ -203,8 +199,9 @@ export interface SiteState {
   readonly limit: LimitState;
   /** Signals that took load and have ended: what they took is being given back. */
   readonly restoring: Set<string>;
-  readonly rampUp: Bucket;
-  readonly rampDown: Bucket;
+  /** Per node, as `site.nodes`. */
+  readonly rampUp: readonly Bucket[];
+  readonly rampDown: readonly Bucket[];
   readonly priceShare: Share;
   leaseSeq: number;
   lastLeaseMonoMs: number;
@@ -245,7 +242,6 @@ export function emptyState(site: Site, epoch: number, monoMs: number): SiteState
   const machines = site.machines.length;
   const nodes = site.nodes.length;
   const nan = (length: number): Float64Array => new Float64Array(length).fill(Number.NaN);
-  const bucket = (): Bucket => ({ availableW: 0, atMonoMs: monoMs });
   return {
     site,
     epoch,
@@ -294,8 +290,8 @@ export function emptyState(site: Site, epoch: number, monoMs: number): SiteState
     jobOf: new Map(),
     restoring: new Set(),
     limit: noLimit(),
-    rampUp: bucket(),
-    rampDown: bucket(),
+    rampUp: site.nodes.map(() => makeBucket(monoMs)),
+    rampDown: site.nodes.map(() => makeBucket(monoMs)),
     priceShare: { mostW: 0, moved: [] },
     leaseSeq: 0,
     lastLeaseMonoMs: -Infinity,

@@ -3,6 +3,10 @@ import { MODES } from '../reading.ts';
 
 /** Who decides, highest first (design, rule 10). */
 const OWNERS = ['lockout', 'protection', 'emergency', 'cap', 'ramp', 'dr', 'manual', 'ai', 'price'] as const;
+export type Owner = (typeof OWNERS)[number];
+
+/** True for who stands above the ramp in that order: what it takes away falls as fast as machines can. */
+export const outranksRamp = (owner: Owner): boolean => OWNERS.indexOf(owner) < OWNERS.indexOf('ramp');
 
 const counter = z.int().nonnegative();
 const id = z.string().min(1).max(128);

@@ -42,6 +42,8 @@ export class Miner implements Device {
   readonly driver = 'toy';
   mode: Mode;
   calls: Verb[] = [];
+  /** When each of them came, monotonic ms. */
+  readonly callsMs: number[] = [];
   behaviour: 'good' | 'dead' | 'ignores' | 'hangs' = 'good';
   readonly #clock: VirtualClock;
   readonly verbs: Device['verbs'];
@@ -63,6 +65,7 @@ export class Miner implements Device {
     await this.#wait();
     if (this.behaviour === 'dead') throw new Fault('NET_TIMEOUT');
     this.calls.push(verb);
+    this.callsMs.push(this.#clock.monoMs());
     if (this.behaviour === 'good') this.#clock.after(afterMs, () => (this.mode = mode));
   }
 
@@ -203,19 +206,25 @@ interface BenchOptions {
   readonly lease?: SiteConfigInput['lease'];
   readonly disk?: ToyDisk;
   readonly authority?: 'observe' | 'automatic';
+  readonly rampKwPerMin?: number;
+  readonly control?: SiteConfigInput['control'];
 }
 
 export function makeBench(options: BenchOptions = {}): Bench {
   const clock = new VirtualClock({ startWallMs: START_MS });
   const random = seededRandom(7);
   const broker = new MemoryBroker({ clock, latencyMs: () => 2 });
+  const { rampKwPerMin } = options;
+  const ramps =
+    rampKwPerMin === undefined ? {} : { rampUpKwPerMin: rampKwPerMin, rampDownKwPerMin: rampKwPerMin };
   const config = siteSchema.parse({
     schema: 1,
     site: 'toy',
     authority: options.authority ?? 'automatic',
     lease: options.lease ?? { t1S: 5, t2S: 30, failSafe: 'hold' },
+    control: options.control ?? {},
     nodes: [
-      { id: 'main', kind: 'site', capKw: 1_000 },
+      { id: 'main', kind: 'site', capKw: 1_000, ...ramps },
       { id: 'r1', parent: 'main', kind: 'rack', capKw: options.capKw ?? 100 },
     ],
     meters: [{ id: 'm1', node: 'r1', target: 'toy://meter' }],

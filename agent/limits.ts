@@ -1,0 +1,164 @@
+import type { Site } from '../config/site.ts';
+import type { Clock } from '../host/deps.ts';
+import type { FaultCode } from '../protocols/faults.ts';
+import { outranksRamp } from '../protocols/mqtt/desired.ts';
+import { rampWPerMs } from '../protocols/ramp.ts';
+import { drawW } from './core/draw.ts';
+import { admit, makeEnvelope, recount } from './core/envelope.ts';
+import type { EnvelopeMachine, EnvelopeNode } from './core/envelope.ts';
+import { makePace, noteMove, waitOf } from './core/pace.ts';
+import type { Move, Ramp } from './core/pace.ts';
+import type { Goal, Step } from './core/reconcile.ts';
+import { reachingW } from './machine.ts';
+import type { Machine } from './machine.ts';
+import { meterW } from './plant.ts';
+import type { Plant } from './plant.ts';
+
+/** The committed sums are added up anew at most this often. */
+const RECOUNT_MS = 250;
+/** A raise without room is asked for again after this long, and nothing waits longer without being asked again. */
+const RAISE_AGAIN_MS = 2_000;
+const LONGEST_WAIT_MS = 60_000;
+/** Who waits no longer than this does not say so: it follows within seconds. */
+const UNSAID_MS = 3_000;
+
+/** A step that may not go out yet: asked again from `untilMs` on. With `why` it is worth saying. */
+export interface Refusal {
+  readonly untilMs: number;
+  readonly why?: FaultCode;
+  readonly detail?: string;
+}
+
+/** The agent's own limits over everything it commands: caps, starts, ramps, least times, cycles. */
+export interface Limits {
+  /** True when a refusal given earlier still stands. */
+  waits(machine: Machine, step: Step): boolean;
+  /** Consent, counted at once; or why not yet. `woke`: it left the state it was commanded into by itself. */
+  consent(machine: Machine, step: Step, woke: boolean): Refusal | undefined;
+}
+
+export interface LimitsOptions {
+  readonly site: Site;
+  readonly agent: string;
+  readonly plant: Plant;
+  readonly clock: Clock;
+}
+
+/** What protects, and who stands above the ramp, takes load away without waiting. */
+const isExempt = (goal: Goal): boolean =>
+  goal.owner !== 'desired' || (goal.because !== undefined && outranksRamp(goal.because));
+
+export function makeLimits({ site, agent, plant, clock }: LimitsOptions): Limits {
+  const envelope = makeEnvelope(plant.nodes.length, site.config.control);
+  const pace = makePace(
+    rampSlicesOf(site, agent),
+    plant.machines.map(({ config }) => ({
+      path: site.nodes[config.nodeIndex]?.path ?? [],
+      minOnMs: config.minOnS * 1_000,
+      minOffMs: config.minOffS * 1_000,
+      maxCyclesPerDay: config.maxCyclesPerDay,
+    })),
+    clock.monoMs(),
+  );
+  let countedMs = Number.NEGATIVE_INFINITY;
+  let nodes: EnvelopeNode[] = [];
+  /** Per machine, since when it has been waiting. */
+  const since = new Map<Machine, { readonly commandId: string; readonly sinceMs: number }>();
+
+  const admits = (machine: Machine, { goal }: Step, nowMs: number): Refusal | undefined => {
+    if (nowMs - countedMs >= RECOUNT_MS) {
+      countedMs = nowMs;
+      nodes = plant.nodes.map((node) => ({ id: node.id, capW: node.capW, meterW: meterW(node, nowMs) }));
+      const machines = plant.machines.map((each) => envelopeOf(each, nowMs));
+      recount(envelope, nodes, machines, nowMs);
+    }
+    const targetW = drawW(machine.config.model, goal.mode, goal.powerW);
+    const admission = admit(envelope, nodes, envelopeOf(machine, nowMs), targetW, nowMs);
+    if (admission.ok) return undefined;
+    const untilMs = nowMs + RAISE_AGAIN_MS;
+    // Waiting for its turn among the starts is no refusal: it follows within seconds.
+    if (admission.limit !== 'cap') return { untilMs };
+    const detail = `${admission.node}: needs ${Math.round(admission.needW)} W, room ${Math.round(admission.roomW)} W`;
+    return { untilMs, why: 'ENVELOPE_REFUSED', detail };
+  };
+  const refuse = (machine: Machine, step: Step, refusal: Refusal, nowMs: number): Refusal => {
+    const untilMs = Math.min(refusal.untilMs, nowMs + LONGEST_WAIT_MS);
+    if (step.raise) machine.raiseAfterMs = untilMs;
+    else machine.shedAfterMs = untilMs;
+    const { commandId } = step.goal;
+    let waiting = since.get(machine);
+    if (waiting?.commandId !== commandId) waiting = { commandId, sinceMs: nowMs };
+    since.set(machine, waiting);
+    const isLong = refusal.untilMs - waiting.sinceMs > UNSAID_MS || refusal.why === 'ENVELOPE_REFUSED';
+    return isLong ? refusal : { untilMs };
+  };
+  return {
+    waits: (machine, step) => {
+      const nowMs = clock.monoMs();
+      return step.raise ? nowMs < machine.raiseAfterMs : !isExempt(step.goal) && nowMs < machine.shedAfterMs;
+    },
+    consent: (machine, step, woke) => {
+      const nowMs = clock.monoMs();
+      const move = moveOf(machine, step, woke, nowMs);
+      const refusal = waitOf(pace, move, nowMs) ?? (step.raise ? admits(machine, step, nowMs) : undefined);
+      if (refusal !== undefined) return refuse(machine, step, refusal, nowMs);
+      noteMove(pace, move, nowMs);
+      since.delete(machine);
+      return undefined;
+    },
+  };
+}
+
+/**
+ * The agent's slice of every ramp, as `Site.nodes`: of a node below which other agents have machines too, the part
+ * that its own machines are of the ratings there.
+ */
+function rampSlicesOf(site: Site, agent: string): Ramp[] {
+  const ratedW = new Float64Array(site.nodes.length);
+  const ownW = new Float64Array(site.nodes.length);
+  for (const machine of site.machines)
+    for (const node of site.nodes[machine.nodeIndex]?.path ?? []) {
+      ratedW[node] = (ratedW[node] ?? 0) + machine.model.ratedW;
+      if (machine.agent === agent) ownW[node] = (ownW[node] ?? 0) + machine.model.ratedW;
+    }
+  return site.nodes.map(({ id, index, rampUpKwPerMin, rampDownKwPerMin }) => {
+    const own = ownW[index] ?? 0;
+    // Without own machines below it nothing is ever counted there.
+    const share = own > 0 ? own / (ratedW[index] ?? own) : 1;
+    return {
+      node: id,
+      upWPerMs: rampWPerMs(rampUpKwPerMin) * share,
+      downWPerMs: rampWPerMs(rampDownKwPerMin) * share,
+    };
+  });
+}
+
+function envelopeOf(machine: Machine, nowMs: number): EnvelopeMachine {
+  return {
+    path: machine.path,
+    ratedW: machine.config.model.ratedW,
+    presentW: machine.powerW,
+    reachingW: reachingW(machine, nowMs),
+  };
+}
+
+/** A step as a ramp sees it: from what is drawn now, or promised already, to what will be drawn. */
+function moveOf(machine: Machine, { goal, raise, tries }: Step, woke: boolean, nowMs: number): Move {
+  const { model } = machine.config;
+  const targetW = drawW(model, goal.mode, goal.powerW);
+  // What cannot be seen is counted as it costs most: nothing drawn when it rises, its rating when it falls.
+  const fromW = raise
+    ? Math.max(machine.powerW ?? 0, reachingW(machine, nowMs) ?? 0)
+    : (machine.powerW ?? machine.lastPowerW ?? model.ratedW);
+  const deltaW = raise ? Math.max(0, targetW - fromW) : Math.min(0, targetW - fromW);
+  return {
+    machine: machine.at,
+    mode: goal.mode,
+    seen: machine.mode,
+    deltaW,
+    // Back to where it was commanded: nobody asked for the load it takes.
+    exempt: isExempt(goal) || (woke && !raise),
+    forMoney: goal.because === 'price',
+    again: tries > 1,
+  };
+}
