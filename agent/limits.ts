@@ -11,7 +11,7 @@ import type { Move, Ramp } from './core/pace.ts';
 import type { Goal, Step } from './core/reconcile.ts';
 import { reachingW } from './machine.ts';
 import type { Machine } from './machine.ts';
-import { meterW } from './plant.ts';
+import { meterW, nodeCapW } from './plant.ts';
 import type { Plant } from './plant.ts';
 
 /** The committed sums are added up anew at most this often. */
@@ -68,7 +68,7 @@ export function makeLimits({ site, agent, plant, clock }: LimitsOptions): Limits
   const admits = (machine: Machine, { goal }: Step, nowMs: number): Refusal | undefined => {
     if (nowMs - countedMs >= RECOUNT_MS) {
       countedMs = nowMs;
-      nodes = plant.nodes.map((node) => ({ id: node.id, capW: node.capW, meterW: meterW(node, nowMs) }));
+      nodes = plant.nodes.map((node) => ({ id: node.id, capW: nodeCapW(node), meterW: meterW(node, nowMs) }));
       const machines = plant.machines.map((each) => envelopeOf(each, nowMs));
       recount(envelope, nodes, machines, nowMs);
     }

@@ -1,5 +1,7 @@
 import type { Site, SiteMeter } from '../config/site.ts';
 import { Fault } from '../protocols/faults.ts';
+import { flowOf, planCapW } from '../protocols/loading.ts';
+import type { Flow, Rating } from '../protocols/loading.ts';
 import { numberOf } from '../protocols/reading.ts';
 import type { Readings } from '../protocols/reading.ts';
 import type { Device } from './driver.ts';
@@ -17,6 +19,8 @@ export interface Meter {
   device: Device;
   readings: Readings;
   powerW: number | undefined;
+  /** What flowed by the newest good sample. */
+  flow: Flow | undefined;
   /** Monotonic ms of the newest good sample's beginning. */
   goodMs: number;
 }
@@ -24,7 +28,9 @@ export interface Meter {
 /** An electrical node of this agent. */
 export interface PlantNode {
   readonly id: string;
-  readonly capW: number;
+  readonly rating: Rating;
+  /** What its limits in kVA and A come to by its meter, W; undefined before it has told. */
+  learntW: number | undefined;
   readonly machines: readonly Machine[];
   readonly meter: Meter | undefined;
   readonly guard: GuardState | undefined;
@@ -78,17 +84,18 @@ export function buildPlant(
       device: tryOpen(open, config.target),
       readings: {},
       powerW: undefined,
+      flow: undefined,
       goodMs: Number.NEGATIVE_INFINITY,
     }));
   const nodes = ownNodes.map((node, place): PlantNode => {
     const meter = meters.find((candidate) => candidate.node === place);
-    const capW = node.capKw * 1_000;
     return {
       id: node.id,
-      capW,
+      rating: node,
+      learntW: undefined,
       machines: machines.filter((machine) => machine.path.includes(place)),
       meter,
-      guard: meter === undefined ? undefined : makeGuard(capW),
+      guard: meter === undefined ? undefined : makeGuard(planCapW(node, undefined)),
       short: false,
     };
   });
@@ -159,10 +166,14 @@ export function takeSample(meter: Meter, readings: Readings, beganMs: number): b
   meter.readings = { ...meter.readings, ...readings };
   const power = readings['power.active.total'];
   meter.powerW = numberOf(power);
+  meter.flow = flowOf(readings);
   if (meter.powerW === undefined || power?.ok !== true || power.quality !== 'good') return false;
   meter.goodMs = beganMs;
   return true;
 }
+
+/** The cap to plan with, W: the first of its limits in kW, kVA and A that will be full. */
+export const nodeCapW = (node: PlantNode): number => planCapW(node.rating, node.learntW);
 
 /** What a node's meter says, W, when it is good and fresh; undefined otherwise. */
 export function meterW(node: PlantNode, nowMs: number): number | undefined {

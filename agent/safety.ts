@@ -5,13 +5,14 @@ import type { Control } from './control.ts';
 import { drawW, restMode, satisfies, settleMs } from './core/draw.ts';
 import { failSafeRests } from './core/failsafe.ts';
 import { guardStep, released } from './core/guard.ts';
-import type { GuardMachine } from './core/guard.ts';
+import type { GuardMachine, GuardVerdict } from './core/guard.ts';
 import { rackPhase } from './core/lease.ts';
 import type { LeaseState } from './core/lease.ts';
 import type { RackOrders } from './core/desired.ts';
+import { flowCapW, learnCapW, loadingText } from '../protocols/loading.ts';
 import { COMMAND_POLL_MS } from './machine.ts';
 import type { Machine } from './machine.ts';
-import { meterW } from './plant.ts';
+import { meterW, nodeCapW } from './plant.ts';
 import type { Plant, PlantNode } from './plant.ts';
 
 export interface SafetyOptions {
@@ -45,6 +46,7 @@ export function makeSafety(options: SafetyOptions): Safety {
   const step = (place: number, node: PlantNode, sampleW: number | undefined): void => {
     const { guard } = node;
     if (guard === undefined) return;
+    guard.capW = capInForceW(node, sampleW);
     const isCalm =
       sampleW !== undefined && sampleW < guard.capW * CALM_SHARE && !guard.active && guard.overs === 0;
     if (isCalm && (calm[place] = ((calm[place] ?? 0) + 1) % CALM_EVERY) !== 0) return;
@@ -54,7 +56,7 @@ export function makeSafety(options: SafetyOptions): Safety {
       sampleW,
       node.machines.map((machine) => guardView(machine, nowMs)),
     );
-    const text = `${Math.round(verdict.loadW / 1_000)} kW by ${verdict.source}, cap ${Math.round(guard.capW / 1_000)} kW`;
+    const text = textOf(node, verdict, guard.capW);
     if (verdict.began) alarms.raise('CAP_EXCEEDED', node.id, text);
     if (verdict.ended) alarms.clear('CAP_EXCEEDED', node.id, text);
     if (verdict.short && !node.short)
@@ -80,7 +82,7 @@ export function makeSafety(options: SafetyOptions): Safety {
       const targetW = drawW(machine.config.model, wanted.mode, wanted.powerW);
       const load = !satisfies(machine.config.model, restMode(machine.config.model), wanted.mode);
       const asked = { epoch: doc.epoch, generation: doc.generation, load, targetW };
-      if (released(machine.held, asked, { loadW: meterW(node, nowMs), capW: node.capW }))
+      if (released(machine.held, asked, { loadW: meterW(node, nowMs), capW: nodeCapW(node) }))
         machine.held = undefined;
     }
   };
@@ -102,6 +104,20 @@ export function makeSafety(options: SafetyOptions): Safety {
     },
     guarding: () => plant.nodes.filter((node) => node.guard?.active === true).map((node) => node.id),
   };
+}
+
+/** What the node may carry at this moment, W; by its meter's own word on kVA and A where there is one. */
+function capInForceW(node: PlantNode, sampleW: number | undefined): number {
+  const flow = node.meter?.flow;
+  if (sampleW === undefined || flow === undefined) return nodeCapW(node);
+  node.learntW = learnCapW(node.learntW, node.rating, flow);
+  return flowCapW(node.rating, flow, node.learntW);
+}
+
+function textOf(node: PlantNode, { loadW, source }: GuardVerdict, capW: number): string {
+  const flow = source === 'meter' ? node.meter?.flow : undefined;
+  if (flow !== undefined) return `${loadingText(node.rating, flow)} by meter`;
+  return `${Math.round(loadW / 1_000)} kW by machines, cap ${Math.round(capW / 1_000)} kW`;
 }
 
 function guardView(machine: Machine, nowMs: number): GuardMachine {

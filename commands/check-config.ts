@@ -13,6 +13,7 @@ import { makeLog } from '../host/log.ts';
 import { realEffects } from '../host/real.ts';
 import { asFault, Fault, FAULTS } from '../protocols/faults.ts';
 import type { FaultCode } from '../protocols/faults.ts';
+import { planCapW } from '../protocols/loading.ts';
 import { probeSite } from './probe.ts';
 import type { Probe } from './probe.ts';
 
@@ -177,7 +178,7 @@ function summaryOf(site: Site): Summary {
         node: node.id,
         kind: node.kind,
         ratedKw: Math.round((ratedW[node.index] ?? 0) / 100) / 10,
-        capKw: node.capKw,
+        capKw: planCapW(node, undefined) / 1_000,
         metered: site.meters.some(({ nodeIndex, role }) => nodeIndex === node.index && role === 'node'),
       })),
   };

@@ -1,4 +1,5 @@
 import type { Explained } from './explain.ts';
+import { planCapW } from '../protocols/loading.ts';
 import type { Site } from './site.ts';
 
 /** Children may be larger than their parent (they are rarely full together), up to this. */
@@ -6,7 +7,13 @@ const OVERSIZED = 2;
 
 /** What a valid site file says that is probably not meant; nothing here stops the site from running. */
 export function findWarnings(site: Site): readonly Explained[] {
-  return [...capWarnings(site), ...loadWarnings(site), ...meterWarnings(site), ...secretWarnings(site)];
+  return [
+    ...capWarnings(site),
+    ...ampereWarnings(site),
+    ...loadWarnings(site),
+    ...meterWarnings(site),
+    ...secretWarnings(site),
+  ];
 }
 
 /** Place of a node in the file; `Site.nodes` has another order. */
@@ -35,6 +42,28 @@ function capWarnings(site: Site): Explained[] {
         },
       ];
     return [];
+  });
+}
+
+/** Limits in kVA and A that nobody measures, and limits in kW that no power factor reaches. */
+function ampereWarnings(site: Site): Explained[] {
+  return site.nodes.flatMap((node): Explained[] => {
+    const { capKw, capKva = Infinity, capA = Infinity, phaseV = Infinity, phases = 3 } = node;
+    if (capKva === Infinity && capA === Infinity) return [];
+    const path = ['nodes', placeOf(site, node.id), capA === Infinity ? 'capKva' : 'capA'];
+    const mostKw = Math.min(capKva, (capA * phaseV * phases) / 1_000);
+    const problems: Explained[] = [];
+    if (capKw > mostKw * 1.1)
+      problems.push({
+        path: ['nodes', placeOf(site, node.id), 'capKw'],
+        message: `'${node.id}' may take ${round(capKw)} kW, but no more than ${round(mostKw)} kVA: its capKw is never reached`,
+      });
+    if (!site.meters.some((meter) => meter.nodeIndex === node.index && meter.role === 'node'))
+      problems.push({
+        path,
+        message: `no meter measures '${node.id}': its kVA and A are taken for ${round(planCapW(node, undefined) / 1_000)} kW, with power factor, voltage and phases assumed at their worst`,
+      });
+    return problems;
   });
 }
 

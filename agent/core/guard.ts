@@ -28,7 +28,8 @@ export interface GuardMachine {
 
 /** What the guard of one node remembers. */
 export interface GuardState {
-  readonly capW: number;
+  /** What the node may carry, W: may change from look to look with how its load uses its limits in kVA and A. */
+  capW: number;
   overs: number;
   /** Meter over machine sum while both were good. */
   ratio: number;

@@ -4,15 +4,27 @@ const id = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/, 'use letters, d
 export { id as idSchema };
 
 /** One node of the electrical tree: site, transformer, feeder, PDU or rack. */
-export const nodeSchema = z.strictObject({
-  id,
-  /** Absent for the one root. */
-  parent: id.optional(),
-  kind: z.enum(['site', 'transformer', 'feeder', 'pdu', 'rack']),
-  /** What may flow through it continuously, kW. */
-  capKw: z.number().positive(),
-  /** How fast its load may rise and fall, kW per minute; absent: not bounded here. */
-  rampUpKwPerMin: z.number().positive().optional(),
-  rampDownKwPerMin: z.number().positive().optional(),
-});
+export const nodeSchema = z
+  .strictObject({
+    id,
+    /** Absent for the one root. */
+    parent: id.optional(),
+    kind: z.enum(['site', 'transformer', 'feeder', 'pdu', 'rack']),
+    /** What may flow through it continuously, kW. */
+    capKw: z.number().positive(),
+    /** The same as equipment counts it that heats by current: kVA, and A in each phase. The first that is full counts. */
+    capKva: z.number().positive().optional(),
+    capA: z.number().positive().optional(),
+    /** Nominal voltage between phase and neutral, V: what `capA` comes to in kW before a meter has told. */
+    phaseV: z.number().min(50).max(40_000).optional(),
+    /** 3 when absent. */
+    phases: z.union([z.literal(1), z.literal(3)]).optional(),
+    /** How fast its load may rise and fall, kW per minute; absent: not bounded here. */
+    rampUpKwPerMin: z.number().positive().optional(),
+    rampDownKwPerMin: z.number().positive().optional(),
+  })
+  .refine((node) => node.capA === undefined || node.phaseV !== undefined, {
+    message: 'capA needs phaseV, the nominal voltage between phase and neutral',
+    path: ['capA'],
+  });
 export type NodeConfig = z.infer<typeof nodeSchema>;

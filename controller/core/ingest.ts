@@ -1,3 +1,4 @@
+import { flowOf, learnCapW } from '../../protocols/loading.ts';
 import { modeOf, numberOf } from '../../protocols/reading.ts';
 import type { Readings } from '../../protocols/reading.ts';
 import type { MachineResult, Result, Status } from '../../protocols/mqtt/status.ts';
@@ -41,6 +42,8 @@ export const INGESTED: ReadonlySet<string> = new Set([
   'hashrate',
   'temperature.max',
   'power.active.total',
+  'power.apparent.total',
+  ...['L1', 'L2', 'L3'].flatMap((phase) => [`current.${phase}`, `voltage.${phase}N`]),
 ]);
 
 /** One agent's frame: the newest readings of a rack, or of the meters. */
@@ -155,9 +158,20 @@ function takeMeter(state: SiteState, id: string, readings: Readings, now: Now): 
   if (meter.role === 'generation') state.solarW = powerW;
   else {
     state.meterW[meter.nodeIndex] = powerW;
+    learnCap(state, meter.nodeIndex, readings);
     state.meterMonoMs[meter.nodeIndex] = now.monoMs;
   }
   return [...clearAlarm(state, now, 'METER_IMPLAUSIBLE', id), ...clearAlarm(state, now, 'METER_LOST', id)];
+}
+
+/** What a node's limits in kVA and A come to follows from how its load uses them. */
+function learnCap(state: SiteState, index: number, readings: Readings): void {
+  const node = state.site.nodes[index];
+  const flow = flowOf(readings);
+  if (node === undefined || flow === undefined) return;
+  const before = state.learntCapW[index] ?? Number.NaN;
+  const learntW = learnCapW(Number.isNaN(before) ? undefined : before, node, flow);
+  if (learntW !== undefined) state.learntCapW[index] = learntW;
 }
 
 /** Bounds of physics: a node draws no more than half above its cap, and feeds back only where there is generation. */

@@ -3,7 +3,7 @@ import { rampWPerMs, refill } from '../../protocols/ramp.ts';
 import type { Bucket } from '../../protocols/ramp.ts';
 import { breakevenUsdPerMwh, believedW, drawW } from './economics.ts';
 import type { Now } from './events.ts';
-import { capsW, committedW, sumByNode } from './room.ts';
+import { capsW, committedW, ownCapW, sumByNode } from './room.ts';
 import { isKnown, meterOf } from './state.ts';
 import type { SiteState } from './state.ts';
 import type { Target, Targets } from './target.ts';
@@ -111,7 +111,7 @@ function excessOverCapsW(state: SiteState, now: Now): number {
   const root = state.site.nodes[0];
   return state.site.nodes.reduce((most, node) => {
     // The utility's limit has a deadline and a ramp of its own; a physical cap has neither.
-    const cap = node === root ? node.capKw * 1_000 : (caps[node.index] ?? Infinity);
+    const cap = node === root ? ownCapW(state, node) : (caps[node.index] ?? Infinity);
     const meter = meterOf(state, node.index, now.monoMs);
     return meter === undefined ? most : Math.max(most, meter - cap);
   }, 0);

@@ -1,11 +1,19 @@
+import type { SiteNode } from '../../config/site.ts';
+import { planCapW } from '../../protocols/loading.ts';
 import type { Mode } from '../../protocols/reading.ts';
 import { believedW, drawW } from './economics.ts';
 import { isKnown, meterOf } from './state.ts';
 import type { SiteState } from './state.ts';
 
+/** What a node itself may carry, W: the first of its limits in kW, kVA and A that will be full. */
+export function ownCapW(state: SiteState, node: SiteNode): number {
+  const learntW = state.learntCapW[node.index] ?? Number.NaN;
+  return planCapW(node, Number.isNaN(learntW) ? undefined : learntW);
+}
+
 /** The cap in force at each node, W: its own, and at the root the utility's limit when that is lower. */
 export function capsW(state: SiteState): Float64Array {
-  const caps = Float64Array.from(state.site.nodes, (node) => node.capKw * 1_000);
+  const caps = Float64Array.from(state.site.nodes, (node) => ownCapW(state, node));
   const limitKw = limitInForceKw(state);
   if (limitKw !== undefined) caps[0] = Math.min(caps[0] ?? Infinity, limitKw * 1_000);
   return caps;

@@ -167,6 +167,8 @@ export interface SiteState {
   readonly commandOf: (string | undefined)[];
 
   readonly meterW: Float64Array;
+  /** What a node's limits in kVA and A come to by its meter, W; NaN before it has told. */
+  readonly learntCapW: Float64Array;
   readonly meterMonoMs: Float64Array;
   /** Everything flowing into a node that no known machine explains, W. */
   readonly residualW: Float64Array;
@@ -266,6 +268,7 @@ export function emptyState(site: Site, epoch: number, monoMs: number): SiteState
     disobeys: new Uint8Array(machines),
     commandOf: Array.from({ length: machines }, () => undefined),
     meterW: nan(nodes),
+    learntCapW: nan(nodes),
     meterMonoMs: new Float64Array(nodes).fill(-Infinity),
     residualW: new Float64Array(nodes),
     residualKnown: new Uint8Array(nodes),

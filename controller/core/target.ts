@@ -12,7 +12,7 @@ import {
   restMode,
 } from './economics.ts';
 import type { Now } from './events.ts';
-import { capsW, inTransition, limitInForceKw, shedResidualW, sumByNode } from './room.ts';
+import { capsW, inTransition, limitInForceKw, ownCapW, shedResidualW, sumByNode } from './room.ts';
 import { isKnown, modeAt, rootOf } from './state.ts';
 import type { Hold, SiteState } from './state.ts';
 
@@ -240,7 +240,11 @@ function resting(
   }
   const node = state.site.nodes[blockedBy];
   const limitKw = limitInForceKw(state);
-  if (blockedBy === rootOf(state.site).index && limitKw !== undefined && limitKw < rootOf(state.site).capKw)
+  if (
+    blockedBy === rootOf(state.site).index &&
+    limitKw !== undefined &&
+    limitKw * 1_000 < ownCapW(state, rootOf(state.site))
+  )
     return {
       mode,
       because: {
@@ -254,7 +258,8 @@ function resting(
     const place = state.site.machines[machine]?.nodeIndex ?? -1;
     return (state.site.nodes[place]?.path ?? []).includes(blockedBy);
   })?.[1];
-  const text = `${node?.id} may carry ${node?.capKw} kW; others below it earn more per kW`;
+  const capKw = node === undefined ? 0 : ownCapW(state, node) / 1_000;
+  const text = `${node?.id} may carry ${capKw.toFixed(capKw % 1 === 0 ? 0 : 1)} kW; others below it earn more per kW`;
   return job === undefined
     ? { mode, because: { owner: 'cap', rule: 'node-cap', text } }
     : { mode, because: { owner: 'ai', rule: 'room-for-ai', text, signalId: `ai-${job}` } };

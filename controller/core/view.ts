@@ -21,7 +21,7 @@ import {
   aiUsdPerHour,
 } from './economics.ts';
 import type { Now } from './events.ts';
-import { knownSumW, limitInForceKw, sumByNode } from './room.ts';
+import { knownSumW, limitInForceKw, ownCapW, sumByNode } from './room.ts';
 import { isKnown, meterOf, modeAt, rootOf } from './state.ts';
 import type { SiteState } from './state.ts';
 
@@ -88,7 +88,7 @@ function nodeViews(state: SiteState, now: Now): NodeView[] {
     id: node.id,
     kind: node.kind,
     parent: state.site.nodes[node.parentIndex]?.id ?? null,
-    capKw: node.capKw,
+    capKw: ownCapW(state, node) / 1_000,
     ...powerOf(state, node.index, sums, known, now),
     reporting: known[node.index] ?? 0,
     expected: expected[node.index] ?? 0,
@@ -123,7 +123,8 @@ function siteView(state: SiteState, now: Now): SiteView {
   const counts = sumByNode(state, (machine) => Number(isKnown(state, machine)));
   const { powerW, powerFrom } = powerOf(state, root.index, sums, counts, now);
   const limitKw = limitInForceKw(state);
-  const limited = limitKw !== undefined && limitKw < root.capKw;
+  const capKw = ownCapW(state, root) / 1_000;
+  const limited = limitKw !== undefined && limitKw < capKw;
   const sumOf = (kind: string): number | null =>
     known.length === 0
       ? null
@@ -142,8 +143,8 @@ function siteView(state: SiteState, now: Now): SiteView {
     underControl: underControl(state, now),
     powerW,
     powerFrom,
-    capKw: root.capKw,
-    limitKw: limited ? limitKw : root.capKw,
+    capKw,
+    limitKw: limited ? limitKw : capKw,
     limitFrom: limited ? 'utility' : 'cap',
     planKw: state.planKw ?? null,
     priceUsdPerMwh: state.price.usdPerMwh ?? null,

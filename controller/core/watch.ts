@@ -3,7 +3,7 @@ import { raiseAlarm, setAlarm } from './alarms.ts';
 import type { Effect } from './effects.ts';
 import type { Now } from './events.ts';
 import { forgetMachine } from './ingest.ts';
-import { knownSumW, limitInForceKw } from './room.ts';
+import { knownSumW, limitInForceKw, ownCapW } from './room.ts';
 import { doesAsWanted, isKnown, meterOf, METER_MAX_AGE_MS, rootOf } from './state.ts';
 import type { SiteState } from './state.ts';
 import type { Targets } from './target.ts';
@@ -133,14 +133,15 @@ export function watchCaps(state: SiteState, now: Now): Effect[] {
     const guarding = [...state.agents.values()].some((agent) => agent.guarding.includes(node.id));
     // A node whose meter was lost above its cap is above it until somebody sees otherwise.
     const blind = meterW === undefined && state.alarms.has(`CAP_EXCEEDED:${node.id}`);
-    const above = guarding || blind || (meterW !== undefined && meterW > node.capKw * 1_000);
+    const capW = ownCapW(state, node);
+    const above = guarding || blind || (meterW !== undefined && meterW > capW);
     return setAlarm(
       state,
       now,
       above,
       'CAP_EXCEEDED',
       node.id,
-      `${node.id} draws ${((meterW ?? 0) / 1_000).toFixed(1)} kW of ${node.capKw} kW`,
+      `${node.id} draws ${((meterW ?? 0) / 1_000).toFixed(1)} kW of ${(capW / 1_000).toFixed(1)} kW`,
     );
   });
 }

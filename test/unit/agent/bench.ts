@@ -195,6 +195,9 @@ export interface Bench {
   readonly reports: PublicEvent[];
   readonly disk: ToyDisk;
   extraW: number;
+  /** How the meter sees what flows: power factor, and the first phase over the mean of three. */
+  powerFactor: number;
+  firstPhase: number;
   meterFault: boolean;
   readonly stop: () => Promise<void>;
 }
@@ -207,6 +210,8 @@ interface BenchOptions {
   readonly disk?: ToyDisk;
   readonly authority?: 'observe' | 'automatic';
   readonly rampKwPerMin?: number;
+  /** More of the rack, such as its limits in kVA and A. */
+  readonly rack?: Partial<SiteConfigInput['nodes'][number]>;
   readonly control?: SiteConfigInput['control'];
 }
 
@@ -225,7 +230,7 @@ export function makeBench(options: BenchOptions = {}): Bench {
     control: options.control ?? {},
     nodes: [
       { id: 'main', kind: 'site', capKw: 1_000, ...ramps },
-      { id: 'r1', parent: 'main', kind: 'rack', capKw: options.capKw ?? 100 },
+      { id: 'r1', parent: 'main', kind: 'rack', capKw: options.capKw ?? 100, ...options.rack },
     ],
     meters: [{ id: 'm1', node: 'r1', target: 'toy://meter' }],
     machines: [{ rack: 'r1', model: 'toy', target: 'toy://{n}', count: options.count ?? 8, periodMs: 5_000 }],
@@ -253,7 +258,7 @@ export function makeBench(options: BenchOptions = {}): Bench {
   };
   const lines = { line: () => ({ read: refuse, write: refuse }), close: () => {} };
   const io: DeviceIo = { ...deps, lines };
-  const bench = { extraW: 0, meterFault: false };
+  const bench = { extraW: 0, powerFactor: 1, firstPhase: 1, meterFault: false };
   const meter: Device = {
     driver: 'toy-meter',
     identify: refuse,
@@ -263,7 +268,7 @@ export function makeBench(options: BenchOptions = {}): Bench {
       if (bench.meterFault) return refuse();
       const value = [...miners.values()].reduce((sum, miner) => sum + miner.powerW, bench.extraW);
       const reading: Reading = { ok: true, value, unit: 'W', quality: 'good', atMs: clock.wallMs() };
-      return Promise.resolve({ 'power.active.total': reading });
+      return Promise.resolve({ 'power.active.total': reading, ...threePhases(bench, value, clock.wallMs()) });
     },
   };
   const openDevice = (target: string): Device => byTarget.get(target) ?? meter;
@@ -279,6 +284,31 @@ export function makeBench(options: BenchOptions = {}): Bench {
     stop: () => agent.stop(),
   });
   return made;
+}
+
+/** 230 V on three phases, the first of them fuller or emptier than the others. */
+function threePhases(
+  { powerFactor, firstPhase }: Pick<Bench, 'powerFactor' | 'firstPhase'>,
+  powerW: number,
+  atMs: number,
+): Readings {
+  const good = (value: number, unit: 'V' | 'A'): Reading => ({
+    ok: true,
+    value,
+    unit,
+    quality: 'good',
+    atMs,
+  });
+  const meanA = powerW / powerFactor / 3 / 230;
+  const otherA = (meanA * (3 - firstPhase)) / 2;
+  return {
+    'voltage.L1N': good(230, 'V'),
+    'voltage.L2N': good(230, 'V'),
+    'voltage.L3N': good(230, 'V'),
+    'current.L1': good(meanA * firstPhase, 'A'),
+    'current.L2': good(otherA, 'A'),
+    'current.L3': good(otherA, 'A'),
+  };
 }
 
 export const all = (bench: Bench, mode: Mode): Record<string, Mode> =>

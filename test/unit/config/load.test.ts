@@ -95,6 +95,13 @@ describe('one thing wrong: where, what, and what was meant', () => {
     ['other unit: MW', '    capKw: 500', '    capMw: 0.5', '14:5', /unknown key 'capMw'/, 'capKw'],
     ['other case: capKW', '    capKw: 500', '    capKW: 500', '14:5', /unknown key 'capKW'/, 'capKw'],
     ['snake case', '    capKw: 500', '    cap_kw: 500', '14:5', /unknown key 'cap_kw'/, 'capKw'],
+    [
+      'amperes of no voltage',
+      '    capKw: 500',
+      '    capKw: 500\n    capA: 800',
+      '15:11',
+      /capA needs phaseV/,
+    ],
     ['no unit', '    capKw: 500', '    cap: 500', '14:5', /unknown key 'cap'/, 'capKw'],
     [
       'wrong unit of a period',
@@ -266,6 +273,14 @@ describe('warnings', () => {
   test('children far larger than their parent', () => {
     expect(warningsOf(change('    capKw: 500', '    capKw: 2500'))[0]).toMatch(/^10: .*2\.5 times/);
   });
+  test('limits in kVA and A: what no power factor reaches, and what nobody measures', () => {
+    const limits = '    capKw: 500\n    capKva: 400\n    capA: 630\n    phaseV: 230';
+    expect(warningsOf(change('    capKw: 500', limits))).toEqual([
+      "14: 'feeder-1' may take 500 kW, but no more than 400 kVA: its capKw is never reached",
+      "16: no meter measures 'feeder-1': its kVA and A are taken for 323.2 kW, with power factor, voltage and phases assumed at their worst",
+    ]);
+  });
+
   test('no meter at the root', () => {
     expect(warningsOf(change('node: main', 'node: feeder-1'))).toEqual([
       expect.stringMatching(/^19: no meter measures 'main'/),

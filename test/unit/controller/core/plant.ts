@@ -47,6 +47,8 @@ export class Plant {
   refusal: 'VERB_NOT_OBSERVED' | 'NET_REFUSED' = 'VERB_NOT_OBSERVED';
   /** Draw of something that is no machine, W per node. */
   readonly extraW = new Map<string, number>();
+  /** What its meters see of it; undefined: they tell no volt-amperes. */
+  powerFactor: number | undefined;
   /** What the agents' wall clock is off by, ms. */
   agentClockMs = 0;
   boot = 1;
@@ -253,6 +255,18 @@ export class Plant {
     }
   }
 
+  #meterRows(atMs: number): { id: string; readings: Readings }[] {
+    const good = (value: number, unit: 'W' | 'VA') =>
+      ({ ok: true, value, unit, quality: 'good', atMs }) as const;
+    return this.state.site.meters.map((meter) => {
+      const powerW = this.nodeW(meter.node);
+      const power = { 'power.active.total': good(powerW, 'W') };
+      if (this.powerFactor === undefined) return { id: meter.id, readings: power };
+      const apparent = good(powerW / this.powerFactor, 'VA');
+      return { id: meter.id, readings: { ...power, 'power.apparent.total': apparent } };
+    });
+  }
+
   #report(): void {
     if (!this.agentSpeaks) return;
     const atMs = 1_000_000 + this.nowMs + this.agentClockMs;
@@ -298,10 +312,7 @@ export class Plant {
         rows,
       });
     }
-    const rows = (this.metersRead ? this.state.site.meters : []).map((meter) => ({
-      id: meter.id,
-      readings: { 'power.active.total': say(this.nodeW(meter.node), 'W') },
-    }));
+    const rows = this.metersRead ? this.#meterRows(atMs) : [];
     this.take({
       kind: 'frame',
       agent: 'a1',

@@ -59,6 +59,21 @@ describe('nobody above a limit', () => {
     expect(plant.nodeW('site')).toBeLessThanOrEqual(46_000);
   });
 
+  test('a cap in kVA is kept at the worst power factor, then at the one that is measured', () => {
+    const nodes = smallSite.nodes.map((node) => (node.id === 'f1' ? { ...node, capKva: 30 } : node));
+    const blind = new Plant({ ...smallSite, nodes }).run(200);
+    // 27 kW of 30 kVA: seven of ten miners.
+    expect(blind.count('mine', 'r1')).toBe(7);
+    const seen = new Plant({ ...smallSite, nodes });
+    seen.powerFactor = 0.98;
+    seen.run(200);
+    expect(seen.count('mine', 'r1')).toBe(8);
+    seen.powerFactor = 0.8;
+    seen.run(60);
+    expect(seen.nodeW('f1') / 0.8).toBeLessThanOrEqual(30_000);
+    expect(seen.count('mine', 'r1')).toBe(6);
+  });
+
   test('a hold at work gives way to the utility', () => {
     const plant = new Plant().run(20);
     hold(plant, 'mine', all(plant).slice(0, 18));
