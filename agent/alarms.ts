@@ -1,5 +1,6 @@
 import type { FaultCode } from '../protocols/faults.ts';
 import type { Link } from './link.ts';
+import type { SpoolAlarms } from './spool.ts';
 
 const MOST_ACTIVE = 10_000;
 const MOST_SAID = 2_000;
@@ -33,5 +34,28 @@ export function makeAlarms(link: () => Link | undefined): Alarms {
       said.add(key);
       link()?.event(code, subject, text, 'raised');
     },
+  };
+}
+
+/** What the spool tells operators, in the name of its agent. */
+export function spoolAlarms(alarms: Alarms, agent: string): SpoolAlarms {
+  const subject = `${agent} spool`;
+  return {
+    onDisk: (fault) => {
+      if (fault !== undefined) {
+        const text = `what the controller does not have yet is kept in memory: ${fault.detail}`;
+        alarms.raise(fault.code, subject, text);
+      } else
+        for (const code of ['DISK_FULL', 'DISK_FAILED'] as const)
+          alarms.clear(code, subject, 'what waits is on the disk');
+    },
+    onLoss: (text, over) => {
+      alarms.raise('SPOOL_THINNED', subject, text);
+      if (!over) return;
+      // Said once more with its sum, so that the record of its end has it.
+      alarms.tell('SPOOL_THINNED', subject, text);
+      alarms.clear('SPOOL_THINNED', subject, text);
+    },
+    onDamage: (text) => alarms.tell('SPOOL_DAMAGED', subject, text),
   };
 }

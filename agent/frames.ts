@@ -7,7 +7,6 @@ import type { Spool } from './spool.ts';
 export interface FramesOptions {
   readonly site: string;
   readonly agent: string;
-  readonly boot: number;
   readonly clock: Clock;
   readonly plant: Plant;
   readonly spool: Spool;
@@ -39,22 +38,13 @@ export function startFrames(options: FramesOptions): Frames {
   );
   const metersMs = bounded(Math.min(...plant.meters.map((meter) => meter.config.periodMs)));
   let metersDueMs = 0;
-  let seq = 0;
   let stopped = false;
 
   const send = (group: string, rows: readonly string[], cells: readonly Readings[]): void => {
     if (rows.length === 0) return;
     const tickMs = Math.round(clock.wallMs());
-    const head = {
-      site: options.site,
-      agent: options.agent,
-      boot: options.boot,
-      seq: seq++,
-      group,
-      tickMs,
-      rows,
-    };
-    spool.frame({ ...head, table: tableOf(cells, tickMs) });
+    const { site, agent } = options;
+    spool.frame({ site, agent, group, tickMs, rows, table: tableOf(cells, tickMs) });
   };
   const sendRack = (place: number): void => {
     const rack = plant.racks[place];

@@ -5,7 +5,15 @@ import { desiredSchema, leaseSchema } from '../protocols/mqtt/desired.ts';
 import type { Desired, Lease } from '../protocols/mqtt/desired.ts';
 import { decodeJson, encodeJson } from '../protocols/mqtt/json.ts';
 import { ackSchema, actionSchema } from '../protocols/mqtt/status.ts';
-import type { Ack, Action, AgentEvent, MachineResult, Observed, Status } from '../protocols/mqtt/status.ts';
+import type {
+  Ack,
+  Action,
+  AgentEvent,
+  MachineResult,
+  Observed,
+  Result,
+  Status,
+} from '../protocols/mqtt/status.ts';
 import { agentTopic, desiredTopic, leaseTopic } from '../protocols/mqtt/topics.ts';
 import type { Spool } from './spool.ts';
 
@@ -67,8 +75,10 @@ export function willOf(
     racks: {},
     guarding: [],
     spooled: 0,
+    thinned: 0,
     dropped: 0,
-    keptFrom: 0,
+    damaged: 0,
+    keptFrom: { messages: 0, meters: 0, machines: 0 },
   };
   return { topic: agentTopic(site, agent, 'status'), payload: encodeJson(status), retain: false };
 }
@@ -79,7 +89,7 @@ export function openLink(options: LinkOptions): Link {
   const head = { v: 1 as const, site, agent, boot };
   const topic = (kind: Parameters<typeof agentTopic>[2]): string => agentTopic(site, agent, kind);
   const batches = new Map<string, MachineResult[]>();
-  const seqs = { status: 0, result: 0, event: 0, observed: 0 };
+  const seqs = { status: 0, observed: 0 };
   let cancelBatch: (() => void) | undefined;
   let stopped = false;
 
@@ -87,7 +97,7 @@ export function openLink(options: LinkOptions): Link {
     cancelBatch?.();
     cancelBatch = undefined;
     for (const [rack, results] of batches)
-      spool.message(topic('result'), encodeJson({ ...head, seq: seqs.result++, rack, results }));
+      spool.message('result', (seq) => encodeJson({ ...head, seq, rack, results } satisfies Result));
     batches.clear();
   };
   /** For what is worthless a second later: lost when it cannot go now. */
@@ -99,7 +109,6 @@ export function openLink(options: LinkOptions): Link {
     status: (fields) => {
       if (!bus.connected || stopped) return undefined;
       const nonce = makeNonce(options.random);
-      const { spooled, dropped, keptFrom } = spool;
       const status: Status = {
         ...head,
         seq: seqs.status++,
@@ -107,9 +116,7 @@ export function openLink(options: LinkOptions): Link {
         online: true,
         nonce,
         ...fields,
-        spooled,
-        dropped,
-        keptFrom,
+        ...spool.status(),
       };
       now('status', status, 0);
       return nonce;
@@ -123,16 +130,8 @@ export function openLink(options: LinkOptions): Link {
       else cancelBatch ??= clock.after(BATCH_MS, flush);
     },
     event: (code, subject, text, state) => {
-      const event: AgentEvent = {
-        ...head,
-        seq: seqs.event++,
-        atMs: clock.wallMs(),
-        code,
-        subject,
-        text: text.slice(0, 400),
-        state,
-      };
-      spool.message(topic('event'), encodeJson(event));
+      const what = { atMs: clock.wallMs(), code, subject, text: text.slice(0, 400), state };
+      spool.message('event', (seq) => encodeJson({ ...head, seq, ...what } satisfies AgentEvent));
     },
     observed: (utility) => {
       if (!bus.connected || stopped) return;

@@ -4,10 +4,9 @@ import type { Desired, Lease } from '../protocols/mqtt/desired.ts';
 import type { Ack, LeasePhase } from '../protocols/mqtt/status.ts';
 import { numberOf } from '../protocols/reading.ts';
 import type { Readings } from '../protocols/reading.ts';
-import { agentTopic } from '../protocols/mqtt/topics.ts';
 import { makeActions } from './actions.ts';
 import type { Actions } from './actions.ts';
-import { makeAlarms } from './alarms.ts';
+import { makeAlarms, spoolAlarms } from './alarms.ts';
 import type { Alarms } from './alarms.ts';
 import { makeControl } from './control.ts';
 import type { Control } from './control.ts';
@@ -54,6 +53,8 @@ export interface AgentOptions {
 }
 
 const TICK_MS = 1_000;
+const MIB = 1_024 * 1_024;
+const DAY_MS = 86_400_000;
 
 /** Runs one agent: reads its devices, publishes what they say, and brings machines to where they shall be. */
 export function startAgent(options: AgentOptions): { stop(): Promise<void> } {
@@ -101,8 +102,8 @@ class Agent {
       durableEpoch: 0,
       nowMs: clock.monoMs(),
     });
-    this.#spool = makeSpool({ bus: deps.bus, clock, frameTopic: agentTopic(site.id, agent, 'frame') });
     this.#alarms = makeAlarms(() => this.#link);
+    this.#spool = this.#openSpool();
     const shared = {
       site,
       agent,
@@ -121,7 +122,7 @@ class Agent {
     });
     this.#safety = makeSafety({ ...shared, control: this.#control });
     this.#actions = makeActions({ ...shared, result: (rack, result) => this.#link?.result(rack, result) });
-    this.#frames = startFrames({ site: site.id, agent, boot, clock, plant: this.#plant, spool: this.#spool });
+    this.#frames = startFrames({ site: site.id, agent, clock, plant: this.#plant, spool: this.#spool });
     this.#readers = startReaders({
       ...shared,
       deps,
@@ -143,7 +144,7 @@ class Agent {
       part?.stop();
     this.#link?.stop();
     for (const { device } of [...this.#plant.machines, ...this.#plant.meters]) closeDevice(device);
-    await Promise.resolve();
+    await this.#spool.stop();
   }
 
   #open(target: string): Device {
@@ -175,6 +176,23 @@ class Agent {
           if (connected) this.#spool.rewind();
         },
       },
+    });
+  }
+
+  #openSpool(): Spool {
+    const { site, agent, boot, deps, dataDir } = this.#options;
+    const { diskMiB, memoryMiB, days, backlogKiBPerS } = site.config.spool;
+    return makeSpool({
+      bus: deps.bus,
+      clock: deps.clock,
+      disk: deps.disk,
+      site: site.id,
+      agent,
+      boot,
+      prefix: `${dataDir}/agent-${agent}.spool-`,
+      limits: { diskBytes: diskMiB * MIB, memoryBytes: memoryMiB * MIB, ageMs: days * DAY_MS },
+      backlogBytesPerS: backlogKiBPerS * 1_024,
+      alarms: spoolAlarms(this.#alarms, agent),
     });
   }
 
@@ -285,7 +303,7 @@ class Agent {
 
   #onAck(ack: Ack): void {
     if (ack.boot === this.#options.boot) {
-      this.#spool.ack(ack.seq);
+      this.#spool.ack(ack.stored);
       if (ack.resend) this.#spool.rewind();
     }
     if (ack.utility !== undefined) this.#utility?.show(ack.utility);

@@ -1,222 +1,362 @@
 /**
- * What the controller must get, kept until it says that it is stored: frames until their number is acknowledged,
- * results and events until a frame sent after them is. In memory only: an agent that dies loses what was not stored
- * yet (the spool on disk is a later release). After a loss of connection everything unacknowledged goes out again in
- * order, results and events before frames; while offline, frames are thinned so that the way back to live data
- * stays short. Frames go strictly by number: a receiver takes a number below its last for a duplicate.
+ * What the controller must get, kept until it says that it is stored. Everything has a number in its stream (results
+ * and events, meters, machines) of this start of the agent. What is new goes out at once; what could not, or may not
+ * have been heard, follows as backlog, at a bounded rate and in order: results and events, then meters, then machines,
+ * of earlier starts before this one. What is not acknowledged within a moment stands on the disk; when room ends,
+ * readings are thinned before any is let go, and it is said how many.
  */
-import type { Bus, Clock } from '../host/deps.ts';
-import { encodeTable } from '../protocols/mqtt/frame.ts';
+import type { Bus, Clock, Disk } from '../host/deps.ts';
+import { asFault } from '../protocols/faults.ts';
+import type { Fault } from '../protocols/faults.ts';
+import { encodeSegment, STREAMS, streamOf } from '../protocols/mqtt/backlog.ts';
+import type { Stream } from '../protocols/mqtt/backlog.ts';
 import type { FrameTable } from '../protocols/mqtt/frame.ts';
+import type { Status, Stored } from '../protocols/mqtt/status.ts';
+import { agentTopic } from '../protocols/mqtt/topics.ts';
+import { Chain, rechain } from './core/spool-thin.ts';
+import type { Limits } from './core/spool-thin.ts';
+import type { SpoolRecord } from './core/spool-record.ts';
+import { SpoolFiles } from './spool-files.ts';
+import type { Chunk } from './spool-files.ts';
+import { makeLane, SpoolLanes } from './spool-lanes.ts';
+import type { Lane } from './spool-lanes.ts';
+import { SpoolRoom } from './spool-room.ts';
 
 export interface SpoolOptions {
   readonly bus: Bus;
   readonly clock: Clock;
-  readonly frameTopic: string;
-  readonly mostFrames?: number;
-  readonly mostBytes?: number;
-  readonly mostMessages?: number;
+  readonly disk: Disk;
+  readonly site: string;
+  readonly agent: string;
+  readonly boot: number;
+  /** Path and beginning of the names of its files. */
+  readonly prefix: string;
+  readonly limits: Limits;
+  /** The backlog takes at most this much of the wire, bytes per second. */
+  readonly backlogBytesPerS: number;
+  /** Bytes of one piece of backlog; absent: 64 KiB. */
+  readonly chunkBytes?: number;
+  readonly alarms: SpoolAlarms;
+}
+
+/** Where the spool says what an operator should know. */
+export interface SpoolAlarms {
+  onDisk(fault: Fault | undefined): void;
+  /** Readings were left out or let go for lack of room; `over`: the backlog is through. */
+  onLoss(text: string, over: boolean): void;
+  onDamage(text: string): void;
 }
 
 export interface Spool {
-  frame(table: FrameTable): void;
-  message(topic: string, payload: Uint8Array): void;
-  /** Everything up to this frame is stored. */
-  ack(seq: number): void;
-  /** A new connection or a new controller: say everything unacknowledged again, beginning with key frames. */
+  /** Numbers a frame and takes it. */
+  frame(table: Omit<FrameTable, 'seq' | 'boot'>): void;
+  /** Numbers a result or an event and takes it; `make` gives its bytes for its number. */
+  message(kind: 'result' | 'event', make: (seq: number) => Uint8Array): void;
+  /** The controller has this much, of this start and of earlier ones. */
+  ack(stored: readonly Stored[]): void;
+  /** A new connection or a new controller: everything unacknowledged becomes backlog. */
   rewind(): void;
-  /** Tries again after a failure; called once a second. */
+  /** Once a second: writes, sends, makes room. */
   tick(): void;
-  readonly spooled: number;
-  readonly dropped: number;
-  /** Number of the oldest frame kept, or of the next one: what is missing below it will never come. */
-  readonly keptFrom: number;
+  /** Writes down what is not yet on the disk. */
+  stop(): Promise<void>;
+  status(): Pick<Status, 'spooled' | 'thinned' | 'dropped' | 'damaged' | 'keptFrom'>;
 }
 
-interface KeptFrame {
-  readonly table: FrameTable;
-  readonly bytes: number;
+const CHUNK_BYTES = 64 * 1_024;
+/** What is acknowledged within this time never touches the disk, ms. */
+const YOUNG_MS = 2_000;
+/** New ones under way to the broker at most: behind a slower wire they become backlog. */
+const MOST_FLYING = 64;
+/** Pieces of backlog sent and not yet acknowledged. */
+const MOST_SENT = 8;
+/** Something sent is said again when a controller that speaks has not acknowledged it for this long, ms. */
+const STUCK_MS = 30_000;
+const ACKS_EVERY_MS = 3_000;
+/** A piece that the disk does not give is tried this often. */
+const MOST_TRIES = 5;
+
+/** A spool on disk. */
+export function makeSpool(options: SpoolOptions): Spool {
+  return new DiskSpool(options);
 }
 
-interface KeptMessage {
-  readonly topic: string;
-  readonly payload: Uint8Array;
-  sent: boolean;
-  /** Number of the newest frame when it went out. */
-  sentAtSeq: number;
-}
-
-const WINDOW = 16;
-/** A key frame at least this often per group, so that a receiver that missed one catches up. */
-const KEY_EVERY = 15;
-/** While offline and half full, one frame per group and this time is kept. */
-const THIN_MS = 10_000;
-
-class MemorySpool implements Spool {
-  dropped = 0;
-  readonly #options: Required<SpoolOptions>;
-  #frames: KeptFrame[] = [];
-  #bytes = 0;
-  /** Place in `#frames` of the next to send. */
-  #next = 0;
-  #messages: KeptMessage[] = [];
-  #inFlight = 0;
+class DiskSpool implements Spool {
+  readonly #options: SpoolOptions;
+  readonly #files: SpoolFiles;
+  readonly #lanes: SpoolLanes;
+  readonly #room: SpoolRoom;
+  readonly #own: Readonly<Record<Stream, Lane>>;
+  readonly #tries = new Map<Chunk, number>();
+  #live = new Chain();
+  #flying = 0;
   /** Tells answers of an earlier connection. */
   #round = 0;
-  #lastSeq = -1;
-  #newestSeq = -1;
-  readonly #chain = new Map<string, { last: FrameTable; since: number }>();
-  readonly #keptAtMs = new Map<string, number>();
+  #budgetBytes: number;
+  #draining = false;
+  #stopped = false;
+  #ackMs = -Infinity;
+  #damaged = 0;
 
   constructor(options: SpoolOptions) {
-    this.#options = { mostFrames: 20_000, mostBytes: 32 * 1024 * 1024, mostMessages: 4_000, ...options };
+    this.#options = options;
+    const { boot, clock, alarms } = options;
+    this.#budgetBytes = options.backlogBytesPerS;
+    this.#files = new SpoolFiles({
+      ...options,
+      onTrouble: (fault) => alarms.onDisk(fault),
+      onWell: () => alarms.onDisk(undefined),
+      onDamage: (path, count) => {
+        this.#damaged += count;
+        alarms.onDamage(`${count} records of ${path} cannot be read; they are left out`);
+      },
+    });
+    const lane = (stream: Stream): Lane => makeLane(boot, stream, clock.monoMs());
+    this.#own = { messages: lane('messages'), meters: lane('meters'), machines: lane('machines') };
+    this.#lanes = new SpoolLanes(Object.values(this.#own));
+    this.#room = new SpoolRoom({
+      lanes: this.#lanes,
+      files: this.#files,
+      clock,
+      limits: options.limits,
+      onLoss: (text, over) => alarms.onLoss(text, over),
+    });
+    void this.#find();
   }
 
-  get spooled(): number {
-    return this.#frames.length;
+  frame(head: Omit<FrameTable, 'seq' | 'boot'>): void {
+    const lane = this.#own[streamOf(head.group)];
+    const table: FrameTable = { ...head, boot: this.#options.boot, seq: lane.next++ };
+    const live = this.#canGo();
+    if (live) {
+      this.#sends(lane, table.seq);
+      this.#publish('frame', this.#live.next(table).payload);
+    } else this.#live = new Chain();
+    lane.young.push({ table, live, atMs: this.#options.clock.monoMs() });
+    if (!live) this.#keepYoung(lane, Infinity);
   }
 
-  get keptFrom(): number {
-    return this.#frames[0]?.table.seq ?? this.#newestSeq + 1;
-  }
-
-  frame(table: FrameTable): void {
-    this.#newestSeq = table.seq;
-    if (!this.#options.bus.connected && this.#isHalfFull() && this.#thin(table)) return;
-    const bytes = bytesOf(table);
-    this.#frames.push({ table, bytes });
-    this.#bytes += bytes;
-    this.#bound();
-    this.#pump();
-  }
-
-  message(topic: string, payload: Uint8Array): void {
-    this.#messages.push({ topic, payload, sent: false, sentAtSeq: 0 });
-    if (this.#messages.length > this.#options.mostMessages) {
-      this.#messages.shift();
-      this.dropped += 1;
+  message(kind: 'result' | 'event', make: (seq: number) => Uint8Array): void {
+    const lane = this.#own.messages;
+    const seq = lane.next++;
+    const payload = make(seq);
+    // In order: an alarm's end must not overtake its beginning.
+    const live = this.#canGo() && !this.#lanes.waits('messages');
+    if (live) {
+      this.#sends(lane, seq);
+      this.#publish(kind, payload);
     }
-    this.#pump();
+    this.#keep(lane, live, () => ({ kind, seq, back: 0, tickMs: 0, group: '', payload }));
+    void this.#files.flush();
   }
 
-  ack(seq: number): void {
-    let stored = 0;
-    // What never went out cannot be stored, whatever the number says.
-    while (stored < this.#next && (this.#frames[stored]?.table.seq ?? Infinity) <= seq) {
-      this.#bytes -= this.#frames[stored]?.bytes ?? 0;
-      stored += 1;
-    }
-    if (stored > 0) this.#frames.splice(0, stored);
-    this.#next -= stored;
-    this.#messages = this.#messages.filter((message) => !message.sent || message.sentAtSeq >= seq);
+  ack(stored: readonly Stored[]): void {
+    const nowMs = this.#options.clock.monoMs();
+    this.#ackMs = nowMs;
+    for (const one of stored)
+      for (const stream of STREAMS) {
+        const lane = this.#lanes.find(one.boot, stream);
+        if (lane !== undefined)
+          for (const chunk of this.#lanes.store(lane, one[stream], nowMs)) this.#files.remove(chunk);
+      }
+    if (this.#lanes.isThrough()) this.#room.through();
+    void this.#drain();
   }
 
   rewind(): void {
     this.#round += 1;
-    this.#inFlight = 0;
-    this.#next = 0;
-    this.#chain.clear();
-    this.#keptAtMs.clear();
-    for (const message of this.#messages) message.sent = false;
-    this.#pump();
+    this.#flying = 0;
+    this.#live = new Chain();
+    for (const lane of this.#lanes.all) this.#rewindLane(lane);
+    void this.#files.flush();
+    void this.#drain();
   }
 
   tick(): void {
-    this.#pump();
+    if (this.#stopped) return;
+    const { clock, bus, backlogBytesPerS } = this.#options;
+    const nowMs = clock.monoMs();
+    this.#budgetBytes = Math.min(this.#budgetBytes + backlogBytesPerS, backlogBytesPerS);
+    for (const lane of Object.values(this.#own))
+      this.#keepYoung(lane, bus.connected ? nowMs - YOUNG_MS : Infinity);
+    if (bus.connected && nowMs - this.#ackMs < ACKS_EVERY_MS)
+      for (const lane of this.#lanes.all)
+        if (
+          lane.chunks[0]?.state !== 'waiting' &&
+          this.#lanes.isSent(lane) &&
+          nowMs - lane.movedMs > STUCK_MS
+        ) {
+          lane.movedMs = nowMs;
+          this.#live = new Chain();
+          this.#rewindLane(lane);
+        }
+    void this.#files.flush();
+    void this.#drain();
+    void this.#room.make();
   }
 
-  #isHalfFull(): boolean {
-    const { mostFrames, mostBytes } = this.#options;
-    return this.#frames.length * 2 > mostFrames || this.#bytes * 2 > mostBytes;
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#round += 1;
+    for (const lane of Object.values(this.#own)) this.#keepYoung(lane, Infinity);
+    await this.#files.flush();
   }
 
-  /** True when the frame is left out because one of its group was kept a moment ago. */
-  #thin(table: FrameTable): boolean {
-    const nowMs = this.#options.clock.monoMs();
-    const keptMs = this.#keptAtMs.get(table.group);
-    if (keptMs !== undefined && nowMs - keptMs < THIN_MS) {
-      this.dropped += 1;
-      return true;
+  status(): ReturnType<Spool['status']> {
+    const { messages, meters, machines } = this.#own;
+    return {
+      spooled: this.#lanes.spooled,
+      thinned: this.#room.thinned,
+      dropped: this.#room.dropped,
+      damaged: this.#damaged,
+      keptFrom: {
+        messages: this.#lanes.keptFrom(messages),
+        meters: this.#lanes.keptFrom(meters),
+        machines: this.#lanes.keptFrom(machines),
+      },
+    };
+  }
+
+  /** Finds what earlier starts left; until the disk gives its list nothing is written. */
+  async #find(): Promise<void> {
+    try {
+      await this.#files.find((chunk) => {
+        // No two starts share a number; if they do, what the earlier one said cannot be told from what this one says.
+        if (!this.#lanes.found(chunk, this.#options.clock.monoMs())) this.#room.drop(chunk);
+      });
+      void this.#drain();
+    } catch (error) {
+      this.#options.alarms.onDisk(asFault(error, 'DISK_FAILED'));
+      this.#options.clock.after(2_000, () => {
+        if (!this.#stopped) void this.#find();
+      });
     }
-    this.#keptAtMs.set(table.group, nowMs);
-    return false;
   }
 
-  #bound(): void {
-    const { mostFrames, mostBytes } = this.#options;
-    let drop = 0;
-    while (
-      this.#frames.length - drop > mostFrames ||
-      (this.#bytes > mostBytes && this.#frames.length - drop > 1)
-    ) {
-      this.#bytes -= this.#frames[drop]?.bytes ?? 0;
-      drop += 1;
-    }
-    if (drop === 0) return;
-    this.#frames.splice(0, drop);
-    this.dropped += drop;
-    this.#next = Math.max(0, this.#next - drop);
+  #canGo(): boolean {
+    return this.#options.bus.connected && this.#flying < MOST_FLYING && !this.#stopped;
   }
 
-  #pump(): void {
-    const { bus } = this.#options;
-    if (!bus.connected) return;
-    for (const message of this.#messages) {
-      if (this.#inFlight >= WINDOW) return;
-      if (message.sent) continue;
-      message.sent = true;
-      message.sentAtSeq = this.#lastSeq;
-      this.#send(message.topic, message.payload);
-    }
-    for (
-      let kept = this.#frames[this.#next];
-      kept !== undefined && this.#inFlight < WINDOW;
-      kept = this.#frames[this.#next]
-    ) {
-      this.#next += 1;
-      this.#lastSeq = Math.max(this.#lastSeq, kept.table.seq);
-      this.#send(this.#options.frameTopic, this.#encode(kept.table));
+  #sends(lane: Lane, to: number): void {
+    if (!this.#lanes.isSent(lane)) lane.movedMs = this.#options.clock.monoMs();
+    lane.sentTo = Math.max(lane.sentTo, to);
+  }
+
+  /** Moves what was not acknowledged within its moment into chunks, which go to the disk. */
+  #keepYoung(lane: Lane, beforeMs: number): void {
+    for (let young = lane.young[0]; young !== undefined && young.atMs <= beforeMs; young = lane.young[0]) {
+      const { table, live } = young;
+      lane.young.shift();
+      this.#keep(lane, live, (chain) => chain.next(table));
     }
   }
 
-  #encode(table: FrameTable): Uint8Array {
-    const chain = this.#chain.get(table.group);
-    const previous = chain !== undefined && chain.since < KEY_EVERY ? chain.last : undefined;
-    this.#chain.set(table.group, {
-      last: table,
-      since: previous === undefined ? 0 : (chain?.since ?? 0) + 1,
-    });
-    return encodeTable(table, previous);
+  #keep(lane: Lane, live: boolean, make: (chain: Chain) => SpoolRecord): void {
+    let chunk = lane.chunks.at(-1);
+    const most = this.#options.chunkBytes ?? CHUNK_BYTES;
+    const fits = chunk !== undefined && (chunk.state === 'live') === live && chunk.bytes < most;
+    if (chunk === undefined || chunk.sealed || !fits) {
+      if (chunk !== undefined) this.#seal(chunk);
+      chunk = this.#lanes.begin(lane, live, this.#options.clock.monoMs());
+    }
+    this.#lanes.add(chunk, make(lane.chain));
+    this.#files.note(chunk);
   }
 
-  #send(topic: string, payload: Uint8Array): void {
+  #seal(chunk: Chunk): void {
+    if (chunk.sealed) return;
+    chunk.sealed = true;
+    this.#files.note(chunk);
+  }
+
+  #rewindLane(lane: Lane): void {
+    this.#keepYoung(lane, Infinity);
+    for (const chunk of lane.chunks) {
+      this.#seal(chunk);
+      chunk.state = 'waiting';
+    }
+  }
+
+  async #drain(): Promise<void> {
+    if (this.#draining) return;
+    this.#draining = true;
+    for (let next = this.#nextWaiting(); next !== undefined; next = this.#nextWaiting())
+      await this.#send(next.lane, next.chunk);
+    this.#draining = false;
+  }
+
+  #nextWaiting(): { readonly lane: Lane; readonly chunk: Chunk } | undefined {
+    if (!this.#canGo() || this.#budgetBytes <= 0 || this.#lanes.sent >= MOST_SENT) return undefined;
+    const next = this.#lanes.firstWaiting();
+    return next?.chunk.busy === true ? undefined : next;
+  }
+
+  async #send(lane: Lane, chunk: Chunk): Promise<void> {
     const round = this.#round;
-    this.#inFlight += 1;
-    this.#options.bus.publish(topic, payload, { qos: 1 }).then(
+    this.#seal(chunk);
+    chunk.busy = true;
+    let records: readonly SpoolRecord[];
+    try {
+      records = await this.#files.load(chunk);
+    } catch (error) {
+      this.#options.alarms.onDisk(asFault(error, 'DISK_FAILED'));
+      const tries = (this.#tries.get(chunk) ?? 0) + 1;
+      this.#tries.set(chunk, tries);
+      // Not at once again, and not for ever: what stands behind it waits.
+      this.#budgetBytes = 0;
+      if (tries >= MOST_TRIES) this.#room.drop(chunk);
+      return;
+    } finally {
+      chunk.busy = false;
+    }
+    if (round !== this.#round || chunk.gone || chunk.state !== 'waiting') return;
+    this.#tries.delete(chunk);
+    this.#budgetBytes -= chunk.bytes;
+    chunk.state = 'sent';
+    this.#sends(lane, chunk.to);
+    this.#publish('backlog', this.#segmentOf(lane, chunk, records), lane);
+  }
+
+  #segmentOf(lane: Lane, chunk: Chunk, records: readonly SpoolRecord[]): Uint8Array {
+    const { site, agent } = this.#options;
+    const before = lane.chunks[lane.chunks.indexOf(chunk) - 1];
+    const acked = (records[0]?.seq ?? Infinity) <= lane.acked;
+    const wanted = acked ? rechain(records, ({ seq }) => seq > lane.acked) : records;
+    const items = wanted.flatMap(({ kind, seq, payload }) =>
+      kind === 'seal' ? [] : [{ kind, seq, bytes: payload }],
+    );
+    return encodeSegment({
+      site,
+      agent,
+      boot: lane.boot,
+      stream: lane.stream,
+      from: Math.max(lane.acked, before?.to ?? -1) + 1,
+      to: chunk.to,
+      oldest: before === undefined,
+      items,
+    });
+  }
+
+  #publish(kind: 'frame' | 'result' | 'event' | 'backlog', payload: Uint8Array, lane?: Lane): void {
+    const { bus, site, agent, clock } = this.#options;
+    const round = this.#round;
+    this.#flying += 1;
+    bus.publish(agentTopic(site, agent, kind), payload, { qos: 1 }).then(
       () => {
         if (round !== this.#round) return;
-        this.#inFlight -= 1;
-        this.#pump();
+        this.#flying -= 1;
+        if (lane !== undefined) lane.movedMs = clock.monoMs();
+        void this.#drain();
       },
       () => {
-        // Nothing is known of this one: the next round says it again, after a pause so that a failure does not spin.
+        // Nothing is known of this one: everything is said again, after a pause so that a failure does not spin.
         if (round !== this.#round) return;
         this.#round += 1;
-        this.#inFlight = WINDOW;
-        this.#options.clock.after(1_000, () => {
-          if (this.#round === round + 1) this.rewind();
+        this.#flying = MOST_FLYING;
+        clock.after(1_000, () => {
+          if (this.#round === round + 1 && !this.#stopped) this.rewind();
         });
       },
     );
   }
 }
-
-/** Bytes a frame takes in memory, roughly: typed arrays per column and their own heads. */
-function bytesOf({ table }: FrameTable): number {
-  return (
-    300 + table.columns.length * (250 + table.rowCount * 9) + table.ages.length * (120 + table.rowCount * 8)
-  );
-}
-
-/** A spool in memory, bounded in count and bytes. */
-export const makeSpool = (options: SpoolOptions): Spool => new MemorySpool(options);

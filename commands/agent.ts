@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { nextBoot } from '../agent/boot.ts';
 import { willOf } from '../agent/link.ts';
 import { startAgent } from '../agent/main.ts';
 import { MODELS } from '../config/models.ts';
@@ -10,7 +11,7 @@ import { makeLog } from '../host/log.ts';
 import type { LogLevel } from '../host/log.ts';
 import { realBus, realEffects } from '../host/real.ts';
 import { makeHostReader } from '../host/self.ts';
-import { Fault } from '../protocols/faults.ts';
+import { asFault, Fault } from '../protocols/faults.ts';
 
 const help = `Usage: ./switchyard agent --site FILE [--agent ID] [--data DIR] [--log LEVEL]
 
@@ -43,8 +44,13 @@ export async function run(argv: string[]): Promise<number> {
     throw new Fault('USAGE', `the site has no agent '${agent}'; it has ${site.agents.join(', ')}`);
   const dataDir = `${values.data ?? `data/${site.id}`}/agent-${agent}`;
   await mkdir(dataDir, { recursive: true });
-  // Seconds since 1970 rise with every start and fit the wire's 32 bits.
-  const boot = Math.floor(effects.clock.wallMs() / 1_000);
+  const wallMs = effects.clock.wallMs();
+  const boot = await nextBoot(effects.disk, `${dataDir}/agent-${agent}.boot.json`, wallMs).catch(
+    (error: unknown) => {
+      log.error({ why: asFault(error).message }, 'the number of this start cannot be kept');
+      return Math.floor(wallMs / 1_000);
+    },
+  );
   const bus = await realBus(
     site.config,
     `switchyard-${site.id}-agent-${agent}`,

@@ -1,21 +1,19 @@
 import type { Site } from '../config/site.ts';
 import type { Deps } from '../host/deps.ts';
-import { encodeJson, decodeJson } from '../protocols/mqtt/json.ts';
-import { FrameDecoder } from '../protocols/mqtt/frame.ts';
-import { agentEventSchema, observedSchema, resultSchema, statusSchema } from '../protocols/mqtt/status.ts';
-import { agentFilter, agentTopic, desiredTopic, leaseTopic } from '../protocols/mqtt/topics.ts';
+import { encodeJson } from '../protocols/mqtt/json.ts';
+import type { Frame } from '../protocols/mqtt/frame.ts';
+import { agentTopic, desiredTopic, leaseTopic } from '../protocols/mqtt/topics.ts';
 import { asFault } from '../protocols/faults.ts';
 import type { Effect } from './core/effects.ts';
 import type { ControllerEvent, LedgerRecord, Now } from './core/events.ts';
 import { raiseAlarm } from './core/alarms.ts';
-import { INGESTED } from './core/ingest.ts';
 import { lastEpoch, recover } from './core/recover.ts';
 import { emptyState } from './core/state.ts';
 import type { SiteState } from './core/state.ts';
 import { step } from './core/step.ts';
+import { openIntake } from './intake.ts';
 import { ledgerPath, openLedger } from './ledger.ts';
 import type { Ledger } from './ledger.ts';
-import { Received } from './received.ts';
 import { pollFeed } from './signals/feed.ts';
 import { feedsOf } from './signals/list.ts';
 
@@ -36,12 +34,24 @@ export interface Controller {
   stop(): Promise<void>;
 }
 
-/** Frames and messages since start. `lost`: sequence numbers of agents that never came. */
+/**
+ * Frames and messages since start. `late`: frames that came as backlog. `duplicates`: came again and were not taken
+ * again. `lost`: numbers of agents that never came, because they were thinned out or let go.
+ */
 export interface Counts {
   frames: number;
+  late: number;
   duplicates: number;
   refused: number;
   lost: number;
+}
+
+/**
+ * Where frames are kept for good: they are acknowledged to their agent only when it has them. What is put a second
+ * time under the same agent, boot, stream and number changes nothing. `late`: it is of the past.
+ */
+export interface TelemetryStore {
+  put(frames: readonly Frame[], late: boolean): Promise<void>;
 }
 
 const TICK_MS = 1_000;
@@ -51,6 +61,8 @@ export async function startController(options: {
   site: Site;
   deps: ControllerDeps;
   dataDir: string;
+  /** Absent: frames live in this process's memory alone, and are acknowledged once they are there. */
+  store?: TelemetryStore;
 }): Promise<Controller> {
   const { site, deps, dataDir } = options;
   const { ledger, records } = await openLedger(deps.disk, ledgerPath(dataDir));
@@ -60,7 +72,9 @@ export async function startController(options: {
   await ledger.append([{ t: 'start', schema: 1, atMs: deps.clock.wallMs(), site: site.id, epoch }]);
   deps.log.info({ site: site.id, epoch, recovered: records.length }, 'controller-started');
   const loop = new Loop(state, ledger, deps);
-  await subscribe(site, deps, loop);
+  deps.bus.onState((connected) => loop.submit({ kind: 'bus', connected }));
+  const intake = await openIntake({ site, deps, taker: loop, store: options.store });
+  loop.onDeciding = () => intake.forget();
   const stops = feedsOf(site).map((source) => pollFeed(source, deps, (event) => loop.submit(event)));
   const stopTicks = repeat(deps, TICK_MS, () => loop.submit({ kind: 'tick' }));
   return {
@@ -97,7 +111,7 @@ function repeat(deps: Pick<ControllerDeps, 'clock'>, periodMs: number, fn: () =>
 
 /** Takes events one by one, in order, and carries out what `step` returns. */
 class Loop {
-  readonly counts: Counts = { frames: 0, duplicates: 0, refused: 0, lost: 0 };
+  readonly counts: Counts = { frames: 0, late: 0, duplicates: 0, refused: 0, lost: 0 };
   onStep: () => void = () => {};
   /** Called once, when the first picture is complete. */
   onDeciding: () => void = () => {};
@@ -107,6 +121,8 @@ class Loop {
   readonly #queue: ControllerEvent[] = [];
   /** Per rack, the newest generation whose ledger line is durable. */
   readonly #written = new Map<string, number>();
+  /** Whether every ledger line so far became durable. */
+  #durable: Promise<boolean> = Promise.resolve(true);
   #taking = false;
   #stopped = false;
 
@@ -128,6 +144,11 @@ class Loop {
       this.onStep();
     }
     this.#taking = false;
+  }
+
+  /** Whether every ledger line that waited when this was asked became durable. */
+  durable(): Promise<boolean> {
+    return this.#durable;
   }
 
   stop(): void {
@@ -171,7 +192,17 @@ class Loop {
 
   /** Not durable means not done: a command whose ledger line cannot be written never goes out. */
   #writeThen(records: readonly LedgerRecord[], after: readonly Effect[]): void {
-    this.#ledger.append(records).then(
+    const writing = this.#ledger.append(records);
+    const durable = Promise.all([this.#durable, writing]).then(
+      ([before]) => before,
+      () => false,
+    );
+    this.#durable = durable;
+    // What failed once must not be held against what comes after it.
+    void durable.then(() => {
+      if (this.#durable === durable) this.#durable = Promise.resolve(true);
+    });
+    writing.then(
       () => {
         for (const record of records)
           if (record.t === 'command') this.#written.set(record.rack, record.generation);
@@ -196,68 +227,4 @@ class Loop {
       this.#deps.log.debug({ topic, detail: asFault(error, 'BUS_OFFLINE').detail }, 'publish-failed');
     });
   }
-}
-
-/** What agents say, checked at the door. */
-async function subscribe(site: Site, deps: ControllerDeps, loop: Loop): Promise<void> {
-  const frames = new FrameDecoder();
-  const received = new Received();
-  const guarded = (topic: string, take: () => void): void => {
-    try {
-      take();
-    } catch (error) {
-      loop.counts.refused++;
-      deps.log.warn({ topic, code: asFault(error).code, detail: asFault(error).detail }, 'message-refused');
-    }
-  };
-  deps.bus.onState((connected) => loop.submit({ kind: 'bus', connected }));
-  // With the first beat of this epoch every agent says what it keeps from its beginning, key frames first.
-  loop.onDeciding = () => {
-    for (const agent of site.agents) frames.forget(site.id, agent);
-  };
-  await deps.bus.subscribe(agentFilter(site.id, 'status'), ({ topic, payload }) =>
-    guarded(topic, () => {
-      const status = decodeJson(statusSchema, payload);
-      if (status.online) received.passOver(status.agent, status.boot, status.keptFrom);
-      loop.submit({ kind: 'status', status });
-    }),
-  );
-  await deps.bus.subscribe(agentFilter(site.id, 'frame'), ({ topic, payload }) =>
-    guarded(topic, () => {
-      const decoded = frames.decode(payload, INGESTED);
-      if (decoded.kind === 'fault') throw decoded.fault;
-      if (decoded.kind === 'need-key') {
-        const { boot, seq } = received.storedOf(decoded.agent);
-        loop.submit({ kind: 'stored', agent: decoded.agent, boot, seq, missed: true });
-      }
-      if (decoded.kind === 'duplicate') loop.counts.duplicates++;
-      if (decoded.kind !== 'frame') return;
-      const { agent, boot, seq, group, tickMs, rows, cells } = decoded.frame;
-      if (!received.take(agent, boot, seq)) {
-        loop.counts.duplicates++;
-        return;
-      }
-      loop.counts.frames++;
-      loop.counts.lost = received.missing;
-      loop.submit({
-        kind: 'frame',
-        agent,
-        boot,
-        seq,
-        group,
-        tickMs,
-        rows: rows.map((id, row) => ({ id, readings: cells[row] ?? {} })),
-      });
-      loop.submit({ kind: 'stored', agent, boot, seq: received.storedOf(agent).seq, missed: false });
-    }),
-  );
-  await deps.bus.subscribe(agentFilter(site.id, 'result'), ({ topic, payload }) =>
-    guarded(topic, () => loop.submit({ kind: 'result', result: decodeJson(resultSchema, payload) })),
-  );
-  await deps.bus.subscribe(agentFilter(site.id, 'observed'), ({ topic, payload }) =>
-    guarded(topic, () => loop.submit({ kind: 'observed', observed: decodeJson(observedSchema, payload) })),
-  );
-  await deps.bus.subscribe(agentFilter(site.id, 'event'), ({ topic, payload }) =>
-    guarded(topic, () => loop.submit({ kind: 'agent-event', event: decodeJson(agentEventSchema, payload) })),
-  );
 }

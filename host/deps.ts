@@ -124,6 +124,10 @@ export interface Disk {
   /** Replaces the file so that after a power cut it is the old or the new one, whole. */
   replace(path: string, bytes: Uint8Array): Promise<void>;
   append(path: string): Promise<AppendFile>;
+  /** Paths that begin with `prefix`, which ends in the beginning of a file's name; sorted. */
+  list(prefix: string): Promise<readonly string[]>;
+  /** Durable once it resolves; a file that is not there is no error. No handle of it may be used any more. */
+  remove(path: string): Promise<void>;
 }
 
 export interface AppendFile {

@@ -1,6 +1,6 @@
-import { open, readFile, rename, rm } from 'node:fs/promises';
+import { open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { asFault, Fault } from '../protocols/faults.ts';
 import type { AppendFile, Disk } from './deps.ts';
 
@@ -79,6 +79,17 @@ export function makeDisk(): Disk {
         const handle = await openForAppend(path);
         const { size } = await handle.stat();
         return new RealAppendFile(path, handle, size);
+      }),
+    list: (prefix) =>
+      onDisk(prefix, async () => {
+        const names = await readdir(dirname(prefix));
+        const found = names.filter((name) => name.startsWith(basename(prefix)));
+        return found.sort().map((name) => join(dirname(prefix), name));
+      }),
+    remove: (path) =>
+      onDisk(path, async () => {
+        await rm(path, { force: true });
+        await syncFolder(path);
       }),
   };
 }

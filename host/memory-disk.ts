@@ -2,7 +2,7 @@ import { Fault } from '../protocols/faults.ts';
 import type { FaultCode } from '../protocols/faults.ts';
 import type { AppendFile, Clock, Disk, Random } from './deps.ts';
 
-export type DiskOperation = 'read' | 'replace' | 'append' | 'sync' | 'truncate';
+export type DiskOperation = 'read' | 'replace' | 'append' | 'sync' | 'truncate' | 'remove';
 
 export interface MemoryDiskOptions {
   readonly clock: Clock;
@@ -34,6 +34,7 @@ export class MemoryDisk implements Disk {
   readonly #syncMs: () => number;
   readonly #files = new Map<string, File>();
   readonly #replacing = new Map<string, Uint8Array>();
+  readonly #removing = new Set<string>();
   readonly #failures: { operation: DiskOperation; code: FaultCode; times: number }[] = [];
   #life = 0;
 
@@ -87,6 +88,8 @@ export class MemoryDisk implements Disk {
       if (random.next() < 0.5) this.put(path, bytes);
     }
     this.#replacing.clear();
+    for (const path of this.#removing) if (random.next() < 0.5) this.#files.delete(path);
+    this.#removing.clear();
     for (const file of this.#files.values()) {
       if (kind === 'power') file.bytes = survivor(file, random);
       file.durable = file.bytes;
@@ -119,6 +122,21 @@ export class MemoryDisk implements Disk {
     this.#files.set(path, file);
     await this.#step('read', 0);
     return this.#handle(path, file);
+  }
+
+  async list(prefix: string): Promise<readonly string[]> {
+    await this.#step('read', 0);
+    return this.paths.filter((path) => path.startsWith(prefix));
+  }
+
+  async remove(path: string): Promise<void> {
+    this.#removing.add(path);
+    try {
+      await this.#step('remove', this.#syncMs());
+    } finally {
+      this.#removing.delete(path);
+    }
+    this.#files.delete(path);
   }
 
   #handle(path: string, file: File): AppendFile {

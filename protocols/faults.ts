@@ -64,6 +64,8 @@ const table = {
   USAGE: { cause: 'the command line is wrong', next: 'see --help', retry: 'never' },
   DISK_FULL: { cause: 'the disk is full', next: 'free space; control goes on, records wait in memory up to their bound', retry: 'later' },
   DISK_FAILED: { cause: 'the disk refused to write or sync', next: 'check the disk', retry: 'later' },
+  SPOOL_THINNED: { cause: 'an agent’s spool is nearly full: readings of the outage are thinned, or let go', next: 'bring controller or broker back; give the spool more room in the site file', retry: 'later' },
+  SPOOL_DAMAGED: { cause: 'records of an agent’s spool cannot be read; they are left out', next: 'check the disk of the edge box', retry: 'never' },
   LEDGER_BROKEN: { cause: 'the ledger’s hash chain is broken', next: 'keep the file as evidence; the record named is the first bad one', retry: 'never' },
   QUEUE_FULL: { cause: 'a queue reached its bound', next: 'see what fills it', retry: 'later' },
   OPERATOR_REFUSED: { cause: 'the operator command cannot be carried out', next: 'see the owner and the rule it names', retry: 'never' },

@@ -48,6 +48,18 @@ const controlSchema = z.strictObject({
   lostAfterPolls: z.int().min(1).max(20).default(3),
 });
 
+/** What each agent keeps for the controller while it cannot be reached, and how fast it says it afterwards. */
+const spoolSchema = z.strictObject({
+  /** On the agent's disk at most. Above four fifths of it readings are thinned, before any is let go. */
+  diskMiB: z.number().min(1).max(1_000_000).default(512),
+  /** In its memory at most, when the disk takes nothing. */
+  memoryMiB: z.number().min(1).max(4_096).default(32),
+  /** What is older is let go, days. */
+  days: z.number().positive().max(365).default(7),
+  /** The backlog takes at most this much of the wire beside what is new, KiB/s. */
+  backlogKiBPerS: z.number().min(16).max(100_000).default(512),
+});
+
 const brokerSchema = z.strictObject({
   /** `mqtt://` or `mqtts://`; absent: the embedded broker. */
   url: z.url({ protocol: /^mqtts?$/ }),
@@ -76,6 +88,7 @@ export const siteSchema = z.strictObject({
   console: consoleSchema.prefault({}),
   lease: leaseSchema.prefault({}),
   control: controlSchema.prefault({}),
+  spool: spoolSchema.prefault({}),
   /** Agents and the nodes they own, each with everything below; absent: one agent for the whole site. */
   agents: z.array(z.strictObject({ id: idSchema, nodes: z.array(idSchema).min(1) })).optional(),
   nodes: z.array(nodeSchema).min(1).max(20_000),

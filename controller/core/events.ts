@@ -1,4 +1,4 @@
-import type { AgentEvent, Observed, Result, Status } from '../../protocols/mqtt/status.ts';
+import type { AgentEvent, Observed, Result, Status, Stored } from '../../protocols/mqtt/status.ts';
 import type { AiJob } from '../../protocols/prices/feed.ts';
 import type { OperatorRequest } from '../../protocols/console/view.ts';
 import type { FaultCode } from '../../protocols/faults.ts';
@@ -22,13 +22,10 @@ export type ControllerEvent =
       readonly tickMs: number;
       readonly rows: readonly { readonly id: string; readonly readings: Readings }[];
     }
-  | {
-      readonly kind: 'stored';
-      readonly agent: string;
-      readonly boot: number;
-      readonly seq: number;
-      readonly missed: boolean;
-    }
+  /** How far what an agent said in one of its starts is stored. */
+  | { readonly kind: 'stored'; readonly agent: string; readonly stored: Stored }
+  /** A frame of the agent could not be understood: one before it is missing. */
+  | { readonly kind: 'missed'; readonly agent: string }
   | { readonly kind: 'status'; readonly status: Status }
   | { readonly kind: 'result'; readonly result: Result }
   | { readonly kind: 'observed'; readonly observed: Observed }

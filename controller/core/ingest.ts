@@ -202,7 +202,7 @@ export function takeStatus(state: SiteState, status: Status, now: Now): Effect[]
     online: status.online,
     phase: status.online ? status.phase : 'lost',
     nonce: status.online ? status.nonce : '',
-    storedSeq: fresh ? -1 : (known?.storedSeq ?? -1),
+    stored: known?.stored ?? new Map(),
     resend: !fresh && (known?.resend ?? false),
     clockOffsetMs: status.online ? now.wallMs - status.atMs : (known?.clockOffsetMs ?? 0),
     spooled: status.spooled,
@@ -220,13 +220,17 @@ export function takeStatus(state: SiteState, status: Status, now: Now): Effect[]
   ];
 }
 
-/** How far an agent's frames are stored; and whether one could not be understood. */
+/** How far what an agent said is stored. */
 export function takeStored(state: SiteState, event: Extract<ControllerEvent, { kind: 'stored' }>): Effect[] {
+  // One that is not known yet is told with its first status.
+  state.agents.get(event.agent)?.stored.set(event.stored.boot, event.stored);
+  return [];
+}
+
+/** An agent's frame could not be understood: everything it keeps must be said again. */
+export function takeMissed(state: SiteState, event: Extract<ControllerEvent, { kind: 'missed' }>): Effect[] {
   const agent = state.agents.get(event.agent);
-  if (agent === undefined) return [];
-  // After a start nothing of this agent was understood yet, not even which start of it this is.
-  agent.resend ||= event.missed;
-  if (agent.boot === event.boot) agent.storedSeq = Math.max(agent.storedSeq, event.seq);
+  if (agent !== undefined) agent.resend = true;
   return [];
 }
 

@@ -5,7 +5,7 @@ import type { Bucket } from '../../protocols/ramp.ts';
 import { MODES } from '../../protocols/reading.ts';
 import type { Mode } from '../../protocols/reading.ts';
 import type { Because, Desired } from '../../protocols/mqtt/desired.ts';
-import type { LeasePhase, Observed } from '../../protocols/mqtt/status.ts';
+import type { LeasePhase, Stored, Observed } from '../../protocols/mqtt/status.ts';
 import type { AiJob } from '../../protocols/prices/feed.ts';
 
 /** What is wanted of a machine, why, and how far it has come. */
@@ -78,8 +78,8 @@ export interface AgentState {
   online: boolean;
   phase: LeasePhase;
   nonce: string;
-  /** Frames of this boot are stored up to here, -1: none. */
-  storedSeq: number;
+  /** By number of its start: how far what it said is stored. Earlier starts are forgotten once it was told. */
+  stored: Map<number, Stored>;
   /** A frame could not be understood: everything kept must be said again. */
   resend: boolean;
   /** The controller's clock minus the agent's, at least, ms. */

@@ -7,7 +7,7 @@ import { clearAlarm, raiseAlarm, setAlarm } from './alarms.ts';
 import { issue, restWhereFound, sayAgain } from './commands.ts';
 import type { Effect } from './effects.ts';
 import type { ControllerEvent, Now } from './events.ts';
-import { takeFrame, takeResult, takeStatus, takeStored } from './ingest.ts';
+import { takeFrame, takeMissed, takeResult, takeStatus, takeStored } from './ingest.ts';
 import {
   ageHashprice,
   ageLimit,
@@ -42,6 +42,8 @@ export function step(state: SiteState, event: ControllerEvent, now: Now): Effect
       return takeFrame(state, event, now);
     case 'stored':
       return takeStored(state, event);
+    case 'missed':
+      return takeMissed(state, event);
     case 'status':
       return takeStatus(state, event.status, now);
     case 'result':
@@ -263,6 +265,9 @@ function beat(state: SiteState, now: Now): Effect[] {
   return [{ kind: 'lease', lease }];
 }
 
+/** Starts of an agent that one acknowledgement speaks of. */
+const MOST_STORED = 64;
+
 /** Tells each agent how far its frames are stored, and what the utility shall see. */
 function tellAgents(state: SiteState, now: Now): Effect[] {
   const powerW = meterOf(state, 0, now.monoMs);
@@ -281,11 +286,11 @@ function tellAgents(state: SiteState, now: Now): Effect[] {
       ? {}
       : { utility: { powerKw: powerW / 1_000, status, echoSequence: limit.sequence } as const };
   return [...state.agents].map(([id, agent]) => {
-    const { boot, storedSeq, resend } = agent;
+    const { boot, resend } = agent;
     agent.resend = false;
-    return {
-      kind: 'ack',
-      ack: { v: 1, site: state.site.id, agent: id, boot, seq: storedSeq, resend, ...utility },
-    };
+    // An acknowledgement that is lost on the way: of this start it is said every second, of others when they ask again.
+    const stored = [...agent.stored.values()].slice(0, MOST_STORED);
+    for (const one of stored) if (one.boot !== boot) agent.stored.delete(one.boot);
+    return { kind: 'ack', ack: { v: 1, site: state.site.id, agent: id, boot, stored, resend, ...utility } };
   });
 }

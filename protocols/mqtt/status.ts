@@ -28,11 +28,14 @@ export const statusSchema = z.strictObject({
   racks: z.record(id, counter),
   /** Nodes where the agent's own guard sheds at this moment. */
   guarding: z.array(id),
-  /** Frames kept until the controller has stored them, and dropped since boot. */
+  /** Frames, results and events kept until the controller has stored them. */
   spooled: counter,
+  /** Of what was kept, since boot: left out to save room, let go for lack of it, found damaged on the disk. */
+  thinned: counter,
   dropped: counter,
-  /** Number of the oldest frame it still keeps: what is missing below will never come. */
-  keptFrom: counter,
+  damaged: counter,
+  /** Per stream, the oldest number of this boot still kept, or the next one: what is missing below never comes. */
+  keptFrom: z.strictObject({ messages: counter, meters: counter, machines: counter }),
   /** The edge box itself: `host.cpu` %, `host.memoryUsed` B, `host.diskUsed` %, `host.temperature` °C …, as far as known. */
   host: z.record(z.string().max(64), z.number()).optional(),
 });
@@ -121,16 +124,26 @@ export const actionSchema = z.strictObject({
 });
 export type Action = z.infer<typeof actionSchema>;
 
+const storedUpTo = z.int().min(-1);
+/** Of one start of an agent, per stream: every number up to here is stored, or never comes; -1: none. */
+export const storedSchema = z.strictObject({
+  boot: counter,
+  messages: storedUpTo,
+  meters: storedUpTo,
+  machines: storedUpTo,
+});
+export type Stored = z.infer<typeof storedSchema>;
+
 /**
- * From the controller: every frame of this boot up to `seq` is stored; with `resend`, something after it was missed
- * and the agent says everything it still keeps again, key frames first. And what the utility's terminal shall show.
+ * From the controller: what of the agent's present and earlier starts is stored; with `resend`, something of `boot`
+ * was missed and the agent says everything it still keeps again. And what the utility's terminal shall show.
  */
 export const ackSchema = z.strictObject({
   v: z.literal(1),
   site: id,
   agent: id,
   boot: counter,
-  seq: z.int().min(-1),
+  stored: z.array(storedSchema).max(64),
   resend: z.boolean(),
   utility: z
     .strictObject({

@@ -104,8 +104,10 @@ class Controlled {
       racks: {},
       guarding: [],
       spooled: 0,
+      thinned: 0,
       dropped: 0,
-      keptFrom: 0,
+      damaged: 0,
+      keptFrom: { messages: 0, meters: 0, machines: 0 },
     };
     this.take({ kind: 'status', status: { ...status, ...rest, phase: 'live' } });
     const endMs = START_MS + 3_600_000;

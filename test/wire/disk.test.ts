@@ -26,6 +26,18 @@ test('files are replaced whole, in order, and read back', async () => {
   await expect(disk.read(folder)).rejects.toMatchObject({ code: 'DISK_FAILED' });
 });
 
+test('files are listed by the beginning of their names and removed, and one that is gone is no error', async () => {
+  const disk = makeDisk();
+  for (const name of ['run-2', 'run-1', 'other']) await disk.replace(join(folder, name), bytes(name));
+  const prefix = join(folder, 'run-');
+  expect(await disk.list(prefix)).toEqual([`${prefix}1`, `${prefix}2`]);
+  await disk.remove(`${prefix}1`);
+  await disk.remove(`${prefix}1`);
+  expect(await disk.list(prefix)).toEqual([`${prefix}2`]);
+  expect(await disk.read(`${prefix}1`)).toBeUndefined();
+  await expect(disk.list(join(folder, 'none', 'run-'))).rejects.toMatchObject({ code: 'DISK_FAILED' });
+});
+
 test('appends, syncs and truncations keep their order', async () => {
   const path = join(folder, 'append');
   const file = await makeDisk().append(path);

@@ -5,16 +5,21 @@ import type { Model } from '../../../config/schema/model.ts';
 import { siteSchema } from '../../../config/schema/site.ts';
 import type { SiteConfigInput } from '../../../config/schema/site.ts';
 import { resolveSite } from '../../../config/site.ts';
-import type { Bus, Deps, Disk, Log } from '../../../host/deps.ts';
+import type { Site } from '../../../config/site.ts';
+import { Received } from '../../../controller/received.ts';
+import type { Bus, Deps, Log } from '../../../host/deps.ts';
 import { MemoryBroker } from '../../../host/memory-bus.ts';
+import { MemoryDisk } from '../../../host/memory-disk.ts';
 import { seededRandom } from '../../../host/random.ts';
 import { VirtualClock } from '../../../proof/virtual-clock.ts';
 import type { PublicEvent } from '../../../protocols/events.ts';
 import { Fault } from '../../../protocols/faults.ts';
 import type { Mode, Reading, Readings } from '../../../protocols/reading.ts';
 import type { Desired, Lease } from '../../../protocols/mqtt/desired.ts';
+import { decodeSegment, streamOf } from '../../../protocols/mqtt/backlog.ts';
+import type { Stream } from '../../../protocols/mqtt/backlog.ts';
 import { FrameDecoder } from '../../../protocols/mqtt/frame.ts';
-import type { Frame } from '../../../protocols/mqtt/frame.ts';
+import type { Decoded, Frame } from '../../../protocols/mqtt/frame.ts';
 import { decodeJson, encodeJson } from '../../../protocols/mqtt/json.ts';
 import { agentEventSchema, resultSchema, statusSchema } from '../../../protocols/mqtt/status.ts';
 import type { AgentEvent, MachineResult, Status } from '../../../protocols/mqtt/status.ts';
@@ -94,16 +99,6 @@ export class Miner implements Device {
 
 const quiet: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {}, child: () => quiet };
 
-class ToyDisk implements Disk {
-  readonly files = new Map<string, Uint8Array>();
-  read = (path: string): Promise<Uint8Array | undefined> => Promise.resolve(this.files.get(path));
-  replace = (path: string, bytes: Uint8Array): Promise<void> => {
-    this.files.set(path, bytes);
-    return Promise.resolve();
-  };
-  append = (): Promise<never> => Promise.reject(new Fault('DISK_FAILED'));
-}
-
 /** The controller's voice: answers every heartbeat's nonce with a beat each second. */
 class Voice {
   epoch = 1;
@@ -113,6 +108,8 @@ class Voice {
   readonly results: MachineResult[] = [];
   readonly events: AgentEvent[] = [];
   readonly frames: Frame[] = [];
+  readonly lateFrames: Frame[] = [];
+  readonly #received = new Received();
   readonly wills: Status[] = [];
   #seq = 0;
   readonly #decoder = new FrameDecoder();
@@ -126,13 +123,12 @@ class Voice {
     void bus.subscribe(agentFilter('toy', 'status'), ({ payload }) => {
       this.status = decodeJson(statusSchema, payload);
     });
-    void bus.subscribe(agentFilter('toy', 'result'), ({ payload }) => {
-      this.results.push(...decodeJson(resultSchema, payload).results);
-    });
-    void bus.subscribe(agentFilter('toy', 'event'), ({ payload }) => {
-      this.events.push(decodeJson(agentEventSchema, payload));
-    });
-    void bus.subscribe(agentFilter('toy', 'frame'), ({ payload }) => this.#frame(payload));
+    void bus.subscribe(agentFilter('toy', 'result'), ({ payload }) => this.#message('result', payload));
+    void bus.subscribe(agentFilter('toy', 'event'), ({ payload }) => this.#message('event', payload));
+    void bus.subscribe(agentFilter('toy', 'frame'), ({ payload }) =>
+      this.#frame(this.#decoder.decode(payload)),
+    );
+    void bus.subscribe(agentFilter('toy', 'backlog'), ({ payload }) => this.#backlog(payload));
     const beat = (): void => {
       clock.after(1_000, beat);
       if (this.speaking) this.beat();
@@ -140,13 +136,52 @@ class Voice {
     clock.after(500, beat);
   }
 
-  #frame(payload: Uint8Array): void {
-    const decoded = this.#decoder.decode(payload);
+  #backlog(payload: Uint8Array): void {
+    const segment = decodeSegment(payload);
+    const { agent, boot, stream, from } = segment;
+    const decoder = new FrameDecoder();
+    if (segment.oldest) this.#received.passOver(agent, boot, stream, from);
+    for (const { kind, bytes } of segment.items)
+      if (kind === 'frame') this.#frame(decoder.decode(bytes), this.lateFrames);
+      else this.#message(kind, bytes);
+    this.#received.cover(agent, boot, stream, segment);
+    this.#ack(boot);
+  }
+
+  #message(kind: 'result' | 'event', payload: Uint8Array): void {
+    const message =
+      kind === 'result' ? decodeJson(resultSchema, payload) : decodeJson(agentEventSchema, payload);
+    if (this.#takes(message.boot, 'messages', message.seq)) {
+      if ('results' in message) this.results.push(...message.results);
+      else this.events.push(message);
+    }
+    this.#ack(message.boot);
+  }
+
+  #frame(decoded: Decoded<Frame>, into: Frame[] = this.frames): void {
     if (decoded.kind !== 'frame') return;
-    this.frames.push(decoded.frame);
-    const { boot, seq } = decoded.frame;
+    const { boot, group, seq } = decoded.frame;
+    if (this.#takes(boot, streamOf(group), seq)) into.push(decoded.frame);
+    this.#ack(boot);
+  }
+
+  #takes(boot: number, stream: Stream, seq: number): boolean {
+    const fresh = this.#received.take('a1', boot, stream, seq);
+    if (fresh) this.#received.store('a1', boot, stream, seq);
+    return fresh;
+  }
+
+  #ack(boot: number): void {
+    const stored = [this.#received.storedOf('a1', boot)];
     if (this.acks)
-      this.say(agentTopic('toy', 'a1', 'ack'), { v: 1, site: 'toy', agent: 'a1', boot, seq, resend: false });
+      this.say(agentTopic('toy', 'a1', 'ack'), {
+        v: 1,
+        site: 'toy',
+        agent: 'a1',
+        boot,
+        stored,
+        resend: false,
+      });
   }
 
   say(topic: string, message: object, retain = false): void {
@@ -193,7 +228,7 @@ export interface Bench {
   readonly voice: Voice;
   readonly miners: ReadonlyMap<string, Miner>;
   readonly reports: PublicEvent[];
-  readonly disk: ToyDisk;
+  readonly disk: MemoryDisk;
   extraW: number;
   /** How the meter sees what flows: power factor, and the first phase over the mean of three. */
   powerFactor: number;
@@ -207,7 +242,8 @@ interface BenchOptions {
   readonly count?: number;
   readonly capKw?: number;
   readonly lease?: SiteConfigInput['lease'];
-  readonly disk?: ToyDisk;
+  /** Of an agent that ran before. */
+  readonly disk?: MemoryDisk;
   readonly authority?: 'observe' | 'automatic';
   readonly rampKwPerMin?: number;
   /** More of the rack, such as its limits in kVA and A. */
@@ -215,10 +251,8 @@ interface BenchOptions {
   readonly control?: SiteConfigInput['control'];
 }
 
-export function makeBench(options: BenchOptions = {}): Bench {
-  const clock = new VirtualClock({ startWallMs: START_MS });
-  const random = seededRandom(7);
-  const broker = new MemoryBroker({ clock, latencyMs: () => 2 });
+/** A rack of toy miners behind one meter. */
+function toySite(options: BenchOptions): Site {
   const { rampKwPerMin } = options;
   const ramps =
     rampKwPerMin === undefined ? {} : { rampUpKwPerMin: rampKwPerMin, rampDownKwPerMin: rampKwPerMin };
@@ -236,13 +270,20 @@ export function makeBench(options: BenchOptions = {}): Bench {
     machines: [{ rack: 'r1', model: 'toy', target: 'toy://{n}', count: options.count ?? 8, periodMs: 5_000 }],
     prices: { hash: { url: 'http://127.0.0.1/h', periodMs: 60_000, maxAgeS: 600, fallbackUsdPerPhDay: 50 } },
   } satisfies SiteConfigInput);
-  const site = resolveSite(config, new Map([['toy', MODEL]]));
+  return resolveSite(config, new Map([['toy', MODEL]]));
+}
+
+export function makeBench(options: BenchOptions = {}): Bench {
+  const clock = new VirtualClock({ startWallMs: START_MS });
+  const random = seededRandom(7);
+  const broker = new MemoryBroker({ clock, latencyMs: () => 2 });
+  const site = toySite(options);
   const miners = new Map(
     site.machines.map((machine) => [machine.id, new Miner(clock, options.mode ?? 'mine')]),
   );
   const byTarget = new Map(site.machines.map((machine) => [machine.target, miners.get(machine.id)]));
   const reports: PublicEvent[] = [];
-  const disk = options.disk ?? new ToyDisk();
+  const disk = options.disk ?? new MemoryDisk({ clock });
   const refuse = (): Promise<never> => Promise.reject(new Fault('NET_REFUSED'));
   const bus = broker.client('agent');
   const deps: Deps = {
@@ -272,7 +313,15 @@ export function makeBench(options: BenchOptions = {}): Bench {
     },
   };
   const openDevice = (target: string): Device => byTarget.get(target) ?? meter;
-  const agent = startAgent({ site, agent: 'a1', deps, io, openDevice, dataDir: '/data', boot: 1 });
+  const agent = startAgent({
+    site,
+    agent: 'a1',
+    deps,
+    io,
+    openDevice,
+    dataDir: '/data',
+    boot: options.disk === undefined ? 1 : 2,
+  });
   const voice = new Voice(broker.client('controller'), clock);
   const made: Bench = Object.assign(bench, {
     clock,

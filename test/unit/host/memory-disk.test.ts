@@ -54,3 +54,22 @@ test('it is full, fails and rots when told to', async () => {
   expect(await disk.read('g')).toBeUndefined();
   expect(disk.paths).toEqual(['f']);
 });
+
+test('a removal that a crash broke off may have happened or not, one that was made stays', async () => {
+  const seen = new Set<boolean>();
+  for (let seed = 0; seed < 20; seed += 1) {
+    const clock = new VirtualClock();
+    const disk = new MemoryDisk({ clock, syncMs: () => 5 });
+    for (const name of ['f-1', 'f-2', 'g']) disk.put(name, bytes(name));
+    const made = disk.remove('f-1');
+    await clock.pass(10);
+    await made;
+    void disk.remove('f-2');
+    await clock.pass(2);
+    disk.crash('process', seededRandom(seed));
+    const left = await disk.list('f-');
+    expect(left).not.toContain('f-1');
+    seen.add(left.includes('f-2'));
+  }
+  expect(seen.size).toBe(2);
+});

@@ -26,6 +26,14 @@ export interface PlantPhysics {
   readonly silentFirmware?: boolean;
 }
 
+const NOTHING_SPOOLED = {
+  spooled: 0,
+  thinned: 0,
+  dropped: 0,
+  damaged: 0,
+  keptFrom: { messages: 0, meters: 0, machines: 0 },
+};
+
 /**
  * The controller's step with a plant of perfect machines around it: whatever is published is obeyed after
  * three seconds, and meters add up. No clock: `run` moves it second by second.
@@ -285,9 +293,7 @@ export class Plant {
         epoch: 1,
         racks: {},
         guarding: [],
-        spooled: 0,
-        dropped: 0,
-        keptFrom: 0,
+        ...NOTHING_SPOOLED,
       },
     });
     const say = (value: number | string, unit: 'W' | 'text') =>
