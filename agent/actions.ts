@@ -78,6 +78,7 @@ export function makeActions(options: ActionsOptions): Actions {
 
 /** Why a one-shot verb is not carried out; undefined when it is. */
 function refuse(machine: Machine, action: Action, lease: LeaseState, nowMs: number): Fault | undefined {
+  if (machine.lockout !== undefined) return new Fault('LOCKED_OUT', machine.lockout.words);
   if (machine.config.authority !== 'automatic')
     return new Fault('AUTHORITY_REFUSED', machine.config.authority);
   const controller = controllerMs(lease, nowMs);

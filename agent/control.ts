@@ -10,7 +10,7 @@ import { rackPhase } from './core/lease.ts';
 import type { LeaseState } from './core/lease.ts';
 import type { RackOrders } from './core/desired.ts';
 import { attemptOf, reconcile } from './core/reconcile.ts';
-import type { Decision, Goal, Step } from './core/reconcile.ts';
+import type { Attempt, Decision, Goal, Step } from './core/reconcile.ts';
 import { goalOf } from './goal.ts';
 import { pulse, PULSE_MS } from './handover-drive.ts';
 import type { DriveOptions } from './handover-drive.ts';
@@ -133,6 +133,7 @@ class Pilot implements Control {
       attempt: machine.attempt,
       inFlight: machine.inFlight,
       authority: config.authority,
+      lockout: machine.lockout?.words,
       phase: rackPhase(this.#options.lease, config.rack, nowMs),
       nowMs,
       pollMs: COMMAND_POLL_MS,
@@ -143,6 +144,8 @@ class Pilot implements Control {
   /** What a decision changes and says, dispatch excepted. */
   #follow(machine: Machine, goal: Goal | undefined, decision: Decision, nowMs: number): void {
     if (goal === undefined) return;
+    if (machine.lockout?.owed === true && isOver(goal, decision, machine.attempt))
+      machine.lockout.owed = false;
     if (decision.kind === 'observed') this.#observed(machine, goal, decision.verb, nowMs);
     else if (decision.kind === 'failed') {
       if (machine.attempt !== undefined)
@@ -280,7 +283,7 @@ class Pilot implements Control {
     return {
       clock,
       phase: (machine) => rackPhase(lease, machine.config.rack, clock.monoMs()),
-      mayAct: (machine) => machine.config.authority === 'automatic',
+      mayAct: ({ config, lockout }) => config.authority === 'automatic' && lockout?.owed !== false,
       acknowledged: (machine) => {
         // The word given is for what was begun, also when something newer is wanted by now.
         const goal = this.#begun.get(machine);
@@ -338,5 +341,13 @@ class Pilot implements Control {
     });
   }
 }
+
+/** The one rest of a lockout: done, or tried in vain. */
+const isOver = (goal: Goal, decision: Decision, attempt: Attempt | undefined): boolean =>
+  goal.owner === 'lockout' &&
+  (decision.kind === 'observed' ||
+    decision.kind === 'failed' ||
+    decision.kind === 'refused' ||
+    (attempt?.stage === 'failed' && attempt.commandId === goal.commandId));
 
 export const makeControl = (options: ControlOptions): Control => new Pilot(options);

@@ -12,16 +12,23 @@ interface Sources {
   readonly orders: readonly RackOrders[];
 }
 
-/** What a machine shall do at `nowMs`: the guard first, then the fail-safe, then the document in force; undefined: nobody says. */
+/**
+ * What a machine shall do at `nowMs`: the rest a lockout owes it first, then the guard, the fail-safe, the document in
+ * force; undefined: nobody says. A locked machine that has had its rest is nobody's but its lockout's: what the document
+ * wants of it is only there to be refused by name.
+ */
 export function goalOf(machine: Machine, { boot, lease, orders }: Sources, nowMs: number): Goal | undefined {
   const doc = orders[machine.rack]?.current;
-  const safety = machine.held === undefined ? (machine.resting ? 'fail-safe' : undefined) : 'guard';
+  const safety = safetyOf(machine);
   const { id, rack, model } = machine.config;
   const wanted = doc !== undefined && Object.hasOwn(doc.machines, id) ? doc.machines[id] : undefined;
   const epoch = doc?.epoch ?? 0;
   const generation = doc?.generation ?? 0;
   const rests = wanted !== undefined && (wanted.mode === 'sleep' || wanted.mode === 'idle');
-  if (safety !== undefined && !(rests && doc !== undefined && isArmed(lease, rack, epoch, generation, nowMs)))
+  if (
+    safety === 'lockout' ||
+    (safety !== undefined && !(rests && doc !== undefined && isArmed(lease, rack, epoch, generation, nowMs)))
+  )
     return {
       mode: restMode(model),
       commandId: `${safety}-${boot}-${id}`,
@@ -47,4 +54,10 @@ export function goalOf(machine: Machine, { boot, lease, orders }: Sources, nowMs
     armed: isArmed(lease, rack, epoch, generation, nowMs),
     expired: controller === undefined || controller >= doc.expiresAtMs,
   };
+}
+
+function safetyOf({ lockout, held, resting }: Machine): 'lockout' | 'guard' | 'fail-safe' | undefined {
+  if (lockout !== undefined) return lockout.owed ? 'lockout' : undefined;
+  if (held !== undefined) return 'guard';
+  return resting ? 'fail-safe' : undefined;
 }

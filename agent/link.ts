@@ -1,8 +1,10 @@
 import type { Bus, BusMessage, Clock, Log, Random } from '../host/deps.ts';
-import { asFault } from '../protocols/faults.ts';
-import type { Fault, FaultCode } from '../protocols/faults.ts';
+import { asFault, Fault } from '../protocols/faults.ts';
+import type { FaultCode } from '../protocols/faults.ts';
 import { desiredSchema, leaseSchema } from '../protocols/mqtt/desired.ts';
 import type { Desired, Lease } from '../protocols/mqtt/desired.ts';
+import { lockoutsSchema } from '../protocols/mqtt/lockouts.ts';
+import type { HeldLockouts, Lock, Lockouts } from '../protocols/mqtt/lockouts.ts';
 import { decodeJson, encodeJson } from '../protocols/mqtt/json.ts';
 import { ackSchema, actionSchema } from '../protocols/mqtt/status.ts';
 import type {
@@ -14,12 +16,13 @@ import type {
   Result,
   Status,
 } from '../protocols/mqtt/status.ts';
-import { agentTopic, desiredTopic, leaseTopic } from '../protocols/mqtt/topics.ts';
+import { agentTopic, desiredTopic, leaseTopic, lockoutsTopic } from '../protocols/mqtt/topics.ts';
 import type { Spool } from './spool.ts';
 
 /** What comes to the agent, checked against its schema. */
 export interface LinkHandlers {
   onDesired(doc: Desired): void;
+  onLockouts(locks: readonly Lock[]): void;
   onBeat(beat: Lease): void;
   onAction(action: Action): void;
   onAck(ack: Ack): void;
@@ -48,6 +51,8 @@ export interface Link {
   result(rack: string, result: MachineResult): void;
   event(code: FaultCode, subject: string, text: string, state: 'raised' | 'cleared'): void;
   observed(utility: Observed['utility']): void;
+  /** Retained: the lockouts that are on disk. */
+  lockouts(locks: readonly Lock[]): void;
   stop(): void;
 }
 
@@ -88,46 +93,35 @@ export function openLink(options: LinkOptions): Link {
   const { site, agent, boot, bus, clock, spool } = options;
   const head = { v: 1 as const, site, agent, boot };
   const topic = (kind: Parameters<typeof agentTopic>[2]): string => agentTopic(site, agent, kind);
-  const batches = new Map<string, MachineResult[]>();
-  const seqs = { status: 0, observed: 0 };
-  let cancelBatch: (() => void) | undefined;
+  const seqs = { status: 0, observed: 0, lockouts: 0 };
   let stopped = false;
 
-  const flush = (): void => {
-    cancelBatch?.();
-    cancelBatch = undefined;
-    for (const [rack, results] of batches)
-      spool.message('result', (seq) => encodeJson({ ...head, seq, rack, results } satisfies Result));
-    batches.clear();
-  };
+  const batches = makeBatches(clock, (rack, results) =>
+    spool.message('result', (seq) => encodeJson({ ...head, seq, rack, results } satisfies Result)),
+  );
   /** For what is worthless a second later: lost when it cannot go now. */
-  const now = (kind: 'status' | 'observed', message: object, qos: 0 | 1): void => {
-    bus.publish(topic(kind), encodeJson(message), { qos }).catch(() => undefined);
+  const now = (kind: 'status' | 'observed', message: object): void => {
+    bus.publish(topic(kind), encodeJson(message), { qos: 0 }).catch(() => undefined);
   };
+  /** What the next message of a kind begins with. */
+  const begin = (kind: keyof typeof seqs) => ({ ...head, seq: seqs[kind]++, atMs: clock.wallMs() });
   subscribeAll(options, () => stopped);
   return {
     status: (fields) => {
       if (!bus.connected || stopped) return undefined;
       const nonce = makeNonce(options.random);
       const status: Status = {
-        ...head,
-        seq: seqs.status++,
-        atMs: clock.wallMs(),
+        ...begin('status'),
         online: true,
         nonce,
         ...fields,
         ...spool.status(),
       };
-      now('status', status, 0);
+      now('status', status);
       return nonce;
     },
     result: (rack, result) => {
-      if (stopped) return;
-      const batch = batches.get(rack) ?? [];
-      batch.push(result);
-      batches.set(rack, batch);
-      if (batch.length >= MOST_BATCH) flush();
-      else cancelBatch ??= clock.after(BATCH_MS, flush);
+      if (!stopped) batches.add(rack, result);
     },
     event: (code, subject, text, state) => {
       const what = { atMs: clock.wallMs(), code, subject, text: text.slice(0, 400), state };
@@ -135,12 +129,45 @@ export function openLink(options: LinkOptions): Link {
     },
     observed: (utility) => {
       if (!bus.connected || stopped) return;
-      now('observed', { ...head, seq: seqs.observed++, atMs: clock.wallMs(), utility } satisfies Observed, 0);
+      now('observed', { ...begin('observed'), utility } satisfies Observed);
+    },
+    lockouts: (locks) => {
+      if (!bus.connected || stopped) return;
+      const held: HeldLockouts = { ...begin('lockouts'), locks: [...locks] };
+      bus
+        .publish(topic('lockouts'), encodeJson(held), { qos: 1, retain: true })
+        // Said again at the next connection.
+        .catch(() => undefined);
     },
     stop: () => {
-      flush();
+      batches.flush();
       stopped = true;
     },
+  };
+}
+
+/** Results of one rack that come close together go out as one message. */
+function makeBatches(
+  clock: Clock,
+  send: (rack: string, results: MachineResult[]) => void,
+): { add(rack: string, result: MachineResult): void; flush(): void } {
+  const batches = new Map<string, MachineResult[]>();
+  let cancel: (() => void) | undefined;
+  const flush = (): void => {
+    cancel?.();
+    cancel = undefined;
+    for (const [rack, results] of batches) send(rack, results);
+    batches.clear();
+  };
+  return {
+    add: (rack, result) => {
+      const batch = batches.get(rack) ?? [];
+      batch.push(result);
+      batches.set(rack, batch);
+      if (batch.length >= MOST_BATCH) flush();
+      else cancel ??= clock.after(BATCH_MS, flush);
+    },
+    flush,
   };
 }
 
@@ -160,13 +187,22 @@ function subscribeAll(options: LinkOptions, stopped: () => boolean): void {
       .subscribe(filter, guarded)
       .catch((error: unknown) => log.warn({ filter, why: asFault(error).message }, 'subscription failed'));
   };
-  for (const rack of racks)
+  const isOf = (rack: string, doc: { readonly site: string; readonly rack: string }): boolean => {
+    if (doc.site === site && doc.rack === rack) return true;
+    handlers.onRefused(rack, new Fault('BUS_MESSAGE', `a document for ${doc.site}/${doc.rack}`));
+    return false;
+  };
+  for (const rack of racks) {
+    // First of all: before a command can come, who is locked out is known.
+    listen(lockoutsTopic(site, rack), rack, ({ payload }) => {
+      const doc = decodeJson<Lockouts>(lockoutsSchema, payload);
+      if (isOf(rack, doc)) handlers.onLockouts(doc.locks);
+    });
     listen(desiredTopic(site, rack), rack, ({ payload }) => {
       const doc = decodeJson<Desired>(desiredSchema, payload);
-      if (doc.site === site && doc.rack === rack) handlers.onDesired(doc);
-      else
-        handlers.onRefused(rack, asFault(new Error(`a document for ${doc.site}/${doc.rack}`), 'BUS_MESSAGE'));
+      if (isOf(rack, doc)) handlers.onDesired(doc);
     });
+  }
   listen(leaseTopic(site), agent, ({ payload, retained }) => {
     const beat = decodeJson<Lease>(leaseSchema, payload);
     // A stored beat is no beat: someone configured the broker to keep it.

@@ -51,6 +51,8 @@ export interface Machine {
   held: Held | undefined;
   /** The fail-safe rests it. */
   resting: boolean;
+  /** Locked out, in words; `owed`: it is still to be put to rest for that, once. */
+  lockout: { readonly words: string; owed: boolean } | undefined;
   selfWoken: boolean;
   /** Something of it is not as it shall be yet: time alone may call for a step. */
   pending: boolean;

@@ -1,3 +1,4 @@
+import * as z from 'zod';
 import type { Site } from '../config/site.ts';
 import type { Deps } from '../host/deps.ts';
 import type { Desired, Lease } from '../protocols/mqtt/desired.ts';
@@ -16,12 +17,14 @@ import { agentPhase, issueNonce, makeLease, takeBeat } from './core/lease.ts';
 import type { LeaseState } from './core/lease.ts';
 import type { Device, DeviceIo } from './driver.ts';
 import { openUtilityTerminal } from './drivers/utility-terminal.ts';
-import { openEpochStore } from './epoch-store.ts';
-import type { EpochStore } from './epoch-store.ts';
 import { startFrames } from './frames.ts';
 import type { Frames } from './frames.ts';
+import { makeKeeper } from './kept.ts';
+import type { Kept } from './kept.ts';
 import { openLink } from './link.ts';
 import type { Link } from './link.ts';
+import { makeLockouts } from './lockouts.ts';
+import type { Lockouts } from './lockouts.ts';
 import { buildPlant } from './plant.ts';
 import type { Plant } from './plant.ts';
 import { closeDevice, startReaders } from './readers.ts';
@@ -55,6 +58,7 @@ export interface AgentOptions {
 const TICK_MS = 1_000;
 const MIB = 1_024 * 1_024;
 const DAY_MS = 86_400_000;
+const epochSchema = z.strictObject({ epoch: z.int().nonnegative() });
 
 /** Runs one agent: reads its devices, publishes what they say, and brings machines to where they shall be. */
 export function startAgent(options: AgentOptions): { stop(): Promise<void> } {
@@ -74,7 +78,8 @@ class Agent {
   readonly #safety: Safety;
   readonly #frames: Frames;
   readonly #readers: Readers;
-  readonly #epochs: EpochStore;
+  readonly #epochs: Kept<z.infer<typeof epochSchema>>;
+  readonly #lockouts: Lockouts;
   readonly #actions: Actions;
   readonly #utility: Utility | undefined;
   #link: Link | undefined;
@@ -131,8 +136,19 @@ class Agent {
       frames: this.#frames,
       open: (target) => this.#open(target),
     });
+    const keeper = makeKeeper({ ...deps, ...options, alarms: this.#alarms, clock });
+    // The highest epoch seen: an older controller stays refused after a restart of the agent.
+    this.#epochs = keeper.open('epoch', epochSchema, (found) => {
+      this.#lease.durableEpoch = Math.max(this.#lease.durableEpoch, found?.epoch ?? 0);
+      this.#epochKnown = true;
+    });
+    this.#lockouts = makeLockouts({
+      ...shared,
+      keeper,
+      control: this.#control,
+      say: (locks) => this.#link?.lockouts(locks),
+    });
     this.#link = this.#openLink();
-    this.#epochs = this.#openEpochs();
     this.#utility = this.#startUtility();
     this.#tick();
   }
@@ -140,7 +156,14 @@ class Agent {
   async stop(): Promise<void> {
     if (this.#stopped) return;
     this.#stopped = true;
-    for (const part of [this.#readers, this.#frames, this.#control, this.#epochs, this.#utility])
+    for (const part of [
+      this.#readers,
+      this.#frames,
+      this.#control,
+      this.#epochs,
+      this.#lockouts,
+      this.#utility,
+    ])
       part?.stop();
     this.#link?.stop();
     for (const { device } of [...this.#plant.machines, ...this.#plant.meters]) closeDevice(device);
@@ -167,13 +190,16 @@ class Agent {
       spool: this.#spool,
       handlers: {
         onDesired: (doc) => this.#onDesired(doc),
+        onLockouts: (locks) => this.#lockouts.take(locks),
         onBeat: (beat) => this.#onBeat(beat),
         onAction: (action) => this.#actions.take(action),
         onAck: (ack) => this.#onAck(ack),
         onRefused: (subject, fault) => this.#alarms.tell(fault.code, subject, fault.detail),
         onConnection: (connected) => {
           deps.log.info({ connected }, 'broker');
-          if (connected) this.#spool.rewind();
+          if (!connected) return;
+          this.#spool.rewind();
+          this.#lockouts.say();
         },
       },
     });
@@ -193,25 +219,6 @@ class Agent {
       limits: { diskBytes: diskMiB * MIB, memoryBytes: memoryMiB * MIB, ageMs: days * DAY_MS },
       backlogBytesPerS: backlogKiBPerS * 1_024,
       alarms: spoolAlarms(this.#alarms, agent),
-    });
-  }
-
-  #openEpochs(): EpochStore {
-    const { deps, dataDir, agent } = this.#options;
-    return openEpochStore({
-      disk: deps.disk,
-      clock: deps.clock,
-      path: `${dataDir}/agent-${agent}.epoch.json`,
-      onFound: (epoch) => {
-        this.#lease.durableEpoch = Math.max(this.#lease.durableEpoch, epoch);
-        this.#epochKnown = true;
-      },
-      onTrouble: (fault) =>
-        this.#alarms.raise(fault.code, agent, `the highest epoch cannot be kept: ${fault.detail}`),
-      onWell: () => {
-        for (const code of ['DISK_FAILED', 'DISK_FULL'] as const)
-          this.#alarms.clear(code, agent, 'the highest epoch is kept');
-      },
     });
   }
 
@@ -275,7 +282,8 @@ class Agent {
   }
 
   #onBeat(beat: Lease): void {
-    if (!this.#epochKnown) return;
+    // Nothing is armed before the disk has said what must not be forgotten.
+    if (!this.#epochKnown || !this.#lockouts.known) return;
     const { deps, agent } = this.#options;
     const before = this.#lease.taken;
     const verdict = takeBeat(this.#lease, beat, deps.clock.monoMs());
@@ -283,12 +291,16 @@ class Agent {
     if (verdict.kind === 'store-epoch') {
       this.#waitingBeat = beat;
       const { epoch } = verdict;
-      this.#epochs.keep(epoch, () => {
-        this.#lease.durableEpoch = Math.max(this.#lease.durableEpoch, epoch);
-        const waiting = this.#waitingBeat;
-        this.#waitingBeat = undefined;
-        if (waiting !== undefined) this.#onBeat(waiting);
-      });
+      this.#epochs.keep({ epoch }).then(
+        () => {
+          this.#lease.durableEpoch = Math.max(this.#lease.durableEpoch, epoch);
+          const waiting = this.#waitingBeat;
+          this.#waitingBeat = undefined;
+          if (waiting !== undefined && !this.#stopped) this.#onBeat(waiting);
+        },
+        // The next beat asks again.
+        () => undefined,
+      );
     }
     if (verdict.kind !== 'taken') return;
     // A controller that has just taken over knows no earlier frame.
@@ -329,6 +341,7 @@ class Agent {
     this.#readers.machines.sweep();
     this.#readers.meters.sweep();
     this.#safety.tick();
+    this.#lockouts.tick();
     this.#control.sweep();
     this.#frames.meters();
     this.#spool.tick();

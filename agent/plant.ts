@@ -139,6 +139,7 @@ function newMachine(
     shedAfterMs: 0,
     held: undefined,
     resting: false,
+    lockout: undefined,
     selfWoken: false,
     pending: false,
     gpu: observes

@@ -133,7 +133,7 @@ function guardView(machine: Machine, nowMs: number): GuardMachine {
     mode: machine.mode,
     presentW: machine.powerW ?? machine.lastPowerW,
     reachable: machine.reachable,
-    controllable: config.authority === 'automatic',
+    controllable: config.authority === 'automatic' && machine.lockout === undefined,
     falling:
       machine.reachable &&
       ((resting && inTime && !failed) || (machine.held !== undefined && machine.queued === 'safety')),
@@ -167,7 +167,8 @@ function failSafe(options: SafetyOptions, nowMs: number): void {
   const share = siteW > 0 ? ownW / siteW : 1;
   const views = lost.map((machine) => ({
     model: machine.config.model,
-    mode: machine.mode,
+    // Whatever it does, a locked machine has nothing to give.
+    mode: machine.lockout === undefined ? machine.mode : restMode(machine.config.model),
     presentW: machine.powerW,
     resting: machine.resting || machine.held !== undefined,
   }));

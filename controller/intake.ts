@@ -6,6 +6,7 @@ import type { BacklogItem, Segment, Stream } from '../protocols/mqtt/backlog.ts'
 import { FrameDecoder } from '../protocols/mqtt/frame.ts';
 import type { Frame } from '../protocols/mqtt/frame.ts';
 import { decodeJson } from '../protocols/mqtt/json.ts';
+import { heldLockoutsSchema } from '../protocols/mqtt/lockouts.ts';
 import { agentEventSchema, observedSchema, resultSchema, statusSchema } from '../protocols/mqtt/status.ts';
 import { agentFilter, agentOfTopic } from '../protocols/mqtt/topics.ts';
 import type { ControllerEvent } from './core/events.ts';
@@ -54,6 +55,11 @@ export async function openIntake(options: {
   await listen('observed', (payload) =>
     taker.submit({ kind: 'observed', observed: decodeJson(observedSchema, payload) }),
   );
+  await listen('lockouts', (payload, speaker) => {
+    const { agent, locks } = decodeJson(heldLockoutsSchema, payload);
+    checkSpeaker(agent, speaker);
+    taker.submit({ kind: 'held-lockouts', agent, locks });
+  });
   await listen('event', (payload, agent) => intake.message('event', payload, agent));
   return intake;
 }

@@ -2,7 +2,7 @@ import type { Site } from '../config/site.ts';
 import type { Deps } from '../host/deps.ts';
 import { encodeJson } from '../protocols/mqtt/json.ts';
 import type { Frame } from '../protocols/mqtt/frame.ts';
-import { agentTopic, desiredTopic, leaseTopic } from '../protocols/mqtt/topics.ts';
+import { agentTopic, desiredTopic, leaseTopic, lockoutsTopic } from '../protocols/mqtt/topics.ts';
 import { asFault } from '../protocols/faults.ts';
 import type { Effect } from './core/effects.ts';
 import type { ControllerEvent, LedgerRecord, Now } from './core/events.ts';
@@ -180,6 +180,9 @@ class Loop {
           effect.desired.generation <= (this.#written.get(effect.desired.rack) ?? 0)
         )
           this.#publish(desiredTopic(site.id, effect.desired.rack), effect.desired, true, 1);
+        break;
+      case 'lockouts':
+        this.#publish(lockoutsTopic(site.id, effect.lockouts.rack), effect.lockouts, true, 1);
         break;
       case 'lease':
         this.#publish(leaseTopic(site.id), effect.lease, false, 0);

@@ -28,7 +28,7 @@ const RAMP_S = 60;
 /** Meters have their class, caps their rounding: an excess below this share is none. */
 const TOLERANCE = 0.01;
 /** Command ids that an agent makes for what its guard or its fail-safe does. */
-const OWN_ACT = /^(?:guard|fail-safe)-/;
+const OWN_ACT = /^(?:guard|fail-safe|lockout)-/;
 const TAKES_AWAY: readonly string[] = ['sleep', 'idle-handover', 'mine-stop', 'ai-stop'];
 /** Within this share of a cap, the cap invariant was really at stake. */
 const NEAR_CAP = 0.97;

@@ -19,8 +19,8 @@ export interface Goal {
   readonly commandId: string;
   readonly epoch: number;
   readonly generation: number;
-  /** `guard` and `fail-safe` act without lease and before everything else. */
-  readonly owner: 'desired' | 'guard' | 'fail-safe';
+  /** All but `desired` act without lease and before everything else. */
+  readonly owner: 'desired' | 'guard' | 'fail-safe' | 'lockout';
   /** On whose behalf the controller asks; absent for what the agent does by itself. */
   readonly because?: Owner;
   readonly urgent: boolean;
@@ -59,6 +59,8 @@ export interface ReconcileInput {
   readonly attempt: Attempt | undefined;
   readonly inFlight: boolean;
   readonly authority: Authority;
+  /** Who locks it out, in words; undefined: nobody. */
+  readonly lockout: string | undefined;
   readonly phase: LeasePhase;
   readonly nowMs: number;
   /** Time between two readings of a machine under command. */
@@ -109,6 +111,9 @@ export function reconcile(input: ReconcileInput): Decision {
   if (shown !== undefined) return shown;
   if (authority !== 'automatic')
     return { kind: 'refused', why: 'AUTHORITY_REFUSED', detail: `authority is ${authority}` };
+  // Hands in the rack: nothing moves but the one rest that belongs to the lockout itself.
+  if (input.lockout !== undefined && goal.owner !== 'lockout')
+    return { kind: 'refused', why: 'LOCKED_OUT', detail: input.lockout };
   if (goal.owner === 'desired') {
     if (!goal.armed || input.phase === 'lost') return none('lease');
     if (goal.expired) return none('expired');

@@ -12,6 +12,9 @@ const HIGH: readonly FaultCode[] = [
   'SHED_SHORTFALL',
   'BUS_OFFLINE',
   'LEDGER_BROKEN',
+  'KEPT_DAMAGED',
+  'LOCKOUT_AWAKE',
+  'LOCKOUT_UNHELD',
   'DISK_FULL',
   'DISK_FAILED',
 ];

@@ -1,5 +1,6 @@
 import type { PublicEvent } from '../../protocols/events.ts';
 import type { Desired, Lease } from '../../protocols/mqtt/desired.ts';
+import type { Lockouts } from '../../protocols/mqtt/lockouts.ts';
 import type { Ack } from '../../protocols/mqtt/status.ts';
 import type { LedgerRecord } from './events.ts';
 
@@ -8,6 +9,7 @@ export type Effect =
   /** Writes ledger lines; `after` is carried out only once they are durable. */
   | { readonly kind: 'ledger'; readonly records: readonly LedgerRecord[]; readonly after: readonly Effect[] }
   | { readonly kind: 'desired'; readonly desired: Desired }
+  | { readonly kind: 'lockouts'; readonly lockouts: Lockouts }
   | { readonly kind: 'lease'; readonly lease: Lease }
   | { readonly kind: 'ack'; readonly ack: Ack }
   | { readonly kind: 'report'; readonly event: PublicEvent };

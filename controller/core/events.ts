@@ -1,3 +1,4 @@
+import type { Lock } from '../../protocols/mqtt/lockouts.ts';
 import type { AgentEvent, Observed, Result, Status, Stored } from '../../protocols/mqtt/status.ts';
 import type { AiJob } from '../../protocols/prices/feed.ts';
 import type { OperatorRequest } from '../../protocols/console/view.ts';
@@ -30,6 +31,7 @@ export type ControllerEvent =
   | { readonly kind: 'result'; readonly result: Result }
   | { readonly kind: 'observed'; readonly observed: Observed }
   | { readonly kind: 'agent-event'; readonly event: AgentEvent }
+  | { readonly kind: 'held-lockouts'; readonly agent: string; readonly locks: readonly Lock[] }
   | { readonly kind: 'bus'; readonly connected: boolean }
   | { readonly kind: 'price'; readonly usdPerMwh: number; readonly startMs: number; readonly endMs: number }
   | { readonly kind: 'hashprice'; readonly usdPerPhDay: number; readonly atMs: number }
@@ -134,6 +136,8 @@ export type LedgerRecord =
       readonly request: OperatorRequest;
       readonly machines: readonly string[];
     }
+  /** A lockout found on an agent's disk that this ledger did not know. */
+  | { readonly t: 'lockout'; readonly atMs: number; readonly agent: string; readonly lock: Lock }
   | {
       readonly t: 'alarm';
       readonly atMs: number;

@@ -3,6 +3,7 @@ import type { Mode } from '../../protocols/reading.ts';
 import type { Effect } from './effects.ts';
 import type { ControllerEvent, Now } from './events.ts';
 import { sayAgain } from './commands.ts';
+import { freeLocks, placeLock, sayLockouts } from './lockouts.ts';
 import { isKnown } from './state.ts';
 import type { SiteState } from './state.ts';
 import { restMode } from './economics.ts';
@@ -43,8 +44,13 @@ export function takeOperator(
   event: Extract<ControllerEvent, { kind: 'operator' }>,
   now: Now,
 ): Effect[] {
-  applyOperator(state, event.request, event.machines, event.actor, now.wallMs);
-  if (event.request.action !== 'lockout' || !state.deciding) return [];
+  applyOperator(state, event, event.machines, now.wallMs);
+  const { action } = event.request;
+  if (action !== 'lockout' && action !== 'unlock') return [];
+  const racksOf = (machines: readonly number[]): Set<string> =>
+    new Set(machines.map((machine) => state.site.machines[machine]?.rack ?? ''));
+  const said = sayLockouts(state, racksOf(event.machines));
+  if (action !== 'lockout' || !state.deciding) return said;
   // Hands in the rack: also who cannot be seen now must find this when it can be.
   const unseen = event.machines.filter((machine) => !isKnown(state, machine));
   for (const machine of unseen) {
@@ -56,24 +62,28 @@ export function takeOperator(
     } as const;
     if (model !== undefined) state.wish[machine] = { mode: restMode(model), because };
   }
-  const racks = new Set(unseen.map((machine) => state.site.machines[machine]?.rack ?? ''));
-  return racks.size === 0 ? [] : sayAgain(state, racks, `lockout by ${personOf(event.actor)}`, now);
+  if (unseen.length === 0) return said;
+  return [...said, ...sayAgain(state, racksOf(unseen), `lockout by ${personOf(event.actor)}`, now)];
 }
 
 /** Also used when the ledger is read back at start. */
 export function applyOperator(
   state: SiteState,
-  request: OperatorRequest,
+  order: Pick<Extract<ControllerEvent, { kind: 'operator' }>, 'commandId' | 'actor' | 'request'>,
   machines: readonly number[],
-  actor: string,
   atMs: number,
 ): void {
+  const { commandId, actor, request } = order;
+  const ids = machines.map((machine) => state.site.machines[machine]?.id ?? '');
+  const by = personOf(actor);
+  // With the time in its name: a ledger that was lost and begins anew must not use the name of an ended one.
+  const id = `${commandId}@${Math.round(atMs)}`;
+  if (request.action === 'lockout')
+    placeLock(state, { id, by, sinceMs: atMs, reason: request.reason, machines: ids, freed: [] });
+  if (request.action === 'unlock') freeLocks(state, by, ids);
   for (const machine of machines) {
     if (request.action === 'release') state.holds.delete(machine);
-    else if (request.action === 'lockout') state.lockouts.set(machine, personOf(actor));
-    else if (request.action === 'unlock') {
-      if (state.lockouts.get(machine) === personOf(actor)) state.lockouts.delete(machine);
-    } else {
+    else if (request.action !== 'lockout') {
       const mode = requestedMode(state, machine, request.action);
       if (mode !== undefined)
         state.holds.set(machine, {

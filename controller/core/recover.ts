@@ -2,6 +2,7 @@ import { MODES } from '../../protocols/reading.ts';
 import type { LedgerRecord, NodeBefore } from './events.ts';
 import { COMMANDS_KEPT, keep, provenAtRoot, timesOf } from './follow.ts';
 import { indexesOf, WORK_READS } from './ingest.ts';
+import { placeLock } from './lockouts.ts';
 import { applyOperator } from './operator.ts';
 import type { Command, SiteState } from './state.ts';
 
@@ -31,7 +32,7 @@ export function recover(state: SiteState, records: readonly LedgerRecord[], wall
   for (const record of records) {
     if (record.t === 'operator') {
       const places = record.machines.flatMap((id) => machines.get(id) ?? []);
-      applyOperator(state, record.request, places, record.actor, record.atMs);
+      applyOperator(state, record, places, record.atMs);
     } else if (record.t === 'signal') takeSignal(state, record);
     else if (record.t === 'before') {
       stories.set(record.commandId, { before: record.nodes, told: [], proofs: new Map() });
@@ -42,7 +43,8 @@ export function recover(state: SiteState, records: readonly LedgerRecord[], wall
       stories.get(record.commandId)?.told.push(record);
       takeChanges(state, record, wallMs);
       takeShare(state, record, wallMs);
-    } else if (record.t === 'verified') stories.get(record.commandId)?.proofs.set(record.node, record);
+    } else if (record.t === 'lockout') placeLock(state, record.lock);
+    else if (record.t === 'verified') stories.get(record.commandId)?.proofs.set(record.node, record);
   }
   for (const [machine, hold] of state.holds) if (hold.untilMs <= wallMs) state.holds.delete(machine);
   for (const story of stories.values()) takeUp(state, story, wallMs);

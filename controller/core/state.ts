@@ -5,6 +5,7 @@ import type { Bucket } from '../../protocols/ramp.ts';
 import { MODES } from '../../protocols/reading.ts';
 import type { Mode } from '../../protocols/reading.ts';
 import type { Because, Desired } from '../../protocols/mqtt/desired.ts';
+import type { Lock } from '../../protocols/mqtt/lockouts.ts';
 import type { LeasePhase, Stored, Observed } from '../../protocols/mqtt/status.ts';
 import type { AiJob } from '../../protocols/prices/feed.ts';
 
@@ -189,7 +190,14 @@ export interface SiteState {
   /** Per node, what a shed left unexplained: watts before it and watts missing. */
   readonly shortfalls: Map<number, { readonly beforeW: number; readonly missingW: number }>;
   readonly holds: Map<number, Hold>;
-  readonly lockouts: Map<number, string>;
+  /** Every lockout known, ended ones too; and by machine those that lock it. */
+  locks: readonly Lock[];
+  readonly lockouts: Map<number, readonly Lock[]>;
+  /** Per agent, lockout and machine as `<lock> <machine>`: what it says is on its disk. */
+  readonly held: Map<string, ReadonlySet<string>>;
+  /** Since when an agent owes the confirmation of a lockout, and when they were last said again. */
+  readonly unheldMonoMs: Map<string, number>;
+  lockoutsSaidMonoMs: number;
   readonly price: PriceState;
   hashpriceUsdPerPhDay: number;
   hashpriceMonoMs: number;
@@ -284,7 +292,11 @@ export function emptyState(site: Site, epoch: number, monoMs: number): SiteState
     alarms: new Map(),
     shortfalls: new Map(),
     holds: new Map(),
+    locks: [],
     lockouts: new Map(),
+    held: new Map(),
+    unheldMonoMs: new Map(),
+    lockoutsSaidMonoMs: -Infinity,
     price: noPrice(),
     hashpriceUsdPerPhDay: site.config.prices.hash.fallbackUsdPerPhDay,
     hashpriceMonoMs: -Infinity,

@@ -19,6 +19,7 @@ import {
   turnJobs,
 } from './inputs.ts';
 import { takeObserved } from './limit.ts';
+import { sayLockouts, takeHeld, watchLockouts } from './lockouts.ts';
 import { takeOperator } from './operator.ts';
 import { turnShare, release } from './release.ts';
 import { isNews } from './repeats.ts';
@@ -50,6 +51,8 @@ export function step(state: SiteState, event: ControllerEvent, now: Now): Effect
       return isNews(state, 'result', event.result) ? takeResult(state, event.result, now) : [];
     case 'observed':
       return decideOn(takeObserved(state, event.observed, now), state, now);
+    case 'held-lockouts':
+      return takeHeld(state, event, now);
     case 'agent-event':
       return isNews(state, 'event', event.event) ? takeAgentEvent(state, event.event, now) : [];
     case 'bus':
@@ -90,8 +93,11 @@ function takeAgentEvent(state: SiteState, event: AgentEvent, now: Now): Effect[]
 function takeBus(state: SiteState, connected: boolean, now: Now): Effect[] {
   state.busConnected = connected;
   const alarm = setAlarm(state, now, !connected, 'BUS_OFFLINE', 'broker', FAULTS.BUS_OFFLINE.cause);
-  if (!connected || !state.deciding) return alarm;
-  return [...alarm, ...[...state.desired.values()].map((desired): Effect => ({ kind: 'desired', desired }))];
+  if (!connected) return alarm;
+  // Who has hands in a rack is said before anything is decided.
+  const told = [...alarm, ...sayLockouts(state)];
+  if (!state.deciding) return told;
+  return [...told, ...[...state.desired.values()].map((desired): Effect => ({ kind: 'desired', desired }))];
 }
 
 /** Once a second: ages everything, learns, decides, beats the lease, asks the meters. */
@@ -105,6 +111,7 @@ function tick(state: SiteState, now: Now): Effect[] {
     ...ageMachines(state, now),
     ...ageMeters(state, now),
     ...watchCaps(state, now),
+    ...watchLockouts(state, now),
   ];
   learnResiduals(state, now.monoMs);
   if (!state.deciding && pictureComplete(state, now)) {

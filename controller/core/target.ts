@@ -1,4 +1,5 @@
 import type { Because } from '../../protocols/mqtt/desired.ts';
+import { lockWords } from '../../protocols/mqtt/lockouts.ts';
 import type { Mode } from '../../protocols/reading.ts';
 import { allocate } from './allocate.ts';
 import type { Increment } from './allocate.ts';
@@ -105,14 +106,14 @@ function refuses(state: SiteState, index: number, now: Now): boolean {
 function fixedTarget(state: SiteState, index: number, now: Now): Target | undefined {
   const model = state.site.machines[index]?.model;
   if (model === undefined) return undefined;
-  const lockedBy = state.lockouts.get(index);
-  if (lockedBy !== undefined)
+  const locks = state.lockouts.get(index);
+  if (locks !== undefined)
     return {
       mode: restMode(model),
       because: {
         owner: 'lockout',
         rule: 'lockout',
-        text: `locked out by ${lockedBy}; only that person releases it`,
+        text: lockWords(state.site.machines[index]?.id ?? '', locks).slice(0, 400),
       },
     };
   const hold = holdOf(state, index, now);

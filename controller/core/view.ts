@@ -10,6 +10,7 @@ import type {
   SiteView,
   WhyView,
 } from '../../protocols/console/view.ts';
+import { lockWords } from '../../protocols/mqtt/lockouts.ts';
 import { FAULTS } from '../../protocols/faults.ts';
 import { priorityOf } from './alarms.ts';
 import {
@@ -21,6 +22,7 @@ import {
   aiUsdPerHour,
 } from './economics.ts';
 import type { Now } from './events.ts';
+import { isHeld } from './lockouts.ts';
 import { knownSumW, limitInForceKw, ownCapW, sumByNode } from './room.ts';
 import { isKnown, meterOf, modeAt, rootOf } from './state.ts';
 import type { SiteState } from './state.ts';
@@ -271,7 +273,7 @@ export function whyOf(state: SiteState, index: number, now: Now): WhyView {
   );
   const owner = wish?.because.owner ?? 'none';
   const release: Readonly<Record<string, string>> = {
-    lockout: `only ${state.lockouts.get(index) ?? 'the person who placed it'} can release it`,
+    lockout: lockWords(machine.id, state.lockouts.get(index) ?? []),
     manual: 'it ends by itself, or release the scope',
     price: 'it changes when the price crosses its breakeven',
     ai: 'it changes when the AI job ends',
@@ -306,6 +308,14 @@ export function whyOf(state: SiteState, index: number, now: Now): WhyView {
             ? 'never'
             : `${Math.max(0, Math.round((now.wallMs - machine.atMs) / 1_000))} s ago`,
       },
+      ...(state.lockouts.has(index)
+        ? [
+            {
+              label: 'lockout',
+              value: isHeld(state, index) ? 'on its agent’s disk' : 'NOT confirmed by its agent',
+            },
+          ]
+        : []),
       ...(alarm === undefined ? [] : [{ label: `alarm ${alarm.code}`, value: alarm.text }]),
     ],
     release: release[owner] ?? 'nothing holds it',

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Clock, Random } from '../../host/deps.ts';
 import type { HistoryPoint, OperatorPort, OperatorRequest, Preview } from '../../protocols/console/view.ts';
+import { lockWords } from '../../protocols/mqtt/lockouts.ts';
 import { Fault } from '../../protocols/faults.ts';
 import { believedW, drawW, energyUsdPerMwh, miningUsdPerHour } from '../core/economics.ts';
 import type { Now } from '../core/events.ts';
@@ -108,7 +109,9 @@ async function execute(
   clock: Clock,
 ): Promise<{ commandId: string }> {
   const { lockouts } = controller.state;
-  if (request.action === 'unlock' && !machines.some((machine) => lockouts.get(machine) === personOf(actor)))
+  const isMine = (machine: number): boolean =>
+    lockouts.get(machine)?.some((lock) => lock.by === personOf(actor)) === true;
+  if (request.action === 'unlock' && !machines.some(isMine))
     throw new Fault('OPERATOR_REFUSED', 'only the person who placed a lockout releases it');
   const names = machines.map((machine) => controller.state.site.machines[machine]?.id ?? '');
   await controller.record([
@@ -135,9 +138,9 @@ function previewOf(
   const unable = new Set<string>();
   for (const machine of machines) {
     const id = state.site.machines[machine]?.id ?? '';
-    const lockedBy = state.lockouts.get(machine);
-    if (lockedBy !== undefined && (request.action !== 'unlock' || lockedBy !== personOf(actor)))
-      conflicts.push(`${id} is locked out by ${lockedBy}`);
+    const locks = state.lockouts.get(machine) ?? [];
+    const others = locks.filter((lock) => request.action !== 'unlock' || lock.by !== personOf(actor));
+    if (others.length > 0) conflicts.push(`${id} is ${lockWords(id, others)}`);
     if (!isKnown(state, machine)) conflicts.push(`${id} does not answer`);
     const authority = state.site.machines[machine]?.authority;
     if (authority !== 'automatic')

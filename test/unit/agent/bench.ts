@@ -20,10 +20,18 @@ import { decodeSegment, streamOf } from '../../../protocols/mqtt/backlog.ts';
 import type { Stream } from '../../../protocols/mqtt/backlog.ts';
 import { FrameDecoder } from '../../../protocols/mqtt/frame.ts';
 import type { Decoded, Frame } from '../../../protocols/mqtt/frame.ts';
+import { heldLockoutsSchema } from '../../../protocols/mqtt/lockouts.ts';
+import type { Lock } from '../../../protocols/mqtt/lockouts.ts';
 import { decodeJson, encodeJson } from '../../../protocols/mqtt/json.ts';
 import { agentEventSchema, resultSchema, statusSchema } from '../../../protocols/mqtt/status.ts';
-import type { AgentEvent, MachineResult, Status } from '../../../protocols/mqtt/status.ts';
-import { agentFilter, agentTopic, desiredTopic, leaseTopic } from '../../../protocols/mqtt/topics.ts';
+import type { Action, AgentEvent, MachineResult, Status } from '../../../protocols/mqtt/status.ts';
+import {
+  agentFilter,
+  agentTopic,
+  desiredTopic,
+  leaseTopic,
+  lockoutsTopic,
+} from '../../../protocols/mqtt/topics.ts';
 
 const MODEL: Model = {
   kind: 'asic',
@@ -59,6 +67,8 @@ export class Miner implements Device {
     this.verbs = {
       sleep: () => this.#set('sleep', 'sleep', 3_000),
       wake: () => this.#set('wake', 'mine', 5_000),
+      reboot: () => this.#set('reboot', 'mine', 5_000),
+      locate: () => this.#set('locate', this.mode, 0),
     };
   }
 
@@ -111,6 +121,8 @@ class Voice {
   readonly lateFrames: Frame[] = [];
   readonly #received = new Received();
   readonly wills: Status[] = [];
+  /** What the agent says it holds on its disk. */
+  held: readonly Lock[] = [];
   #seq = 0;
   readonly #decoder = new FrameDecoder();
   readonly bus: Bus;
@@ -129,6 +141,9 @@ class Voice {
       this.#frame(this.#decoder.decode(payload)),
     );
     void bus.subscribe(agentFilter('toy', 'backlog'), ({ payload }) => this.#backlog(payload));
+    void bus.subscribe(agentFilter('toy', 'lockouts'), ({ payload }) => {
+      this.held = decodeJson(heldLockoutsSchema, payload).locks;
+    });
     const beat = (): void => {
       clock.after(1_000, beat);
       if (this.speaking) this.beat();
@@ -199,6 +214,23 @@ class Voice {
       nonces: nonce === undefined ? {} : { a1: nonce },
     };
     this.say(leaseTopic('toy'), beat);
+  }
+
+  lock(rack: string, locks: readonly Lock[]): void {
+    this.say(lockoutsTopic('toy', rack), { v: 1, site: 'toy', rack, locks }, true);
+  }
+
+  act(id: string, machine: string, verb: Action['verb']): void {
+    const action: Action = {
+      v: 1,
+      site: 'toy',
+      id,
+      epoch: this.epoch,
+      machine,
+      verb,
+      expiresAtMs: this.#clock.wallMs() + 60_000,
+    };
+    this.say(agentTopic('toy', 'a1', 'action'), action);
   }
 
   want(rack: string, generation: number, modes: Record<string, Mode>, changes: Partial<Desired> = {}): void {
@@ -285,6 +317,8 @@ export function makeBench(options: BenchOptions = {}): Bench {
   const reports: PublicEvent[] = [];
   const disk = options.disk ?? new MemoryDisk({ clock });
   const refuse = (): Promise<never> => Promise.reject(new Fault('NET_REFUSED'));
+  // Listening before the agent says its first word.
+  const voice = new Voice(broker.client('controller'), clock);
   const bus = broker.client('agent');
   const deps: Deps = {
     clock,
@@ -322,7 +356,6 @@ export function makeBench(options: BenchOptions = {}): Bench {
     dataDir: '/data',
     boot: options.disk === undefined ? 1 : 2,
   });
-  const voice = new Voice(broker.client('controller'), clock);
   const made: Bench = Object.assign(bench, {
     clock,
     broker,

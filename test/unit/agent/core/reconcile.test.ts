@@ -26,6 +26,7 @@ const input = (changes: Partial<ReconcileInput> = {}): ReconcileInput => ({
   attempt: undefined,
   inFlight: false,
   authority: 'automatic',
+  lockout: undefined,
   phase: 'live',
   nowMs: 100_100,
   pollMs: 2_000,
@@ -66,6 +67,21 @@ const cases: readonly [string, Partial<ReconcileInput>, string][] = [
   ['a wake adds load', { goal: goal('mine'), sight: sight('sleep') }, 'wake raise'],
   ['there already', { sight: sight('sleep') }, 'observed none'],
   ['off is less than sleep', { sight: sight('off') }, 'observed none'],
+  [
+    'hands in the rack: no raise',
+    { goal: goal('mine'), sight: sight('sleep'), lockout: 'anna' },
+    'refused LOCKED_OUT',
+  ],
+  [
+    'hands in the rack: no shed either',
+    { goal: goal('sleep', { owner: 'guard' }), lockout: 'anna' },
+    'refused LOCKED_OUT',
+  ],
+  [
+    'the rest a lockout owes',
+    { goal: goal('sleep', { owner: 'lockout' }), lockout: 'anna', phase: 'lost' },
+    'sleep',
+  ],
   ['one at a time', { inFlight: true }, 'busy'],
   ['no beat names it', { goal: goal('sleep', { armed: false }) }, 'lease'],
   ['expired', { goal: goal('sleep', { expired: true }) }, 'expired'],
@@ -162,7 +178,7 @@ const anyInput: fc.Arbitrary<ReconcileInput> = fc.record({
     commandId: fc.constantFrom('c1', 'c2'),
     epoch: fc.constant(1),
     generation: fc.nat(3),
-    owner: fc.constantFrom('desired' as const, 'guard' as const, 'fail-safe' as const),
+    owner: fc.constantFrom('desired' as const, 'guard' as const, 'fail-safe' as const, 'lockout' as const),
     urgent: fc.boolean(),
     armed: fc.boolean(),
     expired: fc.boolean(),
@@ -192,6 +208,7 @@ const anyInput: fc.Arbitrary<ReconcileInput> = fc.record({
     { nil: undefined },
   ),
   inFlight: fc.boolean(),
+  lockout: fc.constantFrom(undefined, 'locked out by anna'),
   authority: fc.constantFrom('observe' as const, 'advise' as const, 'automatic' as const),
   phase: fc.constantFrom(...LEASE_PHASES),
   nowMs: fc.constant(100_000),
@@ -206,6 +223,7 @@ test('in every situation: no raise unless live, nothing without authority, lease
       if (decision.kind !== 'dispatch') return;
       const { goal } = decision.step;
       expect(any.authority).toBe('automatic');
+      expect(any.lockout === undefined || goal.owner === 'lockout').toBe(true);
       expect(any.inFlight).toBe(false);
       expect(any.sight.reachable).toBe(true);
       if (goal.owner === 'desired') expect(goal.armed && !goal.expired && any.phase !== 'lost').toBe(true);

@@ -10,6 +10,8 @@ import { step } from '../../../../controller/core/step.ts';
 import { drawW } from '../../../../controller/core/economics.ts';
 import type { PublicEvent } from '../../../../protocols/events.ts';
 import type { Desired } from '../../../../protocols/mqtt/desired.ts';
+import { mergeLocks } from '../../../../protocols/mqtt/lockouts.ts';
+import type { Lock, Lockouts } from '../../../../protocols/mqtt/lockouts.ts';
 import type { Ack } from '../../../../protocols/mqtt/status.ts';
 import type { Mode, Reading, Readings } from '../../../../protocols/reading.ts';
 import { models, smallSite } from './small-site.ts';
@@ -44,6 +46,10 @@ export class Plant {
   readonly records: LedgerRecord[] = [];
   readonly desired: Desired[] = [];
   readonly acks: Ack[] = [];
+  /** What the agent has on its disk; undefined: it confirms nothing. */
+  held: readonly Lock[] | undefined = [];
+  /** The lockouts as last said, per rack. */
+  readonly saidLocks = new Map<string, readonly Lock[]>();
   readonly mode: Mode[];
   /** Every change of mode of a machine, in order. */
   readonly moves: { readonly atMs: number; readonly machine: string; readonly mode: Mode }[] = [];
@@ -208,6 +214,7 @@ export class Plant {
         this.#carryOut(effect.after);
       }
       if (effect.kind === 'ack') this.acks.push(effect.ack);
+      if (effect.kind === 'lockouts') this.#takeLocks(effect.lockouts);
       if (effect.kind !== 'desired') continue;
       this.desired.push(effect.desired);
       if (!this.delivers) continue;
@@ -227,6 +234,11 @@ export class Plant {
           });
       }
     }
+  }
+
+  #takeLocks({ rack, locks }: Lockouts): void {
+    this.saidLocks.set(rack, locks);
+    if (this.held !== undefined) this.held = mergeLocks(this.held, locks);
   }
 
   #obey(): void {
@@ -296,6 +308,7 @@ export class Plant {
         ...NOTHING_SPOOLED,
       },
     });
+    if (this.held !== undefined) this.take({ kind: 'held-lockouts', agent: 'a1', locks: this.held });
     const say = (value: number | string, unit: 'W' | 'text') =>
       ({ ok: true, value, unit, quality: 'good', atMs }) as const;
     for (const rack of this.state.site.racks) {
