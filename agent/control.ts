@@ -80,6 +80,8 @@ class Pilot implements Control {
   look(machine: Machine): void {
     const nowMs = this.#options.clock.monoMs();
     const goal = this.#goal(machine, nowMs);
+    // Nobody wants anything of it (any more): a hand-over that is complete stays as people leave it.
+    if (goal === undefined && machine.gpu !== undefined) machine.gpu.target = undefined;
     const decision = this.#decide(machine, goal, nowMs);
     machine.pending =
       decision.kind === 'dispatch' || (decision.kind === 'none' && decision.reason !== 'no-goal');

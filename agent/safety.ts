@@ -72,20 +72,6 @@ export function makeSafety(options: SafetyOptions): Safety {
     }
     if (verdict.shed.length > 0) control.pump();
   };
-  const release = (nowMs: number): void => {
-    for (const machine of plant.machines) {
-      if (machine.held === undefined) continue;
-      const node = plant.nodes[machine.held.node];
-      const doc = options.orders[machine.rack]?.current;
-      const wanted = doc?.machines[machine.config.id];
-      if (node === undefined || doc === undefined || wanted === undefined) continue;
-      const targetW = drawW(machine.config.model, wanted.mode, wanted.powerW);
-      const load = !satisfies(machine.config.model, restMode(machine.config.model), wanted.mode);
-      const asked = { epoch: doc.epoch, generation: doc.generation, load, targetW };
-      if (released(machine.held, asked, { loadW: meterW(node, nowMs), capW: nodeCapW(node) }))
-        machine.held = undefined;
-    }
-  };
   return {
     onSample: (place) => {
       const node = plant.nodes[place];
@@ -99,7 +85,7 @@ export function makeSafety(options: SafetyOptions): Safety {
         if (node.guard !== undefined && read && meterW(node, nowMs) === undefined)
           step(place, node, undefined);
       }
-      release(nowMs);
+      releaseHeld(options, nowMs);
       failSafe(options, nowMs);
     },
     guarding: () => plant.nodes.filter((node) => node.guard?.active === true).map((node) => node.id),
@@ -118,6 +104,30 @@ function textOf(node: PlantNode, { loadW, source }: GuardVerdict, capW: number):
   const flow = source === 'meter' ? node.meter?.flow : undefined;
   if (flow !== undefined) return `${loadingText(node.rating, flow)} by meter`;
   return `${Math.round(loadW / 1_000)} kW by machines, cap ${Math.round(capW / 1_000)} kW`;
+}
+
+/** Lets machines go that a guard has put to rest, when their node has room and something newer asks for them. */
+function releaseHeld({ plant, orders }: SafetyOptions, nowMs: number): void {
+  for (const machine of plant.machines) {
+    if (machine.held === undefined) continue;
+    const node = plant.nodes[machine.held.node];
+    const doc = orders[machine.rack]?.current;
+    const wanted = doc?.machines[machine.config.id];
+    if (node === undefined || doc === undefined) continue;
+    if (wanted === undefined) {
+      // In nobody's hands but a person's: shed once for the cap, then theirs again.
+      const rests =
+        machine.mode !== undefined &&
+        satisfies(machine.config.model, restMode(machine.config.model), machine.mode);
+      if (rests && node.guard?.active !== true) machine.held = undefined;
+      continue;
+    }
+    const targetW = drawW(machine.config.model, wanted.mode, wanted.powerW);
+    const load = !satisfies(machine.config.model, restMode(machine.config.model), wanted.mode);
+    const asked = { epoch: doc.epoch, generation: doc.generation, load, targetW };
+    if (released(machine.held, asked, { loadW: meterW(node, nowMs), capW: nodeCapW(node) }))
+      machine.held = undefined;
+  }
 }
 
 function guardView(machine: Machine, nowMs: number): GuardMachine {

@@ -1,14 +1,6 @@
+import { ACTIONS, isHold } from '../../protocols/console/protocol.ts';
 import type { OperatorRequest } from '../../protocols/console/view.ts';
 
-const ACTIONS: readonly OperatorRequest['action'][] = [
-  'sleep',
-  'mine',
-  'ai',
-  'idle',
-  'release',
-  'lockout',
-  'unlock',
-];
 const DEFAULT_MINUTES = 60;
 
 /** What a typed line asks for. */
@@ -27,7 +19,9 @@ export type Asked =
 
 export const HELP = [
   'sleep|mine|ai|idle SCOPE [MINUTES] [REASON]   a manual hold, 60 minutes unless said',
-  'release|lockout|unlock SCOPE [REASON]         SCOPE: machine, rack or node; several with commas',
+  'release SCOPE [REASON]                        ends holds; SCOPE: machine, rack or node; several with commas',
+  'manual|automatic SCOPE [REASON]               out of automation’s hands as it is, and back',
+  'lockout|unlock SCOPE [REASON]                 hands in the rack: nothing moves',
   'why MACHINE    ack ALARM    status    code (one more console)    quit',
 ] as const;
 
@@ -52,7 +46,7 @@ export function parseLine(text: string): Asked {
   const action = ACTIONS.find((candidate) => candidate === verb);
   if (action === undefined) return { kind: 'wrong', why: `there is no command ${verb}: see help` };
   if (first === undefined) return { kind: 'wrong', why: `${action} SCOPE` };
-  const endless = action === 'release' || action === 'lockout' || action === 'unlock';
+  const endless = !isHold(action);
   const [maybeMinutes] = rest;
   const given =
     maybeMinutes !== undefined && /^\d+(\.\d+)?$/.test(maybeMinutes) ? Number(maybeMinutes) : undefined;

@@ -99,9 +99,12 @@ function siteLines(view: ConsoleView, screen: Screen): ScreenLine[] {
   ];
 }
 
+/** Shown even when all is well. */
+const STANDING: readonly string[] = ['limit', 'manual', 'lockout'];
+
 function signalLines(view: ConsoleView, nowMs: number): ScreenLine[] {
   return view.signals
-    .filter((signal) => signal.kind === 'limit' || signal.quality !== 'good')
+    .filter((signal) => STANDING.includes(signal.kind) || signal.quality !== 'good')
     .slice(0, 4)
     .map((signal) =>
       line(

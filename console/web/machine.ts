@@ -70,11 +70,11 @@ export function makeMachinePanel(options: Options): MachinePanel {
   };
 }
 
+const ANY: readonly OperatorRequest['action'][] = ['release', 'manual', 'automatic', 'lockout', 'unlock'];
+
 function commandButtons(machine: MachineView, order: Options['order']): HTMLElement[] {
   const actions: readonly OperatorRequest['action'][] =
-    machine.kind === 'asic'
-      ? ['sleep', 'mine', 'release', 'lockout', 'unlock']
-      : ['idle', 'ai', 'mine', 'sleep', 'release', 'lockout', 'unlock'];
+    machine.kind === 'asic' ? ['sleep', 'mine', ...ANY] : ['idle', 'ai', 'mine', 'sleep', ...ANY];
   return [
     make(
       'div',

@@ -120,12 +120,19 @@ export function drawAge(ageMs: number | undefined, lost: string | undefined): vo
 /** The limits that others set, and what stands against them; `nowMs`: the site's clock. */
 export function drawBanner(view: ConsoleView, nowMs: number): void {
   const banner = part('banner', HTMLElement);
-  const shown = view.signals.filter((signal) => signal.kind === 'limit' || signal.quality === 'lost');
+  const shown = view.signals.filter((signal) => signal.kind in MARKS || signal.quality === 'lost');
   const wanted = new Set(shown.map((signal) => signal.id));
   for (const child of banner.querySelectorAll('.signal'))
     if (!wanted.has(child.getAttribute('data-id') ?? '')) child.remove();
   for (const signal of shown) drawSignal(banner, signal, view, nowMs);
 }
+
+/** What stands in the banner even when all is well. */
+const MARKS: Readonly<Partial<Record<SignalView['kind'], string>>> = {
+  limit: '▲ LIMIT',
+  manual: '■ MANUAL',
+  lockout: '■ LOCKED OUT',
+};
 
 function drawSignal(banner: HTMLElement, signal: SignalView, view: ConsoleView, nowMs: number): void {
   const { site } = view;
@@ -152,12 +159,12 @@ function drawSignal(banner: HTMLElement, signal: SignalView, view: ConsoleView, 
       ? 'delivered: unknown'
       : `${kwText(powerKw)} of ${kwText(site.limitKw)}: ${excess === undefined ? 'limit kept' : `▲ ${kwText(excess.excessKw)} to shed`}`;
   const quality = signal.quality === 'good' ? '' : ` · source ${signal.quality}`;
-  sayAll(mark, [signal.quality === 'lost' ? '✕ LOST' : '▲ LIMIT']);
+  sayAll(mark, [signal.quality === 'lost' ? '✕ LOST' : (MARKS[signal.kind] ?? '')]);
   sayAll(middle, [signal.text, `from ${signal.source}${quality}${isLimit ? ` · ${delivered}` : ''}`]);
   sayAll(
     left,
     signal.untilMs === null
-      ? ['', 'no end given']
+      ? ['', isLimit ? 'no end given' : 'until a person ends it']
       : signal.untilMs <= nowMs
         ? ['over', '']
         : [durationText(signal.untilMs - nowMs), 'left'],

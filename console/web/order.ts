@@ -1,3 +1,4 @@
+import { isHold } from '../../protocols/console/protocol.ts';
 import type { ConsoleView, OperatorRequest, Preview } from '../../protocols/console/view.ts';
 import { deltaKwText, usdText } from '../format.ts';
 import { button, make, part } from './dom.ts';
@@ -11,7 +12,9 @@ const ACTIONS: readonly (readonly [OperatorRequest['action'], string])[] = [
   ['mine', 'Mine'],
   ['ai', 'AI'],
   ['idle', 'Idle'],
-  ['release', 'Release to the controller'],
+  ['release', 'End a hold'],
+  ['manual', 'Release to manual'],
+  ['automatic', 'Return to automatic'],
   ['lockout', 'Lockout (hands in the rack)'],
   ['unlock', 'End the lockout'],
 ];
@@ -119,8 +122,7 @@ function formStep(
   const reason = textField('reason', { required: '', maxlength: '500' });
   reason.value = given.reason ?? '';
   const problem = make('div', { class: 'problem', attrs: { role: 'alert' } });
-  const endless = (): boolean =>
-    action.value === 'release' || action.value === 'lockout' || action.value === 'unlock';
+  const endless = (): boolean => !isHold(action.value);
   const sync = (): void => {
     minutes.disabled = endless();
   };

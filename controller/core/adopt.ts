@@ -6,7 +6,7 @@ import { isOpen, workingBelow } from './follow.ts';
 import type { Working } from './follow.ts';
 import { holdLimit } from './limit.ts';
 import { onItsWay, sumByNode } from './room.ts';
-import { doesAsWanted, modeAt } from './state.ts';
+import { doesAsWanted, isOurs, modeAt } from './state.ts';
 import type { SiteState } from './state.ts';
 
 /**
@@ -24,7 +24,7 @@ export function adoptAll(state: SiteState, now: Now): Effect[] {
     'found at rest at the start of the controller',
   );
   const changes = state.site.machines.flatMap((machine) => {
-    if (machine.authority !== 'automatic') return [];
+    if (!isOurs(state, machine.index)) return [];
     const present = modeAt(state.mode[machine.index] ?? -1);
     const found = { owner: 'price' as const, rule: 'adopted', text: 'taken over as it was found' };
     const wish =

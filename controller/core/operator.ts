@@ -1,11 +1,13 @@
+import { isHold } from '../../protocols/console/protocol.ts';
 import type { OperatorRequest } from '../../protocols/console/view.ts';
+import { lockWords } from '../../protocols/mqtt/lockouts.ts';
 import type { Mode } from '../../protocols/reading.ts';
 import type { Effect } from './effects.ts';
 import type { ControllerEvent, Now } from './events.ts';
 import { sayAgain } from './commands.ts';
 import { freeLocks, placeLock, sayLockouts } from './lockouts.ts';
-import { isKnown } from './state.ts';
-import type { SiteState } from './state.ts';
+import { isKnown, isOurs } from './state.ts';
+import type { Manual, SiteState } from './state.ts';
 import { restMode } from './economics.ts';
 
 /** The machines a scope names: machine, rack or node ids. Undefined names are left out by the caller's check. */
@@ -46,13 +48,16 @@ export function takeOperator(
 ): Effect[] {
   applyOperator(state, event, event.machines, now.wallMs);
   const { action } = event.request;
-  if (action !== 'lockout' && action !== 'unlock') return [];
   const racksOf = (machines: readonly number[]): Set<string> =>
     new Set(machines.map((machine) => state.site.machines[machine]?.rack ?? ''));
+  // Their agent is told that nothing is wanted of them any more.
+  if (action === 'manual' && state.deciding)
+    return sayAgain(state, racksOf(event.machines), `released to manual by ${personOf(event.actor)}`, now);
+  if (action !== 'lockout' && action !== 'unlock') return [];
   const said = sayLockouts(state, racksOf(event.machines));
   if (action !== 'lockout' || !state.deciding) return said;
   // Hands in the rack: also who cannot be seen now must find this when it can be.
-  const unseen = event.machines.filter((machine) => !isKnown(state, machine));
+  const unseen = event.machines.filter((machine) => !isKnown(state, machine) && isOurs(state, machine));
   for (const machine of unseen) {
     const model = state.site.machines[machine]?.model;
     const because = {
@@ -64,6 +69,48 @@ export function takeOperator(
   }
   if (unseen.length === 0) return said;
   return [...said, ...sayAgain(state, racksOf(unseen), `lockout by ${personOf(event.actor)}`, now)];
+}
+
+function letGo(state: SiteState, machine: number, manual: Manual): void {
+  state.manual.set(machine, manual);
+  state.holds.delete(machine);
+  state.jobOf.delete(machine);
+  state.wish[machine] = undefined;
+  state.commandOf[machine] = undefined;
+  state.stage[machine] = 'steady';
+  state.disobeys[machine] = 0;
+}
+
+/** Who released a machine to manual, why, and how it comes back. */
+export function manualWords(id: string, { by, reason, sinceMs }: Manual): string {
+  const since = new Date(sinceMs).toISOString().slice(0, 16);
+  return `released to manual by ${by} since ${since}Z (${reason.slice(0, 100)}); a person returns it: automatic ${id}`;
+}
+
+/**
+ * Why an order cannot have this machine: who owns it, and how it is released. Undefined: it can. Lockouts and
+ * releases to manual are always possible, and so is giving back.
+ */
+export function blockedBy(
+  state: SiteState,
+  machine: number,
+  action: OperatorRequest['action'],
+  actor: string,
+): string | undefined {
+  const id = state.site.machines[machine]?.id ?? '';
+  const locks = state.lockouts.get(machine) ?? [];
+  if (action === 'unlock')
+    return locks.length === 0 || locks.some((lock) => lock.by === personOf(actor))
+      ? undefined
+      : `${id} is ${lockWords(id, locks)}`;
+  if (!isHold(action)) return undefined;
+  if (locks.length > 0) return `${id} is ${lockWords(id, locks)}`;
+  const manual = state.manual.get(machine);
+  if (manual !== undefined) return `${id} is ${manualWords(id, manual)}`;
+  const authority = state.site.machines[machine]?.authority;
+  return authority === 'automatic'
+    ? undefined
+    : `${id} is under authority '${authority}' by the site file: it is not commanded; set it to automatic there`;
 }
 
 /** Also used when the ledger is read back at start. */
@@ -83,7 +130,10 @@ export function applyOperator(
   if (request.action === 'unlock') freeLocks(state, by, ids);
   for (const machine of machines) {
     if (request.action === 'release') state.holds.delete(machine);
-    else if (request.action !== 'lockout') {
+    else if (request.action === 'automatic') state.manual.delete(machine);
+    else if (request.action === 'manual')
+      letGo(state, machine, { by, sinceMs: atMs, reason: request.reason });
+    else if (isHold(request.action)) {
       const mode = requestedMode(state, machine, request.action);
       if (mode !== undefined)
         state.holds.set(machine, {

@@ -4,7 +4,7 @@ import type { Bucket } from '../../protocols/ramp.ts';
 import { breakevenUsdPerMwh, believedW, drawW } from './economics.ts';
 import type { Now } from './events.ts';
 import { capsW, committedW, ownCapW, sumByNode } from './room.ts';
-import { isKnown, meterOf } from './state.ts';
+import { isKnown, isOurs, meterOf } from './state.ts';
 import type { SiteState } from './state.ts';
 import type { Target, Targets } from './target.ts';
 
@@ -35,7 +35,7 @@ export function release(state: SiteState, targets: Targets, now: Now): Release {
   const neutral: Change[] = [];
   for (const [machine, target] of targets.of.entries()) {
     if (target === undefined || !isKnown(state, machine)) continue;
-    if (state.site.machines[machine]?.authority !== 'automatic') continue;
+    if (!isOurs(state, machine)) continue;
     const wish = state.wish[machine];
     if (wish?.mode === target.mode) continue;
     const fromW = wish === undefined ? believedW(state, machine) : drawW(state, machine, wish.mode);

@@ -117,6 +117,13 @@ export interface PriceState {
   count: number;
 }
 
+/** Who released a machine to manual, when and why. */
+export interface Manual {
+  readonly by: string;
+  readonly sinceMs: number;
+  readonly reason: string;
+}
+
 export interface Hold {
   readonly mode: Mode;
   readonly untilMs: number;
@@ -190,6 +197,8 @@ export interface SiteState {
   /** Per node, what a shed left unexplained: watts before it and watts missing. */
   readonly shortfalls: Map<number, { readonly beforeW: number; readonly missingW: number }>;
   readonly holds: Map<number, Hold>;
+  /** Released to manual: automation leaves them as they are until a person gives them back. */
+  readonly manual: Map<number, Manual>;
   /** Every lockout known, ended ones too; and by machine those that lock it. */
   locks: readonly Lock[];
   readonly lockouts: Map<number, readonly Lock[]>;
@@ -292,6 +301,7 @@ export function emptyState(site: Site, epoch: number, monoMs: number): SiteState
     alarms: new Map(),
     shortfalls: new Map(),
     holds: new Map(),
+    manual: new Map(),
     locks: [],
     lockouts: new Map(),
     held: new Map(),
@@ -326,6 +336,10 @@ export const rootOf = (site: Site): SiteNode => {
 export function isKnown(state: SiteState, machine: number): boolean {
   return (state.mode[machine] ?? -1) >= 0;
 }
+
+/** True when this controller may command a machine: by the site file, and because no person has taken it over. */
+export const isOurs = (state: SiteState, machine: number): boolean =>
+  state.site.machines[machine]?.authority === 'automatic' && !state.manual.has(machine);
 
 /** A meter counts while its last good sample is young. */
 export const METER_MAX_AGE_MS = 5_000;

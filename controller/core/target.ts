@@ -14,7 +14,7 @@ import {
 } from './economics.ts';
 import type { Now } from './events.ts';
 import { capsW, inTransition, limitInForceKw, ownCapW, shedResidualW, sumByNode } from './room.ts';
-import { isKnown, modeAt, rootOf } from './state.ts';
+import { isKnown, isOurs, modeAt, rootOf } from './state.ts';
 import type { Hold, SiteState } from './state.ts';
 
 /** What a machine should come to. */
@@ -52,10 +52,11 @@ export function decideTargets(state: SiteState, now: Now): Targets {
     const index = machine.index;
     if (!isKnown(state, index)) continue;
     // Who does not obey, or is not ours to command, draws what it draws, whatever is wanted of it.
-    const free = machine.authority === 'automatic' && !refuses(state, index, now);
-    const fixed = machine.authority === 'automatic' ? fixedTarget(state, index, now) : undefined;
+    const ours = isOurs(state, index);
+    const free = ours && !refuses(state, index, now);
+    const fixed = ours ? fixedTarget(state, index, now) : undefined;
     if (!free || fixed !== undefined) {
-      of[index] = fixed ?? (machine.authority === 'automatic' ? state.wish[index] : undefined);
+      of[index] = fixed ?? (ours ? state.wish[index] : undefined);
       base[index] = free && fixed !== undefined ? drawW(state, index, fixed.mode) : believedW(state, index);
       continue;
     }
@@ -78,7 +79,7 @@ export function decideTargets(state: SiteState, now: Now): Targets {
   const chosen = new Map(choices.map((choice, place) => [choice.machine, { choice, place }]));
   for (const machine of state.site.machines) {
     const index = machine.index;
-    if (of[index] !== undefined || !isKnown(state, index) || machine.authority !== 'automatic') continue;
+    if (of[index] !== undefined || !isKnown(state, index) || !isOurs(state, index)) continue;
     const found = chosen.get(index);
     const taken = found !== undefined && allocation.taken[found.place] === 1;
     const blockedBy = found === undefined ? -1 : (allocation.blockedBy[found.place] ?? -1);
@@ -278,6 +279,7 @@ function assignJobs(state: SiteState, now: Now): Map<number, string> {
   const wanted = state.jobs.filter((job) => job.fromMs <= now.wallMs && now.wallMs < job.untilMs);
   const free = (index: number): boolean =>
     state.site.machines[index]?.model.kind === 'gpu-host' &&
+    isOurs(state, index) &&
     !state.lockouts.has(index) &&
     !assigned.has(index) &&
     fixedTarget(state, index, now) === undefined &&

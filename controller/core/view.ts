@@ -23,6 +23,7 @@ import {
 } from './economics.ts';
 import type { Now } from './events.ts';
 import { isHeld } from './lockouts.ts';
+import { manualWords } from './operator.ts';
 import { knownSumW, limitInForceKw, ownCapW, sumByNode } from './room.ts';
 import { isKnown, meterOf, modeAt, rootOf } from './state.ts';
 import type { SiteState } from './state.ts';
@@ -109,13 +110,19 @@ function machineView(state: SiteState, index: number): MachineView {
     mode: mode ?? null,
     wanted: state.wish[index]?.mode ?? null,
     stage: mode === undefined ? 'unknown' : (state.stage[index] ?? 'steady'),
-    owner: state.wish[index]?.because.owner ?? '',
+    owner: ownerOf(state, index) ?? state.wish[index]?.because.owner ?? '',
     powerW: orNull(state.powerW[index]),
     ratedW: machine.model.ratedW,
     hashrateHs: orNull(state.hashrateHs[index]),
     temperatureC: orNull(state.temperatureC[index]),
     atMs: orNull(state.modeAtMs[index]),
   };
+}
+
+/** Whose hands a machine is in when it is not automation's. */
+function ownerOf(state: SiteState, index: number): 'lockout' | 'manual' | undefined {
+  if (state.lockouts.has(index)) return 'lockout';
+  return state.manual.has(index) ? 'manual' : undefined;
 }
 
 function siteView(state: SiteState, now: Now): SiteView {
@@ -225,7 +232,31 @@ function signalViews(state: SiteState, now: Now): SignalView[] {
         sinceMs: job.fromMs,
         untilMs: job.untilMs,
       });
-  return signals;
+  return [...signals, ...takenSignals(state)];
+}
+
+const TAKEN_SHOWN = 20;
+
+/** What people have taken out of automation's hands: one entry per act. */
+function takenSignals(state: SiteState): SignalView[] {
+  const acts = new Map<string, { readonly signal: SignalView; readonly machines: number }>();
+  const count = (
+    kind: 'manual' | 'lockout',
+    act: { readonly by: string; readonly sinceMs: number; readonly reason: string },
+  ): void => {
+    const id = `${kind}-${act.by}-${act.sinceMs}`;
+    const machines = (acts.get(id)?.machines ?? 0) + 1;
+    const what = kind === 'manual' ? 'released to manual' : 'locked out';
+    const text = `${machines} ${machines === 1 ? 'machine' : 'machines'} ${what} by ${act.by}: ${act.reason}`;
+    const { by: source, sinceMs } = act;
+    acts.set(id, {
+      signal: { id, kind, source, text, quality: 'good', sinceMs, untilMs: null },
+      machines,
+    });
+  };
+  for (const locks of state.lockouts.values()) for (const lock of locks) count('lockout', lock);
+  for (const manual of state.manual.values()) count('manual', manual);
+  return [...acts.values()].slice(0, TAKEN_SHOWN).map(({ signal }) => signal);
 }
 
 function commandView(state: SiteState, command: SiteState['commands'][number]): CommandView {
@@ -263,6 +294,15 @@ export function historyPoint(state: SiteState, now: Now): HistoryPoint {
   };
 }
 
+/** Who has taken a machine out of automation's hands, and how it comes back; undefined: nobody. */
+function takenWords(state: SiteState, index: number): string | undefined {
+  const id = state.site.machines[index]?.id ?? '';
+  const locks = state.lockouts.get(index);
+  if (locks !== undefined) return lockWords(id, locks);
+  const manual = state.manual.get(index);
+  return manual === undefined ? undefined : manualWords(id, manual);
+}
+
 /** Why a machine is in its state, with the figures that decided it. */
 export function whyOf(state: SiteState, index: number, now: Now): WhyView {
   const machine = machineView(state, index);
@@ -271,10 +311,12 @@ export function whyOf(state: SiteState, index: number, now: Now): WhyView {
   const alarm = [...state.alarms.values()].find(
     (one) => one.subject === machine.id || one.subject === machine.rack,
   );
-  const owner = wish?.because.owner ?? 'none';
+  const taken = takenWords(state, index);
+  const owner = ownerOf(state, index) ?? wish?.because.owner ?? 'none';
+  const text = taken ?? wish?.because.text ?? 'not under control yet';
   const release: Readonly<Record<string, string>> = {
-    lockout: lockWords(machine.id, state.lockouts.get(index) ?? []),
-    manual: 'it ends by itself, or release the scope',
+    lockout: taken ?? '',
+    manual: taken ?? 'it ends by itself, or release the scope',
     price: 'it changes when the price crosses its breakeven',
     ai: 'it changes when the AI job ends',
     dr: 'it changes when the utility lifts its limit',
@@ -286,12 +328,9 @@ export function whyOf(state: SiteState, index: number, now: Now): WhyView {
     mode: machine.mode,
     wanted: machine.wanted,
     owner,
-    rule: wish?.because.rule ?? 'none',
-    text:
-      machine.mode === null
-        ? `it does not answer; ${wish?.because.text ?? ''}`
-        : (wish?.because.text ?? 'not under control yet'),
-    untilMs: wish?.because.untilMs ?? null,
+    rule: taken === undefined ? (wish?.because.rule ?? 'none') : owner,
+    text: machine.mode === null ? `it does not answer; ${text}` : text,
+    untilMs: taken === undefined ? (wish?.because.untilMs ?? null) : null,
     inputs: [
       { label: 'breakeven', value: `${breakevenUsdPerMwh(state, index).toFixed(1)} USD/MWh` },
       { label: 'energy with adders', value: price === undefined ? 'unknown' : `${price.toFixed(1)} USD/MWh` },

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import type { Clock, Random } from '../../host/deps.ts';
+import { isHold } from '../../protocols/console/protocol.ts';
 import type { HistoryPoint, OperatorPort, OperatorRequest, Preview } from '../../protocols/console/view.ts';
-import { lockWords } from '../../protocols/mqtt/lockouts.ts';
 import { Fault } from '../../protocols/faults.ts';
 import { believedW, drawW, energyUsdPerMwh, miningUsdPerHour } from '../core/economics.ts';
 import type { Now } from '../core/events.ts';
 import { indexesOf } from '../core/ingest.ts';
-import { machinesOf, personOf, requestedMode } from '../core/operator.ts';
+import { blockedBy, machinesOf, requestedMode } from '../core/operator.ts';
 import { committedW, capsW } from '../core/room.ts';
 import { isKnown } from '../core/state.ts';
 import type { SiteState } from '../core/state.ts';
@@ -103,17 +103,18 @@ function healthOf(state: SiteState, now: Now): ReturnType<OperatorPort['health']
 
 async function execute(
   controller: Controller,
-  { request, machines }: { request: OperatorRequest; machines: number[] },
+  { request, machines: all }: { request: OperatorRequest; machines: number[] },
   commandId: string,
   actor: string,
   clock: Clock,
 ): Promise<{ commandId: string }> {
-  const { lockouts } = controller.state;
-  const isMine = (machine: number): boolean =>
-    lockouts.get(machine)?.some((lock) => lock.by === personOf(actor)) === true;
-  if (request.action === 'unlock' && !machines.some(isMine))
-    throw new Fault('OPERATOR_REFUSED', 'only the person who placed a lockout releases it');
-  const names = machines.map((machine) => controller.state.site.machines[machine]?.id ?? '');
+  const { state } = controller;
+  // Asked again at this moment: since the preview a lockout may have come.
+  const blocks = all.map((machine) => blockedBy(state, machine, request.action, actor));
+  const machines = all.filter((_, at) => blocks[at] === undefined);
+  const [first] = blocks.filter((block) => block !== undefined);
+  if (machines.length === 0) throw new Fault('OPERATOR_REFUSED', first ?? 'there is no machine');
+  const names = machines.map((machine) => state.site.machines[machine]?.id ?? '');
   await controller.record([
     { t: 'operator', atMs: clock.wallMs(), commandId, actor, request, machines: names },
   ]);
@@ -132,23 +133,23 @@ function previewOf(
   if (machines.length === 0)
     throw new Fault('OPERATOR_REFUSED', `the scope '${request.scope.join(', ')}' holds no machine`);
   const conflicts: string[] = [];
+  const taken: string[] = [];
   let deltaW = 0;
   let usdPerHour = 0;
   const price = energyUsdPerMwh(state) ?? 0;
   const unable = new Set<string>();
   for (const machine of machines) {
     const id = state.site.machines[machine]?.id ?? '';
-    const locks = state.lockouts.get(machine) ?? [];
-    const others = locks.filter((lock) => request.action !== 'unlock' || lock.by !== personOf(actor));
-    if (others.length > 0) conflicts.push(`${id} is ${lockWords(id, others)}`);
+    const blocked = blockedBy(state, machine, request.action, actor);
+    if (blocked !== undefined) {
+      conflicts.push(`left out: ${blocked}`);
+      continue;
+    }
+    taken.push(id);
     if (!isKnown(state, machine)) conflicts.push(`${id} does not answer`);
-    const authority = state.site.machines[machine]?.authority;
-    if (authority !== 'automatic')
-      conflicts.push(`${id} is under authority '${authority}': it is not commanded`);
     const mode = requestedMode(state, machine, request.action);
     if (mode === undefined) {
-      if (!['release', 'unlock'].includes(request.action))
-        unable.add(state.site.machines[machine]?.model.id ?? '');
+      if (isHold(request.action)) unable.add(state.site.machines[machine]?.model.id ?? '');
       continue;
     }
     const changeW = drawW(state, machine, mode) - believedW(state, machine);
@@ -172,7 +173,7 @@ function previewOf(
   return {
     previewId,
     hash: createHash('sha256').update(body).digest('hex').slice(0, 32),
-    machines: machines.map((machine) => state.site.machines[machine]?.id ?? ''),
+    machines: taken,
     deltaKw: deltaW / 1_000,
     usdPerHour,
     conflicts: conflicts.slice(0, 20),

@@ -3,7 +3,7 @@ import * as z from 'zod';
 import { FAULTS } from '../faults.ts';
 import type { Fault, FaultCode } from '../faults.ts';
 import type { ViewDelta } from './delta.ts';
-import { DEPTH_MAX } from './protocol.ts';
+import { ACTIONS, DEPTH_MAX, isHold } from './protocol.ts';
 import type { ConsoleView, Preview, WhyView } from './view.ts';
 
 /**
@@ -17,15 +17,14 @@ const secret = z.string().min(1).max(128);
 const operatorRequestSchema = z
   .strictObject({
     scope: z.array(id).min(1).max(256),
-    action: z.enum(['sleep', 'mine', 'ai', 'idle', 'release', 'lockout', 'unlock']),
+    action: z.enum(ACTIONS),
     minutes: z.number().positive().max(10_080).exactOptional(),
     reason: z.string().trim().min(1).max(500),
   })
-  .refine(
-    ({ action, minutes }) =>
-      minutes !== undefined || action === 'release' || action === 'lockout' || action === 'unlock',
-    { message: 'minutes are required: a manual hold ends by itself', path: ['minutes'] },
-  );
+  .refine(({ action, minutes }) => minutes !== undefined || !isHold(action), {
+    message: 'minutes are required: a manual hold ends by itself',
+    path: ['minutes'],
+  });
 
 const authSchema = z
   .strictObject({

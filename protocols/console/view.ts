@@ -1,4 +1,5 @@
 import type { FaultCode } from '../faults.ts';
+import type { OperatorAction } from './protocol.ts';
 import type { Mode } from '../reading.ts';
 
 /**
@@ -77,7 +78,8 @@ export interface MachineView {
 
 export interface SignalView {
   readonly id: string;
-  readonly kind: 'price' | 'hashprice' | 'limit' | 'ai';
+  /** `manual`, `lockout`: machines a person has taken out of automation's hands; `source` is that person. */
+  readonly kind: 'price' | 'hashprice' | 'limit' | 'ai' | 'manual' | 'lockout';
   readonly source: string;
   readonly text: string;
   readonly quality: 'good' | 'held' | 'lost';
@@ -144,12 +146,15 @@ export interface WhyView {
   readonly release: string;
 }
 
-/** What an operator asks for: a mode on a scope until a time; `release` gives the scope back to the controller. */
+/**
+ * What an operator asks for: a mode on a scope until a time, which `release` ends before it; or a scope taken out of
+ * automation's hands (`manual`) until a person gives it back (`automatic`); or a lockout.
+ */
 export interface OperatorRequest {
   /** Machine, rack or node ids. */
   readonly scope: readonly string[];
-  readonly action: 'sleep' | 'mine' | 'ai' | 'idle' | 'release' | 'lockout' | 'unlock';
-  /** A manual hold ends by itself. Required except for release, lockout, unlock. */
+  readonly action: OperatorAction;
+  /** A manual hold ends by itself. Required for the actions that are holds. */
   readonly minutes?: number;
   readonly reason: string;
 }

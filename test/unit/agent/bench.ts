@@ -317,7 +317,6 @@ export function makeBench(options: BenchOptions = {}): Bench {
   const reports: PublicEvent[] = [];
   const disk = options.disk ?? new MemoryDisk({ clock });
   const refuse = (): Promise<never> => Promise.reject(new Fault('NET_REFUSED'));
-  // Listening before the agent says its first word.
   const voice = new Voice(broker.client('controller'), clock);
   const bus = broker.client('agent');
   const deps: Deps = {

@@ -289,3 +289,29 @@ test('the same seed gives the same run', async () => {
   };
   expect(await run()).toBe(await run());
 });
+
+test('a machine of which nothing is wanted is left to people; the guard sheds it once and lets it go again', async () => {
+  const bench = makeBench({ capKw: 27 });
+  await bench.clock.advance(6_000);
+  const { 'r1-08': _, ...others } = all(bench, 'mine');
+  bench.voice.want('r1', 1, all(bench, 'mine'), { expiresAtMs: START_MS + 3_600_000 });
+  await bench.clock.advance(5_000);
+  bench.voice.want('r1', 2, others, { expiresAtMs: START_MS + 3_600_000 });
+  const manual = bench.miners.get('r1-08');
+  if (manual === undefined) throw new Error('no such miner');
+  await bench.clock.advance(5_000);
+  manual.mode = 'sleep';
+  await bench.clock.advance(60_000);
+  expect(manual.calls).toEqual([]);
+  manual.mode = 'mine';
+  bench.extraW = 25_000;
+  await bench.clock.advance(20_000);
+  expect(modes(bench)).toBe('ssssssss');
+  expect(manual.calls).toEqual(['sleep']);
+  bench.extraW = 0;
+  await bench.clock.advance(10_000);
+  manual.mode = 'mine';
+  await bench.clock.advance(60_000);
+  expect(manual.mode).toBe('mine');
+  expect(manual.calls).toEqual(['sleep']);
+});

@@ -2,19 +2,10 @@ import { expect, test } from 'vitest';
 import type { LedgerRecord } from '../../../../controller/core/events.ts';
 import { recover } from '../../../../controller/core/recover.ts';
 import { whyOf } from '../../../../controller/core/view.ts';
-import type { OperatorRequest } from '../../../../protocols/console/view.ts';
 import { locksByMachine } from '../../../../protocols/mqtt/lockouts.ts';
+import { order } from './order.ts';
 import { Plant } from './plant.ts';
 
-/** As the console's door does it: written down, then taken. */
-function order(plant: Plant, actor: string, action: OperatorRequest['action'], ids: readonly string[]): void {
-  const request = { scope: ids, action, reason: 'fan' };
-  const commandId = `op-${plant.state.epoch}-${plant.records.length}`;
-  const atMs = 1_000_000 + plant.nowMs;
-  plant.records.push({ t: 'operator', atMs, commandId, actor, request, machines: ids });
-  const machines = plant.state.site.machines.filter((one) => ids.includes(one.id)).map((one) => one.index);
-  plant.take({ kind: 'operator', commandId, actor, request, machines });
-}
 const mode = (plant: Plant, id: string): string | undefined =>
   plant.mode[plant.state.site.machines.find((one) => one.id === id)?.index ?? -1];
 const locked = (plant: Plant): string[] => [...locksByMachine(plant.held ?? []).keys()].sort();
