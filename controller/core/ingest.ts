@@ -259,6 +259,14 @@ export function takeResult(state: SiteState, result: Result, now: Now): Effect[]
   return result.results.flatMap((one) => takeOne(state, one, now));
 }
 
+/** What an agent's own limits say of a command that they hold back. */
+const OWN_LIMITS: ReadonlySet<string> = new Set([
+  'ENVELOPE_REFUSED',
+  'RAMP_WAIT',
+  'DWELL_WAIT',
+  'CYCLES_SPENT',
+]);
+
 function takeOne(state: SiteState, one: MachineResult, now: Now): Effect[] {
   const index = indexesOf(state).machines.get(one.machine);
   const wish = state.wish[index ?? -1];
@@ -266,6 +274,9 @@ function takeOne(state: SiteState, one: MachineResult, now: Now): Effect[] {
   // Said again after a reconnect, or late: it is about what was wanted before.
   if (one.generation < (state.issuedGeneration[index] ?? 0)) return [];
   const commandId = state.commandOf[index] ?? one.commandId;
+  if (one.stage === 'refused' && one.why !== undefined && OWN_LIMITS.has(one.why))
+    state.waits.set(index, `${one.why}: ${one.detail ?? ''}`);
+  else state.waits.delete(index);
   if (one.stage === 'acknowledged') {
     if (state.stage[index] === 'sent') state.stage[index] = 'acknowledged';
     return [

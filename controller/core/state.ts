@@ -173,6 +173,8 @@ export interface SiteState {
   /** True while a machine takes commands and does not obey. */
   readonly disobeys: Uint8Array;
   readonly commandOf: (string | undefined)[];
+  /** Machines whose agent has not let a command out yet: its own limit, in words. */
+  readonly waits: Map<number, string>;
 
   readonly meterW: Float64Array;
   /** What a node's limits in kVA and A come to by its meter, W; NaN before it has told. */
@@ -284,6 +286,7 @@ export function emptyState(site: Site, epoch: number, monoMs: number): SiteState
     stage: Array.from({ length: machines }, () => 'steady'),
     disobeys: new Uint8Array(machines),
     commandOf: Array.from({ length: machines }, () => undefined),
+    waits: new Map(),
     meterW: nan(nodes),
     learntCapW: nan(nodes),
     meterMonoMs: new Float64Array(nodes).fill(-Infinity),

@@ -311,6 +311,7 @@ export function whyOf(state: SiteState, index: number, now: Now): WhyView {
   const alarm = [...state.alarms.values()].find(
     (one) => one.subject === machine.id || one.subject === machine.rack,
   );
+  const waits = state.waits.get(index);
   const taken = takenWords(state, index);
   const owner = ownerOf(state, index) ?? wish?.because.owner ?? 'none';
   const text = taken ?? wish?.because.text ?? 'not under control yet';
@@ -340,6 +341,7 @@ export function whyOf(state: SiteState, index: number, now: Now): WhyView {
       },
       { label: 'stage', value: machine.stage },
       { label: 'command', value: state.commandOf[index] ?? 'none' },
+      ...(waits === undefined ? [] : [{ label: 'its agent waits', value: waits }]),
       {
         label: 'last heard',
         value:

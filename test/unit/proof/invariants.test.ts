@@ -144,7 +144,7 @@ describe('the judge', () => {
     state.mode[3] = 1;
     judge.unknown(state, new Map([[3, 0]]), 20_000);
     expect(names(judge)).toEqual([]);
-    judge.unknown(state, new Map([[3, 0]]), 120_000);
+    judge.unknown(state, new Map([[3, 0]]), 200_000);
     expect(names(judge)).toEqual(['unknown-asleep']);
   });
 

@@ -74,7 +74,10 @@ export class Plant {
   /** Machines that report what is wanted and draw what they drew. */
   readonly liars = new Set<string>();
   priceUsdPerMwh: number | undefined = 40;
-  utility: { limitKw?: number; deadlineS: number; sequence: number } = { deadlineS: 60, sequence: 0 };
+  utility: { limitKw?: number; deadlineS: number; sequence: number; kind?: 'contracted' | 'emergency' } = {
+    deadlineS: 60,
+    sequence: 0,
+  };
   nowMs = 0;
   #due: {
     atMs: number;
@@ -367,7 +370,7 @@ export class Plant {
   }
 
   #reportUtility(atMs: number): void {
-    const { limitKw, deadlineS, sequence } = this.utility;
+    const { limitKw, deadlineS, sequence, kind = 'contracted' } = this.utility;
     this.take({
       kind: 'observed',
       observed: {
@@ -382,7 +385,7 @@ export class Plant {
           ...(limitKw === undefined ? {} : { limitKw }),
           deadlineS,
           sequence,
-          kind: limitKw === undefined ? 'none' : 'contracted',
+          kind: limitKw === undefined ? 'none' : kind,
           heartbeat: 1,
           heartbeatAgeMs: 100,
         },

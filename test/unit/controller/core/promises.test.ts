@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { SiteConfigInput } from '../../../../config/schema/site.ts';
+import { whyOf } from '../../../../controller/core/view.ts';
+import type { MachineResult } from '../../../../protocols/mqtt/status.ts';
 import { Plant } from './plant.ts';
 import { smallSite } from './small-site.ts';
 
@@ -129,6 +131,53 @@ describe('nothing moves that need not', () => {
     expect(beforeW - plant.nodeW('site')).toBeLessThanOrEqual(12_000);
     plant.run(240);
     expect(plant.count('mine')).toBe(0);
+  });
+
+  test('a contracted reduction keeps the ramp, of a feeder too; an emergency does not wait for it', () => {
+    const fall = (kind: 'contracted' | 'emergency', ramped: string): number => {
+      const nodes = smallSite.nodes.map((node) =>
+        node.id === ramped ? { ...node, rampDownKwPerMin: 21 } : node,
+      );
+      const plant = new Plant({ ...smallSite, nodes }).run(20);
+      const beforeW = plant.nodeW('f1');
+      plant.utility = { limitKw: 15, deadlineS: 1, sequence: 1, kind };
+      plant.run(30);
+      return beforeW - plant.nodeW('f1');
+    };
+    // Half a minute of 21 kW a minute, the burst and one machine.
+    for (const ramped of ['site', 'f1']) expect(fall('contracted', ramped)).toBeLessThanOrEqual(15_000);
+    expect(fall('emergency', 'f1')).toBeGreaterThan(25_000);
+  });
+
+  test('what an agent does not let out yet is said where people ask why', () => {
+    const plant = new Plant().run(20);
+    const { epoch, issuedGeneration } = plant.state;
+    const one = {
+      commandId: 'c',
+      epoch,
+      generation: issuedGeneration[0] ?? 0,
+      machine: 'r1-01',
+      verb: 'none',
+      stage: 'refused' as const,
+      ms: 0,
+      why: 'RAMP_WAIT' as const,
+      detail: 'f1: load may rise by 6 kW a minute',
+      atMs: 0,
+    };
+    let seq = 1_000;
+    const say = (result: MachineResult): void =>
+      plant.take({
+        kind: 'result',
+        result: { v: 1, site: 'small', agent: 'a1', boot: 1, seq: seq++, rack: 'r1', results: [result] },
+      });
+    const waits = (): string | undefined =>
+      whyOf(plant.state, 0, { wallMs: 1_000_000 + plant.nowMs, monoMs: plant.nowMs }).inputs.find(
+        ({ label }) => label === 'its agent waits',
+      )?.value;
+    say(one);
+    expect(waits()).toBe('RAMP_WAIT: f1: load may rise by 6 kW a minute');
+    say({ ...one, stage: 'acknowledged', verb: 'wake' });
+    expect(waits()).toBeUndefined();
   });
 
   test('under a limit with time AI is the last to go', () => {
