@@ -71,7 +71,7 @@ const MOST_FLYING = 64;
 /** Pieces of backlog sent and not yet acknowledged. */
 const MOST_SENT = 8;
 /** Something sent is said again when a controller that speaks has not acknowledged it for this long, ms. */
-const STUCK_MS = 30_000;
+const STUCK_MS = 10_000;
 const ACKS_EVERY_MS = 3_000;
 /** A piece that the disk does not give is tried this often. */
 const MOST_TRIES = 5;

@@ -141,6 +141,11 @@ class AgentIntake implements Intake {
     checkSpeaker(agent, speaker);
     if (segment.site !== this.#site.id) throw new Fault('BUS_MESSAGE', `backlog of ${segment.site}`);
     if (segment.oldest) this.#received.passOver(agent, boot, stream, segment.from);
+    // A piece before it was lost behind the broker: all of it comes again, in order.
+    if (!this.#received.follows(agent, boot, stream, segment.from)) {
+      this.#taker.submit({ kind: 'missed', agent });
+      return;
+    }
     if (stream === 'messages') for (const item of segment.items) this.#late(item, agent);
     else {
       const frames = framesOf(segment, this.#wanted);
@@ -154,15 +159,19 @@ class AgentIntake implements Intake {
   }
 
   #late({ kind, bytes }: BacklogItem, speaker: string): void {
-    if (kind !== 'frame') this.message(kind, bytes, speaker);
+    if (kind !== 'frame') this.#takeMessage(eventOf(kind, bytes), speaker);
   }
 
+  /** A result or an event when it is new: only behind those before it, so that no alarm ends before it began. */
   message(kind: 'result' | 'event', payload: Uint8Array, speaker: string): void {
-    const event: ControllerEvent =
-      kind === 'result'
-        ? { kind: 'result', result: decodeJson(resultSchema, payload) }
-        : { kind: 'agent-event', event: decodeJson(agentEventSchema, payload) };
-    const { agent, boot, seq } = event.kind === 'result' ? event.result : event.event;
+    const event = eventOf(kind, payload);
+    const { agent, boot, seq } = messageOf(event);
+    if (this.#received.follows(agent, boot, 'messages', seq)) this.#takeMessage(event, speaker);
+    else this.#taker.submit({ kind: 'missed', agent: speaker });
+  }
+
+  #takeMessage(event: MessageEvent, speaker: string): void {
+    const { agent, boot, seq } = messageOf(event);
     checkSpeaker(agent, speaker);
     if (this.#takes({ agent, boot, stream: 'messages', seq })) this.#taker.submit(event);
     if (this.#received.isStored(agent, boot, 'messages', seq)) return;
@@ -204,6 +213,16 @@ class AgentIntake implements Intake {
     this.#taker.submit({ kind: 'stored', agent, stored: this.#received.storedOf(agent, boot) });
   }
 }
+
+type MessageEvent = Extract<ControllerEvent, { kind: 'result' | 'agent-event' }>;
+
+function eventOf(kind: 'result' | 'event', payload: Uint8Array): MessageEvent {
+  if (kind === 'result') return { kind, result: decodeJson(resultSchema, payload) };
+  return { kind: 'agent-event', event: decodeJson(agentEventSchema, payload) };
+}
+
+const messageOf = (event: MessageEvent): { agent: string; boot: number; seq: number } =>
+  event.kind === 'result' ? event.result : event.event;
 
 /** The frames of a segment: it needs nothing from outside it. */
 function framesOf(segment: Segment, wanted: ReadonlySet<string> | undefined): readonly Frame[] {

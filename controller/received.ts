@@ -92,6 +92,11 @@ export class Received {
     return true;
   }
 
+  /** Whether everything below this number has come, or never will. */
+  follows(agent: string, boot: number, stream: Stream, seq: number): boolean {
+    return seq <= this.#lane(agent, boot, stream).taken.upTo + 1;
+  }
+
   /** One that was taken is durable, as far as this controller makes it so. */
   store(agent: string, boot: number, stream: Stream, seq: number): void {
     this.#lane(agent, boot, stream).stored.add(seq, seq);

@@ -48,6 +48,13 @@ export class MemoryDisk implements Disk {
     return [...this.#files.keys()].sort();
   }
 
+  /** Bytes in the files whose path begins so. */
+  usedBytes(prefix = ''): number {
+    let sum = 0;
+    for (const [path, file] of this.#files) if (path.startsWith(prefix)) sum += file.bytes.length;
+    return sum;
+  }
+
   /** Makes the next operations of a kind fail. */
   fail(operation: DiskOperation, code: FaultCode = 'DISK_FAILED', times = 1): void {
     this.#failures.push({ operation, code, times });
@@ -106,7 +113,7 @@ export class MemoryDisk implements Disk {
   async replace(path: string, bytes: Uint8Array): Promise<void> {
     const copy = bytes.slice();
     const old = this.#files.get(path)?.bytes.length ?? 0;
-    if (this.#used() - old + copy.length > this.capacityBytes) throw new Fault('DISK_FULL', path);
+    if (this.usedBytes() - old + copy.length > this.capacityBytes) throw new Fault('DISK_FULL', path);
     this.#replacing.set(path, copy);
     try {
       await this.#step('replace', this.#syncMs());
@@ -160,7 +167,7 @@ export class MemoryDisk implements Disk {
       append: (bytes) => {
         const copy = bytes.slice();
         return queued(async () => {
-          const room = Math.max(0, this.capacityBytes - this.#used());
+          const room = Math.max(0, this.capacityBytes - this.usedBytes());
           if (copy.length > room) {
             change(grown(file, copy.subarray(0, room)));
             throw new Fault('DISK_FULL', path);
@@ -185,12 +192,6 @@ export class MemoryDisk implements Disk {
         }),
       close: () => queued(() => Promise.resolve()),
     };
-  }
-
-  #used(): number {
-    let sum = 0;
-    for (const file of this.#files.values()) sum += file.bytes.length;
-    return sum;
   }
 
   /** Takes its time, then fails when a failure was asked for; never comes back from a crash. */
