@@ -1,6 +1,7 @@
 import type { Clock } from '../host/deps.ts';
 import { asFault, Fault } from '../protocols/faults.ts';
 import type { Machine } from './machine.ts';
+import type { SettingsBook } from './settings-book.ts';
 import type { Step } from './core/reconcile.ts';
 
 /** Longest wait for a device's answer to a verb. */
@@ -11,6 +12,8 @@ const MOST_RUNNING = 1_000;
 
 export interface ActOptions {
   readonly clock: Clock;
+  /** The settings of before, read and kept before a verb writes. */
+  readonly settings: SettingsBook;
   readonly rackCount: number;
   readonly parallel: number;
   readonly parallelUrgent: number;
@@ -113,12 +116,17 @@ export function makeActor(options: ActOptions): Actor {
 }
 
 /** Carries out one step; rejects with a Fault, also when a driver throws at once. */
-function makeExecute({ clock, handover }: Pick<ActOptions, 'clock' | 'handover'>) {
+function makeExecute({ clock, handover, settings }: Pick<ActOptions, 'clock' | 'handover' | 'settings'>) {
   const executors: Executors = {
     verb: (machine, step) => {
       const verb = machine.device.verbs[step.verb];
       if (verb === undefined) return Promise.reject(new Fault('VERB_UNSUPPORTED', step.verb));
-      return limited(clock, verb(step.argument, VERB_TIMEOUT_MS));
+      const argument = settings.argument(machine, step);
+      const work = verb(argument, VERB_TIMEOUT_MS, settings.before(machine, step));
+      return limited(
+        clock,
+        work.finally(() => settings.ended(machine)),
+      );
     },
     handover: (machine, step) => handover(machine, step.to),
   };

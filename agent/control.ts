@@ -19,6 +19,7 @@ import type { Limits } from './limits.ts';
 import { COMMAND_POLL_MS } from './machine.ts';
 import type { Machine } from './machine.ts';
 import type { Plant } from './plant.ts';
+import type { SettingsBook } from './settings-book.ts';
 
 export interface ControlOptions {
   readonly site: Site;
@@ -30,6 +31,7 @@ export interface ControlOptions {
   /** One per rack of the plant. */
   readonly orders: readonly RackOrders[];
   readonly alarms: Alarms;
+  readonly settings: SettingsBook;
   readonly result: (rack: string, result: MachineResult) => void;
   readonly hurry: (machine: Machine, everyMs: number, untilMs: number) => void;
   readonly relax: (machine: Machine) => void;
@@ -64,6 +66,7 @@ class Pilot implements Control {
     this.#drive = this.#makeDrive();
     this.#actor = makeActor({
       clock: options.clock,
+      settings: options.settings,
       rackCount: options.plant.racks.length,
       parallel: control.parallel,
       parallelUrgent: control.parallelUrgent,

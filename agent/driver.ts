@@ -15,6 +15,23 @@ export type Verb =
   | 'ai-stop'
   | 'cap';
 
+/**
+ * Settings of a device that outlive its modes (power target, profile, pools), by name, as the device has them; a secret
+ * as a fingerprint. What cannot be read at the moment is absent.
+ */
+export type Settings = Readonly<Record<string, string | number>>;
+
+/** Called by a verb that writes, with the settings as they are, before the write. When it rejects, nothing is written. */
+export type BeforeWrite = (settings: Settings) => Promise<void>;
+
+/** What a driver can tell of the settings of its device. */
+export interface SettingsView {
+  /** As last read, with the monotonic time when that reading began; undefined: not read yet. */
+  newest(): { readonly settings: Settings; readonly beganMs: number } | undefined;
+  /** The one setting that a verb sets to its argument; everything else a write must leave as it is. */
+  readonly setBy: Partial<Record<Verb, string>>;
+}
+
 /** What drivers reach the world through. */
 export interface DeviceIo {
   readonly clock: Clock;
@@ -62,6 +79,10 @@ export interface Device {
    */
   read(scope: 'fast' | 'full', timeoutMs: number): Promise<Readings>;
   /** What this firmware can do, by presence. Resolves on the vendor's OK (acknowledged, no more); rejects with a Fault. */
-  readonly verbs: Partial<Record<Verb, (argument: number | undefined, timeoutMs: number) => Promise<void>>>;
+  readonly verbs: Partial<
+    Record<Verb, (argument: number | undefined, timeoutMs: number, before?: BeforeWrite) => Promise<void>>
+  >;
+  /** Absent: nothing is known of them. */
+  readonly settings?: SettingsView;
   close(): void;
 }

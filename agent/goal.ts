@@ -41,9 +41,11 @@ export function goalOf(machine: Machine, { boot, lease, orders }: Sources, nowMs
     };
   if (wanted === undefined || doc === undefined) return undefined;
   const controller = controllerMs(lease, nowMs);
+  const restoredW = wanted.powerW === undefined && wanted.mode === 'mine' ? machine.restoreLimitW : undefined;
   return {
     mode: wanted.mode,
-    powerW: wanted.powerW,
+    powerW: wanted.powerW ?? restoredW,
+    restores: restoredW !== undefined,
     commandId: doc.commandId,
     epoch,
     generation,

@@ -45,6 +45,8 @@ export interface Machine {
   /** The goal whose results were reported, and which stages. */
   reportedFor: string;
   readonly reported: Set<string>;
+  /** The power limit that one of ours has overwritten, W: it comes back when none is wanted. */
+  restoreLimitW: number | undefined;
   /** Nothing is raised, nothing is shed for those below the ramp, before this: the agent's own limits said so. */
   raiseAfterMs: number;
   shedAfterMs: number;

@@ -31,6 +31,8 @@ import { closeDevice, startReaders } from './readers.ts';
 import type { Readers } from './readers.ts';
 import { makeSafety } from './safety.ts';
 import type { Safety } from './safety.ts';
+import { makeSettingsBook } from './settings-book.ts';
+import type { SettingsBook } from './settings-book.ts';
 import { makeSpool } from './spool.ts';
 import type { Spool } from './spool.ts';
 import { openDevice, parseTarget } from './target.ts';
@@ -80,6 +82,7 @@ class Agent {
   readonly #readers: Readers;
   readonly #epochs: Kept<z.infer<typeof epochSchema>>;
   readonly #lockouts: Lockouts;
+  readonly #settings: SettingsBook;
   readonly #actions: Actions;
   readonly #utility: Utility | undefined;
   #link: Link | undefined;
@@ -109,6 +112,8 @@ class Agent {
     });
     this.#alarms = makeAlarms(() => this.#link);
     this.#spool = this.#openSpool();
+    const keeper = makeKeeper({ ...deps, ...options, alarms: this.#alarms, clock });
+    this.#settings = makeSettingsBook({ plant: this.#plant, clock, keeper, alarms: this.#alarms });
     const shared = {
       site,
       agent,
@@ -118,6 +123,7 @@ class Agent {
       lease: this.#lease,
       orders: this.#orders,
       alarms: this.#alarms,
+      settings: this.#settings,
     };
     this.#control = makeControl({
       ...shared,
@@ -136,7 +142,6 @@ class Agent {
       frames: this.#frames,
       open: (target) => this.#open(target),
     });
-    const keeper = makeKeeper({ ...deps, ...options, alarms: this.#alarms, clock });
     // The highest epoch seen: an older controller stays refused after a restart of the agent.
     this.#epochs = keeper.open('epoch', epochSchema, (found) => {
       this.#lease.durableEpoch = Math.max(this.#lease.durableEpoch, found?.epoch ?? 0);
@@ -162,6 +167,7 @@ class Agent {
       this.#control,
       this.#epochs,
       this.#lockouts,
+      this.#settings,
       this.#utility,
     ])
       part?.stop();

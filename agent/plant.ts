@@ -135,6 +135,7 @@ function newMachine(
     queued: undefined,
     reportedFor: '',
     reported: new Set(),
+    restoreLimitW: undefined,
     raiseAfterMs: 0,
     shedAfterMs: 0,
     held: undefined,

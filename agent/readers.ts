@@ -10,6 +10,7 @@ import { loseReadings, lostReadings, takeReadings } from './machine.ts';
 import type { Machine } from './machine.ts';
 import { takeSample, tryOpen } from './plant.ts';
 import type { Meter, Plant } from './plant.ts';
+import type { SettingsBook } from './settings-book.ts';
 import { startPoller } from './poller.ts';
 import type { Poller, PollHandlers } from './poller.ts';
 import type { Safety } from './safety.ts';
@@ -22,6 +23,7 @@ export interface ReadersOptions {
   readonly control: Control;
   readonly safety: Safety;
   readonly frames: Frames;
+  readonly settings: SettingsBook;
   readonly open: (target: string) => Device;
 }
 
@@ -86,9 +88,10 @@ class MachineReader implements PollHandlers {
   }
 
   onReadings(...[index, readings, scope, beganMs]: Parameters<PollHandlers['onReadings']>): void {
-    const { plant, frames, control } = this.#options;
+    const { plant, frames, control, settings } = this.#options;
     const machine = machineAt(plant, index);
     if (takeReadings(machine, readings, scope, beganMs)) frames.soon(machine.rack);
+    settings.notice(machine);
     control.look(machine);
     control.pump();
     if (machine.gpu !== undefined) void control.pulse(machine);

@@ -1,5 +1,6 @@
 import type { Clock } from '../host/deps.ts';
 import type { FaultCode } from '../protocols/faults.ts';
+import { crc32 } from '../protocols/mqtt/crc32.ts';
 import type { Reading } from '../protocols/reading.ts';
 import type { Unit } from '../protocols/units.ts';
 
@@ -65,6 +66,10 @@ export function toNumber(raw: unknown): number | undefined {
 export function shown(raw: unknown): string {
   return (JSON.stringify(raw) ?? 'nothing').slice(0, 40);
 }
+
+/** Tells whether a secret has changed without telling the secret: 16 bits of its checksum. */
+export const fingerprint = (secret: string): string =>
+  (crc32(new TextEncoder().encode(secret)) & 0xffff).toString(16);
 
 /** UTC time in the middle of an exchange that took from `startMonoMs` until now. */
 export function middleMs(clock: Clock, startMonoMs: number): number {

@@ -16,6 +16,8 @@ const MOST_TRIES = 2;
 export interface Goal {
   readonly mode: Mode;
   readonly powerW?: number | undefined;
+  /** `powerW` is the limit of before one of ours: exactly that. */
+  readonly restores?: boolean;
   readonly commandId: string;
   readonly epoch: number;
   readonly generation: number;
@@ -150,7 +152,8 @@ const underWay = (attempt: Attempt): boolean =>
 /** True when the machine runs in the wanted mode but at another power than asked. */
 function needsLimit(goal: Goal, sight: Sight, attempt: Attempt | undefined, canLimit: boolean): boolean {
   if (goal.powerW === undefined || !canLimit || (goal.mode !== 'mine' && goal.mode !== 'ai')) return false;
-  if (sight.powerLimitW !== undefined) return Math.abs(sight.powerLimitW - goal.powerW) > goal.powerW * 0.03;
+  if (sight.powerLimitW !== undefined)
+    return Math.abs(sight.powerLimitW - goal.powerW) > (goal.restores === true ? 0 : goal.powerW * 0.03);
   return attempt?.powerW !== goal.powerW || attempt.stage === 'failed';
 }
 

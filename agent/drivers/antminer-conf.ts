@@ -1,18 +1,42 @@
 import { field, isList, isObject } from '../../protocols/asic/cgminer.ts';
 import type { JsonObject } from '../../protocols/asic/cgminer.ts';
 import { Fault } from '../../protocols/faults.ts';
-import { toNumber } from '../readings.ts';
+import type { Settings } from '../driver.ts';
+import { fingerprint, shown, toNumber } from '../readings.ts';
 
 /** Work modes of stock firmware, as numbers in `miner-mode` (older) or `bitmain-work-mode` (newer, a string when read). */
 export const WORK_MODE = { normal: 0, sleep: 1, high: 2, low: 3 } as const;
 
 /** Pools the browser always sends. */
 const POOLS = 3;
+const MOST_POOLS = 8;
 
 /** The work mode a configuration asks for; undefined when it does not say. */
 export function workModeOf(conf: JsonObject): number | undefined {
   // New firmware reports the new key, and keeps the old one without meaning.
   return toNumber(field(conf, 'bitmain-work-mode')) ?? toNumber(field(conf, 'miner-mode'));
+}
+
+/** What a curtailment must leave as it is. A machine that is to sleep does not say at which work mode it mines. */
+export function settingsOf(conf: JsonObject): Settings {
+  const settings: Record<string, string | number> = {};
+  const workMode = workModeOf(conf);
+  if (workMode !== undefined && workMode !== WORK_MODE.sleep) settings['workMode'] = workMode;
+  const level = field(conf, 'freq-level') ?? field(conf, 'bitmain-freq-level');
+  const plain = {
+    level,
+    fanControl: field(conf, 'bitmain-fan-ctrl'),
+    fanPwm: field(conf, 'bitmain-fan-pwm'),
+  };
+  for (const [name, value] of Object.entries(plain)) if (value !== undefined) settings[name] = shown(value);
+  const pools = field(conf, 'pools');
+  for (const [index, pool] of (isList(pools) ? pools : []).slice(0, MOST_POOLS).entries())
+    for (const key of ['url', 'user', 'pass'] as const) {
+      const value = isObject(pool) ? field(pool, key) : undefined;
+      if (typeof value === 'string')
+        settings[`pool.${index + 1}.${key}`] = key === 'pass' ? fingerprint(value) : value.slice(0, 200);
+    }
+  return settings;
 }
 
 /**

@@ -10,7 +10,7 @@ import type { Identity, Reading, Readings } from '../../protocols/reading.ts';
 import { gigahash } from '../../protocols/units.ts';
 import { askCgminer, Deadline, poolReading } from '../ask-cgminer.ts';
 import type { Asked } from '../ask-cgminer.ts';
-import type { Device, DeviceIo, Driver, Target } from '../driver.ts';
+import type { BeforeWrite, Device, DeviceIo, Driver, SettingsView, Target } from '../driver.ts';
 import { checkOptions, portOption } from '../options.ts';
 import {
   MINER_BOUNDS,
@@ -22,7 +22,7 @@ import {
   uncertain,
   unreadable,
 } from '../readings.ts';
-import { confWithMode, WORK_MODE, workModeOf } from './antminer-conf.ts';
+import { confWithMode, settingsOf, WORK_MODE, workModeOf } from './antminer-conf.ts';
 import { AntminerWeb } from './antminer-web.ts';
 
 /** A miner that says nothing of hashing and was seen configured to sleep this recently still sleeps: one connection less. */
@@ -55,6 +55,8 @@ class Antminer implements Device {
   readonly #host: string;
   readonly #powerPort: number | undefined;
   readonly #web: AntminerWeb | undefined;
+  readonly settings: SettingsView = { newest: () => this.#newest, setBy: { wake: 'workMode' } };
+  #newest: ReturnType<SettingsView['newest']>;
   #sleepProvenMs = Number.NEGATIVE_INFINITY;
   /** Since when it is set to mine and does not; Infinity: it is not so. */
   #idleSinceMs = Number.POSITIVE_INFINITY;
@@ -171,9 +173,14 @@ class Antminer implements Device {
   #workModeOnce(deadline: Deadline): WorkMode {
     let asked: Promise<number | undefined> | undefined;
     return () =>
-      (asked ??= this.#web
-        ? this.#web.json(GET_CONF, deadline).then(workModeOf)
-        : Promise.resolve(undefined));
+      (asked ??= this.#web ? this.#conf(this.#web, deadline).then(workModeOf) : Promise.resolve(undefined));
+  }
+
+  async #conf(web: AntminerWeb, deadline: Deadline): Promise<JsonObject> {
+    const beganMs = this.#io.clock.monoMs();
+    const conf = await web.json(GET_CONF, deadline);
+    this.#newest = { settings: settingsOf(conf), beganMs };
+    return conf;
   }
 
   /** Some models answer `…:3250` at a port of its own (6060). */
@@ -200,9 +207,10 @@ class Antminer implements Device {
     wakeMode: number | undefined,
     web: AntminerWeb,
     timeoutMs: number,
+    before: BeforeWrite | undefined,
   ): Promise<void> {
     const deadline = new Deadline(this.#io.clock, timeoutMs);
-    const conf = await web.json(GET_CONF, deadline);
+    const conf = await this.#conf(web, deadline);
     const current = workModeOf(conf);
     if (current === undefined) throw new Fault('VERB_UNSUPPORTED', 'the configuration names no work mode');
     if (current !== WORK_MODE.sleep) this.#mineMode = current;
@@ -211,6 +219,7 @@ class Antminer implements Device {
     // and so is one that is set to mine and has not begun for far longer than a start takes.
     const stuck = this.#io.clock.monoMs() - this.#idleSinceMs > STUCK_MS;
     if (!asleep && current !== WORK_MODE.sleep && (wakeMode ?? current) === current && !stuck) return;
+    await before?.(settingsOf(conf));
     this.#writes += 1;
     this.#sleepProvenMs = Number.NEGATIVE_INFINITY;
     const answer = await web.post(
@@ -236,13 +245,13 @@ class Antminer implements Device {
 
 function makeVerbs(device: Antminer, web: AntminerWeb): Device['verbs'] {
   return {
-    sleep: (_argument, timeoutMs) => device.setAsleep(true, undefined, web, timeoutMs),
+    sleep: (_argument, timeoutMs, before) => device.setAsleep(true, undefined, web, timeoutMs, before),
     /** Argument: the work mode to mine at (0 normal, 2 high, 3 low); without, the one before the sleep. */
-    wake: (argument, timeoutMs) => {
+    wake: (argument, timeoutMs, before) => {
       if (argument !== undefined && ![0, 2, 3].includes(argument)) {
         return Promise.reject(new Fault('USAGE', `work mode ${argument}: 0, 2 or 3`));
       }
-      return device.setAsleep(false, argument, web, timeoutMs);
+      return device.setAsleep(false, argument, web, timeoutMs, before);
     },
     reboot: async (_argument, timeoutMs) => {
       const deadline = device.deadline(timeoutMs);

@@ -9,7 +9,7 @@ import type { Identity, Reading, Readings } from '../../protocols/reading.ts';
 import { gigahash, megahash } from '../../protocols/units.ts';
 import { Deadline, poolReading } from '../ask-cgminer.ts';
 import type { Asked } from '../ask-cgminer.ts';
-import type { Device, DeviceIo, Driver, Target } from '../driver.ts';
+import type { BeforeWrite, Device, DeviceIo, Driver, Settings, SettingsView, Target } from '../driver.ts';
 import { checkOptions, portOption } from '../options.ts';
 import { MINER_BOUNDS, missing, numberReading, toNumber, uncertain, unreadable } from '../readings.ts';
 import { WhatsminerSession } from './whatsminer-session.ts';
@@ -17,6 +17,7 @@ import { WhatsminerSession } from './whatsminer-session.ts';
 /** A miner that does not hash and was seen switched off this recently is still off: one connection less. */
 const OFF_PROOF_MS = 60_000;
 const FACTORY_FACTOR = 3;
+const MOST_POOLS = 8;
 const POWER_LIMIT = { unit: 'W', min: 0, max: 99_999 } as const;
 /** Share of the time a `power_off` may wait for its answer, which may never come. */
 const REPLY_SHARE = 0.6;
@@ -35,6 +36,8 @@ class Whatsminer implements Device {
   readonly verbs: Device['verbs'];
   readonly #io: DeviceIo;
   readonly #session: WhatsminerSession;
+  readonly settings: SettingsView = { newest: () => this.#newest, setBy: { 'power-limit': 'powerLimit' } };
+  #newest: ReturnType<SettingsView['newest']>;
   #offProvenMs = Number.NEGATIVE_INFINITY;
   /** Counts our commands: a status read before one proves nothing after it. */
   #writes = 0;
@@ -60,6 +63,7 @@ class Whatsminer implements Device {
 
   async read(scope: 'fast' | 'full', timeoutMs: number): Promise<Readings> {
     const deadline = new Deadline(this.#io.clock, timeoutMs);
+    const beganMs = this.#io.clock.monoMs();
     const answer = await this.#session.ask('summary', deadline);
     const [summary] = sectionOf(answer.value, 'SUMMARY');
     const readings = summaryReadings(summary ?? {}, answer.atMs);
@@ -69,7 +73,8 @@ class Whatsminer implements Device {
       deadline,
     });
     if (scope === 'full') {
-      await this.#addFull(readings, deadline);
+      const pools = await this.#addFull(readings, deadline);
+      if (pools !== undefined) this.#newest = { settings: settingsOf(summary ?? {}, pools.value), beganMs };
       // Only once everything is read: a token at hand saves a curtailment the making of one.
       await this.#session.keepToken(deadline);
     }
@@ -115,9 +120,10 @@ class Whatsminer implements Device {
     return off === 'false' || off === false ? false : undefined;
   }
 
-  async #addFull(readings: Record<string, Reading>, deadline: Deadline): Promise<void> {
+  async #addFull(readings: Record<string, Reading>, deadline: Deadline): Promise<Asked | undefined> {
+    let pools: Asked | undefined;
     try {
-      const pools = await this.#session.ask('pools', deadline);
+      pools = await this.#session.ask('pools', deadline);
       readings['pool.active'] = poolReading(pools);
     } catch (error) {
       readings['pool.active'] = unreadable(asFault(error).code, this.#io.clock.wallMs());
@@ -148,17 +154,19 @@ class Whatsminer implements Device {
     } catch (error) {
       readings['temperature.board.1'] = unreadable(asFault(error).code, this.#io.clock.wallMs());
     }
+    return pools;
   }
 
   #makeVerbs(): Device['verbs'] {
     const deadline = (timeoutMs: number): Deadline => new Deadline(this.#io.clock, timeoutMs);
     return {
-      sleep: (_argument, timeoutMs) => this.#powerOff(timeoutMs),
-      wake: async (_argument, timeoutMs) => {
+      sleep: (_argument, timeoutMs, before) => this.#powerOff(timeoutMs, before),
+      wake: async (_argument, timeoutMs, before) => {
+        await before?.({});
         this.#forgetProof();
         await this.#session.command('power_on', {}, deadline(timeoutMs)).finally(() => this.#forgetProof());
       },
-      'power-limit': (argument, timeoutMs) => this.#limit(argument, deadline(timeoutMs)),
+      'power-limit': (argument, timeoutMs, before) => this.#limit(argument, deadline(timeoutMs), before),
       reboot: async (_argument, timeoutMs) => {
         await this.#session.command('reboot', {}, deadline(timeoutMs));
       },
@@ -179,8 +187,10 @@ class Whatsminer implements Device {
     this.#offProvenMs = Number.NEGATIVE_INFINITY;
   }
 
-  async #powerOff(timeoutMs: number): Promise<void> {
+  async #powerOff(timeoutMs: number, before: BeforeWrite | undefined): Promise<void> {
     const whole = new Deadline(this.#io.clock, timeoutMs);
+    // It overwrites none of them: one that cannot be read now is no reason to go on hashing.
+    if (before) await before(await this.#readSettings(whole).catch(() => ({})));
     this.#forgetProof();
     try {
       await this.#session.command(
@@ -197,15 +207,43 @@ class Whatsminer implements Device {
     }
   }
 
-  async #limit(limitW: number | undefined, deadline: Deadline): Promise<void> {
+  async #readSettings(deadline: Deadline): Promise<Settings> {
+    const beganMs = this.#io.clock.monoMs();
+    const [summary] = sectionOf((await this.#session.ask('summary', deadline)).value, 'SUMMARY');
+    const pools = await this.#session.ask('pools', deadline).catch(() => undefined);
+    const settings = settingsOf(summary ?? {}, pools?.value ?? {});
+    this.#newest = { settings, beganMs };
+    return settings;
+  }
+
+  async #limit(
+    limitW: number | undefined,
+    deadline: Deadline,
+    before: BeforeWrite | undefined,
+  ): Promise<void> {
     if (limitW === undefined || !Number.isInteger(limitW) || limitW <= 0 || limitW > MINER_BOUNDS.power.max) {
       throw new Fault('USAGE', `power-limit ${limitW ?? ''}: whole watts, 1 to ${MINER_BOUNDS.power.max}`);
     }
-    const [summary] = sectionOf((await this.#session.ask('summary', deadline)).value, 'SUMMARY');
+    const settings = await this.#readSettings(deadline);
     // Setting a limit restarts mining, so one that is in force already is left alone.
-    if (summary && toNumber(field(summary, 'Power Limit')) === limitW) return;
+    if (settings['powerLimit'] === limitW) return;
+    await before?.(settings);
     await this.#session.command('adjust_power_limit', { power_limit: String(limitW) }, deadline);
   }
+}
+
+/** What a curtailment must leave as it is, as far as `summary` and `pools` say. */
+function settingsOf(summary: JsonObject, pools: JsonObject): Settings {
+  const settings: Record<string, string | number> = {};
+  const limitW = toNumber(field(summary, 'Power Limit'));
+  if (limitW !== undefined) settings['powerLimit'] = limitW;
+  const powerMode = text(field(summary, 'Power Mode'));
+  if (powerMode !== '') settings['powerMode'] = powerMode;
+  for (const [index, pool] of sectionOf(pools, 'POOLS').slice(0, MOST_POOLS).entries()) {
+    settings[`pool.${index + 1}.url`] = text(field(pool, 'URL'));
+    settings[`pool.${index + 1}.user`] = text(field(pool, 'User'));
+  }
+  return settings;
 }
 
 function text(value: Json | undefined): string {

@@ -130,6 +130,12 @@ export class SimulatedAntminer implements SimulatedMiner, StreamDevice, HttpDevi
     ];
   }
 
+  /** Another manager, or a person at the page: settings change and nobody here wrote them. */
+  anotherWrites(change: { readonly mode?: number; readonly fanPwm?: string }, nowMs: number): void {
+    if (change.fanPwm !== undefined) this.#settings.fanPwm = change.fanPwm;
+    if (change.mode !== undefined) this.#setMode(change.mode, nowMs);
+  }
+
   /** What the configuration page shows, for whoever checks that nothing else was changed. */
   conf(): Readonly<Record<string, unknown>> {
     const { mode, pools, fanControl, fanPwm, level } = this.#settings;
@@ -325,6 +331,7 @@ export class SimulatedAntminer implements SimulatedMiner, StreamDevice, HttpDevi
     this.#settings.fanControl = conf['bitmain-fan-ctrl'] === true;
     this.#settings.fanPwm = textOf(conf['bitmain-fan-pwm']);
     this.#settings.level = textOf(conf['freq-level']);
+    if (this.fault === 'disturbs') this.#settings.fanPwm = '50';
     this.#setMode(Number(asked), nowMs);
     return JSON.stringify({ stats: 'success', code: 'M000', msg: 'OK!' });
   }

@@ -4,9 +4,10 @@ import type { AsicPower } from '../physics/asic.ts';
 
 /**
  * `dead`: no answer, the draw goes on; `ignores`: says OK, keeps hashing; `wakes`: wakes by itself after 90 s asleep;
- * `lies`: reports sleep, draws full power; `garbage`: noise instead of answers; `slow`: answers after 8 s.
+ * `lies`: reports sleep, draws full power; `garbage`: noise instead of answers; `slow`: answers after 8 s; `disturbs`: a
+ * write changes a setting beside the one it names.
  */
-export type MinerFault = 'none' | 'dead' | 'ignores' | 'wakes' | 'lies' | 'garbage' | 'slow';
+export type MinerFault = 'none' | 'dead' | 'ignores' | 'wakes' | 'lies' | 'garbage' | 'slow' | 'disturbs';
 
 export interface MinerAddress {
   readonly host: string;

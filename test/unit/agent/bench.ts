@@ -110,7 +110,7 @@ export class Miner implements Device {
 const quiet: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {}, child: () => quiet };
 
 /** The controller's voice: answers every heartbeat's nonce with a beat each second. */
-class Voice {
+export class Voice {
   epoch = 1;
   generations: Record<string, number> = {};
   speaking = true;

@@ -1,0 +1,119 @@
+/** One agent with its real drivers over simulated miners that outlive it: it can be killed at any moment and started again. */
+import { startAgent } from '../../../agent/main.ts';
+import { MODELS } from '../../../config/models.ts';
+import { siteSchema } from '../../../config/schema/site.ts';
+import { resolveSite } from '../../../config/site.ts';
+import { makeLines } from '../../../host/line.ts';
+import { silentLog } from '../../../host/log.ts';
+import { MemoryBroker } from '../../../host/memory-bus.ts';
+import { MemoryDisk } from '../../../host/memory-disk.ts';
+import { seededRandom } from '../../../host/random.ts';
+import { Life } from '../../../proof/life.ts';
+import { VirtualClock } from '../../../proof/virtual-clock.ts';
+import { SimulatedAntminer } from '../../../simulator/devices/antminer.ts';
+import { SimulatedWhatsminer } from '../../../simulator/devices/whatsminer.ts';
+import { makeMemoryFront } from '../../../simulator/fronts/memory.ts';
+import type { Desired } from '../../../protocols/mqtt/desired.ts';
+import type { Mode } from '../../../protocols/reading.ts';
+import { START_MS, Voice } from './bench.ts';
+
+const group = (model: string, scheme: string, net: number) => ({
+  rack: 'r1',
+  model,
+  target: `${scheme}://127.0.${net}.{n}?passwordEnv=P`,
+  count: 1,
+  periodMs: 5_000,
+});
+const site = resolveSite(
+  siteSchema.parse({
+    schema: 1,
+    site: 'toy',
+    authority: 'automatic',
+    lease: { t1S: 5, t2S: 300, failSafe: 'hold' },
+    control: { minOnS: 0, minOffS: 0 },
+    nodes: [
+      { id: 'main', kind: 'site', capKw: 100 },
+      { id: 'r1', parent: 'main', kind: 'rack', capKw: 100 },
+    ],
+    machines: [group('antminer-s21', 'antminer', 1), group('whatsminer-m60', 'whatsminer', 2)],
+    prices: { hash: { url: 'http://127.0.0.1/h', periodMs: 60_000, maxAgeS: 600, fallbackUsdPerPhDay: 50 } },
+  }),
+  MODELS,
+);
+const [ant, whats] = site.machines;
+
+export class SettingsRig {
+  readonly clock = new VirtualClock({ startWallMs: START_MS });
+  readonly broker = new MemoryBroker({ clock: this.clock, latencyMs: () => 2 });
+  readonly voice = new Voice(this.broker.client('controller'), this.clock);
+  readonly disk = new MemoryDisk({ clock: this.clock, syncMs: () => 3 });
+  readonly antminer: SimulatedAntminer;
+  readonly whatsminer: SimulatedWhatsminer;
+  readonly #front;
+  #boot = 0;
+  #generation = 0;
+  #running: { life: Life; bus: ReturnType<MemoryBroker['client']> } | undefined;
+
+  constructor() {
+    if (ant?.model.kind !== 'asic' || whats?.model.kind !== 'asic') throw new Error('two miners');
+    const common = { random: seededRandom(3), startMs: 0, password: 'secret' };
+    this.antminer = new SimulatedAntminer({ id: ant.id, model: ant.model, ...common });
+    this.whatsminer = new SimulatedWhatsminer({ id: whats.id, model: whats.model, ...common });
+    this.#front = makeMemoryFront({
+      endpoints: [
+        ...this.antminer.endpoints({ host: '127.0.1.1', api: 4_028, http: 80 }),
+        ...this.whatsminer.endpoints({ host: '127.0.2.1', api: 4_028, http: 80 }),
+      ],
+      clock: this.clock,
+      random: seededRandom(4),
+      latencyMs: () => 2,
+    });
+    this.start();
+  }
+
+  start(): void {
+    const report = (): void => undefined;
+    const life = new Life({ clock: this.clock, ...this.#front, report });
+    const bus = this.broker.client('agent');
+    const random = seededRandom(5);
+    const effects = { clock: life.clock, random, net: life.net, http: life.http, remote: life.remote };
+    startAgent({
+      site,
+      agent: 'a1',
+      boot: ++this.#boot,
+      dataDir: '/data',
+      deps: { ...effects, disk: this.disk, bus, log: silentLog, report },
+      io: { ...effects, lines: makeLines(effects), log: silentLog },
+      secrets: { env: { P: 'secret' } },
+    });
+    this.#running = { life, bus };
+  }
+
+  /** As `kill -9`: nothing it awaited goes on, what was not synced may be lost. */
+  kill(): void {
+    this.#running?.life.end();
+    this.#running?.bus.kill();
+    this.disk.crash('power', seededRandom(this.#boot));
+  }
+
+  /** `powerW`: of the Whatsminer. */
+  want(mode: Mode, powerW?: number, urgent = false): void {
+    const because = { owner: 'price' as const, rule: 'test', text: 'test' };
+    const machines: Desired['machines'] = {
+      [ant?.id ?? '']: { mode, because },
+      [whats?.id ?? '']: { mode, because, ...(powerW === undefined ? {} : { powerW }) },
+    };
+    this.voice.want(
+      'r1',
+      ++this.#generation,
+      {},
+      { machines, urgent, expiresAtMs: this.clock.wallMs() + 3_600_000 },
+    );
+  }
+
+  alarms(code: string): string[] {
+    return this.voice.events
+      .filter((event) => event.code === code && event.state === 'raised')
+      .map((event) => `${event.subject}: ${event.text}`);
+  }
+}
