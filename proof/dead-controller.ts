@@ -8,17 +8,18 @@ import { harnessSite } from './site.ts';
 
 /**
  * One controller that dies, is cut off or freezes while its site is at its cap and more is waking: what the meter of
- * the site would have shown above the cap from that moment on, by the truth of the simulated world each second.
+ * the site shows above the cap from that moment on, sample by sample. That meter is of class 0.5: what it does not
+ * see, no guard can; how far the truth of the simulated world went is said beside it.
  */
 export interface Death {
   readonly seed: number;
   readonly how: (typeof WAYS)[number];
-  /** Load at that moment, % of the cap. */
+  /** True load at that moment, % of the cap. */
   readonly loadPct: number;
-  /** The most load after it, % of the cap. */
+  /** The most true load after it, % of the cap. */
   readonly peakPct: number;
   readonly excessKwS: number;
-  /** The longest stretch above the cap, s; 0: never above it. */
+  /** The longest stretch above the cap by the meter, s; 0: never above it. */
   readonly longestS: number;
 }
 
@@ -91,7 +92,8 @@ export async function playDeath(seed: number, machines: number, guarded = true):
   const timeline = [{ atMs: deathMs, fault: undefined, happening: endOf(how) }, ...selfWakes].sort(
     (a, b) => a.atMs - b.atMs,
   );
-  const after: number[] = [];
+  const truthKw: number[] = [];
+  const meterKw: number[] = [];
   await runSeed({
     seed,
     machines,
@@ -99,10 +101,17 @@ export async function playDeath(seed: number, machines: number, guarded = true):
     timeline,
     hours: (deathMs + WATCHED_MS) / 3_600_000,
     onLine: (line) => {
-      if (line.t === 'truth' && line.atMs >= deathMs) after.push(line.nodeKw[0] ?? 0);
+      if (line.t === 'truth' && line.atMs >= deathMs) truthKw.push(line.nodeKw[0] ?? 0);
+    },
+    onEvent: (atMs, event) => {
+      if (event.event === 'meter' && event.node === site.nodes[0]?.id && atMs >= deathMs)
+        meterKw.push(event.powerW / 1_000);
     },
   });
-  return { seed, how, ...excessOf(after, capKw) };
+  const pct = (kw: number): number => Math.round((kw / capKw) * 1_000) / 10;
+  const loads = { loadPct: pct(truthKw[0] ?? 0), peakPct: pct(Math.max(...truthKw)) };
+  // Without a meter the truth has to do.
+  return { seed, how, ...loads, ...excessOf(guarded ? meterKw : truthKw, capKw) };
 }
 
 function endOf(how: Death['how']): Happening {
@@ -113,7 +122,7 @@ function endOf(how: Death['how']): Happening {
 }
 
 /** `powerKw`: one value a second. */
-function excessOf(powerKw: readonly number[], capKw: number): Omit<Death, 'seed' | 'how'> {
+function excessOf(powerKw: readonly number[], capKw: number): Pick<Death, 'excessKwS' | 'longestS'> {
   let excessKwS = 0;
   let longestS = 0;
   let stretchS = 0;
@@ -122,13 +131,7 @@ function excessOf(powerKw: readonly number[], capKw: number): Omit<Death, 'seed'
     stretchS = kw > capKw ? stretchS + 1 : 0;
     longestS = Math.max(longestS, stretchS);
   }
-  const pct = (kw: number): number => Math.round((kw / capKw) * 1_000) / 10;
-  return {
-    loadPct: pct(powerKw[0] ?? 0),
-    peakPct: pct(Math.max(...powerKw)),
-    excessKwS: Math.round(excessKwS * 10) / 10,
-    longestS,
-  };
+  return { excessKwS: Math.round(excessKwS * 10) / 10, longestS };
 }
 
 /** What half of the values, 99 % of them and all of them do not exceed. */
