@@ -1,0 +1,44 @@
+import { afterEach, expect, test } from 'vitest';
+import { all, makeBench, START_MS } from './bench.ts';
+import type { Bench, Miner } from './bench.ts';
+
+const benches: Bench[] = [];
+afterEach(async () => {
+  for (const bench of benches.splice(0)) await bench.stop();
+});
+
+/** Virtual ms from a miner's first answer to the command that rests it. */
+async function msToRest(bench: Bench, miner: Miner): Promise<number> {
+  let contactMs: number | undefined;
+  const read = miner.read.bind(miner);
+  miner.read = async () => {
+    const readings = await read();
+    contactMs ??= bench.clock.monoMs();
+    return readings;
+  };
+  const before = miner.calls.length;
+  for (let step = 0; step < 600 && miner.calls.length === before; step += 1) await bench.clock.advance(100);
+  expect(miner.calls.at(-1)).toBe('sleep');
+  return bench.clock.monoMs() - (contactMs ?? Number.NaN);
+}
+
+test.each([
+  ['never seen before', 'dead', 0],
+  ['lost while it worked', 'good', 0],
+  ['lost right after it said yes to the sleep', 'good', 40],
+] as const)('a machine %s obeys the event within 10 s of its first answer', async (_name, first, obeysMs) => {
+  const bench = makeBench();
+  benches.push(bench);
+  const miner = bench.miners.get('r1-03');
+  if (miner === undefined) throw new Error('no such miner');
+  miner.behaviour = first;
+  await bench.clock.advance(20_000);
+  if (obeysMs === 0) miner.behaviour = 'dead';
+  else miner.behaviour = 'ignores';
+  bench.voice.want('r1', 1, all(bench, 'sleep'), { expiresAtMs: START_MS + 3_600_000 });
+  await bench.clock.advance(obeysMs + 60);
+  miner.behaviour = 'dead';
+  await bench.clock.advance(obeysMs === 0 ? 90_000 : 9_000);
+  miner.behaviour = 'good';
+  expect(await msToRest(bench, miner)).toBeLessThanOrEqual(10_000);
+});
