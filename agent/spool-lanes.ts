@@ -165,6 +165,13 @@ export class SpoolLanes {
     return lane.sentTo > lane.acked;
   }
 
+  /** Numbers between the chunk before this one of its lane and its first. */
+  gapBefore(chunk: Chunk): number {
+    const chunks = this.find(chunk.boot, chunk.stream)?.chunks ?? [];
+    const before = chunks[chunks.indexOf(chunk) - 1];
+    return before === undefined ? 0 : chunk.first - before.to - 1;
+  }
+
   keptFrom(lane: Lane): number {
     return lane.chunks[0]?.first ?? lane.young[0]?.table.seq ?? lane.next;
   }

@@ -50,6 +50,12 @@ export class SpoolRoom {
       this.#options.onLoss(this.#text(), false);
   }
 
+  /** An earlier start has thinned and let go as well, and perhaps could not say so: what is missing tells. */
+  found(chunk: Chunk): void {
+    this.thinned += chunk.to - chunk.first + 1 - chunk.count;
+    this.dropped += this.#options.lanes.gapBefore(chunk);
+  }
+
   drop(chunk: Chunk): void {
     this.dropped += chunk.count;
     this.#options.lanes.remove(chunk);

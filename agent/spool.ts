@@ -222,7 +222,8 @@ class DiskSpool implements Spool {
     try {
       await this.#files.find((chunk) => {
         // No two starts share a number; if they do, what the earlier one said cannot be told from what this one says.
-        if (!this.#lanes.found(chunk, this.#options.clock.monoMs())) this.#room.drop(chunk);
+        if (this.#lanes.found(chunk, this.#options.clock.monoMs())) this.#room.found(chunk);
+        else this.#room.drop(chunk);
       });
       void this.#drain();
     } catch (error) {

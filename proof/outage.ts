@@ -35,7 +35,7 @@ export interface OutageOptions {
 }
 
 export interface OutageResult extends Verdict {
-  /** Numbers that the agent announced as thinned out or let go, in all its starts. */
+  /** Numbers that the agent announces as thinned out, let go or damaged, those of its earlier start included. */
   readonly announced: number;
   /** From the broker's return to the first new frame, and to the last of the backlog, s. */
   readonly firstLiveS: number;

@@ -30,7 +30,7 @@ export const statusSchema = z.strictObject({
   guarding: z.array(id),
   /** Frames, results and events kept until the controller has stored them. */
   spooled: counter,
-  /** Of what was kept, since boot: left out to save room, let go for lack of it, found damaged on the disk. */
+  /** Of what was kept, since boot and in what it found: left out to save room, let go for lack of it, unreadable on the disk. */
   thinned: counter,
   dropped: counter,
   damaged: counter,
