@@ -217,7 +217,8 @@ export class SimulatedWhatsminer implements SimulatedMiner, StreamDevice {
     switch (command['cmd']) {
       case 'power_off':
         this.changes += 1;
-        if (!ignores && !this.#off) this.#powerOff(nowMs);
+        // Off by its books and hashing all the same, after it lied: then it is told something new.
+        if (!ignores && (!this.#off || this.power.mining)) this.#powerOff(nowMs);
         return this.#mute ? 'mute' : 131;
       case 'power_on':
         this.changes += 1;

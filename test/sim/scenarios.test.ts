@@ -3,7 +3,7 @@ import { playScenario } from '../../proof/scenario.ts';
 import { SCENARIOS } from '../../simulator/scenarios.ts';
 
 /** A third of the demo site: the same tree, the same proportions. */
-const MACHINES = 80;
+const MACHINES = 90;
 
 const names = SCENARIOS.filter((scenario) => scenario.repeats !== true).map((scenario) => scenario.name);
 

@@ -192,6 +192,16 @@ describe('SimulatedWhatsminer', () => {
     expect(miner.changes).toBe(2);
   });
 
+  test('once it has stopped lying, a command is carried out whatever its books say', () => {
+    const miner = whatsminer();
+    miner.fault = 'lies';
+    expect(write(miner, 'power_off', {}, 0)).toBe(131);
+    expect(miner.powerW(60_000)).toBeGreaterThan(3_000);
+    miner.fault = 'none';
+    expect(write(miner, 'power_off', {}, 60_000)).toBe(131);
+    expect(miner.powerW(120_000)).toBeLessThan(100);
+  });
+
   test('refuses tokens that are old, plain commands and unknown ones', () => {
     const miner = whatsminer();
     expect(write(miner, 'power_off', {}, 0, 31 * 60_000)).toBe(135);
