@@ -220,6 +220,21 @@ describe('what goes wrong', () => {
     expect(run.state.name).toBe('FAULT');
   });
 
+  it('a release that shows late, and has not lasted when its time is over, is waited for', () => {
+    const leaving = (at: number): GpuObservation =>
+      mining(at, { units: { mine: 'inactive', ai: 'inactive' } });
+    const run = new Run().mining().feed(leaving, 'ai', 28);
+    expect(run.state.name).toBe('STOPPING_MINING');
+    run.feed((at) => seen(at), 'ai', 4);
+    expect(run.state.name).toBe('STOPPING_MINING');
+    expect(run.feed((at) => seen(at), 'ai', 3).state.name).toBe('STARTING_AI');
+    const again = new Run()
+      .mining()
+      .feed(leaving, 'ai', 28)
+      .feed((at) => seen(at), 'ai', 4);
+    expect(again.feed(leaving, 'ai').state.name).toBe('FAULT');
+  });
+
   it('a release that cannot be seen is unknown, not released', () => {
     const run = new Run().mining().feed(() => undefined, 'ai', 40);
     expect(run.state.name).toBe('UNKNOWN');
