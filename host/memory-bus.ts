@@ -1,5 +1,7 @@
 import { Fault } from '../protocols/faults.ts';
-import type { Bus, BusMessage, Clock } from './deps.ts';
+import type { Bus, BusMessage, Clock, Random } from './deps.ts';
+import { Link } from './memory-link.ts';
+import type { LinkTrouble, Way } from './memory-link.ts';
 import { afterReconnect, PublishWindow } from './publish-window.ts';
 import { topicMatches } from './topic-match.ts';
 
@@ -15,6 +17,8 @@ export interface MemoryBrokerOptions {
   readonly latencyMs?: (clientId: string) => number;
   /** How long a cut link stays unnoticed by both ends, ms. */
   readonly silenceMs?: number;
+  /** Decides what trouble strikes; without it none does. */
+  readonly random?: Random;
 }
 
 /** A bus of one simulated process. */
@@ -28,39 +32,6 @@ const RECONNECT_FIRST_MS = 500;
 const RECONNECT_MOST_MS = 5_000;
 const WINDOW = 32;
 const MOST_WAITING = 1_024;
-
-/** One connection between a client and the broker: two ordered directions that a partition holds up. */
-class Link {
-  open = true;
-  readonly #clock: Clock;
-  readonly #latencyMs: () => number;
-  #held: (() => void)[] | undefined;
-  #lastMs = [0, 0];
-
-  constructor(clock: Clock, latencyMs: () => number) {
-    this.#clock = clock;
-    this.#latencyMs = latencyMs;
-  }
-
-  /** Carries a packet; it is lost when the connection is gone before it arrives. */
-  carry(direction: 0 | 1, arrive: () => void): void {
-    const nowMs = this.#clock.monoMs();
-    const atMs = Math.max(nowMs + Math.max(0, this.#latencyMs()), this.#lastMs[direction] ?? 0);
-    this.#lastMs[direction] = atMs;
-    this.#clock.after(atMs - nowMs, () => {
-      if (!this.open) return;
-      // As TCP does: what is under way in a cut arrives late when the cut ends in time.
-      if (this.#held) this.#held.push(arrive);
-      else arrive();
-    });
-  }
-
-  hold(cut: boolean): void {
-    const held = this.#held;
-    this.#held = cut ? (held ?? []) : undefined;
-    if (!cut) for (const arrive of held ?? []) if (this.open) arrive();
-  }
-}
 
 /** The broker's side of a client. */
 interface Session {
@@ -85,12 +56,15 @@ export class MemoryBroker {
   readonly #sessions = new Map<string, Session>();
   readonly #retained = new Map<string, Uint8Array>();
   readonly #cut = new Set<string>();
+  readonly #troubles = new Map<string, LinkTrouble>();
+  readonly #random: Random | undefined;
   #upAtMs = 0;
 
   constructor(options: MemoryBrokerOptions) {
     this.clock = options.clock;
     this.#latencyMs = options.latencyMs ?? (() => 0);
     this.#silenceMs = options.silenceMs ?? 7_500;
+    this.#random = options.random;
   }
 
   /** A client that connects by itself and stays connected as far as it can. A second one of the same id takes over. */
@@ -98,14 +72,23 @@ export class MemoryBroker {
     return new Client(this, id, options.will);
   }
 
-  /** Cuts a client's link, or mends it. While cut, packets are held; after `silenceMs` both ends give up. */
-  partition(id: string, cut: boolean): void {
+  /** From now on this is wrong with a client's link; undefined: nothing any more. */
+  trouble(id: string, trouble: LinkTrouble | undefined): void {
+    if (trouble === undefined) this.#troubles.delete(id);
+    else this.#troubles.set(id, trouble);
+  }
+
+  /**
+   * Cuts a client's link, or mends it. While cut, packets are held; after `silenceMs` both ends give up, also when
+   * only one way is cut: a ping or its answer is missing.
+   */
+  partition(id: string, cut: boolean, way: Way = 'both'): void {
     if (cut === this.#cut.has(id)) return;
     if (cut) this.#cut.add(id);
     else this.#cut.delete(id);
     const session = this.#sessions.get(id);
     if (!session) return;
-    session.link.hold(cut);
+    session.link.hold(cut, way);
     if (!cut) return;
     this.clock.after(this.#silenceMs, () => {
       if (!this.#cut.has(id) || this.#sessions.get(id) !== session) return;
@@ -139,7 +122,12 @@ export class MemoryBroker {
       this.drop(client.id, old.link, true);
       old.client.lost(old.link);
     }
-    const link = new Link(this.clock, () => this.#latencyMs(client.id));
+    const link = new Link({
+      clock: this.clock,
+      latencyMs: () => this.#latencyMs(client.id),
+      random: this.#random,
+      trouble: () => this.#troubles.get(client.id),
+    });
     this.#sessions.set(client.id, { client, link, filters: new Set(), wanted: new Map() });
     return link;
   }
@@ -177,7 +165,8 @@ export class MemoryBroker {
   }
 
   #deliver(session: Session, message: BusMessage): void {
-    session.link.carry(1, () => session.client.receive(message));
+    const { link, client } = session;
+    link.message(1, message.topic, () => client.receive(message));
   }
 }
 
@@ -225,7 +214,7 @@ class Client implements MemoryClient {
     return this.#window.run(
       () =>
         new Promise((resolve) => {
-          link.carry(0, () => {
+          link.message(0, topic, () => {
             this.#broker.route(message);
             if (options.qos !== 0) link.carry(1, resolve);
           });

@@ -55,6 +55,11 @@ export class MemoryDisk implements Disk {
     return sum;
   }
 
+  /** What a power cut would leave for certain of a file. */
+  durable(path: string): Uint8Array {
+    return this.#files.get(path)?.durable ?? new Uint8Array();
+  }
+
   /** Makes the next operations of a kind fail. */
   fail(operation: DiskOperation, code: FaultCode = 'DISK_FAILED', times = 1): void {
     this.#failures.push({ operation, code, times });

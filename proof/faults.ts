@@ -1,19 +1,61 @@
 import type { Site } from '../config/site.ts';
 import type { Random } from '../host/deps.ts';
-import type { Misbehaviour, SimulatedMeterFault, WorldChange } from '../simulator/scenarios.ts';
+import type { LinkTrouble, Way } from '../host/memory-link.ts';
+import type { OperatorRequest } from '../protocols/console/view.ts';
+import type { WorldChange } from '../simulator/scenarios.ts';
+import { between, CLASSES, MINUTE, pick, world } from './fault-classes.ts';
+
+/** The processes of the product that a run kills, cuts off and deceives. */
+export type ProcessName = 'controller' | 'agent';
 
 /** Something that happens to a run besides what the world itself can do. */
 export type Happening =
   | { readonly kind: 'world'; readonly change: WorldChange }
   | {
       readonly kind: 'kill';
-      readonly process: 'controller' | 'agent';
+      readonly process: ProcessName;
       readonly disk: 'power' | 'process';
       readonly downMs: number;
+      /** Not at once, but after so many timers and then so many turns of promises: in the middle of whatever runs. */
+      readonly after?: { readonly timers: number; readonly turns: number };
     }
   | { readonly kind: 'broker'; readonly downMs: number }
-  | { readonly kind: 'partition'; readonly client: 'controller' | 'agent'; readonly forMs: number }
-  | { readonly kind: 'network'; readonly lossPct: number; readonly delayMs: number; readonly forMs: number };
+  /** `way` absent: both. */
+  | {
+      readonly kind: 'partition';
+      readonly client: ProcessName;
+      readonly way?: Way;
+      readonly forMs: number;
+    }
+  | {
+      readonly kind: 'trouble';
+      readonly client: ProcessName;
+      readonly trouble: LinkTrouble;
+      readonly forMs: number;
+    }
+  /** The way to all devices. `resetPct`, `halfPct`: exchanges that are reset, or break off in the answer. */
+  | {
+      readonly kind: 'network';
+      readonly lossPct: number;
+      readonly delayMs: number;
+      readonly resetPct?: number;
+      readonly halfPct?: number;
+      readonly forMs: number;
+    }
+  /** The wall clock of a process is stepped, or runs fast or slow from now on, ms per s. */
+  | {
+      readonly kind: 'clock';
+      readonly process: ProcessName;
+      readonly stepMs?: number;
+      readonly driftMsPerS?: number;
+    }
+  | {
+      readonly kind: 'disk';
+      readonly process: ProcessName;
+      readonly fault: 'full' | 'failing' | 'slow';
+      readonly forMs: number;
+    }
+  | { readonly kind: 'operator'; readonly actor: string; readonly request: OperatorRequest };
 
 /** One thing of a timeline, `atMs` from the start of the run. `fault`: its class, when it is one. */
 export interface Planned {
@@ -21,134 +63,6 @@ export interface Planned {
   readonly happening: Happening;
   readonly fault: string | undefined;
 }
-
-const MINUTE = 60_000;
-
-/** Each draws one fault of its class with its own end; a seed has most classes and never all. */
-type Draw = (site: Site, random: Random, atMs: number) => Planned[];
-
-const pick = <T>(random: Random, list: readonly T[]): T => {
-  const one = list[Math.floor(random.next() * list.length)];
-  if (one === undefined) throw new RangeError('nothing to pick from');
-  return one;
-};
-const between = (random: Random, least: number, most: number): number =>
-  least + random.next() * (most - least);
-const world = (atMs: number, change: WorldChange, fault?: string): Planned => ({
-  atMs,
-  happening: { kind: 'world', change },
-  fault,
-});
-
-const machineFault =
-  (behaviour: Misbehaviour, kind: 'asic' | 'gpu-host'): Draw =>
-  (site, random, atMs) => {
-    const candidates = site.machines.filter((machine) => machine.model.kind === kind);
-    if (candidates.length === 0) return [];
-    const machine = pick(random, candidates).id;
-    return [
-      world(atMs, { kind: 'machine', machine, behaviour }, `machine-${kind}-${behaviour}`),
-      world(atMs + between(random, 4, 20) * MINUTE, { kind: 'machine', machine, behaviour: 'none' }),
-    ];
-  };
-
-const meterFault =
-  (fault: SimulatedMeterFault): Draw =>
-  (site, random, atMs) => {
-    const meter = pick(
-      random,
-      site.meters.filter((one) => one.role === 'node'),
-    ).id;
-    return [
-      world(atMs, { kind: 'meter', meter, fault }, `meter-${fault}`),
-      world(atMs + between(random, 1, 10) * MINUTE, { kind: 'meter', meter, fault: 'none' }),
-    ];
-  };
-
-const feedFault =
-  (feed: 'price' | 'hashprice' | 'ai', fault: 'nan' | 'stale' | 'html' | 'down' | 'x1000'): Draw =>
-  (_site, random, atMs) => [
-    world(atMs, { kind: 'feed', feed, fault }, `feed-${feed}-${fault}`),
-    world(atMs + between(random, 1, 15) * MINUTE, { kind: 'feed', feed, fault: 'none' }),
-  ];
-
-const kill =
-  (process: 'controller' | 'agent', disk: 'power' | 'process'): Draw =>
-  (_site, random, atMs) => [
-    {
-      atMs,
-      happening: { kind: 'kill', process, disk, downMs: between(random, 500, 90_000) },
-      fault: `${process}-${disk === 'power' ? 'power-cut' : 'killed'}`,
-    },
-  ];
-
-/** Every class of fault that can be drawn. */
-const CLASSES: readonly Draw[] = [
-  machineFault('dead', 'asic'),
-  machineFault('ignores', 'asic'),
-  machineFault('wakes', 'asic'),
-  machineFault('lies', 'asic'),
-  machineFault('garbage', 'asic'),
-  machineFault('slow', 'asic'),
-  machineFault('dead', 'gpu-host'),
-  machineFault('ignores', 'gpu-host'),
-  machineFault('holds-memory', 'gpu-host'),
-  machineFault('wedged', 'gpu-host'),
-  meterFault('silent'),
-  meterFault('garbage'),
-  meterFault('nan'),
-  feedFault('price', 'nan'),
-  feedFault('price', 'x1000'),
-  feedFault('price', 'html'),
-  feedFault('price', 'stale'),
-  feedFault('price', 'down'),
-  feedFault('hashprice', 'x1000'),
-  feedFault('ai', 'html'),
-  kill('controller', 'process'),
-  kill('controller', 'power'),
-  kill('agent', 'process'),
-  kill('agent', 'power'),
-  (_site, random, atMs) => [
-    { atMs, happening: { kind: 'broker', downMs: between(random, 100, 60_000) }, fault: 'broker-restart' },
-  ],
-  (_site, random, atMs) => [
-    {
-      atMs,
-      happening: { kind: 'partition', client: 'controller', forMs: between(random, 2_000, 120_000) },
-      fault: 'partition-controller',
-    },
-  ],
-  (_site, random, atMs) => [
-    {
-      atMs,
-      happening: { kind: 'partition', client: 'agent', forMs: between(random, 2_000, 120_000) },
-      fault: 'partition-agent',
-    },
-  ],
-  (_site, random, atMs) => [
-    {
-      atMs,
-      happening: {
-        kind: 'network',
-        lossPct: between(random, 2, 30),
-        delayMs: between(random, 0, 800),
-        forMs: between(random, 1, 10) * MINUTE,
-      },
-      fault: 'device-network',
-    },
-  ],
-  (site, random, atMs) => {
-    const rack = pick(random, site.racks).id;
-    return [
-      world(atMs, { kind: 'rack-switch', rack, up: false }, 'rack-switch'),
-      world(atMs + between(random, 1, 8) * MINUTE, { kind: 'rack-switch', rack, up: true }),
-    ];
-  },
-  (_site, random, atMs) => [
-    world(atMs, { kind: 'utility-heartbeat', alive: false }, 'utility-silent'),
-    world(atMs + between(random, 1, 5) * MINUTE, { kind: 'utility-heartbeat', alive: true }),
-  ],
-];
 
 /**
  * The timeline of one seed: prices, limits and AI work that move all the time, and faults drawn from the classes,

@@ -1,38 +1,34 @@
 import { createHash } from 'node:crypto';
-import { startAgent } from '../agent/main.ts';
-import { willOf } from '../agent/link.ts';
 import type { Site } from '../config/site.ts';
-import type { LedgerRecord } from '../controller/core/events.ts';
-import { ledgerPath, openLedger } from '../controller/ledger.ts';
-import { startController } from '../controller/main.ts';
-import type { Controller } from '../controller/main.ts';
-import type { Deps } from '../host/deps.ts';
-import { silentLog } from '../host/log.ts';
-import { makeLines } from '../host/line.ts';
+import { ledgerPath } from '../controller/ledger.ts';
+import { makeOperatorPort } from '../controller/operator/port.ts';
+import type { Random } from '../host/deps.ts';
 import { MemoryBroker } from '../host/memory-bus.ts';
-import type { MemoryClient } from '../host/memory-bus.ts';
-import { MemoryDisk } from '../host/memory-disk.ts';
 import { seededRandom } from '../host/random.ts';
+import { topicMatches } from '../host/topic-match.ts';
 import type { PublicEvent } from '../protocols/events.ts';
-import { decodeJson } from '../protocols/mqtt/json.ts';
 import { desiredSchema, leaseSchema } from '../protocols/mqtt/desired.ts';
+import type { Desired } from '../protocols/mqtt/desired.ts';
+import { decodeJson } from '../protocols/mqtt/json.ts';
 import { resultSchema } from '../protocols/mqtt/status.ts';
 import { agentFilter, desiredTopic, leaseTopic } from '../protocols/mqtt/topics.ts';
 import { makeMemoryFront } from '../simulator/fronts/memory.ts';
 import type { HostFault } from '../simulator/fronts/memory.ts';
-import { SIMULATED_ENV } from '../simulator/site.ts';
 import { defaultMisbehaviour } from '../simulator/scenarios.ts';
 import { makeWorld } from '../simulator/world.ts';
 import type { World } from '../simulator/world.ts';
+import { DurableCommands } from './durable-commands.ts';
 import { drawTimeline } from './faults.ts';
 import type { Happening, Planned } from './faults.ts';
 import { Judge } from './invariants.ts';
-import type { Invariant, Violation } from './invariants.ts';
-import { Life } from './life.ts';
+import type { Invariant, Violation, Wrong } from './invariants.ts';
+import { Processes } from './processes.ts';
 import { Recorder } from './recorder.ts';
 import type { TimelineLine } from './recorder.ts';
 import { harnessSite } from './site.ts';
+import type { SiteShape } from './site.ts';
 import { VirtualClock } from './virtual-clock.ts';
+import { WallClocks } from './wall-clocks.ts';
 
 export interface RunOptions {
   readonly seed: number;
@@ -40,12 +36,15 @@ export interface RunOptions {
   readonly machines: number;
   /** Absent: drawn from the seed. */
   readonly timeline?: readonly Planned[];
-  /** Absent: `harnessSite(machines)`. */
+  /** Absent: `harnessSite(machines, shape)`. */
   readonly site?: Site;
+  readonly shape?: SiteShape;
   /** The longest any simulated ASIC takes to wake, s; absent: its model's own time. */
   readonly wakeMaxS?: number;
   /** Ends the run at the first thing that is violated, as a search does: what follows is a consequence. */
   readonly stopAtViolation?: boolean;
+  /** The run ends in the middle of things: whether everything came to rest is not asked. */
+  readonly unsettled?: boolean;
   /** Every public event with its time, as it happens. */
   readonly onEvent?: (atMs: number, event: PublicEvent) => void;
   /** Every line of the run's timeline, as it happens. */
@@ -57,6 +56,7 @@ export interface RunResult {
   readonly violations: readonly Violation[];
   readonly atStake: Readonly<Record<Invariant, number>>;
   readonly commands: number;
+  readonly wrong: Wrong;
   readonly faultClasses: readonly string[];
   readonly lost: number;
   readonly duplicated: number;
@@ -70,86 +70,100 @@ const START_WALL_MS = Date.UTC(2026, 5, 1, 6);
 const STEP_MS = 1_000;
 /** At the end of a run nothing goes wrong any more for this long: then everything must be where it shall be. */
 const CALM_MS = 15 * 60_000;
+/** Within this time after a cut or a crash the product knows again what is asked of it. */
+const BACK_MS = 90_000;
+/** A meter that begins to lie is found out by then. */
+const METER_MS = 60_000;
 /** Characters of the event log that are hashed at once. */
 const LOG_CHARS = 32_768;
+
 /** One seed: the real agent and controller over virtual time, with what the seed brings. Same seed, same hash. */
 export async function runSeed(options: RunOptions): Promise<RunResult> {
   const run = new Run(options);
   return run.go();
 }
 
-interface Process {
-  readonly life: Life;
-  readonly bus: MemoryClient;
-  stop(): void;
-}
+type NetworkTrouble = Extract<Happening, { kind: 'network' }>;
 
 class Run {
   readonly #options: RunOptions;
   readonly #site: Site;
   readonly #clock = new VirtualClock({ startWallMs: START_WALL_MS });
+  readonly #clocks = new WallClocks(START_WALL_MS, () => this.#clock.monoMs());
   readonly #world: World;
   readonly #broker: MemoryBroker;
+  readonly #processes: Processes;
+  readonly #durable: DurableCommands;
   readonly #judge: Judge;
   readonly #hash = createHash('sha256');
   #log = '';
   readonly #random;
-  readonly #base: Pick<Deps, 'clock' | 'net' | 'http' | 'remote' | 'report'>;
-  readonly #disks: Record<'controller' | 'agent', MemoryDisk>;
+  readonly #wires: Random;
   readonly #unreachable = new Map<number, number>();
   /** Machines that cannot be asked to converge: they misbehave now, or need a person after what they did. */
   readonly #excused = new Set<string>();
   readonly #needPerson = new Set<string>();
-  #network: { lossPct: number; delayMs: number } | undefined;
-  #controllerProcess: Process | undefined;
-  #agentProcess: Process | undefined;
-  #controller: Controller | undefined;
-  #boot = 1_000;
+  #network: NetworkTrouble | undefined;
   #commands = 0;
-  #lost = 0;
-  #duplicated = 0;
   readonly #classes = new Set<string>();
   readonly #recorder = new Recorder();
 
   constructor(options: RunOptions) {
     this.#options = options;
     this.#random = (stream: number) => seededRandom(options.seed * 1_000 + stream);
-    this.#site = options.site ?? harnessSite(options.machines);
+    this.#site = options.site ?? harnessSite(options.machines, options.shape);
     const hurry = options.wakeMaxS === undefined ? {} : { wakeMaxS: options.wakeMaxS };
     this.#world = makeWorld({ site: this.#site, random: this.#random(1), startMs: START_WALL_MS, ...hurry });
-    this.#judge = new Judge(this.#site);
+    this.#judge = new Judge(this.#site, this.#clocks, {
+      unreachable: this.#unreachable,
+      misbehaves: (machine) => this.#excused.has(this.#site.machines[machine]?.id ?? ''),
+    });
     for (const { machine, behaviour } of defaultMisbehaviour(this.#site))
       this.#changeWorld({ kind: 'world', change: { kind: 'machine', machine, behaviour } }, 0);
     const latency = this.#random(2);
-    this.#broker = new MemoryBroker({ clock: this.#clock, latencyMs: () => 1 + 4 * latency.next() });
+    this.#broker = new MemoryBroker({
+      clock: this.#clock,
+      latencyMs: () => 1 + 4 * latency.next(),
+      random: this.#random(8),
+    });
+    this.#wires = this.#random(7);
     const front = makeMemoryFront({
       endpoints: this.#world.endpoints,
       clock: this.#clock,
       random: this.#random(3),
       fault: () => this.#wire(),
     });
-    this.#base = {
+    this.#processes = new Processes({
+      site: this.#site,
       clock: this.#clock,
-      net: front.net,
-      http: front.http,
-      remote: front.remote,
-      report: (event) => this.#report(event),
-    };
-    const sync = this.#random(4);
-    const disk = (): MemoryDisk =>
-      new MemoryDisk({ clock: this.#clock, syncMs: () => 0.5 + 5 * sync.next() });
-    this.#disks = { controller: disk(), agent: disk() };
+      clocks: this.#clocks,
+      world: {
+        clock: this.#clock,
+        net: front.net,
+        http: front.http,
+        remote: front.remote,
+        report: (event) => this.#report(event),
+      },
+      broker: this.#broker,
+      random: this.#random,
+      onPublish: (topic, payload) => this.#overhear(topic, payload),
+      onReceive: (topic, payload) => {
+        if (topicMatches(desiredTopic(this.#site.id, '+'), topic))
+          this.#judge.received(decodeJson<Desired>(desiredSchema, payload));
+      },
+    });
+    this.#durable = new DurableCommands(this.#processes.disks.controller, ledgerPath('/controller'));
   }
 
   async go(): Promise<RunResult> {
-    const { seed, hours, machines } = this.#options;
+    const { seed, hours, machines, shape, unsettled } = this.#options;
     const durationMs = hours * 3_600_000;
     const timeline =
       this.#options.timeline ??
       drawTimeline(this.#site, this.#random(5), durationMs, Math.min(CALM_MS, durationMs / 2));
-    await this.#watch();
-    await this.#startAgent();
-    await this.#startController();
+    await this.#clock.advance(200);
+    await this.#processes.start('agent');
+    await this.#processes.start('controller');
     let place = 0;
     for (let atMs = 0; atMs < durationMs; atMs += STEP_MS) {
       for (let next = timeline[place]; next !== undefined && next.atMs <= atMs; next = timeline[++place])
@@ -159,26 +173,23 @@ class Run {
       if (this.#options.stopAtViolation === true && this.#judge.violations.length > 0) break;
     }
     if (this.#options.stopAtViolation !== true || this.#judge.violations.length === 0) await this.#judgeEnd();
-    const { violations } = this.#judge;
+    const { violations, wrong } = this.#judge;
     for (const one of violations) this.#options.onLine?.({ t: 'violation', ...one });
-    const counts = this.#controller?.counts;
-    this.#lost += counts?.lost ?? 0;
-    this.#duplicated += counts?.duplicates ?? 0;
-    this.#agentProcess?.stop();
-    this.#controllerProcess?.stop();
+    this.#processes.stop();
     this.#hashLog();
     return {
       seed,
       violations,
       atStake: this.#judge.atStake,
       commands: this.#commands,
+      wrong,
       faultClasses: [...this.#classes].sort(),
-      lost: this.#lost,
-      duplicated: this.#duplicated,
+      lost: this.#processes.lost,
+      duplicated: this.#processes.duplicated,
       hash: this.#hash.digest('hex'),
       ...(violations.length > 0 && {
         timeline: this.#recorder.timeline(
-          { t: 'run', v: 1, seed, hours, machines },
+          { t: 'run', v: 1, seed, hours, machines, ...(shape && { shape }), ...(unsettled && { unsettled }) },
           timeline,
           violations.slice(0, 1),
         ),
@@ -191,11 +202,16 @@ class Run {
     this.#options.onLine?.(line);
   }
 
-  /** What every wire suffers at this moment. */
+  /** What the way to every device suffers at this moment. */
   #wire(): HostFault | undefined {
-    return this.#network === undefined
-      ? undefined
-      : { loss: this.#network.lossPct / 100, delayMs: this.#network.delayMs };
+    if (this.#network === undefined) return undefined;
+    const { lossPct, delayMs, resetPct = 0, halfPct = 0 } = this.#network;
+    return {
+      loss: lossPct / 100,
+      delayMs,
+      reset: resetPct > 0 && this.#wires.next() < resetPct / 100,
+      half: halfPct / 100,
+    };
   }
 
   #report(event: PublicEvent): void {
@@ -213,68 +229,17 @@ class Run {
     this.#log = '';
   }
 
-  /** An observer of its own on the bus: what it sees is what passed the wire. */
-  async #watch(): Promise<void> {
-    const bus = this.#broker.client('judge');
-    await this.#clock.advance(100);
-    const subscriptions = [
-      bus.subscribe(desiredTopic(this.#site.id, '+'), ({ payload }) =>
-        this.#judge.desired(decodeJson(desiredSchema, payload)),
-      ),
-      bus.subscribe(leaseTopic(this.#site.id), ({ payload }) =>
-        this.#judge.lease(decodeJson(leaseSchema, payload), this.#clock.monoMs()),
-      ),
-      bus.subscribe(agentFilter(this.#site.id, 'result'), ({ payload }) =>
-        this.#judge.result(decodeJson(resultSchema, payload), this.#clock.monoMs()),
-      ),
-    ];
-    await this.#clock.advance(100);
-    await Promise.all(subscriptions);
-  }
-
-  async #startController(): Promise<void> {
-    const life = new Life(this.#base);
-    const bus = this.#broker.client('controller');
-    let stop = (): void => undefined;
-    this.#controllerProcess = { life, bus, stop: () => stop() };
-    const starting = startController({
-      site: this.#site,
-      dataDir: '/controller',
-      deps: {
-        clock: life.clock,
-        http: life.http,
-        disk: this.#disks.controller,
-        bus,
-        log: silentLog,
-        report: life.report,
-      },
-    });
-    void starting.then((controller) => {
-      if (!life.alive) return;
-      this.#controller = controller;
-      stop = () => void controller.stop();
-    });
-    await this.#clock.advance(0);
-  }
-
-  async #startAgent(): Promise<void> {
-    const life = new Life(this.#base);
-    const boot = ++this.#boot;
-    const agent = this.#site.agents[0] ?? 'a1';
-    const bus = this.#broker.client('agent', { will: willOf(this.#site.id, agent, boot) });
-    const random = this.#random(10 + boot);
-    const effects = { clock: life.clock, random, net: life.net, http: life.http, remote: life.remote };
-    const running = startAgent({
-      site: this.#site,
-      agent,
-      boot,
-      dataDir: '/agent',
-      deps: { ...effects, disk: this.#disks.agent, bus, log: silentLog, report: life.report },
-      io: { ...effects, lines: makeLines({ net: life.net, clock: life.clock, random }), log: silentLog },
-      secrets: { env: SIMULATED_ENV },
-    });
-    this.#agentProcess = { life, bus, stop: () => void running.stop() };
-    await this.#clock.advance(0);
+  /** What the processes give to the bus, before anything can happen to it on the way. */
+  #overhear(topic: string, payload: Uint8Array): void {
+    const { id } = this.#site;
+    const atMs = this.#clock.monoMs();
+    if (topic === leaseTopic(id)) this.#judge.lease(decodeJson(leaseSchema, payload), atMs);
+    else if (topicMatches(desiredTopic(id, '+'), topic)) {
+      const desired = decodeJson<Desired>(desiredSchema, payload);
+      const { rack, epoch, generation } = desired;
+      this.#judge.desired(desired, this.#durable.has(rack, epoch, generation), atMs);
+    } else if (topicMatches(agentFilter(id, 'result'), topic))
+      this.#judge.result(decodeJson(resultSchema, payload), atMs);
   }
 
   async #happen(planned: Planned): Promise<void> {
@@ -282,29 +247,86 @@ class Run {
     const { happening } = planned;
     const nowMs = this.#clock.monoMs();
     this.#record({ t: 'happens', atMs: nowMs, happening });
-    if (happening.kind === 'world') this.#changeWorld(happening, nowMs);
-    else if (happening.kind === 'broker') {
-      this.#broker.restart(happening.downMs);
-      this.#judge.excuse(nowMs + happening.downMs + 90_000);
-    } else if (happening.kind === 'partition') {
-      this.#broker.partition(happening.client, true);
-      this.#clock.after(happening.forMs, () => this.#broker.partition(happening.client, false));
-      this.#judge.excuse(nowMs + happening.forMs + 90_000);
-    } else if (happening.kind === 'network') {
-      this.#network = happening;
-      this.#clock.after(happening.forMs, () => (this.#network = undefined));
-      this.#judge.excuse(nowMs + happening.forMs + 90_000);
-    } else await this.#kill(happening, nowMs);
+    this.#disturb(happening, nowMs);
+    switch (happening.kind) {
+      case 'world':
+        return this.#changeWorld(happening, nowMs);
+      case 'broker':
+        this.#broker.restart(happening.downMs);
+        return this.#judge.excuse(nowMs + happening.downMs + BACK_MS);
+      case 'partition':
+        this.#broker.partition(happening.client, true, happening.way);
+        this.#clock.after(happening.forMs, () => this.#broker.partition(happening.client, false));
+        return this.#judge.excuse(nowMs + happening.forMs + BACK_MS);
+      case 'trouble':
+        this.#broker.trouble(happening.client, happening.trouble);
+        this.#clock.after(happening.forMs, () => this.#broker.trouble(happening.client, undefined));
+        return this.#judge.excuse(nowMs + happening.forMs + BACK_MS);
+      case 'network':
+        this.#network = happening;
+        this.#clock.after(happening.forMs, () => (this.#network = undefined));
+        this.#judge.load.excuseGuard(nowMs + happening.forMs + BACK_MS);
+        return this.#judge.excuse(nowMs + happening.forMs + BACK_MS);
+      case 'clock':
+        if (happening.stepMs !== undefined) this.#clocks.step(happening.process, happening.stepMs);
+        if (happening.driftMsPerS !== undefined) this.#clocks.drift(happening.process, happening.driftMsPerS);
+        return;
+      case 'disk':
+        this.#processes.disk(happening);
+        return this.#judge.excuse(nowMs + happening.forMs + BACK_MS);
+      case 'operator':
+        return this.#operate(happening);
+      case 'kill':
+        return this.#processes.kill(happening, () => {
+          const backMs = this.#clock.monoMs() + happening.downMs + BACK_MS;
+          this.#judge.excuse(backMs + 30_000);
+          if (happening.process === 'agent') this.#judge.load.excuseGuard(backMs);
+        });
+    }
+  }
+
+  /** What else than a utility limit moves load, and how long it may go on doing so. */
+  #disturb(happening: Happening, nowMs: number): void {
+    const { load } = this.#judge;
+    if (happening.kind !== 'world') load.disturbed(nowMs + ('forMs' in happening ? happening.forMs : 0));
+    else if (happening.change.kind === 'ai-job') {
+      load.disturbed(nowMs);
+      this.#clock.after(happening.change.durationS * 1_000, () => load.disturbed(this.#clock.monoMs()));
+    } else if (happening.change.kind !== 'utility-limit') load.disturbed(nowMs);
+  }
+
+  /** A person acts as the console does: a preview, and its execution; nothing while no controller answers. */
+  #operate({ actor, request }: Extract<Happening, { kind: 'operator' }>): void {
+    const { controller } = this.#processes;
+    if (controller === undefined) return;
+    const port = makeOperatorPort(controller, { clock: this.#clock, random: this.#wires });
+    try {
+      const { previewId, hash, machines } = port.preview(request, actor);
+      const indexes = machines.map((id) => this.#site.machines.findIndex((one) => one.id === id));
+      if (request.action === 'unlock') this.#judge.unlocked(indexes);
+      const done = port.execute({ previewId, hash, key: previewId }, actor);
+      done.then(
+        () => {
+          if (request.action === 'lockout') this.#judge.locked(indexes, this.#clock.monoMs());
+        },
+        // Refused, or not durable: then it was not acknowledged to anybody.
+        () => undefined,
+      );
+    } finally {
+      port.close();
+    }
   }
 
   #changeWorld({ change }: Extract<Happening, { kind: 'world' }>, nowMs: number): void {
     this.#world.apply(change, nowMs);
     if (change.kind === 'utility-limit')
-      this.#judge.limit(
+      this.#judge.load.limit(
         change.limitKw === undefined ? undefined : change.limitKw * 1_000,
+        nowMs,
         nowMs + change.deadlineS * 1_000,
       );
     if (change.kind === 'utility-heartbeat' && !change.alive) this.#judge.excuse(nowMs + 600_000);
+    if (change.kind === 'meter') this.#judge.load.excuseGuard(nowMs + METER_MS);
     if (change.kind === 'rack-switch')
       for (const machine of this.#site.machines)
         if (machine.rack === change.rack) this.#reach(machine.index, change.up, nowMs);
@@ -325,59 +347,29 @@ class Run {
     else if (!this.#unreachable.has(machine)) this.#unreachable.set(machine, nowMs);
   }
 
-  /** The process dies at once; its disk loses what a crash of that kind loses; it is back after a while. */
-  async #kill(happening: Extract<Happening, { kind: 'kill' }>, nowMs: number): Promise<void> {
-    const { process } = happening;
-    const running = process === 'controller' ? this.#controllerProcess : this.#agentProcess;
-    if (running === undefined || !running.life.alive) return;
-    if (process === 'controller') {
-      this.#lost += this.#controller?.counts.lost ?? 0;
-      this.#duplicated += this.#controller?.counts.duplicates ?? 0;
-      this.#controller = undefined;
-    }
-    running.life.end();
-    running.bus.kill();
-    this.#disks[process].crash(happening.disk, this.#random(6 + nowMs));
-    this.#judge.excuse(nowMs + happening.downMs + 120_000);
-    this.#clock.after(
-      happening.downMs,
-      () => void (process === 'controller' ? this.#startController() : this.#startAgent()),
-    );
-    await this.#clock.advance(0);
-  }
-
   #look(): void {
     const atMs = this.#clock.monoMs();
     const truth = this.#world.truth(atMs);
     this.#record({ t: 'truth', atMs, nodeKw: truth.nodeW.map((watts) => Math.round(watts) / 1_000) });
     this.#judge.power(truth, atMs);
-    if (
-      this.#controller !== undefined &&
-      this.#controllerProcess?.life.alive === true &&
-      this.#agentProcess?.life.alive === true
-    )
-      this.#judge.unknown(this.#controller.state, this.#unreachable, atMs);
+    const { controller } = this.#processes;
+    if (controller !== undefined && this.#processes.alive('agent'))
+      this.#judge.unknown(controller.state, atMs);
   }
 
   async #judgeEnd(): Promise<void> {
     const atMs = this.#clock.monoMs();
-    // What is applied while the ledger is being read need not stand in what was read.
-    const judged = this.#judge.applied;
-    this.#judge.ledger(await this.#ledgerRecords(), atMs, judged);
     const excused = new Set([
       ...this.#unreachable.keys(),
       ...this.#site.machines
         .filter((machine) => this.#excused.has(machine.id))
         .map((machine) => machine.index),
     ]);
-    if (this.#controller === undefined) this.#judge.absent(atMs);
-    else this.#judge.converged(this.#controller.state, this.#world.truth(atMs), excused, atMs);
-  }
-
-  /** The ledger as it stands on the simulated disk, read by itself. */
-  async #ledgerRecords(): Promise<LedgerRecord[]> {
-    const opening = openLedger(this.#disks.controller, ledgerPath('/controller'));
-    await this.#clock.advance(1_000);
-    return (await opening).records;
+    const { controller } = this.#processes;
+    if (this.#options.unsettled !== true) {
+      if (controller === undefined) this.#judge.absent(atMs);
+      else this.#judge.converged(controller.state, this.#world.truth(atMs), excused, atMs);
+    }
+    this.#judge.ledger(await this.#processes.ledgerRecords(), atMs);
   }
 }

@@ -4,11 +4,18 @@ import { isKnown } from '../controller/core/state.ts';
 import type { SiteState } from '../controller/core/state.ts';
 import type { Desired, Lease } from '../protocols/mqtt/desired.ts';
 import type { Result } from '../protocols/mqtt/status.ts';
+import type { Mode } from '../protocols/reading.ts';
 import type { Truth } from '../simulator/world.ts';
+import { LoadJudge } from './load-judge.ts';
+import type { WallClocks } from './wall-clocks.ts';
 
 export const INVARIANTS = [
   'cap',
   'limit',
+  'overshed',
+  'committed',
+  'ramp',
+  'lockout',
   'expired-or-stale',
   'ledger-first',
   'unknown-asleep',
@@ -23,15 +30,33 @@ export interface Violation {
   readonly text: string;
 }
 
-/** A machine's own ramp: what is commanded down is down by then, s. */
-const RAMP_S = 60;
-/** Meters have their class, caps their rounding: an excess below this share is none. */
-const TOLERANCE = 0.01;
 /** Command ids that an agent makes for what its guard or its fail-safe does. */
 const OWN_ACT = /^(?:guard|fail-safe|lockout)-/;
 const TAKES_AWAY: readonly string[] = ['sleep', 'idle-handover', 'mine-stop', 'ai-stop'];
-/** Within this share of a cap, the cap invariant was really at stake. */
-const NEAR_CAP = 0.97;
+/** Verbs that start work, and what they start. */
+const STARTS: Readonly<Record<string, Mode>> = { wake: 'mine', 'mine-handover': 'mine', 'ai-handover': 'ai' };
+/** A lockout has put a machine to rest by then, ms: the next decision, the way to it, its own time. */
+const LOCKOUT_MS = 75_000;
+/** A command that was on its way when a lockout was acknowledged is not one against it, ms. */
+const UNDER_WAY_MS = 3_000;
+
+/** How many commands took effect that must not have: twice, after their expiry, from an older epoch or generation. */
+export interface Wrong {
+  twice: number;
+  late: number;
+  stale: number;
+}
+
+const keyOf = (of: { readonly rack: string; readonly epoch: number; readonly generation: number }): string =>
+  `${of.rack}/${of.epoch}.${of.generation}`;
+
+/** What the machines themselves and their network do at this moment, as only the harness knows it. */
+export interface Surroundings {
+  /** Machines that cannot be reached, and since when. */
+  readonly unreachable: ReadonlyMap<number, number>;
+  /** Machines that misbehave. */
+  readonly misbehaves: (machine: number) => boolean;
+}
 
 /**
  * Watches one run from outside: true power from the world, messages as they pass the bus, the ledger as it stands on
@@ -40,88 +65,98 @@ const NEAR_CAP = 0.97;
 export class Judge {
   readonly violations: Violation[] = [];
   readonly atStake: Record<Invariant, number>;
+  /** Commands that took effect though they must not have: twice, after their expiry, from an older epoch. */
+  readonly wrong: Wrong = { twice: 0, late: 0, stale: 0 };
+  readonly load: LoadJudge;
   readonly #site: Site;
-  readonly #graceMs: number;
-  readonly #overSinceMs: Float64Array;
-  readonly #desired = new Map<string, Desired>();
+  readonly #clocks: WallClocks;
+  readonly #around: Surroundings;
+  readonly #indexes: ReadonlyMap<string, number>;
+  readonly #published = new Set<string>();
+  /** As `site.machines`: what each was last asked for. */
+  readonly #wanted: (Mode | undefined)[];
   readonly #inForce = new Map<string, { epoch: number; generation: number }>();
   /** Per machine, the newest command it began and when. */
-  readonly #begun = new Map<string, { epoch: number; generation: number; startedMs: number }>();
-  readonly #applied: { epoch: number; generation: number; rack: string; atMs: number }[] = [];
-  #limitW: number | undefined;
-  #limitFromMs = 0;
-  #limitOverMs: number | undefined;
+  readonly #begun = new Map<string, { epoch: number; generation: number; verb: string; startedMs: number }>();
+  readonly #applied: { epoch: number; generation: number; rack: string }[] = [];
+  readonly #locked = new Map<number, number>();
+  #lockoutsFromMs = 0;
   #doubleOwned = 0;
+  /** What was so at the last look and at the one before. */
+  #truths: readonly [Truth | undefined, Truth | undefined] = [undefined, undefined];
+  /** Per rack and generation, the latest expiry of it that the agent was given. */
+  readonly #expiry = new Map<string, number>();
 
-  constructor(site: Site) {
+  constructor(site: Site, clocks: WallClocks, around: Surroundings) {
     this.#site = site;
-    this.#graceMs = (RAMP_S + site.config.lease.t2S + 10) * 1_000;
-    this.#overSinceMs = new Float64Array(site.nodes.length).fill(Number.NaN);
+    this.#clocks = clocks;
+    this.#around = around;
+    this.#indexes = new Map(site.machines.map((machine) => [machine.id, machine.index]));
+    this.#wanted = site.machines.map(() => undefined);
     this.atStake = Object.fromEntries(INVARIANTS.map((name) => [name, 0])) as Record<Invariant, number>;
+    this.load = new LoadJudge(
+      site,
+      (invariant, atMs, text) => this.#violate(invariant, atMs, text),
+      (invariant) => this.atStake[invariant]++,
+    );
   }
 
-  /** The site is never above a cap for longer than ramp, T2 and 10 s; GPUs never have two owners. */
+  /** Load within its bounds; GPUs never have two owners; who is locked out rests. */
   power(truth: Truth, atMs: number): void {
-    for (const node of this.#site.nodes) {
-      const watts = truth.nodeW[node.index] ?? 0;
-      const capW = node.capKw * 1_000;
-      if (watts >= capW * NEAR_CAP) this.atStake.cap++;
-      this.#over(
-        'cap',
-        node.index,
-        watts > capW * (1 + TOLERANCE),
-        atMs,
-        `${node.id} at ${Math.round(watts / 1_000)} kW of ${node.capKw} kW`,
-      );
-    }
-    this.#watchLimit(truth.nodeW[0] ?? 0, atMs);
+    this.load.look(truth, this.#wanted, atMs);
+    this.#truths = [truth, this.#truths[0]];
     if (truth.modes.includes('ai')) this.atStake['gpu-owned-once']++;
     if (truth.doubleOwned > this.#doubleOwned)
       this.#violate('gpu-owned-once', atMs, `GPUs had two owners ${truth.doubleOwned} times`);
     this.#doubleOwned = truth.doubleOwned;
-  }
-
-  #over(invariant: Invariant, node: number, over: boolean, atMs: number, text: string): void {
-    const since = this.#overSinceMs[node] ?? Number.NaN;
-    if (!over) this.#overSinceMs[node] = Number.NaN;
-    else if (Number.isNaN(since)) this.#overSinceMs[node] = atMs;
-    else if (atMs - since > this.#graceMs) {
-      this.#violate(invariant, atMs, `${text} for ${Math.round((atMs - since) / 1_000)} s`);
-      this.#overSinceMs[node] = atMs;
+    for (const [machine, sinceMs] of this.#locked) {
+      if (atMs - Math.max(sinceMs, this.#lockoutsFromMs) < LOCKOUT_MS || this.#excused(machine)) continue;
+      this.atStake.lockout++;
+      const mode = truth.modes[machine];
+      if (mode !== 'mine' && mode !== 'ai') continue;
+      this.#violate('lockout', atMs, `${this.#site.machines[machine]?.id} is locked out and in ${mode}`);
+      this.#locked.delete(machine);
     }
   }
 
-  /** The utility set a limit: it must hold from its deadline on, as long as the product can know of it. */
-  limit(limitW: number | undefined, deadlineMs: number): void {
-    this.#limitW = limitW;
-    this.#limitFromMs = deadlineMs;
-    this.#limitOverMs = undefined;
+  readonly #excused = (machine: number): boolean =>
+    this.#around.unreachable.has(machine) || this.#around.misbehaves(machine);
+
+  /** A lockout was acknowledged to the person who placed it. */
+  locked(machines: readonly number[], atMs: number): void {
+    for (const machine of machines) if (!this.#locked.has(machine)) this.#locked.set(machine, atMs);
   }
 
-  /** The product cannot be held to a limit while it is cut off from it. */
+  unlocked(machines: readonly number[]): void {
+    for (const machine of machines) this.#locked.delete(machine);
+  }
+
+  /** The product cannot be held to what it was told while it is cut off from it. */
   excuse(untilMs: number): void {
-    this.#limitFromMs = Math.max(this.#limitFromMs, untilMs);
+    this.load.excuse(untilMs);
+    this.#lockoutsFromMs = Math.max(this.#lockoutsFromMs, untilMs);
   }
 
-  #watchLimit(watts: number, atMs: number): void {
-    if (this.#limitW === undefined || atMs < this.#limitFromMs) return;
-    this.atStake.limit++;
-    if (watts <= this.#limitW * (1 + 2 * TOLERANCE)) {
-      this.#limitOverMs = undefined;
-      return;
+  /** What the controller gives to the bus; `durable`: its line stands in the ledger and would outlive a power cut. */
+  desired(desired: Desired, durable: boolean, atMs: number): void {
+    this.atStake['ledger-first']++;
+    if (!durable)
+      this.#violate(
+        'ledger-first',
+        atMs,
+        `${desired.rack}: ${desired.epoch}.${desired.generation} went out before its ledger line was durable`,
+      );
+    for (const [id, wanted] of Object.entries(desired.machines)) {
+      const index = this.#indexes.get(id);
+      if (index !== undefined) this.#wanted[index] = wanted.mode;
     }
-    this.#limitOverMs ??= atMs;
-    if (atMs - this.#limitOverMs <= this.#graceMs) return;
-    this.#violate(
-      'limit',
-      atMs,
-      `${Math.round(watts / 1_000)} kW against a limit of ${Math.round(this.#limitW / 1_000)} kW for ${Math.round((atMs - this.#limitOverMs) / 1_000)} s`,
-    );
-    this.#limitOverMs = atMs;
+    this.#published.add(keyOf(desired));
   }
 
-  desired(desired: Desired): void {
-    this.#desired.set(`${desired.rack}/${desired.epoch}.${desired.generation}`, desired);
+  /** A document has reached the agent. */
+  received(desired: Desired): void {
+    const key = keyOf(desired);
+    this.#expiry.set(key, Math.max(this.#expiry.get(key) ?? -Infinity, desired.expiresAtMs));
   }
 
   lease(lease: Lease, atMs: number): void {
@@ -140,57 +175,113 @@ export class Judge {
     }
   }
 
-  /** No command starts after its expiry or with an older generation than one applied before. */
+  /** No command starts after its expiry, twice, or with an older generation than one applied before. */
   result(result: Result, nowMs: number): void {
     for (const one of result.results) {
       if (one.stage !== 'acknowledged') continue;
+      const index = this.#indexes.get(one.machine);
+      const starts = STARTS[one.verb];
       // The agent's guard and fail-safe act on nobody's command: nothing is published or written down for them, and
       // they may do nothing but take load away.
       if (OWN_ACT.test(one.commandId)) {
         if (!TAKES_AWAY.includes(one.verb))
           this.#violate('expired-or-stale', nowMs, `${one.machine}: ${one.commandId} did ${one.verb}`);
+        if (index !== undefined) this.load.rested(index);
         continue;
       }
       this.atStake['expired-or-stale']++;
-      this.atStake['ledger-first']++;
-      const startedMs = one.atMs - one.ms;
-      const desired = this.#desired.get(`${result.rack}/${one.epoch}.${one.generation}`);
-      if (desired === undefined)
-        this.#violate(
-          'expired-or-stale',
-          nowMs,
-          `${one.machine}: command ${one.epoch}.${one.generation} was never published`,
-        );
-      else if (startedMs > desired.expiresAtMs)
-        this.#violate(
-          'expired-or-stale',
-          nowMs,
-          `${one.machine}: started ${Math.round(startedMs - desired.expiresAtMs)} ms after its expiry`,
-        );
-      this.#inOrder(one, startedMs, nowMs);
-      this.#applied.push({
-        epoch: one.epoch,
-        generation: one.generation,
-        rack: result.rack,
-        atMs: startedMs,
-      });
+      // Several when the agent's clock was set back: then nobody knows which it was.
+      const started = this.#clocks.moments('agent', one.atMs).map((atMs) => atMs - one.ms);
+      this.#inTime(result.rack, one, started, nowMs);
+      const fresh = started.length !== 1 || this.#inOrder(one, started[0] ?? 0, nowMs);
+      this.#applied.push({ epoch: one.epoch, generation: one.generation, rack: result.rack });
+      if (index === undefined || !fresh) continue;
+      if (starts === undefined) this.load.rested(index);
+      else this.#starts(index, starts, Math.max(0, ...started), nowMs);
     }
   }
 
-  /** A command begun later is never of an older generation. What is said again after a reconnect was begun before. */
-  #inOrder(one: Result['results'][number], startedMs: number, wallMs: number): void {
-    const before = this.#begun.get(one.machine);
-    if (before !== undefined && startedMs <= before.startedMs) return;
-    const older =
-      before !== undefined &&
-      (one.epoch < before.epoch || (one.epoch === before.epoch && one.generation < before.generation));
-    if (older)
+  #starts(machine: number, mode: Mode, startedMs: number, nowMs: number): void {
+    const lockedMs = this.#locked.get(machine);
+    if (lockedMs !== undefined && startedMs > Math.max(lockedMs, this.#lockoutsFromMs) + UNDER_WAY_MS)
+      this.#violate('lockout', nowMs, `${this.#site.machines[machine]?.id} was started while locked out`);
+    // What is said again after a long while tells nothing about the load of now.
+    if (nowMs - startedMs < UNDER_WAY_MS)
+      this.load.started(machine, mode, this.#lost(nowMs), (one) => !this.#around.misbehaves(one), nowMs);
+  }
+
+  /** Machines that the product must have found lost by now. */
+  #lost(nowMs: number): ReadonlyMap<number, number> {
+    return new Map(
+      [...this.#around.unreachable].filter(
+        ([machine, sinceMs]) => nowMs - sinceMs >= this.#patienceMs(machine),
+      ),
+    );
+  }
+
+  #inTime(rack: string, one: Result['results'][number], started: readonly number[], nowMs: number): void {
+    const key = keyOf({ rack, epoch: one.epoch, generation: one.generation });
+    const expiresAtMs = this.#expiry.get(key);
+    if (expiresAtMs === undefined || !this.#published.has(key)) {
       this.#violate(
         'expired-or-stale',
-        wallMs,
-        `${one.machine}: ${one.epoch}.${one.generation} was begun after ${before.epoch}.${before.generation}`,
+        nowMs,
+        `${one.machine}: command ${one.epoch}.${one.generation} was never ${expiresAtMs === undefined ? 'given to the agent' : 'published'}`,
       );
-    this.#begun.set(one.machine, { epoch: one.epoch, generation: one.generation, startedMs });
+      return;
+    }
+    // The time of a command is over by the controller's clock, as its last beats carried it.
+    const t2Ms = this.#site.config.lease.t2S * 1_000;
+    const lateMs = started.map((atMs) =>
+      Math.min(...this.#clocks.shown('controller', atMs, atMs - t2Ms).map((wall) => wall - expiresAtMs)),
+    );
+    const leastMs = Math.min(...lateMs);
+    if (!(leastMs > 0) || leastMs === Infinity) return;
+    this.wrong.late++;
+    this.#violate(
+      'expired-or-stale',
+      nowMs,
+      `${one.machine}: started ${Math.round(leastMs)} ms after its expiry`,
+    );
+  }
+
+  /**
+   * A command begun later is never of an older generation, and does not do again what one before it did. What is said
+   * again after a reconnect was begun before: then false.
+   */
+  #inOrder(one: Result['results'][number], startedMs: number, nowMs: number): boolean {
+    const before = this.#begun.get(one.machine);
+    if (before !== undefined && startedMs <= before.startedMs + 1) return false;
+    const { epoch, generation, verb } = one;
+    const older =
+      before !== undefined &&
+      (epoch < before.epoch || (epoch === before.epoch && generation < before.generation));
+    if (older) {
+      this.wrong.stale++;
+      this.#violate(
+        'expired-or-stale',
+        nowMs,
+        `${one.machine}: ${epoch}.${generation} was begun after ${before.epoch}.${before.generation}`,
+      );
+    }
+    const again =
+      before?.epoch === epoch && before.generation === generation && before.verb === verb && !older;
+    const index = this.#indexes.get(one.machine) ?? -1;
+    // Given again because a reading showed that it had not worked is not twice.
+    if (again && this.#wasThere(index, one.mode) && !this.#excused(index)) this.wrong.twice++;
+    this.#begun.set(one.machine, { epoch, generation, verb, startedMs });
+    return true;
+  }
+
+  /** True when a machine had been in a mode for a while, not on its way out of it. */
+  #wasThere(machine: number, mode: Mode | undefined): boolean {
+    const model = this.#site.machines[machine]?.model;
+    if (model === undefined || mode === undefined) return false;
+    return this.#truths.every((truth) => {
+      const watts = truth?.machineW[machine] ?? Number.NaN;
+      const rests = model.kind === 'asic' && mode !== 'mine';
+      return truth?.modes[machine] === mode && (!rests || watts < model.sleepW * 2);
+    });
   }
 
   /** Nobody was in charge at the end. */
@@ -199,11 +290,9 @@ export class Judge {
   }
 
   /** A machine that cannot be reached is unknown in the controller, whatever it was last. */
-  unknown(state: SiteState, unreachableSinceMs: ReadonlyMap<number, number>, atMs: number): void {
-    for (const [machine, sinceMs] of unreachableSinceMs) {
-      const periodMs = this.#site.machines[machine]?.periodMs ?? 10_000;
-      const patienceMs = periodMs * (this.#site.config.control.lostAfterPolls + 2) + 15_000;
-      if (atMs - sinceMs < patienceMs) continue;
+  unknown(state: SiteState, atMs: number): void {
+    for (const [machine, sinceMs] of this.#around.unreachable) {
+      if (atMs - sinceMs < this.#patienceMs(machine)) continue;
       this.atStake['unknown-asleep']++;
       if (isKnown(state, machine))
         this.#violate(
@@ -214,29 +303,21 @@ export class Judge {
     }
   }
 
-  /** How many commands were applied so far. */
-  get applied(): number {
-    return this.#applied.length;
+  #patienceMs(machine: number): number {
+    const periodMs = this.#site.machines[machine]?.periodMs ?? 10_000;
+    return periodMs * (this.#site.config.control.lostAfterPolls + 2) + 15_000;
   }
 
-  /** Every applied command, or the first `judged` of them, has its ledger line, written before it started. */
-  ledger(records: readonly LedgerRecord[], atMs: number, judged = this.applied): void {
-    const written = new Map(
-      records.flatMap((record) =>
-        record.t === 'command'
-          ? [[`${record.rack}/${record.epoch}.${record.generation}`, record.atMs] as const]
-          : [],
-      ),
-    );
-    for (const one of this.#applied.slice(0, judged)) {
-      const line = written.get(`${one.rack}/${one.epoch}.${one.generation}`);
-      if (line === undefined || line > one.atMs)
+  /** Every applied command has its line in the ledger as it stands at the end. */
+  ledger(records: readonly LedgerRecord[], atMs: number): void {
+    const written = new Set(records.flatMap((record) => (record.t === 'command' ? [keyOf(record)] : [])));
+    for (const { rack, epoch, generation } of this.#applied)
+      if (!written.has(`${rack}/${epoch}.${generation}`))
         this.#violate(
           'ledger-first',
           atMs,
-          `${one.rack}: ${one.epoch}.${one.generation} was applied ${line === undefined ? 'without' : 'before'} its ledger line`,
+          `${rack}: ${epoch}.${generation} was applied without a ledger line`,
         );
-    }
     this.#applied.length = 0;
   }
 

@@ -14,10 +14,14 @@ export class Life {
   readonly #connections = new Set<Connection>();
   readonly #hosts = new Set<RemoteHost>();
 
-  constructor(world: Pick<Deps, 'clock' | 'net' | 'http' | 'remote' | 'report'>) {
+  /** `skewMs`: how far the wall clock of the process is from the truth at this moment. */
+  constructor(
+    world: Pick<Deps, 'clock' | 'net' | 'http' | 'remote' | 'report'>,
+    skewMs: () => number = () => 0,
+  ) {
     const { clock } = world;
     this.clock = {
-      wallMs: () => clock.wallMs(),
+      wallMs: () => clock.wallMs() + skewMs(),
       monoMs: () => clock.monoMs(),
       after: (delayMs, fn) =>
         clock.after(delayMs, () => {

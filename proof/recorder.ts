@@ -1,6 +1,7 @@
 import type { PublicEvent } from '../protocols/events.ts';
 import type { Planned } from './faults.ts';
 import type { Violation } from './invariants.ts';
+import type { SiteShape } from './site.ts';
 
 /** What a timeline file begins with: all that is needed to run it again. */
 export interface TimelineHead {
@@ -9,6 +10,8 @@ export interface TimelineHead {
   readonly seed: number;
   readonly hours: number;
   readonly machines: number;
+  readonly shape?: SiteShape;
+  readonly unsettled?: boolean;
   /** The commit that was run, where it is known. */
   readonly commit?: string;
 }

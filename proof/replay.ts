@@ -42,8 +42,17 @@ export function parseTimeline(text: string): Timeline {
  * seed, so that it stays the same when the seed has come to mean something else.
  */
 export function replay(timeline: Timeline, onLine: (line: TimelineLine) => void): Promise<RunResult> {
-  const { seed, hours, machines } = timeline.head;
-  return runSeed({ seed, hours, machines, timeline: timeline.planned, stopAtViolation: true, onLine });
+  const { seed, hours, machines, shape, unsettled } = timeline.head;
+  return runSeed({
+    seed,
+    hours,
+    machines,
+    ...(shape && { shape }),
+    ...(unsettled && { unsettled }),
+    timeline: timeline.planned,
+    stopAtViolation: true,
+    onLine,
+  });
 }
 
 /** One line for a reader: seconds, what kind, what. */

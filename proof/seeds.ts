@@ -5,6 +5,7 @@ import { realClock } from '../host/clock.ts';
 import { Fault } from '../protocols/faults.ts';
 import type { RunOptions, RunResult } from './harness.ts';
 import { INVARIANTS } from './invariants.ts';
+import type { Wrong } from './invariants.ts';
 
 /** What one `sim` run came to, in the shape that programs rely on. */
 export interface SimSummary {
@@ -13,11 +14,16 @@ export interface SimSummary {
   readonly siteDays: number;
   readonly commands: number;
   readonly violations: number;
+  /** Commands that took effect and must not have: twice, after their expiry, from an older epoch or generation. */
+  readonly wrong: Wrong;
   readonly faultClasses: number;
   readonly atStake: Readonly<Record<string, number>>;
   readonly hash: string;
   readonly wallS: number;
 }
+
+const sum = (results: readonly RunResult[], of: (result: RunResult) => number): number =>
+  results.reduce((total, result) => total + of(result), 0);
 
 function summaryOf(results: readonly RunResult[], hours: number, wallS: number): SimSummary {
   const inOrder = [...results].sort((a, b) => a.seed - b.seed);
@@ -27,11 +33,16 @@ function summaryOf(results: readonly RunResult[], hours: number, wallS: number):
     event: 'summary',
     seeds: results.length,
     siteDays: Math.round((results.length * hours * 1_000) / 24) / 1_000,
-    commands: results.reduce((sum, result) => sum + result.commands, 0),
-    violations: results.reduce((sum, result) => sum + result.violations.length, 0),
+    commands: sum(results, (result) => result.commands),
+    violations: sum(results, (result) => result.violations.length),
+    wrong: {
+      twice: sum(results, ({ wrong }) => wrong.twice),
+      late: sum(results, ({ wrong }) => wrong.late),
+      stale: sum(results, ({ wrong }) => wrong.stale),
+    },
     faultClasses: new Set(results.flatMap((result) => result.faultClasses)).size,
     atStake: Object.fromEntries(
-      INVARIANTS.map((name) => [name, results.reduce((sum, result) => sum + result.atStake[name], 0)]),
+      INVARIANTS.map((name) => [name, sum(results, (result) => result.atStake[name])]),
     ),
     hash: hash.digest('hex'),
     wallS: Math.round(wallS * 10) / 10,
@@ -49,15 +60,33 @@ export interface SimPlan {
 /** Runs every seed of a plan, on all cores; `onResult` hears of each as it ends. */
 export async function simulate(plan: SimPlan, onResult: (result: RunResult) => void): Promise<SimSummary> {
   const startedMs = realClock.monoMs();
+  const { hours, machines } = plan;
+  const runs = Array.from({ length: plan.seeds }, (_, place): RunOptions => ({
+    seed: plan.first + place,
+    hours,
+    machines,
+    stopAtViolation: true,
+  }));
+  const results = await runAll(runs, onResult);
+  return summaryOf(results, plan.hours, (realClock.monoMs() - startedMs) / 1_000);
+}
+
+/**
+ * Runs them all on all cores; the results as they end. With `mutant`, of a product that has this fault. Seeds are
+ * independent: each core takes the next one, in a thread whose code is warm after its first.
+ */
+export async function runAll(
+  runs: readonly RunOptions[],
+  onResult: (result: RunResult) => void,
+  mutant?: string,
+): Promise<RunResult[]> {
   const results: RunResult[] = [];
-  let next = plan.first;
-  // Seeds are independent: each core takes the next one, in a thread whose code is warm after its first.
+  const waiting = [...runs];
   const lane = async (): Promise<void> => {
-    const thread = new SeedThread();
+    const thread = new SeedThread(mutant);
     try {
-      while (next < plan.first + plan.seeds) {
-        const { hours, machines } = plan;
-        const result = await thread.run({ seed: next++, hours, machines, stopAtViolation: true });
+      for (let run = waiting.shift(); run !== undefined; run = waiting.shift()) {
+        const result = await thread.run(run);
         results.push(result);
         onResult(result);
       }
@@ -65,13 +94,17 @@ export async function simulate(plan: SimPlan, onResult: (result: RunResult) => v
       thread.end();
     }
   };
-  await Promise.all(Array.from({ length: Math.min(plan.seeds, availableParallelism()) }, lane));
-  return summaryOf(results, plan.hours, (realClock.monoMs() - startedMs) / 1_000);
+  await Promise.all(Array.from({ length: Math.min(runs.length, availableParallelism()) }, lane));
+  return results;
 }
 
 /** A thread that runs one seed at a time. */
 class SeedThread {
-  readonly #worker = new Worker(new URL('./worker.ts', import.meta.url));
+  readonly #worker: Worker;
+
+  constructor(mutant: string | undefined) {
+    this.#worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData: { mutant } });
+  }
 
   run(options: RunOptions): Promise<RunResult> {
     return new Promise((resolve, reject) => {

@@ -4,6 +4,14 @@ import { resolveSite } from '../config/site.ts';
 import type { Site } from '../config/site.ts';
 import { simulatedSite } from '../simulator/site.ts';
 
+/** Where a site is narrower than it needs to be. */
+export interface SiteShape {
+  /** What the whole site may draw, as a share of what it would need: below 1 its cap decides who works. */
+  readonly capShare?: number;
+  /** How fast it may rise, as a share of the usual ramp. */
+  readonly rampShare?: number;
+}
+
 const POLL_MS = 30_000;
 const METER_MS = 2_000;
 /** A host key and key file for the in-memory SSH, which checks neither. */
@@ -14,7 +22,7 @@ export const NO_KEY = 'SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA';
  * while one is commanded); meters, feeds and GPU telemetry at rates that a day of virtual time can afford. The
  * scenarios run at the simulated site's own rates.
  */
-export function harnessSite(machines: number): Site {
+export function harnessSite(machines: number, { capShare = 1, rampShare = 1 }: SiteShape = {}): Site {
   const config = siteSchema.parse(simulatedSite({ machines, hostKey: NO_KEY, keyFile: '/sim/key' }));
   const groups = config.machines.map((group) => ({
     ...group,
@@ -33,5 +41,14 @@ export function harnessSite(machines: number): Site {
           },
         };
   const meters = config.meters.map((meter) => ({ ...meter, periodMs: METER_MS }));
-  return resolveSite({ ...config, machines: groups, meters, prices, ...ai }, MODELS);
+  const nodes = config.nodes.map((node) =>
+    node.parent === undefined
+      ? {
+          ...node,
+          capKw: node.capKw * capShare,
+          ...(node.rampUpKwPerMin !== undefined && { rampUpKwPerMin: node.rampUpKwPerMin * rampShare }),
+        }
+      : node,
+  );
+  return resolveSite({ ...config, nodes, machines: groups, meters, prices, ...ai }, MODELS);
 }

@@ -18,6 +18,7 @@ export class VirtualClock implements Clock {
   #wallOffsetMs: number;
   #order = 0;
   readonly #heap: Timer[] = [];
+  #afterTimers: { left: number; fn: () => void }[] = [];
   #advancing = false;
 
   constructor({ startWallMs }: { startWallMs: number }) {
@@ -44,6 +45,11 @@ export class VirtualClock implements Clock {
     return () => {
       timer.fn = undefined;
     };
+  }
+
+  /** Calls `fn` in the turn of the event loop in which the so manieth timer from now has fired. */
+  afterTimers(count: number, fn: () => void): void {
+    this.#afterTimers.push({ left: Math.max(1, count), fn });
   }
 
   /** How many timers wait, cancelled ones included. */
@@ -81,6 +87,13 @@ export class VirtualClock implements Clock {
     });
   }
 
+  #countTimer(): void {
+    for (const one of this.#afterTimers) one.left -= 1;
+    const due = this.#afterTimers.filter((one) => one.left <= 0);
+    this.#afterTimers = this.#afterTimers.filter((one) => one.left > 0);
+    for (const one of due) one.fn();
+  }
+
   /** Fires the next timer due until then; false when there is none. */
   #fireNext(untilMs: number): boolean {
     for (let next = this.#heap[0]; next !== undefined && next.atMs <= untilMs; next = this.#heap[0]) {
@@ -88,6 +101,7 @@ export class VirtualClock implements Clock {
       if (next.fn === undefined) continue;
       this.#nowMs = next.atMs;
       next.fn();
+      if (this.#afterTimers.length > 0) this.#countTimer();
       return true;
     }
     return false;

@@ -19,7 +19,15 @@ export type Misbehaviour =
   | 'holds-memory'
   | 'wedged';
 
-export type SimulatedMeterFault = 'none' | 'frozen' | 'silent' | 'garbage' | 'nan' | 'sign' | 'x1000';
+export type SimulatedMeterFault =
+  | 'none'
+  | 'frozen'
+  | 'silent'
+  | 'garbage'
+  | 'nan'
+  | 'sign'
+  | 'x1000'
+  | 'swapped';
 export type FeedName = 'price' | 'hashprice' | 'ai';
 export type FeedFault = 'none' | 'nan' | 'stale' | 'html' | 'down' | 'x1000';
 

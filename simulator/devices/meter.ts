@@ -11,8 +11,8 @@ import type { StreamDevice } from '../device.ts';
 import { METER_LAYOUTS } from './meter-layouts.ts';
 import type { Field, Measured, MeterLayoutId } from './meter-layouts.ts';
 
-/** `frozen`: registers stand still; `silent`: no answer; `garbage`: random bytes; `nan`: no valid numbers; `sign`, `x1000`: wrong power. */
-export type MeterFault = 'none' | 'frozen' | 'silent' | 'garbage' | 'nan' | 'sign' | 'x1000';
+/** `frozen`: registers stand still; `silent`: no answer; `garbage`: random bytes; `nan`: no valid numbers; `sign`, `x1000`: wrong power; `swapped`: the transformer of one phase is mounted backwards. */
+export type MeterFault = 'none' | 'frozen' | 'silent' | 'garbage' | 'nan' | 'sign' | 'x1000' | 'swapped';
 
 export interface MeterOptions {
   readonly unit: number;
@@ -159,6 +159,12 @@ function faulty(measured: Measured, fault: MeterFault): Measured {
       return scaled(-1);
     case 'x1000':
       return scaled(1000);
+    case 'swapped':
+      return {
+        ...measured,
+        totalW: measured.totalW - 2 * measured.phaseW[0],
+        phaseW: phases((phase) => measured.phaseW[phase] * (phase === 0 ? -1 : 1)),
+      };
     default:
       return measured;
   }

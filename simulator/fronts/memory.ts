@@ -23,6 +23,8 @@ export interface HostFault {
   readonly reset?: boolean;
   readonly loss?: number;
   readonly delayMs?: number;
+  /** Share of exchanges in which the host does what it is asked and its answer breaks off in the middle. */
+  readonly half?: number;
 }
 
 export interface MemoryFrontOptions {
@@ -49,8 +51,8 @@ const encoder = new TextEncoder();
 
 /** How the way to a host is, at one exchange. */
 type Way =
-  | { readonly kind: 'open'; readonly ms: number }
-  | { readonly kind: 'refused' | 'reset'; readonly ms: number }
+  | { readonly kind: 'open'; readonly ms: number; readonly half: boolean }
+  | { readonly kind: 'refused' | 'reset'; readonly ms: number; readonly half?: never }
   | { readonly kind: 'lost' };
 
 interface Wires {
@@ -109,11 +111,12 @@ export function makeMemoryFront(options: MemoryFrontOptions): MemoryFront {
   const way = (host: string): Way => {
     const wrong = fault?.(host);
     const ms = latencyMs(host) + (wrong?.delayMs ?? 0);
-    if (wrong === undefined) return { kind: 'open', ms };
+    if (wrong === undefined) return { kind: 'open', ms, half: false };
     if (wrong.down === true) return { kind: 'lost' };
     if (wrong.refused === true) return { kind: 'refused', ms };
     if (wrong.loss !== undefined && random.next() < wrong.loss) return { kind: 'lost' };
-    return { kind: wrong.reset === true ? 'reset' : 'open', ms };
+    if (wrong.reset === true) return { kind: 'reset', ms };
+    return { kind: 'open', ms, half: wrong.half !== undefined && random.next() < wrong.half };
   };
   const wires: Wires = { clock, streams, webs, shells, way, place: rememberPlaces() };
   return {
@@ -162,6 +165,10 @@ function joined(a: Uint8Array, b: Uint8Array): Uint8Array {
   return whole;
 }
 
+/** An answer that breaks off in its middle. */
+const broken = ({ bytes, afterMs }: Reply): Reply => ({ bytes: halfOf(bytes), afterMs, ended: 'reset' });
+const halfOf = (bytes: Uint8Array): Uint8Array => bytes.subarray(0, bytes.length >> 1);
+
 function exchangeBytes(
   wires: Wires,
   endpoint: Endpoint,
@@ -179,7 +186,9 @@ function exchangeBytes(
     if (device === undefined || way.kind === 'refused')
       return void clock.after(way.ms, () => reject(refusedAt(where)));
     if (way.kind === 'reset') return void clock.after(way.ms, () => reject(resetBy(where)));
-    const { bytes, afterMs, ended } = ask(device, request, clock.monoMs());
+    const { bytes, afterMs, ended } = way.half
+      ? broken(ask(device, request, clock.monoMs()))
+      : ask(device, request, clock.monoMs());
     const ms = way.ms + afterMs;
     if (ms > timeoutMs) return late();
     if (bytes.length > maxBytes) return void clock.after(ms, () => reject(new Fault('NET_OVERSIZE', where)));
@@ -237,7 +246,7 @@ class MemoryConnection implements Connection {
     this.#received = this.#received.length === 0 ? bytes : joined(this.#received, bytes);
     if (this.#received.length > REQUEST_MAX_BYTES) return this.#close(resetBy(this.#endpoint.host));
     for (let n = 0; n < MAX_ANSWERS && this.#open && this.#received.length > 0; n += 1)
-      if (!this.#step(way.ms)) return;
+      if (!this.#step(way.ms, way.half)) return;
   }
 
   destroy(): void {
@@ -245,7 +254,7 @@ class MemoryConnection implements Connection {
   }
 
   /** One answer of the device; false when it waits for more. */
-  #step(latencyMs: number): boolean {
+  #step(latencyMs: number, half: boolean): boolean {
     const answer = this.#device.respond(this.#received, this.#wires.clock.monoMs());
     if (answer.kind === 'wait') return false;
     if (answer.kind === 'silence') {
@@ -258,10 +267,11 @@ class MemoryConnection implements Connection {
     }
     this.#received = answer.consumed === undefined ? NO_BYTES : this.#received.subarray(answer.consumed);
     this.#later(latencyMs + answer.afterMs, () => {
-      this.onData(answer.bytes);
-      if (answer.close) this.#close();
+      this.onData(half ? halfOf(answer.bytes) : answer.bytes);
+      if (half) this.#close(resetBy(this.#endpoint.host));
+      else if (answer.close) this.#close();
     });
-    return answer.consumed !== 0 && !answer.close;
+    return answer.consumed !== 0 && !answer.close && !half;
   }
 
   #later(ms: number, fn: () => void): void {
@@ -304,6 +314,7 @@ function requestHttp(wires: Wires, request: HttpRequest): Promise<HttpResponse> 
     if (answer.kind === 'reset') return void clock.after(way.ms, () => reject(resetBy(where)));
     const ms = way.ms + answer.afterMs;
     if (ms > request.timeoutMs) return late();
+    if (way.half) return void clock.after(ms, () => reject(resetBy(where)));
     const body = encoder.encode(answer.body);
     if (body.length > request.maxBytes)
       return void clock.after(ms, () => reject(new Fault('NET_OVERSIZE', where)));

@@ -116,3 +116,48 @@ test('a broker that is down refuses until it is back, and remembers nothing', as
   await clock.pass(5_000);
   expect([states, broker.retainedTopics]).toEqual([[false, true, false, true], []]);
 });
+
+test('a one-way cut ends the connection too, and lets the other way through until then', async () => {
+  const clock = new VirtualClock();
+  const broker = new MemoryBroker({ clock, latencyMs: () => 5, silenceMs: 1_000 });
+  const [one, two] = [broker.client('one'), broker.client('two')];
+  const got = [collected(one, 't'), collected(two, 't')];
+  await clock.pass(100);
+  broker.partition('two', true, 'to');
+  void two.publish('t', bytes('out'), { qos: 0 });
+  await clock.pass(500);
+  expect(got).toEqual([['out'], []]);
+  await clock.pass(600);
+  expect(two.connected).toBe(false);
+  broker.partition('two', false);
+  await clock.pass(10_000);
+  expect(two.connected).toBe(true);
+});
+
+test('messages are lost, come again and come late as the trouble of a link says, by its filter', async () => {
+  const clock = new VirtualClock();
+  const broker = new MemoryBroker({ clock, latencyMs: () => 5, random: seededRandom(3) });
+  const [one, two] = [broker.client('one'), broker.client('two')];
+  const got = collected(two, 't/#');
+  await clock.pass(100);
+  const publish = async (topic: string, count: number): Promise<string[]> => {
+    got.length = 0;
+    for (let index = 0; index < count; index += 1) void one.publish(topic, bytes(String(index)));
+    await clock.pass(5_000);
+    return [...got];
+  };
+  const inOrder = Array.from({ length: 20 }, (_, index) => String(index));
+  broker.trouble('two', { lost: 1, filter: 't/a' });
+  expect(await publish('t/a', 20)).toEqual([]);
+  expect(await publish('t/b', 20)).toEqual(inOrder);
+  broker.trouble('two', { again: 1, laterMs: 1_000 });
+  const again = await publish('t/a', 20);
+  expect([...new Set(again)]).toEqual(inOrder);
+  expect(again).toHaveLength(40);
+  broker.trouble('two', { late: 0.5, laterMs: 1_000 });
+  const late = await publish('t/a', 20);
+  expect(late).not.toEqual(inOrder);
+  expect([...late].sort((a, b) => Number(a) - Number(b))).toEqual(inOrder);
+  broker.trouble('two', undefined);
+  expect(await publish('t/a', 20)).toEqual(inOrder);
+});

@@ -10,4 +10,4 @@ test('the same seed gives the same run twice in a row, another seed another one'
   expect(again).toEqual(first);
   expect(other.hash).not.toBe(first.hash);
   expect(first.commands).toBeGreaterThan(0);
-});
+}, 240_000);

@@ -1,0 +1,242 @@
+import type { Model } from '../config/schema/model.ts';
+import type { Site } from '../config/site.ts';
+import type { Mode } from '../protocols/reading.ts';
+import type { Truth } from '../simulator/world.ts';
+import type { Invariant } from './invariants.ts';
+
+type Violate = (invariant: Invariant, atMs: number, text: string) => void;
+
+/** Meters have their class, caps their rounding: an excess below this share is none. */
+const TOLERANCE = 0.01;
+/** Within this share of a cap, the cap invariant was really at stake. */
+const NEAR_CAP = 0.97;
+/** What an agent alone may take to see that its node is above the cap and to act (P5), ms. */
+const GUARD_MS = 10_000;
+/** A limit has its deadline; to find out who lies and take it elsewhere, the controller has its own time, ms. */
+const LIMIT_MS = 60_000;
+/** Ramps are judged by means over this long. */
+const WINDOW_MS = 10_000;
+const RAMP_SHARE = 0.05;
+/** A limit asks for so much and no more: the site must not fall further than this below it. */
+const OVERSHED_SHARE = 0.06;
+/** What moved load before has come to its end by then, ms: shares of the site, dwell times, hand-overs. */
+const QUIET_MS = 180_000;
+/** What a limit brought about has come by then, ms after its deadline. */
+const OVERSHED_MS = 60_000;
+
+/** What a machine draws in a mode by its model. Written apart from the product, which has it twice. */
+function drawnW(model: Model, mode: Mode): number {
+  if (model.kind === 'asic') return mode === 'mine' || mode === 'ai' ? model.ratedW : model.sleepW;
+  return mode === 'ai' ? model.aiW : mode === 'mine' ? model.mineW : model.idleW;
+}
+
+/**
+ * Watches what the site really draws: caps, the utility's limit, ramps, and that every start was admitted against
+ * the draw that all starts before it will reach.
+ */
+export class LoadJudge {
+  readonly #site: Site;
+  readonly #violate: Violate;
+  readonly #stake: (invariant: Invariant) => void;
+  readonly #below: readonly (readonly number[])[];
+  readonly #overSinceMs: Float64Array;
+  readonly #capMs: number;
+  /** The largest machine that is switched as a whole and often, W. */
+  readonly #quantumW: number;
+  /** Until then the agent cannot guard: it is dead, or its devices do not answer, or a meter lies. */
+  #guardFromMs = 0;
+  readonly #rising = new Map<number, { readonly untilMs: number; readonly targetW: number }>();
+  #truth: Truth | undefined;
+  #limitW: number | undefined;
+  #limitFromMs = 0;
+  #limitOverMs: number | undefined;
+  /** The limit that is watched for taking too much; undefined when something else moves load too. */
+  #only: { readonly limitW: number; readonly beforeW: number; readonly untilMs: number } | undefined;
+  #window: { readonly startMs: number; count: number; readonly sums: Float64Array };
+  #means: Float64Array | undefined;
+
+  constructor(site: Site, violate: Violate, stake: (invariant: Invariant) => void) {
+    this.#site = site;
+    this.#violate = violate;
+    this.#stake = stake;
+    this.#below = site.nodes.map((node) =>
+      site.machines
+        .filter((machine) => site.nodes[machine.nodeIndex]?.path.includes(node.index) === true)
+        .map((machine) => machine.index),
+    );
+    this.#overSinceMs = new Float64Array(site.nodes.length).fill(Number.NaN);
+    const asics = site.machines.flatMap(({ model }) => (model.kind === 'asic' ? [model] : []));
+    this.#capMs = GUARD_MS + Math.max(0, ...asics.map((model) => model.sleepS)) * 1_500;
+    this.#quantumW = Math.max(0, ...asics.map((model) => model.ratedW));
+    this.#window = { startMs: 0, count: 0, sums: new Float64Array(site.machines.length) };
+  }
+
+  /** `wanted`: the mode each machine was last asked for by a command, undefined when by none. */
+  look(truth: Truth, wanted: readonly (Mode | undefined)[], atMs: number): void {
+    this.#truth = truth;
+    this.#caps(truth, atMs);
+    this.#watchLimit(truth.nodeW[0] ?? 0, atMs);
+    this.#watchOvershed(truth.nodeW[0] ?? 0, atMs);
+    this.#ramp(truth, wanted, atMs);
+  }
+
+  #caps(truth: Truth, atMs: number): void {
+    for (const node of this.#site.nodes) {
+      const watts = truth.nodeW[node.index] ?? 0;
+      const capW = node.capKw * 1_000;
+      if (watts >= capW * NEAR_CAP) this.#stake('cap');
+      const since = this.#overSinceMs[node.index] ?? Number.NaN;
+      if (watts <= capW * (1 + TOLERANCE)) this.#overSinceMs[node.index] = Number.NaN;
+      else if (Number.isNaN(since) || since < this.#guardFromMs)
+        this.#overSinceMs[node.index] = Math.max(atMs, this.#guardFromMs);
+      else if (atMs - since > this.#capMs) {
+        const text = `${node.id} at ${Math.round(watts / 1_000)} kW of ${node.capKw} kW for ${Math.round((atMs - since) / 1_000)} s`;
+        this.#violate('cap', atMs, text);
+        this.#overSinceMs[node.index] = atMs;
+      }
+    }
+  }
+
+  /** The agent cannot be held to guard before then. */
+  excuseGuard(untilMs: number): void {
+    this.#guardFromMs = Math.max(this.#guardFromMs, untilMs);
+  }
+
+  /** The utility set a limit: it must hold from its deadline on, as long as the product can know of it. */
+  limit(limitW: number | undefined, atMs: number, deadlineMs: number): void {
+    this.#limitW = limitW;
+    this.#limitFromMs = deadlineMs;
+    this.#limitOverMs = undefined;
+    const beforeW = this.#truth?.nodeW[0] ?? 0;
+    this.#only =
+      limitW === undefined || atMs < this.#disturbedMs + QUIET_MS
+        ? undefined
+        : { limitW, beforeW, untilMs: deadlineMs + OVERSHED_MS };
+  }
+
+  #disturbedMs = 0;
+
+  /** Something else than the limit moves load, up to then: how far the site falls says nothing about the limit. */
+  disturbed(untilMs: number): void {
+    this.#disturbedMs = Math.max(this.#disturbedMs, untilMs);
+    this.#only = undefined;
+  }
+
+  /** The product cannot be held to a limit while it is cut off from it. */
+  excuse(untilMs: number): void {
+    this.#limitFromMs = Math.max(this.#limitFromMs, untilMs);
+  }
+
+  #watchLimit(watts: number, atMs: number): void {
+    if (this.#limitW === undefined || atMs < this.#limitFromMs) return;
+    this.#stake('limit');
+    if (watts <= this.#limitW * (1 + 2 * TOLERANCE)) {
+      this.#limitOverMs = undefined;
+      return;
+    }
+    this.#limitOverMs ??= atMs;
+    if (atMs - this.#limitOverMs <= LIMIT_MS) return;
+    const overS = Math.round((atMs - this.#limitOverMs) / 1_000);
+    const text = `${Math.round(watts / 1_000)} kW against a limit of ${Math.round(this.#limitW / 1_000)} kW for ${overS} s`;
+    this.#violate('limit', atMs, text);
+    this.#limitOverMs = atMs;
+  }
+
+  /** A limit takes what it asks for: not what unknown machines might draw, and nothing twice. */
+  #watchOvershed(watts: number, atMs: number): void {
+    const only = this.#only;
+    if (only === undefined) return;
+    if (atMs > only.untilMs) {
+      this.#only = undefined;
+      return;
+    }
+    this.#stake('overshed');
+    const leastW = Math.min(only.beforeW, only.limitW) * (1 - OVERSHED_SHARE) - 2 * this.#quantumW;
+    if (watts >= leastW) return;
+    const text = `${Math.round(watts / 1_000)} kW under a limit of ${Math.round(only.limitW / 1_000)} kW: more was shed than it asks for`;
+    this.#violate('overshed', atMs, text);
+    this.#only = undefined;
+  }
+
+  /** A machine was started at this moment: with all that was started before it, its nodes must still fit. */
+  started(
+    machine: number,
+    mode: Mode,
+    unknown: ReadonlyMap<number, number>,
+    obeys: (machine: number) => boolean,
+    atMs: number,
+  ): void {
+    const site = this.#site.machines[machine];
+    const truth = this.#truth;
+    if (site === undefined || truth === undefined) return;
+    const targetW = drawnW(site.model, mode);
+    this.#rising.set(machine, { untilMs: atMs + site.model.wakeS * 2_000, targetW });
+    for (const [one, { untilMs }] of this.#rising) if (untilMs < atMs) this.#rising.delete(one);
+    for (const index of this.#site.nodes[site.nodeIndex]?.path ?? [])
+      this.#committed(index, unknown, obeys, atMs);
+  }
+
+  #committed(
+    index: number,
+    unknown: ReadonlyMap<number, number>,
+    obeys: (machine: number) => boolean,
+    atMs: number,
+  ): void {
+    const truth = this.#truth;
+    const node = this.#site.nodes[index];
+    if (truth === undefined || node === undefined) return;
+    let watts = truth.nodeW[index] ?? 0;
+    for (const one of this.#below[index] ?? []) {
+      const model = this.#site.machines[one]?.model;
+      if (model === undefined) continue;
+      const rising = this.#rising.get(one);
+      const nowW = truth.machineW[one] ?? 0;
+      if (unknown.has(one)) watts += Math.max(0, model.ratedW - nowW);
+      // Who does not obey is not on its way anywhere, and the product cannot know before it has waited.
+      else if (rising !== undefined && obeys(one)) watts += Math.max(0, rising.targetW - nowW);
+    }
+    const capW = node.capKw * 1_000;
+    if (watts >= capW * NEAR_CAP) this.#stake('committed');
+    if (watts <= capW * (1 + TOLERANCE) + this.#quantumW) return;
+    const text = `${node.id} is committed to ${Math.round(watts / 1_000)} kW of ${node.capKw} kW by what was started`;
+    this.#violate('committed', atMs, text);
+  }
+
+  /** A machine was put to rest: it is on its way up no more. */
+  rested(machine: number): void {
+    this.#rising.delete(machine);
+  }
+
+  /** What is told to work rises no faster than the site's ramp, over 10 s means and beyond one machine. */
+  #ramp(truth: Truth, wanted: readonly (Mode | undefined)[], atMs: number): void {
+    const window = this.#window;
+    for (const [machine, watts] of truth.machineW.entries())
+      window.sums[machine] = (window.sums[machine] ?? 0) + watts;
+    window.count += 1;
+    if (atMs - window.startMs < WINDOW_MS) return;
+    const means = window.sums.map((sum) => sum / window.count);
+    const before = this.#means;
+    this.#means = means;
+    this.#window = { startMs: atMs, count: 0, sums: new Float64Array(means.length) };
+    const rampKwPerMin = this.#site.nodes[0]?.rampUpKwPerMin;
+    if (before === undefined || rampKwPerMin === undefined) return;
+    let riseW = 0;
+    let quantumW = 0;
+    for (const [machine, mean] of means.entries()) {
+      const mode = wanted[machine];
+      const model = this.#site.machines[machine]?.model;
+      const changeW = mean - (before[machine] ?? 0);
+      if (model === undefined) continue;
+      // What rises by itself was raised by nobody.
+      const works = mode === 'mine' || mode === 'ai';
+      riseW += works ? changeW : Math.min(0, changeW);
+      if (works && changeW > model.ratedW * TOLERANCE)
+        quantumW = Math.max(quantumW, drawnW(model, mode) - drawnW(model, 'idle'));
+    }
+    const mostW = ((rampKwPerMin * 1_000) / 60_000) * WINDOW_MS;
+    if (riseW > mostW / 2) this.#stake('ramp');
+    if (riseW <= mostW * (1 + RAMP_SHARE) + quantumW) return;
+    const text = `load rose ${Math.round(riseW / 1_000)} kW in 10 s; the ramp allows ${Math.round(mostW / 1_000)} kW`;
+    this.#violate('ramp', atMs, text);
+  }
+}
