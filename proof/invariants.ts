@@ -157,6 +157,10 @@ export class Judge {
   received(desired: Desired): void {
     const key = keyOf(desired);
     this.#expiry.set(key, Math.max(this.#expiry.get(key) ?? -Infinity, desired.expiresAtMs));
+    for (const [id, { mode }] of Object.entries(desired.machines)) {
+      const index = this.#indexes.get(id);
+      if (index !== undefined) this.load.told(index, mode);
+    }
   }
 
   lease(lease: Lease, atMs: number): void {

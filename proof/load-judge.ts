@@ -202,6 +202,15 @@ export class LoadJudge {
     this.#violate('committed', atMs, text);
   }
 
+  /** The agent was told to want less of a machine than it started it for: it is on its way up no further than that. */
+  told(machine: number, mode: Mode): void {
+    const model = this.#site.machines[machine]?.model;
+    const rising = this.#rising.get(machine);
+    if (model === undefined || rising === undefined) return;
+    const targetW = drawnW(model, mode);
+    if (targetW < rising.targetW) this.#rising.set(machine, { ...rising, targetW });
+  }
+
   /** A machine was put to rest: it is on its way up no more. */
   rested(machine: number): void {
     this.#rising.delete(machine);
