@@ -18,7 +18,8 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     exclude: ['test/bench/**'],
     pool: 'forks',
-    maxWorkers: 2,
+    // The seeds give way to the others (proof/worker.ts), which wait for the clock more than they compute.
+    maxWorkers: 3,
     sequence: { sequencer: LongestFirst },
     testTimeout: 180_000,
     hookTimeout: 60_000,

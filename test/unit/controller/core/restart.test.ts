@@ -100,7 +100,9 @@ describe('a controller that dies in the middle of a shed', () => {
     const whole = play(one);
     expect(whole.woken).toEqual([]);
     expect(whole.metS).toBeLessThanOrEqual(DEADLINE_S);
-    for (const second of DEATHS) {
+    // Every second in the first case; the others, each at its own seconds, every fourth.
+    const place = cases.indexOf(one);
+    for (const second of DEATHS.filter((at) => place === 0 || at % 4 === place % 4)) {
       const broken = play(one, [second]);
       expect({ second, ...broken, metS: 0 }).toEqual({ second, ...whole, metS: 0 });
       expect(broken.metS, `died at ${second} s`).toBeLessThanOrEqual(DEADLINE_S);
@@ -109,7 +111,7 @@ describe('a controller that dies in the middle of a shed', () => {
 
   test('dies again before it has seen the end of it', { timeout: 180_000 }, () => {
     const whole = play(small);
-    for (const second of DEATHS.slice(0, 25)) {
+    for (const second of DEATHS.slice(0, 25).filter((at) => at % 3 === 0)) {
       const broken = play(small, [second, second + DOWN_S + 4]);
       expect({ second, ...broken, metS: 0 }).toEqual({ second, ...whole, metS: 0 });
       expect(broken.metS).toBeLessThanOrEqual(DEADLINE_S);
