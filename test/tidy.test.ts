@@ -39,11 +39,6 @@ const EXCEPTIONS: readonly { readonly path: string; readonly rule: Rule; readonl
     rule: 'effects',
     because: 'lets pending promises run; no time is measured',
   },
-  {
-    path: 'test/unit/simulator/devices/miners.test.ts',
-    rule: 'effects',
-    because: 'measures what an answer costs',
-  },
 ];
 
 /** Codes that no source reports yet. */

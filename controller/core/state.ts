@@ -190,8 +190,6 @@ export interface SiteState {
   readonly meterHeard: Float64Array;
 
   readonly agents: Map<string, AgentState>;
-  /** Per kind of message and agent, the numbers taken of its present start. */
-  readonly taken: Map<string, { readonly boot: number; readonly seqs: Set<number> }>;
   readonly rackGeneration: Map<string, number>;
   readonly desired: Map<string, Desired>;
   readonly commands: Command[];
@@ -297,7 +295,6 @@ export function emptyState(site: Site, epoch: number, monoMs: number): SiteState
     solarW: Number.NaN,
     meterHeard: new Float64Array(site.meters.length).fill(-Infinity),
     agents: new Map(),
-    taken: new Map(),
     rackGeneration: new Map(),
     desired: new Map(),
     commands: [],

@@ -22,7 +22,6 @@ import { takeObserved } from './limit.ts';
 import { sayLockouts, takeHeld, watchLockouts } from './lockouts.ts';
 import { takeOperator } from './operator.ts';
 import { turnShare, release } from './release.ts';
-import { isNews } from './repeats.ts';
 import { learnResiduals } from './room.ts';
 import { isKnown, meterOf } from './state.ts';
 import type { SiteState } from './state.ts';
@@ -48,13 +47,13 @@ export function step(state: SiteState, event: ControllerEvent, now: Now): Effect
     case 'status':
       return takeStatus(state, event.status, now);
     case 'result':
-      return isNews(state, 'result', event.result) ? takeResult(state, event.result, now) : [];
+      return takeResult(state, event.result, now);
     case 'observed':
       return decideOn(takeObserved(state, event.observed, now), state, now);
     case 'held-lockouts':
       return takeHeld(state, event, now);
     case 'agent-event':
-      return isNews(state, 'event', event.event) ? takeAgentEvent(state, event.event, now) : [];
+      return takeAgentEvent(state, event.event, now);
     case 'bus':
       return takeBus(state, event.connected, now);
     case 'price':

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { MODES } from '../reading.ts';
+import { counter, id } from './head.ts';
 
 /** Who decides, highest first (design, rule 10). */
 const OWNERS = ['lockout', 'protection', 'emergency', 'cap', 'ramp', 'dr', 'manual', 'ai', 'price'] as const;
@@ -7,9 +8,6 @@ export type Owner = (typeof OWNERS)[number];
 
 /** True for who stands above the ramp in that order: what it takes away falls as fast as machines can. */
 export const outranksRamp = (owner: Owner): boolean => OWNERS.indexOf(owner) < OWNERS.indexOf('ramp');
-
-const counter = z.int().nonnegative();
-const id = z.string().min(1).max(128);
 
 /** Why a machine is asked to be in a state: owner, rule, inputs in words, and until when. */
 export const becauseSchema = z.strictObject({

@@ -1,7 +1,6 @@
 import * as z from 'zod';
+import { agentHead, id } from './head.ts';
 
-const counter = z.int().nonnegative();
-const id = z.string().min(1).max(128);
 const MOST_LOCKS = 1_000;
 const MOST_MACHINES = 20_000;
 
@@ -36,12 +35,7 @@ export type Lockouts = z.infer<typeof lockoutsSchema>;
 
 /** From an agent, retained: the lockouts that are on its disk. */
 export const heldLockoutsSchema = z.strictObject({
-  v: z.literal(1),
-  site: id,
-  agent: id,
-  boot: counter,
-  seq: counter,
-  atMs: z.number(),
+  ...agentHead,
   locks: locksSchema,
 });
 export type HeldLockouts = z.infer<typeof heldLockoutsSchema>;

@@ -2,9 +2,8 @@ import * as z from 'zod';
 import { FAULTS } from '../faults.ts';
 import type { FaultCode } from '../faults.ts';
 import { MODES } from '../reading.ts';
+import { agentHead, counter, id } from './head.ts';
 
-const counter = z.int().nonnegative();
-const id = z.string().min(1).max(128);
 const faultCode = z.enum(Object.keys(FAULTS) as [FaultCode, ...FaultCode[]]);
 
 /** `live`: beats come. `stale`: silent past T1, nothing is raised. `lost`: past T2, the fail-safe is in force. */
@@ -13,12 +12,7 @@ export type LeasePhase = (typeof LEASE_PHASES)[number];
 
 /** An agent's heartbeat, every second, with the nonce the next lease beat must echo. */
 export const statusSchema = z.strictObject({
-  v: z.literal(1),
-  site: id,
-  agent: id,
-  boot: counter,
-  seq: counter,
-  atMs: z.number(),
+  ...agentHead,
   /** False only in the last will: the agent is gone. */
   online: z.boolean(),
   nonce: z.string().max(64),
@@ -73,12 +67,7 @@ export type MachineResult = Result['results'][number];
 
 /** What the utility's remote terminal says, every second and at once on change. */
 export const observedSchema = z.strictObject({
-  v: z.literal(1),
-  site: id,
-  agent: id,
-  boot: counter,
-  seq: counter,
-  atMs: z.number(),
+  ...agentHead,
   utility: z.discriminatedUnion('ok', [
     z.strictObject({
       ok: z.literal(true),
@@ -98,12 +87,7 @@ export type Observed = z.infer<typeof observedSchema>;
 
 /** Something an operator should know that happened at the agent. */
 export const agentEventSchema = z.strictObject({
-  v: z.literal(1),
-  site: id,
-  agent: id,
-  boot: counter,
-  seq: counter,
-  atMs: z.number(),
+  ...agentHead,
   code: faultCode,
   subject: id,
   text: z.string().max(400),

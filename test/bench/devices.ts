@@ -2,8 +2,11 @@ import { fork } from 'node:child_process';
 import * as net from 'node:net';
 import ModbusRTU from 'modbus-serial';
 import { antminer } from '../../agent/drivers/antminer.ts';
+import { loadModel } from '../../config/models.ts';
 import { realEffects } from '../../host/real.ts';
 import { silentLog } from '../../host/log.ts';
+import { seededRandom } from '../../host/random.ts';
+import { SimulatedAntminer } from '../../simulator/devices/antminer.ts';
 import { cpuUs, figure } from './measure.ts';
 import type { Figure } from './measure.ts';
 
@@ -31,7 +34,7 @@ export async function deviceFigures(): Promise<Figure[]> {
       peer.once('message', () => resolve());
       peer.once('exit', (code) => reject(new Error(`the peer ended with ${code}`)));
     });
-    return [await pollFigure(minerPort), await modbusFigure(modbusPort)];
+    return [await pollFigure(minerPort), await modbusFigure(modbusPort), await simulatedFigure()];
   } finally {
     peer.kill();
   }
@@ -43,6 +46,28 @@ async function repeated(count: number, once: () => Promise<unknown>): Promise<vo
     for (let done = 0; done < count / 4; done += 1) await once();
   };
   await Promise.all([lane(), lane(), lane(), lane()]);
+}
+
+/** What a simulated miner takes of the machine that plays a site of thousands. */
+async function simulatedFigure(): Promise<Figure> {
+  const model = loadModel('antminer-s21');
+  if (model.kind !== 'asic') throw new Error('the model is no ASIC');
+  const miner = new SimulatedAntminer({
+    id: 'a',
+    model,
+    random: seededRandom(1),
+    startMs: 0,
+    password: 'pw',
+  });
+  const request = new TextEncoder().encode(JSON.stringify({ command: 'stats' }));
+  let polls = 0;
+  const us = await cpuUs({
+    operations: READS,
+    run: () => {
+      for (let done = 0; done < READS; done += 1) miner.respond(request, (polls += 1) * 5_000);
+    },
+  });
+  return figure('simulated miner, one poll', 'us', us, { goal: 10 });
 }
 
 async function pollFigure(port: number): Promise<Figure> {

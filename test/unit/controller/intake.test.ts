@@ -12,7 +12,7 @@ import type { BacklogItem, Segment } from '../../../protocols/mqtt/backlog.ts';
 import { encodeTable } from '../../../protocols/mqtt/frame.ts';
 import { encodeJson } from '../../../protocols/mqtt/json.ts';
 import { tableOf } from '../../../protocols/mqtt/rows.ts';
-import type { AgentEvent } from '../../../protocols/mqtt/status.ts';
+import type { AgentEvent, Result } from '../../../protocols/mqtt/status.ts';
 import { agentTopic } from '../../../protocols/mqtt/topics.ts';
 
 const site = resolveSite(
@@ -25,10 +25,12 @@ const site = resolveSite(
   MODELS,
 );
 
-const event = (seq: number, agent = 'a1'): Uint8Array => {
+const event = (seq: number, agent = 'a1', boot = 1): Uint8Array => {
   const what = { code: 'SELF_WOKEN', subject: 'm', text: `${seq}`, state: 'raised' } as const;
-  return encodeJson({ v: 1, site: 's', agent, boot: 1, seq, atMs: 1, ...what } satisfies AgentEvent);
+  return encodeJson({ v: 1, site: 's', agent, boot, seq, atMs: 1, ...what } satisfies AgentEvent);
 };
+const result = (seq: number): Uint8Array =>
+  encodeJson({ v: 1, site: 's', agent: 'a1', boot: 1, seq, rack: 'r1', results: [] } satisfies Result);
 const frame = (seq: number): Uint8Array => {
   const power = { ok: true, value: seq, unit: 'W', quality: 'good', atMs: 1e12 } as const;
   const head = { site: 's', agent: 'a1', boot: 1, seq, group: 'r1', tickMs: 1e12, rows: ['m'] };
@@ -80,7 +82,11 @@ async function door(store?: TelemetryStore) {
   return {
     counts,
     taker,
-    say: async (kind: 'frame' | 'backlog' | 'event', payload: Uint8Array, agent = 'a1'): Promise<void> => {
+    say: async (
+      kind: 'frame' | 'backlog' | 'event' | 'result',
+      payload: Uint8Array,
+      agent = 'a1',
+    ): Promise<void> => {
       handlers.get(kind)?.({ topic: agentTopic('s', agent, kind), payload, retained: false });
       await Promise.resolve();
       await Promise.resolve();
@@ -124,6 +130,21 @@ test('an event is taken behind those before it, once, and acknowledged when the 
     'event 2',
     'stored 2 -1',
   ]);
+});
+
+test('what an agent says again after a reconnect is taken once, also between messages of another start', async () => {
+  const { say, took, counts } = await door();
+  const news = (): string[] => took().filter((one) => !one.startsWith('stored'));
+  await say('result', result(0));
+  await say('event', event(1));
+  expect(news()).toEqual(['result', 'event 1']);
+  await say('event', event(0, 'a1', 2));
+  expect(news()).toEqual(['event 0']);
+  await say('result', result(0));
+  await say('event', event(1));
+  await say('event', event(0, 'a1', 2));
+  expect(news()).toEqual([]);
+  expect(counts.duplicates).toBe(3);
 });
 
 test('a piece of backlog behind one that was lost waits for it', async () => {

@@ -91,7 +91,7 @@ export class Plant {
   readonly #drawnW: number[];
   /** What each machine says of itself: of a liar, what it was told. */
   readonly #says: Mode[];
-  readonly #said: ControllerEvent[] = [];
+  #messages = 0;
 
   constructor(input: SiteConfigInput = smallSite, physics: PlantPhysics = {}) {
     this.#physics = { rampS: 0, spread: 0, pollS: 1, silentFirmware: false, ...physics };
@@ -138,27 +138,6 @@ export class Plant {
       this.take({ kind: 'tick' });
     }
     return this;
-  }
-
-  /** The agent tells of something at a machine. */
-  agentEvent(state: 'raised' | 'cleared'): void {
-    const head = { v: 1, site: 'small', agent: 'a1', boot: this.boot, seq: this.#said.length } as const;
-    const text = 'woke by itself';
-    const atMs = 1_000_000 + this.nowMs;
-    this.#say({
-      kind: 'agent-event',
-      event: { ...head, atMs, code: 'SELF_WOKEN', subject: 'r1-01', text, state },
-    });
-  }
-
-  /** The agent cannot know what was heard: it says all of it again, as it was. */
-  sayAgain(): void {
-    for (const event of this.#said) this.take(event);
-  }
-
-  #say(event: ControllerEvent): void {
-    this.#said.push(event);
-    this.take(event);
   }
 
   truthW(machine: number): number {
@@ -273,8 +252,8 @@ export class Plant {
             { ...one, stage: 'acknowledged' as const },
             { ...one, stage: 'observed' as const, mode: due.mode },
           ];
-      const head = { v: 1, site: 'small', agent: 'a1', boot: this.boot, seq: this.#said.length } as const;
-      this.#say({ kind: 'result', result: { ...head, rack: machine.rack, results } });
+      const head = { v: 1, site: 'small', agent: 'a1', boot: this.boot, seq: this.#messages++ } as const;
+      this.take({ kind: 'result', result: { ...head, rack: machine.rack, results } });
     }
   }
 

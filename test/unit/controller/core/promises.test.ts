@@ -270,22 +270,6 @@ describe('nothing is said that is not so', () => {
     ).toEqual([]);
   });
 
-  test('what an agent says again after a reconnect is reported once', () => {
-    const plant = new Plant().run(20);
-    limit(plant, 45, 1);
-    plant.run(60);
-    const told = plant.events.filter(({ event }) => event === 'acknowledged' || event === 'observed');
-    expect(told.length).toBeGreaterThan(0);
-    plant.agentEvent('raised');
-    plant.agentEvent('cleared');
-    const before = plant.events.length;
-    plant.sayAgain();
-    expect(plant.events.slice(before)).toEqual([]);
-    plant.boot++;
-    plant.agentEvent('raised');
-    expect(plant.events.length).toBe(before + 1);
-  });
-
   test('a job that begins by its time is a signal then', () => {
     const plant = new Plant().run(20);
     const fromMs = 1_000_000 + plant.nowMs + 20_000;
