@@ -24,6 +24,8 @@ const HTTP = 18_180;
 const API = 14_128;
 /** Simulated miners live this much faster than the test, so that a wake takes a second. */
 const HASTE = 100;
+/** They have run for a day, so that a reboot shows however slowly the test gets to read. */
+const RUNNING_MS = 86_400_000;
 const fastClock: Clock = { ...realClock, monoMs: () => realClock.monoMs() * HASTE };
 const io: DeviceIo = {
   clock: realClock,
@@ -43,6 +45,8 @@ const io: DeviceIo = {
 const closers: Array<() => Promise<void>> = [];
 const wait = { clock: realClock, timeoutMs: 8_000, pollMs: 20 };
 const shortWait = { clock: realClock, timeoutMs: 400, pollMs: 20 };
+/** In the machine's own time: an uptime is compared with the time since the reboot. */
+const machineWait = { clock: fastClock, timeoutMs: 20_000 * HASTE, pollMs: 20 };
 
 afterEach(async () => {
   await Promise.all(closers.splice(0).map((close) => close()));
@@ -91,7 +95,7 @@ async function antminerDevice(
     ...options,
     id: 'a1',
     model: model('antminer-s19j-pro'),
-    startMs: fastClock.monoMs(),
+    startMs: fastClock.monoMs() - RUNNING_MS,
   });
   await serve(miner, host);
   return { miner, device: open(`antminer://${host}?http=${HTTP}&api=${API}&user=root&passwordEnv=P`), host };
@@ -106,7 +110,7 @@ async function whatsminerDevice(
     ...options,
     id: 'w1',
     model: model('whatsminer-m30s-plus'),
-    startMs: fastClock.monoMs(),
+    startMs: fastClock.monoMs() - RUNNING_MS,
   });
   await serve(miner, host);
   return { miner, device: open(`whatsminer://${host}?api=${API}&passwordEnv=P`) };
@@ -188,7 +192,7 @@ describe('antminer', () => {
     expect(miner.blinking).toBe(true);
     await device.verbs.locate?.(0, 1_000).catch(() => undefined);
     expect(miner.blinking).toBe(false);
-    expect((await actAndVerify(device, 'reboot', undefined, wait)).stage).toBe('observed');
+    expect((await actAndVerify(device, 'reboot', undefined, machineWait)).stage).toBe('observed');
   });
 
   test('a wrong password fails and changes nothing; without one there are no verbs', async () => {
