@@ -95,7 +95,7 @@ export function buildPlant(
       learntW: undefined,
       machines: machines.filter((machine) => machine.path.includes(place)),
       meter,
-      guard: meter === undefined ? undefined : makeGuard(planCapW(node, undefined)),
+      guard: meter === undefined ? undefined : makeGuard(planCapW(node, undefined), node.trip),
       short: false,
     };
   });

@@ -4,8 +4,8 @@ import type { Alarms } from './alarms.ts';
 import type { Control } from './control.ts';
 import { drawW, restMode, satisfies, settleMs } from './core/draw.ts';
 import { failSafeRests } from './core/failsafe.ts';
-import { guardStep, released } from './core/guard.ts';
-import type { GuardMachine, GuardVerdict } from './core/guard.ts';
+import { guardStep, noteLoad, released } from './core/guard.ts';
+import type { GuardMachine, GuardState, GuardVerdict } from './core/guard.ts';
 import { rackPhase } from './core/lease.ts';
 import type { LeaseState } from './core/lease.ts';
 import type { RackOrders } from './core/desired.ts';
@@ -49,14 +49,16 @@ export function makeSafety(options: SafetyOptions): Safety {
     guard.capW = capInForceW(node, sampleW);
     const isCalm =
       sampleW !== undefined && sampleW < guard.capW * CALM_SHARE && !guard.active && guard.overs === 0;
-    if (isCalm && (calm[place] = ((calm[place] ?? 0) + 1) % CALM_EVERY) !== 0) return;
     const nowMs = clock.monoMs();
+    if (isCalm && (calm[place] = ((calm[place] ?? 0) + 1) % CALM_EVERY) !== 0)
+      return noteLoad(guard, sampleW, nowMs);
     const verdict = guardStep(
       guard,
       sampleW,
       node.machines.map((machine) => guardView(machine, nowMs)),
+      nowMs,
     );
-    const text = textOf(node, verdict, guard.capW);
+    const text = textOf(node, verdict, guard);
     if (verdict.began) alarms.raise('CAP_EXCEEDED', node.id, text);
     if (verdict.ended) alarms.clear('CAP_EXCEEDED', node.id, text);
     if (verdict.short && !node.short)
@@ -100,10 +102,12 @@ function capInForceW(node: PlantNode, sampleW: number | undefined): number {
   return flowCapW(node.rating, flow, node.learntW);
 }
 
-function textOf(node: PlantNode, { loadW, source }: GuardVerdict, capW: number): string {
+function textOf(node: PlantNode, { loadW, source }: GuardVerdict, { capW, used }: GuardState): string {
   const flow = source === 'meter' ? node.meter?.flow : undefined;
-  if (flow !== undefined) return `${loadingText(node.rating, flow)} by meter`;
-  return `${Math.round(loadW / 1_000)} kW by machines, cap ${Math.round(capW / 1_000)} kW`;
+  const usedPct = Math.round(used * 100);
+  const trip = usedPct > 0 ? `, ${usedPct} % of its trip curve used` : '';
+  if (flow !== undefined) return `${loadingText(node.rating, flow)} by meter${trip}`;
+  return `${Math.round(loadW / 1_000)} kW by machines, cap ${Math.round(capW / 1_000)} kW${trip}`;
 }
 
 /** Lets machines go that a guard has put to rest, when their node has room and something newer asks for them. */

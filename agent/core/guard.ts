@@ -1,5 +1,7 @@
 import type { Model } from '../../config/schema/model.ts';
 import type { Mode } from '../../protocols/reading.ts';
+import { heat, tripS, TYPICAL_TRIP } from '../../protocols/trip.ts';
+import type { TripPoint } from '../../protocols/trip.ts';
 import { drawW, restMode, shedRank } from './draw.ts';
 
 /** A meter sample counts as the node's load when it is good and at most this old. */
@@ -7,6 +9,8 @@ export const METER_FRESH_MS = 3_000;
 /** One sample this far above the cap is enough. */
 const AT_ONCE = 1.05;
 const SAMPLES = 2;
+/** So is one at which the breaker would open within this time, s. */
+const SOON_S = 60;
 /** Added to the excess, as a share of the cap, so that the next sample is below it. */
 const BEYOND = 0.02;
 /** Without a meter the machines' own figures count this much more. */
@@ -34,9 +38,33 @@ export interface GuardState {
   /** Meter over machine sum while both were good. */
   ratio: number;
   active: boolean;
+  /** How long the node's breaker bears more than its cap. */
+  readonly trip: readonly TripPoint[];
+  /** Share of that curve used by what flowed up to `loadMs`. */
+  used: number;
+  loadMs: number | undefined;
+  /** What flows now would open the breaker in this time, s. */
+  leftS: number;
 }
 
-export const makeGuard = (capW: number): GuardState => ({ capW, overs: 0, ratio: 1, active: false });
+export const makeGuard = (capW: number, trip: readonly TripPoint[] = TYPICAL_TRIP): GuardState => ({
+  capW,
+  overs: 0,
+  ratio: 1,
+  active: false,
+  trip,
+  used: 0,
+  loadMs: undefined,
+  leftS: Infinity,
+});
+
+/** A load flows, W, and since the look before it did too: counts it against the node's trip curve. */
+export function noteLoad(state: GuardState, loadW: number, nowMs: number): void {
+  const load = loadW / state.capW;
+  state.used = heat(state.trip, state.used, load, (nowMs - (state.loadMs ?? nowMs)) / 1_000);
+  state.loadMs = nowMs;
+  state.leftS = Math.max(0, 1 - state.used) * tripS(state.trip, load);
+}
 
 export interface GuardVerdict {
   readonly loadW: number;
@@ -51,24 +79,26 @@ export interface GuardVerdict {
 
 /**
  * One look at one node. `meterW`: a new good sample; undefined when the meter is lost, and the machines' sum stands
- * for it. Sheds that are still under way are counted before more is chosen.
+ * for it. Sheds that are still under way are counted before more is chosen. `nowMs`: monotonic.
  */
 export function guardStep(
   state: GuardState,
   meterW: number | undefined,
   machines: readonly GuardMachine[],
+  nowMs: number,
 ): GuardVerdict {
   const sum = machineSum(machines);
   if (meterW !== undefined && sum.complete && sum.watts > state.capW * 0.05)
     state.ratio += (Math.min(2, Math.max(0.5, meterW / sum.watts)) - state.ratio) * 0.05;
   const loadW = meterW ?? sum.watts * state.ratio * UNMETERED;
   const source = meterW === undefined ? 'machines' : 'meter';
+  noteLoad(state, loadW, nowMs);
   state.overs = loadW > state.capW ? state.overs + 1 : 0;
   const wasActive = state.active;
-  if (loadW > state.capW * AT_ONCE || state.overs >= SAMPLES) state.active = true;
+  if (loadW > state.capW * AT_ONCE || state.overs >= SAMPLES || state.leftS < SOON_S) state.active = true;
   else if (loadW <= state.capW) state.active = false;
   const needW = state.active && loadW > state.capW ? loadW - state.capW * (1 - BEYOND) : 0;
-  const { shed, short } = choose(needW, machines);
+  const { shed, short } = choose(needW, machines, state.leftS);
   return { loadW, source, shed, short, began: state.active && !wasActive, ended: wasActive && !state.active };
 }
 
@@ -85,8 +115,12 @@ function machineSum(machines: readonly GuardMachine[]): { watts: number; complet
 const gainW = (machine: GuardMachine): number =>
   Math.max(0, (machine.presentW ?? 0) - drawW(machine.model, restMode(machine.model)));
 
-/** Worst value first until `needW` is covered. */
-function choose(needW: number, machines: readonly GuardMachine[]): { shed: number[]; short: boolean } {
+/** Worst value first until `needW` is covered; before it, who is at rest before the breaker would open in `leftS`. */
+function choose(
+  needW: number,
+  machines: readonly GuardMachine[],
+  leftS: number,
+): { shed: number[]; short: boolean } {
   let leftW = needW;
   for (const machine of machines) if (machine.falling) leftW -= gainW(machine);
   if (needW <= 0 || leftW <= 0) return { shed: [], short: false };
@@ -95,9 +129,13 @@ function choose(needW: number, machines: readonly GuardMachine[]): { shed: numbe
       (machine) =>
         machine.controllable && machine.reachable && !machine.falling && !machine.stuck && gainW(machine) > 0,
     )
-    .map((machine) => ({ machine, rank: shedRank(machine.model, machine.mode) }))
+    .map((machine) => ({
+      machine,
+      rank: shedRank(machine.model, machine.mode),
+      late: machine.model.sleepS > leftS ? 1 : 0,
+    }))
     .filter(({ rank }) => rank > 0)
-    .sort((a, b) => b.rank - a.rank || a.machine.index - b.machine.index);
+    .sort((a, b) => a.late - b.late || b.rank - a.rank || a.machine.index - b.machine.index);
   const shed: number[] = [];
   for (const { machine } of order) {
     if (leftW <= 0) break;

@@ -3,6 +3,33 @@ import * as z from 'zod';
 const id = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/, 'use letters, digits, - _ . (at most 64)');
 export { id as idSchema };
 
+/**
+ * How long more than the cap is borne, see protocols/trip.ts: `load` as a multiple of the cap, `s` until the breaker
+ * may open. More load is never borne for longer.
+ */
+const tripSchema = z
+  .array(z.strictObject({ load: z.number().gt(1).max(100), s: z.number().positive().max(86_400) }))
+  .min(1)
+  .max(30)
+  .superRefine((points, context) => {
+    for (const [place, { load, s }] of points.entries()) {
+      const before = points[place - 1];
+      if (before === undefined) continue;
+      if (load <= before.load)
+        context.addIssue({
+          code: 'custom',
+          path: [place, 'load'],
+          message: `points stand in the order of their load: ${load} comes after ${before.load}`,
+        });
+      if (s > before.s)
+        context.addIssue({
+          code: 'custom',
+          path: [place, 's'],
+          message: `no breaker bears ${load} times its cap for longer (${s} s) than ${before.load} times (${before.s} s)`,
+        });
+    }
+  });
+
 /** One node of the electrical tree: site, transformer, feeder, PDU or rack. */
 export const nodeSchema = z
   .strictObject({
@@ -22,6 +49,8 @@ export const nodeSchema = z
     /** How fast its load may rise and fall, kW per minute; absent: not bounded here. */
     rampUpKwPerMin: z.number().positive().optional(),
     rampDownKwPerMin: z.number().positive().optional(),
+    /** How long its breaker bears more than the cap; absent: `TYPICAL_TRIP`. */
+    trip: tripSchema.optional(),
   })
   .refine((node) => node.capA === undefined || node.phaseV !== undefined, {
     message: 'capA needs phaseV, the nominal voltage between phase and neutral',

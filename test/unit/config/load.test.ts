@@ -102,6 +102,20 @@ describe('one thing wrong: where, what, and what was meant', () => {
       '15:11',
       /capA needs phaseV/,
     ],
+    [
+      'a trip curve out of order',
+      '    capKw: 500',
+      '    capKw: 500\n    trip:\n      - { load: 1.3, s: 60 }\n      - { load: 1.2, s: 40 }',
+      '17:17',
+      /1\.2 comes after 1\.3/,
+    ],
+    [
+      'a trip curve that bears more load for longer',
+      '    capKw: 500',
+      '    capKw: 500\n    trip:\n      - { load: 1.2, s: 60 }\n      - { load: 1.5, s: 90 }',
+      '17:25',
+      /no breaker bears 1\.5 times its cap for longer \(90 s\) than 1\.2 times \(60 s\)/,
+    ],
     ['no unit', '    capKw: 500', '    cap: 500', '14:5', /unknown key 'cap'/, 'capKw'],
     [
       'wrong unit of a period',

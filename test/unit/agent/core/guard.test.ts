@@ -20,15 +20,15 @@ const ten = Array.from({ length: 10 }, (_, index) => miner(index));
 describe('the guard', () => {
   test('acts at the second sample above the cap, or at once far above it', () => {
     const guard = makeGuard(31_000);
-    expect(guardStep(guard, 32_000, ten)).toMatchObject({ shed: [], began: false });
-    expect(guardStep(guard, 32_000, ten)).toMatchObject({ shed: [0], began: true });
-    expect(guardStep(makeGuard(30_000), 32_000, ten).shed).toEqual([0]);
+    expect(guardStep(guard, 32_000, ten, 0)).toMatchObject({ shed: [], began: false });
+    expect(guardStep(guard, 32_000, ten, 0)).toMatchObject({ shed: [0], began: true });
+    expect(guardStep(makeGuard(30_000), 32_000, ten, 0).shed).toEqual([0]);
   });
 
   test('covers the excess and 2 %, and counts what is already falling', () => {
-    expect(guardStep(makeGuard(20_000), 32_000, ten).shed.length).toBe(4);
+    expect(guardStep(makeGuard(20_000), 32_000, ten, 0).shed.length).toBe(4);
     const falling = ten.map((machine) => ({ ...machine, falling: machine.index < 3 }));
-    expect(guardStep(makeGuard(20_000), 32_000, falling).shed).toEqual([3]);
+    expect(guardStep(makeGuard(20_000), 32_000, falling, 0).shed).toEqual([3]);
   });
 
   test('takes the worst miner first, then GPU mining, AI last; nothing that sleeps, is deaf or not its own', () => {
@@ -43,22 +43,45 @@ describe('the guard', () => {
       miner(6, { model: worse, controllable: false }),
       miner(7, { model: worse, stuck: true }),
     ];
-    expect(guardStep(makeGuard(1_000), 40_000, list)).toMatchObject({ shed: [3, 2, 1, 0], short: true });
+    expect(guardStep(makeGuard(1_000), 40_000, list, 0)).toMatchObject({ shed: [3, 2, 1, 0], short: true });
   });
 
   test('ends when the load is below the cap again', () => {
     const guard = makeGuard(30_000);
-    expect(guardStep(guard, 32_000, ten).began).toBe(true);
-    expect(guardStep(guard, 29_000, ten)).toMatchObject({ ended: true, shed: [] });
+    expect(guardStep(guard, 32_000, ten, 0).began).toBe(true);
+    expect(guardStep(guard, 29_000, ten, 0)).toMatchObject({ ended: true, shed: [] });
   });
 
   test('without a meter works from the calibrated sum with a margin', () => {
     const guard = makeGuard(34_000);
-    for (let sample = 0; sample < 200; sample += 1) guardStep(guard, 33_600, ten);
-    const verdict = guardStep(guard, undefined, ten);
+    for (let sample = 0; sample < 200; sample += 1) guardStep(guard, 33_600, ten, 0);
+    const verdict = guardStep(guard, undefined, ten, 0);
     expect(verdict.source).toBe('machines');
     expect(verdict.loadW).toBeCloseTo(33_600 * 1.03, -2);
-    expect(guardStep(guard, undefined, ten).shed.length).toBe(1);
+    expect(guardStep(guard, undefined, ten, 0).shed.length).toBe(1);
+  });
+
+  test('counts against the trip curve of its node, and acts at once when that is nearly used up', () => {
+    const steep = [
+      { load: 1.01, s: 100 },
+      { load: 1.04, s: 50 },
+    ];
+    const guard = makeGuard(31_000, steep);
+    expect(guardStep(guard, 31_320, ten, 0)).toMatchObject({ shed: [], began: false });
+    expect(guard.used).toBe(0);
+    expect(guard.leftS).toBeCloseTo(99, 0);
+    guard.overs = 0;
+    expect(guardStep(guard, 31_320, ten, 50_000).began).toBe(true);
+    expect(guard.used).toBeCloseTo(0.505, 2);
+    expect(guardStep(makeGuard(31_000, steep), 32_240, ten, 0).began).toBe(true);
+    expect(guardStep(makeGuard(31_000), 32_240, ten, 0).began).toBe(false);
+  });
+
+  test('when the breaker would open before the worst miner is at rest, those who are quicker go first', () => {
+    const worse = asic({ rungs: [{ powerW: 3_200, hashrateThs: 80 }], sleepS: 40 });
+    const list = [miner(0), miner(1, { model: worse }), miner(2)];
+    expect(guardStep(makeGuard(9_000), 9_600, list, 0).shed).toEqual([1]);
+    expect(guardStep(makeGuard(9_000, [{ load: 1.05, s: 30 }]), 9_600, list, 0).shed).toEqual([0]);
   });
 });
 
@@ -80,7 +103,7 @@ test('what it chose covers the need, or everything it may touch is chosen', () =
         const machines = list.map((each, index) => miner(index, each));
         const guard = makeGuard(capW);
         guard.overs = 5;
-        const { shed, short } = guardStep(guard, loadW, machines);
+        const { shed, short } = guardStep(guard, loadW, machines, 0);
         const gain = (machine: GuardMachine | undefined): number =>
           Math.max(0, (machine?.presentW ?? 0) - 30);
         const going = machines
