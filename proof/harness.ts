@@ -117,6 +117,7 @@ class Run {
     this.#judge = new Judge(this.#site, this.#clocks, {
       unreachable: this.#unreachable,
       misbehaves: (machine) => this.#excused.has(this.#site.machines[machine]?.id ?? ''),
+      settings: (machine) => this.#world.settings(machine),
     });
     for (const { machine, behaviour } of defaultMisbehaviour(this.#site))
       this.#changeWorld({ kind: 'world', change: { kind: 'machine', machine, behaviour } }, 0);

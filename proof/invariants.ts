@@ -7,6 +7,7 @@ import type { Result } from '../protocols/mqtt/status.ts';
 import type { Mode } from '../protocols/reading.ts';
 import type { Truth } from '../simulator/world.ts';
 import { LoadJudge } from './load-judge.ts';
+import { SettingsJudge } from './settings-judge.ts';
 import type { WallClocks } from './wall-clocks.ts';
 
 export const INVARIANTS = [
@@ -16,6 +17,7 @@ export const INVARIANTS = [
   'committed',
   'ramp',
   'lockout',
+  'settings',
   'expired-or-stale',
   'ledger-first',
   'unknown-asleep',
@@ -56,6 +58,8 @@ export interface Surroundings {
   readonly unreachable: ReadonlyMap<number, number>;
   /** Machines that misbehave. */
   readonly misbehaves: (machine: number) => boolean;
+  /** What the owner of a machine has set on it, as its device holds it now; what its mode hides is absent. */
+  readonly settings: (machine: number) => Readonly<Record<string, string | number>>;
 }
 
 /**
@@ -68,6 +72,7 @@ export class Judge {
   /** Commands that took effect though they must not have: twice, after their expiry, from an older epoch. */
   readonly wrong: Wrong = { twice: 0, late: 0, stale: 0 };
   readonly load: LoadJudge;
+  readonly #settings: SettingsJudge;
   readonly #site: Site;
   readonly #clocks: WallClocks;
   readonly #around: Surroundings;
@@ -94,16 +99,17 @@ export class Judge {
     this.#indexes = new Map(site.machines.map((machine) => [machine.id, machine.index]));
     this.#wanted = site.machines.map(() => undefined);
     this.atStake = Object.fromEntries(INVARIANTS.map((name) => [name, 0])) as Record<Invariant, number>;
-    this.load = new LoadJudge(
-      site,
-      (invariant, atMs, text) => this.#violate(invariant, atMs, text),
-      (invariant) => this.atStake[invariant]++,
-    );
+    const violate = (invariant: Invariant, atMs: number, text: string): void =>
+      this.#violate(invariant, atMs, text);
+    const stake = (invariant: Invariant): number => this.atStake[invariant]++;
+    this.load = new LoadJudge(site, violate, stake);
+    this.#settings = new SettingsJudge(site, around.settings, violate, stake);
   }
 
-  /** Load within its bounds; GPUs never have two owners; who is locked out rests. */
+  /** Load within its bounds; what owners have set is kept; GPUs never have two owners; who is locked out rests. */
   power(truth: Truth, atMs: number): void {
     this.load.look(truth, this.#wanted, atMs);
+    this.#settings.look(truth.stateCalls, atMs);
     this.#truths = [truth, this.#truths[0]];
     if (truth.modes.includes('ai')) this.atStake['gpu-owned-once']++;
     if (truth.doubleOwned > this.#doubleOwned)

@@ -130,6 +130,26 @@ function shedResidualBefore(state: SiteState): Float64Array {`,
     ],
   },
   {
+    name: 'restore forgets the previous settings',
+    edits: [
+      {
+        file: 'agent/settings-book.ts',
+        from: "return argument ?? (typeof kept === 'number' ? kept : undefined);",
+        to: "return typeof kept === 'string' ? undefined : argument;",
+      },
+      {
+        file: 'agent/settings-book.ts',
+        from: "machine.restoreLimitW = typeof before === 'number' ? before : undefined;",
+        to: "machine.restoreLimitW = typeof before === 'string' ? 0 : undefined;",
+      },
+      {
+        file: 'agent/drivers/antminer.ts',
+        from: 'wakeMode ?? this.#mineMode',
+        to: 'wakeMode ?? WORK_MODE.normal',
+      },
+    ],
+  },
+  {
     name: 'guard removed',
     edits: [
       {

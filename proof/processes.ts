@@ -131,6 +131,7 @@ export class Processes {
     await this.#options.clock.advance(10_000);
     this.disks.controller.capacityBytes = Infinity;
     this.disks.controller.heal();
+    this.#slow.clear();
     const opening = openLedger(this.disks.controller, ledgerPath(DIRS.controller));
     await this.#options.clock.advance(1_000);
     return (await opening).records;

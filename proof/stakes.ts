@@ -120,6 +120,14 @@ const STAKES: Readonly<Record<string, Stake>> = {
     shape: { capShare: 0.75 },
     draw: (_site, random) => blackStart(random),
   },
+  'restore forgets the previous settings': {
+    hours: 0.12,
+    // The agent that restores is not the one that put to rest.
+    draw: (_site, random) => {
+      const rested = { kind: 'kill', process: 'agent', disk: 'power', downMs: 2_000 } as const;
+      return [...blackStart(random), happens(between(random, 150_000, 200_000), rested, 'agent-power-cut')];
+    },
+  },
   'guard removed': {
     hours: 0.16,
     shape: { capShare: 0.75 },

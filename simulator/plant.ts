@@ -26,6 +26,8 @@ export interface PlantMachine extends Load {
   readonly stateCalls: number;
   /** How often two workloads held its GPUs at once. */
   readonly doubleOwned: number;
+  /** What its owner has set, by name, as the device holds it now; what its present mode hides is absent. */
+  settings(): Readonly<Record<string, string | number>>;
 }
 
 export interface PlantMachineOptions {
@@ -40,6 +42,8 @@ const SETTLED_MS = 120_000;
 const SSH_PORT = 22;
 const API_PORT = 4_028;
 const HTTP_PORT = 80;
+/** Work modes of Antminers, as owners choose them: normal, high, low. */
+const WORK_MODES = [0, 2, 3] as const;
 
 /** Builds the simulated machine behind a target. Throws CONFIG_INVALID when its kind is not simulated. */
 export function makePlantMachine(options: PlantMachineOptions): PlantMachine {
@@ -71,7 +75,13 @@ function asicMachine(
   const common = { id: machine.id, model, random, startMs: 0, ambientC, password };
   const miner =
     url.protocol === 'antminer:'
-      ? new SimulatedAntminer({ ...common, user: url.searchParams.get('user') ?? (url.username || 'root') })
+      ? new SimulatedAntminer({
+          ...common,
+          user: url.searchParams.get('user') ?? (url.username || 'root'),
+          // No two neighbours are set alike: who restores what it thinks is usual is found out.
+          workMode: WORK_MODES[machine.index % WORK_MODES.length] ?? 0,
+          fanPwm: 70 + (machine.index % 31),
+        })
       : new SimulatedWhatsminer(common);
   const host = url.hostname;
   return {
@@ -95,6 +105,7 @@ function asicMachine(
       return miner.changes;
     },
     doubleOwned: 0,
+    settings: () => miner.settings(),
   };
 }
 
@@ -144,6 +155,8 @@ function gpuMachine(
     get doubleOwned() {
       return gpus.doubleOwnership;
     },
+    settings: () =>
+      Object.fromEntries(gpus.uuids.map((_, gpu) => [`gpu.${gpu}.powerLimit`, gpus.power.capW(gpu)])),
   };
 }
 

@@ -50,6 +50,8 @@ export interface World {
   /** True W into a node, losses included, net of generation; asked with times that do not go back. */
   nodePowerW(nodeIndex: number, nowMs: number): number;
   truth(nowMs: number): Truth;
+  /** What the owner of a machine has set, by name, as its device holds it now; what its mode hides is absent. */
+  settings(machine: number): Readonly<Record<string, string | number>>;
   /** False while the switch of the host's rack is down: then nothing of it answers. */
   linkUp(host: string): boolean;
   /** The utility's terminal, with what the site reported to it; undefined when the site has none. */
@@ -111,6 +113,7 @@ export function makeWorld({ site, random, startMs, misbehaving, wakeMaxS }: Worl
     },
     nodePowerW: (nodeIndex, nowMs) => sums.nodeW(nodeIndex, nowMs),
     truth: (nowMs) => sums.truth(nowMs),
+    settings: (machine) => machines[machine]?.settings() ?? {},
     linkUp: (host) => switches.linkUp(host),
     utility,
     feeds,

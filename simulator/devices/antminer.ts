@@ -41,6 +41,10 @@ export interface AntminerOptions {
   readonly oldFirmware?: boolean;
   /** Whether `stats` reports the draw of the boards; true when absent. */
   readonly reportsPower?: boolean;
+  /** Work mode its owner has chosen: 0 normal, 2 high, 3 low; 0 when absent. */
+  readonly workMode?: 0 | 2 | 3;
+  /** Fan duty its owner has chosen, %; 100 when absent. */
+  readonly fanPwm?: number;
 }
 
 interface Pool {
@@ -76,6 +80,8 @@ export class SimulatedAntminer implements SimulatedMiner, StreamDevice, HttpDevi
   readonly #settings: Settings;
   readonly #type: string;
   readonly #header: string;
+  /** Work mode of the last time it was not set to sleep. */
+  #workMode: number;
   #sleptMs: number;
   #startedMs: number;
   #bootUntilMs = Number.NEGATIVE_INFINITY;
@@ -93,15 +99,16 @@ export class SimulatedAntminer implements SimulatedMiner, StreamDevice, HttpDevi
       password: options.password,
       random,
     });
+    this.#workMode = options.workMode ?? NORMAL;
     this.#settings = {
-      mode: mode === 'mine' ? NORMAL : ASLEEP,
+      mode: mode === 'mine' ? this.#workMode : ASLEEP,
       pools: [1, 2, 3].map((n) => ({
         url: `stratum+tcp://pool${n}.example:3333`,
         user: `site.${id}`,
         pass: 'x',
       })),
       fanControl: false,
-      fanPwm: '100',
+      fanPwm: String(options.fanPwm ?? 100),
       level: '100',
     };
     this.#sleptMs = startMs;
@@ -155,6 +162,17 @@ export class SimulatedAntminer implements SimulatedMiner, StreamDevice, HttpDevi
       ...(this.#old
         ? { 'miner-mode': mode, 'freq-level': level }
         : { 'bitmain-work-mode': String(mode), 'bitmain-freq-level': level }),
+    };
+  }
+
+  settings(): Readonly<Record<string, string | number>> {
+    const { mode, pools, fanControl, fanPwm, level } = this.#settings;
+    return {
+      ...(mode !== ASLEEP && { workMode: mode }),
+      pools: JSON.stringify(pools),
+      fanControl: String(fanControl),
+      fanPwm,
+      level,
     };
   }
 
@@ -338,6 +356,7 @@ export class SimulatedAntminer implements SimulatedMiner, StreamDevice, HttpDevi
 
   #setMode(mode: number, nowMs: number): void {
     this.#settings.mode = mode;
+    if (mode !== ASLEEP) this.#workMode = mode;
     if (this.fault === 'ignores') return;
     if (mode !== ASLEEP) {
       this.#startedMs = nowMs;
@@ -353,7 +372,7 @@ export class SimulatedAntminer implements SimulatedMiner, StreamDevice, HttpDevi
   #wakeByItself(nowMs: number): void {
     const dueMs = this.#sleptMs + WAKES_AFTER_MS;
     if (this.fault === 'wakes' && this.#settings.mode === ASLEEP && nowMs >= dueMs)
-      this.#setMode(NORMAL, dueMs);
+      this.#setMode(this.#workMode, dueMs);
   }
 }
 

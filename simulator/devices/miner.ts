@@ -22,6 +22,8 @@ export interface SimulatedMiner extends Load {
   fault: MinerFault;
   /** State-changing calls it accepted. */
   readonly changes: number;
+  /** What its owner has set, by name, as the device holds it now; what its present mode hides is absent. */
+  settings(): Readonly<Record<string, string | number>>;
   endpoints(address: MinerAddress): readonly SimulatedEndpoint[];
 }
 

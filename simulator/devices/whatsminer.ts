@@ -93,6 +93,10 @@ export class SimulatedWhatsminer implements SimulatedMiner, StreamDevice {
     return this.power.powerW(nowMs);
   }
 
+  settings(): Readonly<Record<string, string | number>> {
+    return { powerLimit: this.power.limitW };
+  }
+
   endpoints({ host, api }: MinerAddress): readonly SimulatedEndpoint[] {
     return [{ kind: 'stream', host, port: api, device: this }];
   }

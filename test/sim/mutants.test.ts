@@ -15,6 +15,7 @@ const NOTICED: Readonly<Record<string, { readonly by: string; readonly seed: num
   'unknown counted as rated when shedding': { by: 'overshed', seed: 1 },
   'ramp ignored': { by: 'ramp', seed: 1 },
   'committed draw ignored': { by: 'committed', seed: 1 },
+  'restore forgets the previous settings': { by: 'settings', seed: 1 },
   'guard removed': { by: 'cap', seed: 1 },
   'lockout ignored': { by: 'lockout', seed: 1 },
 };

@@ -60,8 +60,15 @@ const result = (generation: number, atMs: number, ms = 0): Result => ({
 });
 
 /** A judge whose clocks are right and stand at an hour after the start; `unreachable`: since when. */
-const judgeOf = (unreachable: ReadonlyMap<number, number> = new Map()): Judge =>
-  new Judge(site, new WallClocks(0, () => 3_600_000), { unreachable, misbehaves: () => false });
+const judgeOf = (
+  unreachable: ReadonlyMap<number, number> = new Map(),
+  settings: Readonly<Record<number, Readonly<Record<string, string | number>>>> = {},
+): Judge =>
+  new Judge(site, new WallClocks(0, () => 3_600_000), {
+    unreachable,
+    misbehaves: () => false,
+    settings: (machine) => settings[machine] ?? {},
+  });
 
 /** Published and received. */
 function given(judge: Judge, document: Desired): void {
@@ -88,6 +95,31 @@ describe('the judge', () => {
     expect(judge.atStake.limit).toBe(0);
     for (let s = 30; s < 300; s++) judge.power(truth(capW * 0.9), s * 1_000);
     expect(names(judge)).toContain('limit');
+  });
+
+  test('sees a curtailment that was not restored exactly, and a bystander that a write took along', () => {
+    const settings: Record<number, Readonly<Record<string, string | number>>> = {
+      0: { workMode: 3, fanPwm: '80' },
+      1: { workMode: 2, fanPwm: '90' },
+    };
+    const calls = site.machines.map(() => 0);
+    const judge = judgeOf(new Map(), settings);
+    const look = (atMs: number, machine: number, shown: Readonly<Record<string, string | number>>): void => {
+      settings[machine] = shown;
+      calls[machine] = (calls[machine] ?? 0) + 1;
+      judge.power(truth(0, { stateCalls: [...calls] }), atMs);
+    };
+    look(1_000, 0, { fanPwm: '80' });
+    look(2_000, 0, { workMode: 3, fanPwm: '80' });
+    expect(names(judge)).toEqual([]);
+    expect(judge.atStake.settings).toBe(1);
+    look(3_000, 1, { fanPwm: '50' });
+    look(4_000, 0, { fanPwm: '80' });
+    look(5_000, 0, { workMode: 0, fanPwm: '80' });
+    expect(judge.violations.map(({ invariant, text }) => `${invariant}: ${text}`)).toEqual([
+      'settings: r1-02: fanPwm was 90 and is 50',
+      'settings: r1-01: workMode was 3 and is 0',
+    ]);
   });
 
   test('sees GPUs with two owners', () => {
