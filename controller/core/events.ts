@@ -95,6 +95,8 @@ export type LedgerRecord =
       readonly source: string;
       readonly value?: number;
       readonly limitKw?: number;
+      /** Of a limit: by whose right it is in force. Absent in lines of before it was written: contracted. */
+      readonly limitKind?: 'contracted' | 'emergency';
       readonly deadlineMs?: number;
     }
   | {

@@ -9,9 +9,9 @@ import type { SiteState } from './state.ts';
 export function holdLimit(state: SiteState, now: Now): void {
   const { limit, fromLedger, site } = state;
   if (fromLedger.limit === undefined || site.config.utility === undefined) return;
-  const { limitKw, signalId, deadlineWallMs } = fromLedger.limit;
+  const { limitKw, kind, signalId, deadlineWallMs } = fromLedger.limit;
   limit.limitKw = limitKw;
-  limit.kind = 'contracted';
+  limit.kind = kind;
   limit.signalId = signalId;
   limit.deadlineWallMs = deadlineWallMs;
   limit.deadlineMonoMs = now.monoMs + Math.max(0, deadlineWallMs - now.wallMs);
@@ -63,12 +63,21 @@ export function takeObserved(state: SiteState, observed: Observed, now: Now): Ef
     return clearAlarm(state, now, 'SIGNAL_INVALID', 'utility');
   const figures = said.limitKw === undefined ? {} : { limitKw: said.limitKw, deadlineMs };
   const kind = said.limitKw === undefined ? 'limit-end' : 'limit';
+  const byRight = said.limitKw === undefined || said.kind === 'none' ? {} : { limitKind: said.kind };
   return [
     ...clearAlarm(state, now, 'SIGNAL_INVALID', 'utility'),
     {
       kind: 'ledger',
       records: [
-        { t: 'signal', atMs: now.wallMs, signalId: limit.signalId, kind, source: 'utility', ...figures },
+        {
+          t: 'signal',
+          atMs: now.wallMs,
+          signalId: limit.signalId,
+          kind,
+          source: 'utility',
+          ...figures,
+          ...byRight,
+        },
       ],
       after: [],
     },

@@ -64,9 +64,9 @@ function takeShare(state: SiteState, record: Told, wallMs: number): void {
 
 function takeSignal(state: SiteState, record: Extract<LedgerRecord, { t: 'signal' }>): void {
   if (record.source !== 'utility') return;
-  const { signalId, limitKw, atMs, deadlineMs = 0 } = record;
+  const { signalId, limitKw, limitKind: kind = 'contracted', atMs, deadlineMs = 0 } = record;
   state.fromLedger.limit =
-    limitKw === undefined ? undefined : { signalId, limitKw, deadlineWallMs: atMs + deadlineMs };
+    limitKw === undefined ? undefined : { signalId, limitKw, kind, deadlineWallMs: atMs + deadlineMs };
 }
 
 function takeNodes(state: SiteState, nodes: readonly NodeBefore[]): void {

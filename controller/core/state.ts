@@ -61,7 +61,14 @@ export interface FromLedger {
     { readonly unexplainedW: number; readonly working: number; readonly workingW: number }
   >;
   /** The utility's limit that was in force. */
-  limit: { readonly signalId: string; readonly limitKw: number; readonly deadlineWallMs: number } | undefined;
+  limit:
+    | {
+        readonly signalId: string;
+        readonly limitKw: number;
+        readonly kind: 'contracted' | 'emergency';
+        readonly deadlineWallMs: number;
+      }
+    | undefined;
 }
 
 export interface Alarm {

@@ -156,6 +156,21 @@ describe('what a new controller takes up of the old one', () => {
     expect(plant.state.limit.deadlineMonoMs).toBeGreaterThan(20_000 + DEADLINE_S * 1_000 - 1_000);
   });
 
+  test('an emergency stays one when nobody says it any more: its deadline stands above the ramp', () => {
+    const site: SiteConfigInput = {
+      ...smallSite,
+      nodes: smallSite.nodes.map((node) => (node.id === 'site' ? { ...node, rampDownKwPerMin: 12 } : node)),
+    };
+    const plant = new Plant(site);
+    plant.run(20);
+    plant.utility = { limitKw: 20, deadlineS: 60, sequence: 1, kind: 'emergency' };
+    plant.run(2);
+    plant.utilitySpeaks = false;
+    plant.restart(DOWN_S).run(70);
+    expect(plant.state.limit.kind).toBe('emergency');
+    expect(plant.nodeW('site')).toBeLessThanOrEqual(20_000);
+  });
+
   test('a limit that nobody says any more holds, and its end is said when it has ended meanwhile', () => {
     const silent = taken();
     silent.utilitySpeaks = false;
