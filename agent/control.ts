@@ -14,6 +14,7 @@ import type { Attempt, Decision, Goal, Step } from './core/reconcile.ts';
 import { goalOf } from './goal.ts';
 import { pulse, PULSE_MS } from './handover-drive.ts';
 import type { DriveOptions } from './handover-drive.ts';
+import type { Keeper } from './kept.ts';
 import { makeLimits } from './limits.ts';
 import type { Limits } from './limits.ts';
 import { COMMAND_POLL_MS } from './machine.ts';
@@ -32,6 +33,7 @@ export interface ControlOptions {
   readonly orders: readonly RackOrders[];
   readonly alarms: Alarms;
   readonly settings: SettingsBook;
+  readonly keeper: Keeper;
   readonly result: (rack: string, result: MachineResult) => void;
   readonly hurry: (machine: Machine, everyMs: number, untilMs: number) => void;
   readonly relax: (machine: Machine) => void;
@@ -117,6 +119,7 @@ class Pilot implements Control {
 
   stop(): void {
     this.#actor.stop();
+    this.#limits.stop();
   }
 
   #goal(machine: Machine, nowMs: number): Goal | undefined {

@@ -1,14 +1,17 @@
+import * as z from 'zod';
 import type { Site } from '../config/site.ts';
 import type { Clock } from '../host/deps.ts';
 import type { FaultCode } from '../protocols/faults.ts';
 import { outranksRamp } from '../protocols/mqtt/desired.ts';
 import { rampWPerMs } from '../protocols/ramp.ts';
+import { MODES } from '../protocols/reading.ts';
 import { drawW } from './core/draw.ts';
 import { admit, makeEnvelope, recount } from './core/envelope.ts';
 import type { EnvelopeMachine, EnvelopeNode } from './core/envelope.ts';
-import { makePace, noteMove, waitOf } from './core/pace.ts';
-import type { Move, Ramp } from './core/pace.ts';
+import { makePace, noteMove, spellsAt, takeSpell, waitOf } from './core/pace.ts';
+import type { Move, Pace, Ramp } from './core/pace.ts';
 import type { Goal, Step } from './core/reconcile.ts';
+import type { Keeper } from './kept.ts';
 import { reachingW } from './machine.ts';
 import type { Machine } from './machine.ts';
 import { meterW, nodeCapW } from './plant.ts';
@@ -21,6 +24,15 @@ const RAISE_AGAIN_MS = 2_000;
 const LONGEST_WAIT_MS = 60_000;
 /** Who waits no longer than this does not say so: it follows within seconds. */
 const UNSAID_MS = 3_000;
+
+/** What was commanded goes to the disk together, at most this often. */
+const KEEP_MS = 1_000;
+
+/** Per machine: what was last commanded, since when, and its starts of the last day, UTC ms. */
+const fileSchema = z.record(
+  z.string().max(128),
+  z.strictObject({ mode: z.enum(MODES), sinceMs: z.number(), starts: z.array(z.number()).max(10_000) }),
+);
 
 /** A step that may not go out yet: asked again from `untilMs` on. With `why` it is worth saying. */
 export interface Refusal {
@@ -35,6 +47,7 @@ export interface Limits {
   waits(machine: Machine, step: Step): boolean;
   /** Consent, counted at once; or why not yet. `woke`: it left the state it was commanded into by itself. */
   consent(machine: Machine, step: Step, woke: boolean): Refusal | undefined;
+  stop(): void;
 }
 
 export interface LimitsOptions {
@@ -42,13 +55,50 @@ export interface LimitsOptions {
   readonly agent: string;
   readonly plant: Plant;
   readonly clock: Clock;
+  readonly keeper: Keeper;
 }
 
 /** What protects, and who stands above the ramp, takes load away without waiting. */
 const isExempt = (goal: Goal): boolean =>
   goal.owner !== 'desired' || (goal.because !== undefined && outranksRamp(goal.because));
 
-export function makeLimits({ site, agent, plant, clock }: LimitsOptions): Limits {
+/** Least times and starts per day outlive the agent: a restart is no new day. */
+function keepSpells({ plant, clock, keeper }: LimitsOptions, pace: Pace) {
+  let known = false;
+  let waiting: (() => void) | undefined;
+  const file = keeper.open('pace', fileSchema, (found) => {
+    known = true;
+    for (const { at, config } of plant.machines) {
+      const kept = found !== undefined && Object.hasOwn(found, config.id) ? found[config.id] : undefined;
+      if (kept !== undefined) takeSpell(pace, at, kept, clock.monoMs(), clock.wallMs());
+    }
+  });
+  const note = (): void => {
+    waiting ??= clock.after(KEEP_MS, () => {
+      waiting = undefined;
+      // Written before it was read, the file would lose what it holds.
+      if (!known) return note();
+      const spells = spellsAt(pace, clock.monoMs(), clock.wallMs());
+      const entries = plant.machines.flatMap(({ at, config }) => {
+        const spell = spells[at];
+        return spell === undefined ? [] : [[config.id, spell] as const];
+      });
+      // It is in the alarm, and tried again.
+      file.keep(Object.fromEntries(entries)).catch(() => undefined);
+    });
+  };
+  return {
+    known: () => known,
+    note,
+    stop: () => {
+      waiting?.();
+      file.stop();
+    },
+  };
+}
+
+export function makeLimits(options: LimitsOptions): Limits {
+  const { site, agent, plant, clock } = options;
   const envelope = makeEnvelope(plant.nodes.length, site.config.control);
   const pace = makePace(
     rampSlicesOf(site, agent),
@@ -60,6 +110,7 @@ export function makeLimits({ site, agent, plant, clock }: LimitsOptions): Limits
     })),
     clock.monoMs(),
   );
+  const spells = keepSpells(options, pace);
   let countedMs = Number.NEGATIVE_INFINITY;
   let nodes: EnvelopeNode[] = [];
   /** Per machine, since when it has been waiting. */
@@ -99,13 +150,18 @@ export function makeLimits({ site, agent, plant, clock }: LimitsOptions): Limits
     },
     consent: (machine, step, woke) => {
       const nowMs = clock.monoMs();
+      // Nobody knows yet how long it has rested, or how often it was started today.
+      if (step.raise && !spells.known())
+        return refuse(machine, step, { untilMs: nowMs + RAISE_AGAIN_MS }, nowMs);
       const move = moveOf(machine, step, woke, nowMs);
       const refusal = waitOf(pace, move, nowMs) ?? (step.raise ? admits(machine, step, nowMs) : undefined);
       if (refusal !== undefined) return refuse(machine, step, refusal, nowMs);
       noteMove(pace, move, nowMs);
+      spells.note();
       since.delete(machine);
       return undefined;
     },
+    stop: () => spells.stop(),
   };
 }
 

@@ -124,6 +124,7 @@ class Agent {
       orders: this.#orders,
       alarms: this.#alarms,
       settings: this.#settings,
+      keeper,
     };
     this.#control = makeControl({
       ...shared,
@@ -149,7 +150,6 @@ class Agent {
     });
     this.#lockouts = makeLockouts({
       ...shared,
-      keeper,
       control: this.#control,
       say: (locks) => this.#link?.lockouts(locks),
     });

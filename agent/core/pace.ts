@@ -79,6 +79,41 @@ export const makePace = (ramps: readonly Ramp[], machines: readonly PaceMachine[
   spells: machines.map(() => ({ mode: undefined, sinceMs: Number.NEGATIVE_INFINITY, starts: [] })),
 });
 
+/** A spell as it is kept over the agent's own end: on the wall clock (UTC ms), which goes on meanwhile. */
+export interface KeptSpell {
+  readonly mode: Mode;
+  readonly sinceMs: number;
+  readonly starts: number[];
+}
+
+/** What is to be kept, as `machines`; undefined: nothing was commanded of it. */
+export function spellsAt(pace: Pace, nowMs: number, wallMs: number): (KeptSpell | undefined)[] {
+  const wallOf = (atMs: number): number => Math.round(wallMs - (nowMs - atMs));
+  return pace.spells.map(({ mode, sinceMs, starts }) =>
+    mode === undefined || !Number.isFinite(sinceMs)
+      ? undefined
+      : {
+          mode,
+          sinceMs: wallOf(sinceMs),
+          starts: starts.filter((atMs) => nowMs - atMs < DAY_MS).map(wallOf),
+        },
+  );
+}
+
+/**
+ * Takes up what was kept of one machine. A moment that has not come yet by the wall clock (it was set back) counts as
+ * now: a least time is then waited for once more, never forgotten. What was commanded since stands.
+ */
+export function takeSpell(pace: Pace, machine: number, kept: KeptSpell, nowMs: number, wallMs: number): void {
+  const spell = pace.spells[machine];
+  if (spell === undefined) return;
+  const monoOf = (atMs: number): number => nowMs - Math.max(0, wallMs - atMs);
+  spell.starts = [...kept.starts.map(monoOf), ...spell.starts].sort((a, b) => a - b);
+  if (spell.mode !== undefined) return;
+  spell.mode = kept.mode;
+  spell.sinceMs = monoOf(kept.sinceMs);
+}
+
 const works = (mode: Mode | undefined): boolean => mode === 'mine' || mode === 'ai';
 
 /** True for a command that takes a machine from rest to work. */

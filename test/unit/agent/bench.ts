@@ -276,6 +276,7 @@ interface BenchOptions {
   readonly lease?: SiteConfigInput['lease'];
   /** Of an agent that ran before. */
   readonly disk?: MemoryDisk;
+  readonly startMs?: number;
   readonly authority?: 'observe' | 'automatic';
   readonly rampKwPerMin?: number;
   /** More of the rack, such as its limits in kVA and A. */
@@ -306,7 +307,7 @@ function toySite(options: BenchOptions): Site {
 }
 
 export function makeBench(options: BenchOptions = {}): Bench {
-  const clock = new VirtualClock({ startWallMs: START_MS });
+  const clock = new VirtualClock({ startWallMs: options.startMs ?? START_MS });
   const random = seededRandom(7);
   const broker = new MemoryBroker({ clock, latencyMs: () => 2 });
   const site = toySite(options);
@@ -355,7 +356,7 @@ export function makeBench(options: BenchOptions = {}): Bench {
     dataDir: '/data',
     boot: options.disk === undefined ? 1 : 2,
   });
-  const made: Bench = Object.assign(bench, {
+  return Object.assign(bench, {
     clock,
     broker,
     voice,
@@ -364,7 +365,6 @@ export function makeBench(options: BenchOptions = {}): Bench {
     disk,
     stop: () => agent.stop(),
   });
-  return made;
 }
 
 /** 230 V on three phases, the first of them fuller or emptier than the others. */

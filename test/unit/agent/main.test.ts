@@ -315,3 +315,29 @@ test('a machine of which nothing is wanted is left to people; the guard sheds it
   expect(manual.mode).toBe('mine');
   expect(manual.calls).toEqual(['sleep']);
 });
+
+test('least times and starts of the day outlive the agent', async () => {
+  const control = { minOffS: 60, maxCyclesPerDay: 2 };
+  const first = makeBench({ count: 2, control });
+  await first.clock.advance(8_000);
+  first.voice.want('r1', 1, { 'r1-01': 'sleep', 'r1-02': 'mine' });
+  await first.clock.advance(10_000);
+  expect(modes(first)).toBe('sm');
+  await first.stop();
+  const second = makeBench({
+    count: 2,
+    control,
+    disk: first.disk,
+    startMs: START_MS + 20_000,
+    mode: 'sleep',
+  });
+  second.voice.epoch = 2;
+  await second.clock.advance(8_000);
+  second.voice.want('r1', 1, all(second, 'mine'));
+  await second.clock.advance(20_000);
+  // The first rests since 40 s, by the word of the agent before; the second it never put to rest.
+  expect(modes(second)).toBe('sm');
+  expect(second.voice.results.map((result) => result.why)).toContain('DWELL_WAIT');
+  await second.clock.advance(30_000);
+  expect(modes(second)).toBe('mm');
+});

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { makePace, noteMove, waitOf } from '../../../../agent/core/pace.ts';
+import { makePace, noteMove, spellsAt, takeSpell, waitOf } from '../../../../agent/core/pace.ts';
 import type { Move, Pace, PaceMachine } from '../../../../agent/core/pace.ts';
 
 const machine = (changes: Partial<PaceMachine> = {}): PaceMachine => ({
@@ -131,5 +131,47 @@ describe('ramps', () => {
       }),
       { numRuns: 60 },
     );
+  });
+});
+
+describe('over the end of the agent', () => {
+  const kept = (pace: Pace, nowMs: number, wallMs: number) => spellsAt(pace, nowMs, wallMs)[0];
+  const again = (found: ReturnType<typeof kept>, nowMs: number, wallMs: number): Pace => {
+    const pace = make();
+    if (found !== undefined) takeSpell(pace, 0, found, nowMs, wallMs);
+    return pace;
+  };
+
+  test('least times go on by the wall clock, and the starts of the day are still counted', () => {
+    const pace = make();
+    for (let n = 0; n < 4; n++) {
+      expect(ask(pace, start(), n * 1_000_000)).toBe('moved');
+      expect(ask(pace, stop({ forMoney: false }), n * 1_000_000 + 500_000)).toBe('moved');
+    }
+    const found = kept(pace, 3_500_000, 1e12);
+    // The new monotonic clock begins at 0, 100 s later.
+    expect(waitOf(again(found, 0, 1e12 + 100_000), start(), 0)).toMatchObject({
+      why: 'DWELL_WAIT',
+      untilMs: 200_000,
+    });
+    const later = again(found, 0, 1e12 + 400_000);
+    expect(waitOf(later, start(), 0)?.why).toBe('CYCLES_SPENT');
+    const nextDay = again(found, 0, 1e12 + 24 * 3_600_000);
+    expect(waitOf(nextDay, start(), 0)).toBeUndefined();
+  });
+
+  test('a wall clock that was set back makes a least time begin anew, and no more than that', () => {
+    const pace = make();
+    expect(ask(pace, stop(), 1_000)).toBe('moved');
+    const found = kept(pace, 2_000, 1e12);
+    const wait = waitOf(again(found, 0, 1e12 - 86_400_000), start(), 0);
+    expect(wait).toMatchObject({ why: 'DWELL_WAIT', untilMs: 300_000 });
+  });
+
+  test('what was commanded before the file was read stands', () => {
+    const pace = make();
+    expect(ask(pace, stop(), 1_000)).toBe('moved');
+    takeSpell(pace, 0, { mode: 'mine', sinceMs: 0, starts: [0] }, 2_000, 1e12);
+    expect(pace.spells[0]).toEqual({ mode: 'sleep', sinceMs: 1_000, starts: [2_000 - 1e12] });
   });
 });
