@@ -16,7 +16,7 @@ export interface Alarms {
 /** Alarms that go out as the agent's events. */
 export function makeAlarms(link: () => Link | undefined): Alarms {
   const active = new Set<string>();
-  const said = new Set<string>();
+  const said = new Map<string, string>();
   return {
     raise: (code, subject, text) => {
       const key = `${code} ${subject}`;
@@ -28,10 +28,10 @@ export function makeAlarms(link: () => Link | undefined): Alarms {
       if (active.delete(`${code} ${subject}`)) link()?.event(code, subject, text, 'cleared');
     },
     tell: (code, subject, text) => {
-      const key = `${code} ${subject} ${text}`;
-      if (said.has(key)) return;
+      const key = `${code} ${subject}`;
+      if (said.get(key) === text) return;
       if (said.size >= MOST_SAID) said.clear();
-      said.add(key);
+      said.set(key, text);
       link()?.event(code, subject, text, 'raised');
     },
   };

@@ -20,6 +20,15 @@ const HIGH: readonly FaultCode[] = [
 ];
 const LOW: readonly FaultCode[] = ['DEVICE_LOST', 'SELF_WOKEN', 'VALUE_STALE'];
 
+/** Of something that happened, not of something that is: nothing ends them but a person who has seen them. */
+const HAPPENED: readonly FaultCode[] = [
+  'FOREIGN_WRITER',
+  'SETTING_DISTURBED',
+  'BUS_MESSAGE',
+  'DESIRED_STALE',
+  'SPOOL_DAMAGED',
+];
+
 export const priorityOf = (code: FaultCode): 'high' | 'medium' | 'low' =>
   HIGH.includes(code) ? 'high' : LOW.includes(code) ? 'low' : 'medium';
 
@@ -49,6 +58,16 @@ export function clearAlarm(state: SiteState, now: Now, code: FaultCode, subject:
   if (present === undefined) return [];
   state.alarms.delete(id);
   return announce(now, code, subject, present.text, 'cleared');
+}
+
+/** A person has seen it. What happened is thereby over; what is, stays until it is not any more. */
+export function acknowledge(state: SiteState, now: Now, alarmId: string, actor: string): Effect[] {
+  const alarm = state.alarms.get(alarmId);
+  if (alarm === undefined) return [];
+  alarm.acknowledgedBy = actor;
+  if (!HAPPENED.includes(alarm.code)) return [];
+  state.alarms.delete(alarmId);
+  return announce(now, alarm.code, alarm.subject, `${alarm.text}; seen by ${actor}`, 'cleared');
 }
 
 /** Raised while `on`, cleared when not. */

@@ -3,7 +3,7 @@ import type { FaultCode } from '../../protocols/faults.ts';
 import type { Lease } from '../../protocols/mqtt/desired.ts';
 import type { AgentEvent } from '../../protocols/mqtt/status.ts';
 import { adoptAll } from './adopt.ts';
-import { clearAlarm, raiseAlarm, setAlarm } from './alarms.ts';
+import { acknowledge, clearAlarm, raiseAlarm, setAlarm } from './alarms.ts';
 import { issue, restWhereFound, sayAgain } from './commands.ts';
 import type { Effect } from './effects.ts';
 import type { ControllerEvent, Now } from './events.ts';
@@ -70,11 +70,8 @@ export function step(state: SiteState, event: ControllerEvent, now: Now): Effect
       return takeFeedFailure(state, event, now);
     case 'operator':
       return [...takeOperator(state, event, now), ...decide(state, now)];
-    case 'alarm-ack': {
-      const alarm = state.alarms.get(event.alarmId);
-      if (alarm !== undefined) alarm.acknowledgedBy = event.actor;
-      return [];
-    }
+    case 'alarm-ack':
+      return acknowledge(state, now, event.alarmId, event.actor);
   }
 }
 

@@ -99,6 +99,15 @@ test('a foreign writer is named, and what it set is what is restored', async () 
   expect(rig.alarms('SETTING_DISTURBED')).toEqual([]);
 });
 
+test('a foreign writer that does the same again is named again', async () => {
+  const rig = await atWork();
+  for (const fanPwm of ['70', '100', '70']) {
+    rig.antminer.anotherWrites({ fanPwm }, 0);
+    await rig.clock.advance(2 * MINUTE);
+  }
+  expect(rig.alarms('FOREIGN_WRITER').filter((text) => text.endsWith('is "70"'))).toHaveLength(2);
+});
+
 test('a write that changes a bystander is a fault that names it', async () => {
   const rig = await atWork();
   rig.antminer.fault = 'disturbs';
