@@ -16,9 +16,11 @@ export interface ActionsOptions {
   readonly lease: LeaseState;
   readonly alarms: Alarms;
   readonly result: (rack: string, result: MachineResult) => void;
+  /** A person permits the restart below a node. */
+  readonly permit: (node: string) => void;
 }
 
-/** One-shot verbs (reboot, locate): each id once, never again by itself. */
+/** One-shot verbs (reboot, locate) and permissions to restart: each id once, never again by itself. */
 export interface Actions {
   take(action: Action): void;
 }
@@ -45,8 +47,8 @@ export function makeActions(options: ActionsOptions): Actions {
       ...(fault === undefined ? {} : { why: fault.code, detail: fault.detail.slice(0, 300) }),
       atMs: clock.wallMs(),
     });
-  const carryOut = async (machine: Machine, action: Action): Promise<void> => {
-    const verb = machine.device.verbs[action.verb];
+  const carryOut = async (machine: Machine, action: Action, name: 'reboot' | 'locate'): Promise<void> => {
+    const verb = machine.device.verbs[name];
     const beganMs = clock.monoMs();
     try {
       if (verb === undefined) throw new Fault('VERB_UNSUPPORTED', action.verb);
@@ -64,16 +66,32 @@ export function makeActions(options: ActionsOptions): Actions {
       if (known.has(action.id)) return;
       if (known.size >= MOST_KNOWN) known.clear();
       known.add(action.id);
+      const { verb } = action;
+      if (verb === 'permit') {
+        const late = staleness(action, lease, clock.monoMs());
+        if (late === undefined) options.permit(action.machine);
+        else
+          alarms.tell(late.code, action.machine, `the permission to restart was not taken: ${late.message}`);
+        return;
+      }
       const machine = plant.byId.get(action.machine);
       if (machine === undefined) {
         alarms.tell('BUS_MESSAGE', action.machine, `${action.verb} for a machine of another agent`);
         return;
       }
       const refusal = refuse(machine, action, lease, clock.monoMs());
-      if (refusal === undefined) void carryOut(machine, action);
+      if (refusal === undefined) void carryOut(machine, action, verb);
       else say(machine, action, 'refused', 0, refusal);
     },
   };
+}
+
+/** From another controller than the one in charge, or too late. */
+function staleness(action: Action, lease: LeaseState, nowMs: number): Fault | undefined {
+  const controller = controllerMs(lease, nowMs);
+  if (controller === undefined) return new Fault('LEASE_STALE');
+  if (lease.taken?.epoch !== action.epoch) return new Fault('DESIRED_STALE', `epoch ${action.epoch}`);
+  return controller >= action.expiresAtMs ? new Fault('DESIRED_EXPIRED') : undefined;
 }
 
 /** Why a one-shot verb is not carried out; undefined when it is. */
@@ -81,12 +99,12 @@ function refuse(machine: Machine, action: Action, lease: LeaseState, nowMs: numb
   if (machine.lockout !== undefined) return new Fault('LOCKED_OUT', machine.lockout.words);
   if (machine.config.authority !== 'automatic')
     return new Fault('AUTHORITY_REFUSED', machine.config.authority);
-  const controller = controllerMs(lease, nowMs);
-  if (rackPhase(lease, machine.config.rack, nowMs) !== 'live' || controller === undefined)
-    return new Fault('LEASE_STALE');
-  if (lease.taken?.epoch !== action.epoch) return new Fault('DESIRED_STALE', `epoch ${action.epoch}`);
-  if (controller >= action.expiresAtMs) return new Fault('DESIRED_EXPIRED');
+  if (rackPhase(lease, machine.config.rack, nowMs) !== 'live') return new Fault('LEASE_STALE');
+  const late = staleness(action, lease, nowMs);
+  if (late !== undefined) return late;
   if (machine.inFlight) return new Fault('ENVELOPE_REFUSED', 'another command is under way');
+  if (action.verb === 'reboot' && machine.inhibition !== undefined)
+    return new Fault(machine.inhibition.why, machine.inhibition.text);
   // A restarted machine comes up hashing.
   if (action.verb === 'reboot' && (machine.held !== undefined || machine.resting))
     return new Fault('ENVELOPE_REFUSED', 'the guard or the fail-safe holds it at rest');

@@ -142,6 +142,7 @@ class Pilot implements Control {
       inFlight: machine.inFlight,
       authority: config.authority,
       lockout: machine.lockout?.words,
+      inhibition: machine.inhibition,
       phase: rackPhase(this.#options.lease, config.rack, nowMs),
       nowMs,
       pollMs: COMMAND_POLL_MS,
@@ -291,7 +292,11 @@ class Pilot implements Control {
     return {
       clock,
       phase: (machine) => rackPhase(lease, machine.config.rack, clock.monoMs()),
-      mayAct: ({ config, lockout }) => config.authority === 'automatic' && lockout?.owed !== false,
+      // A hand-over on its way to work stops where it is while nothing may be started.
+      mayAct: ({ config, lockout, inhibition, gpu }) =>
+        config.authority === 'automatic' &&
+        lockout?.owed !== false &&
+        (inhibition === undefined || gpu?.target === 'idle'),
       acknowledged: (machine) => {
         // The word given is for what was begun, also when something newer is wanted by now.
         const goal = this.#begun.get(machine);

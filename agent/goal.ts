@@ -13,7 +13,7 @@ interface Sources {
 }
 
 /**
- * What a machine shall do at `nowMs`: the rest a lockout owes it first, then the guard, the fail-safe, the document in
+ * What a machine shall do at `nowMs`: the rest a lockout owes it first, then protection, the guard, the fail-safe, the document in
  * force; undefined: nobody says. A locked machine that has had its rest is nobody's but its lockout's: what the document
  * wants of it is only there to be refused by name.
  */
@@ -58,8 +58,14 @@ export function goalOf(machine: Machine, { boot, lease, orders }: Sources, nowMs
   };
 }
 
-function safetyOf({ lockout, held, resting }: Machine): 'lockout' | 'guard' | 'fail-safe' | undefined {
+function safetyOf({
+  lockout,
+  inhibition,
+  held,
+  resting,
+}: Machine): Exclude<Goal['owner'], 'desired'> | undefined {
   if (lockout !== undefined) return lockout.owed ? 'lockout' : undefined;
+  if (inhibition?.effect === 'shed') return 'protection';
   if (held !== undefined) return 'guard';
   return resting ? 'fail-safe' : undefined;
 }

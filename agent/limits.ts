@@ -12,7 +12,7 @@ import { makePace, noteMove, spellsAt, takeSpell, waitOf } from './core/pace.ts'
 import type { Move, Pace, Ramp } from './core/pace.ts';
 import type { Goal, Step } from './core/reconcile.ts';
 import type { Keeper } from './kept.ts';
-import { reachingW } from './machine.ts';
+import { isOff, reachingW } from './machine.ts';
 import type { Machine } from './machine.ts';
 import { meterW, nodeCapW } from './plant.ts';
 import type { Plant } from './plant.ts';
@@ -193,8 +193,8 @@ function envelopeOf(machine: Machine, nowMs: number): EnvelopeMachine {
   return {
     path: machine.path,
     ratedW: machine.config.model.ratedW,
-    presentW: machine.powerW,
-    reachingW: reachingW(machine, nowMs),
+    presentW: isOff(machine) ? 0 : machine.powerW,
+    reachingW: isOff(machine) ? undefined : reachingW(machine, nowMs),
   };
 }
 

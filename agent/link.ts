@@ -46,7 +46,9 @@ export interface LinkOptions {
 
 export interface Link {
   /** Publishes the heartbeat with a fresh nonce and returns the nonce; undefined while there is no connection. */
-  status(fields: Pick<Status, 'phase' | 'epoch' | 'racks' | 'guarding' | 'host'>): string | undefined;
+  status(
+    fields: Pick<Status, 'phase' | 'epoch' | 'racks' | 'guarding' | 'inhibitions' | 'host'>,
+  ): string | undefined;
   /** Results go out together per rack within 100 ms. */
   result(rack: string, result: MachineResult): void;
   event(code: FaultCode, subject: string, text: string, state: 'raised' | 'cleared'): void;

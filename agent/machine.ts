@@ -1,5 +1,6 @@
 import type { SiteMachine } from '../config/site.ts';
 import type { Fault } from '../protocols/faults.ts';
+import type { Inhibition } from '../protocols/mqtt/status.ts';
 import { modeOf, numberOf } from '../protocols/reading.ts';
 import type { Mode, Reading, Readings } from '../protocols/reading.ts';
 import type { Device } from './driver.ts';
@@ -55,6 +56,8 @@ export interface Machine {
   resting: boolean;
   /** Locked out, in words; `owed`: it is still to be put to rest for that, once. */
   lockout: { readonly words: string; owed: boolean } | undefined;
+  /** What the plant's inputs say of its part of the tree: nothing is started, or it is to rest. */
+  inhibition: Inhibition | undefined;
   selfWoken: boolean;
   /** Something of it is not as it shall be yet: time alone may call for a step. */
   pending: boolean;
@@ -68,6 +71,9 @@ export interface GpuSide {
   target: GpuWanted | undefined;
   busy: boolean;
 }
+
+/** Behind an open switch, and silent: it draws nothing. */
+export const isOff = (machine: Machine): boolean => machine.inhibition?.off === true && !machine.reachable;
 
 /** Takes a reading in: true when the mode changed by it. */
 export function takeReadings(

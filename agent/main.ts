@@ -3,7 +3,6 @@ import type { Site } from '../config/site.ts';
 import type { Deps } from '../host/deps.ts';
 import type { Desired, Lease } from '../protocols/mqtt/desired.ts';
 import type { Ack, LeasePhase } from '../protocols/mqtt/status.ts';
-import { numberOf } from '../protocols/reading.ts';
 import type { Readings } from '../protocols/reading.ts';
 import { makeActions } from './actions.ts';
 import type { Actions } from './actions.ts';
@@ -15,16 +14,19 @@ import { makeOrders, offerDesired, promote } from './core/desired.ts';
 import type { RackOrders } from './core/desired.ts';
 import { agentPhase, issueNonce, makeLease, takeBeat } from './core/lease.ts';
 import type { LeaseState } from './core/lease.ts';
-import type { Device, DeviceIo } from './driver.ts';
+import type { Device, DeviceIo, Target } from './driver.ts';
 import { openUtilityTerminal } from './drivers/utility-terminal.ts';
 import { startFrames } from './frames.ts';
 import type { Frames } from './frames.ts';
+import { makeHostWatch } from './host-watch.ts';
 import { makeKeeper } from './kept.ts';
 import type { Kept } from './kept.ts';
 import { openLink } from './link.ts';
 import type { Link } from './link.ts';
 import { makeLockouts } from './lockouts.ts';
 import type { Lockouts } from './lockouts.ts';
+import { startPlantIo } from './plant-io.ts';
+import type { PlantIo } from './plant-io.ts';
 import { buildPlant } from './plant.ts';
 import type { Plant } from './plant.ts';
 import { closeDevice, startReaders } from './readers.ts';
@@ -37,7 +39,7 @@ import { makeSpool } from './spool.ts';
 import type { Spool } from './spool.ts';
 import { openDevice, parseTarget } from './target.ts';
 import type { Secrets } from './target.ts';
-import { startUtility } from './utility.ts';
+import { openUtility } from './utility.ts';
 import type { Utility } from './utility.ts';
 
 export interface AgentOptions {
@@ -68,6 +70,13 @@ export function startAgent(options: AgentOptions): { stop(): Promise<void> } {
   return { stop: () => agent.stop() };
 }
 
+function leaseOf({ site, agent, deps }: AgentOptions, { racks }: Plant): LeaseState {
+  const { t1S, t2S } = site.config.lease;
+  const ids = racks.map((rack) => rack.id);
+  const nowMs = deps.clock.monoMs();
+  return makeLease({ agent, t1Ms: t1S * 1_000, t2Ms: t2S * 1_000, racks: ids, durableEpoch: 0, nowMs });
+}
+
 class Agent {
   readonly #options: AgentOptions;
   readonly #plant: Plant;
@@ -82,34 +91,27 @@ class Agent {
   readonly #readers: Readers;
   readonly #epochs: Kept<z.infer<typeof epochSchema>>;
   readonly #lockouts: Lockouts;
+  readonly #plantIo: PlantIo;
   readonly #settings: SettingsBook;
   readonly #actions: Actions;
   readonly #utility: Utility | undefined;
+  readonly #lookAtHost: ReturnType<typeof makeHostWatch>;
   #link: Link | undefined;
   #phase: LeasePhase | undefined;
   #epochKnown = false;
   #waitingBeat: Lease | undefined;
   #stopped = false;
-  #askingHost = false;
-  #host: Record<string, number> | undefined;
 
   constructor(options: AgentOptions) {
     this.#options = options;
     const { site, agent, deps, boot } = options;
     const { clock } = deps;
+    this.#lookAtHost = makeHostWatch(options.readHost);
     this.#plant = buildPlant(site, agent, (target) => this.#open(target), clock.monoMs());
     const { racks } = this.#plant;
-    const { lease } = site.config;
     this.#rackPlace = new Map(racks.map((rack, place) => [rack.id, place]));
     this.#orders = racks.map(makeOrders);
-    this.#lease = makeLease({
-      agent,
-      t1Ms: lease.t1S * 1_000,
-      t2Ms: lease.t2S * 1_000,
-      racks: racks.map((rack) => rack.id),
-      durableEpoch: 0,
-      nowMs: clock.monoMs(),
-    });
+    this.#lease = leaseOf(options, this.#plant);
     this.#alarms = makeAlarms(() => this.#link);
     this.#spool = this.#openSpool();
     const keeper = makeKeeper({ ...deps, ...options, alarms: this.#alarms, clock });
@@ -133,7 +135,11 @@ class Agent {
       relax: (machine) => this.#readers.machines.relax(machine.at),
     });
     this.#safety = makeSafety({ ...shared, control: this.#control });
-    this.#actions = makeActions({ ...shared, result: (rack, result) => this.#link?.result(rack, result) });
+    this.#actions = makeActions({
+      ...shared,
+      result: (rack, result) => this.#link?.result(rack, result),
+      permit: (node) => this.#plantIo.permit(node),
+    });
     this.#frames = startFrames({ site: site.id, agent, clock, plant: this.#plant, spool: this.#spool });
     this.#readers = startReaders({
       ...shared,
@@ -153,6 +159,13 @@ class Agent {
       control: this.#control,
       say: (locks) => this.#link?.lockouts(locks),
     });
+    this.#plantIo = startPlantIo({
+      ...shared,
+      control: this.#control,
+      io: options.io,
+      target: (url) => this.#target(url),
+      ready: () => this.#ready(),
+    });
     this.#link = this.#openLink();
     this.#utility = this.#startUtility();
     this.#tick();
@@ -167,6 +180,7 @@ class Agent {
       this.#control,
       this.#epochs,
       this.#lockouts,
+      this.#plantIo,
       this.#settings,
       this.#utility,
     ])
@@ -179,7 +193,11 @@ class Agent {
   #open(target: string): Device {
     const { io, openDevice: open } = this.#options;
     if (open !== undefined) return open(target, io);
-    return openDevice(parseTarget(target, this.#options.secrets ?? { env: process.env }), io);
+    return openDevice(this.#target(target), io);
+  }
+
+  #target(url: string): Target {
+    return parseTarget(url, this.#options.secrets ?? { env: process.env });
   }
 
   #openLink(): Link {
@@ -230,22 +248,15 @@ class Agent {
 
   #startUtility(): Utility | undefined {
     const { site, agent, deps, io } = this.#options;
-    const { utility } = site.config;
-    if (utility === undefined || (utility.agent ?? site.agents[0]) !== agent) return undefined;
-    try {
-      const target = parseTarget(utility.target, this.#options.secrets ?? { env: process.env });
-      return startUtility({
-        terminal: openUtilityTerminal(target, io),
-        clock: deps.clock,
-        log: deps.log,
-        periodMs: utility.periodMs,
-        onObserved: (observed) => this.#link?.observed(observed),
-      });
-    } catch (error) {
-      deps.log.error({ why: String(error) }, 'the utility terminal cannot be used');
-      this.#alarms.raise('TARGET_INVALID', 'utility', String(error).slice(0, 300));
-      return undefined;
-    }
+    return openUtility({
+      site,
+      agent,
+      open: (url) => openUtilityTerminal(this.#target(url), io),
+      clock: deps.clock,
+      log: deps.log,
+      alarms: this.#alarms,
+      onObserved: (observed) => this.#link?.observed(observed),
+    });
   }
 
   #onDesired(doc: Desired): void {
@@ -287,9 +298,13 @@ class Agent {
     return true;
   }
 
+  /** Nothing is armed before the disk has said what must not be forgotten. */
+  #ready(): boolean {
+    return this.#epochKnown && this.#lockouts.known && this.#plantIo.known;
+  }
+
   #onBeat(beat: Lease): void {
-    // Nothing is armed before the disk has said what must not be forgotten.
-    if (!this.#epochKnown || !this.#lockouts.known) return;
+    if (!this.#ready()) return;
     const { deps, agent } = this.#options;
     const before = this.#lease.taken;
     const verdict = takeBeat(this.#lease, beat, deps.clock.monoMs());
@@ -340,32 +355,18 @@ class Agent {
     }
     const phase = agentPhase(this.#lease, clock.monoMs());
     const guarding = this.#safety.guarding();
-    this.#lookAtHost();
-    const host = this.#host === undefined ? {} : { host: this.#host };
-    const nonce = this.#link?.status({ phase, epoch: this.#lease.durableEpoch, racks, guarding, ...host });
+    const more = { ...this.#plantIo.inhibitions(), ...this.#lookAtHost() };
+    const { durableEpoch: epoch } = this.#lease;
+    const nonce = this.#link?.status({ phase, epoch, racks, guarding, ...more });
     if (nonce !== undefined) issueNonce(this.#lease, nonce, clock.monoMs());
     this.#readers.machines.sweep();
     this.#readers.meters.sweep();
     this.#safety.tick();
     this.#lockouts.tick();
+    this.#plantIo.tick();
     this.#control.sweep();
     this.#frames.meters();
     this.#spool.tick();
-  }
-
-  #lookAtHost(): void {
-    const { readHost } = this.#options;
-    if (readHost === undefined || this.#askingHost) return;
-    this.#askingHost = true;
-    void readHost().then((readings) => {
-      this.#askingHost = false;
-      this.#host = Object.fromEntries(
-        Object.entries(readings).flatMap(([name, reading]) => {
-          const value = numberOf(reading);
-          return value === undefined ? [] : [[name, value]];
-        }),
-      );
-    });
   }
 
   #notePhase(): void {

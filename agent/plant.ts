@@ -141,6 +141,7 @@ function newMachine(
     held: undefined,
     resting: false,
     lockout: undefined,
+    inhibition: undefined,
     selfWoken: false,
     pending: false,
     gpu: observes

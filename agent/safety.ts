@@ -10,7 +10,7 @@ import { rackPhase } from './core/lease.ts';
 import type { LeaseState } from './core/lease.ts';
 import type { RackOrders } from './core/desired.ts';
 import { flowCapW, learnCapW, loadingText } from '../protocols/loading.ts';
-import { COMMAND_POLL_MS } from './machine.ts';
+import { COMMAND_POLL_MS, isOff } from './machine.ts';
 import type { Machine } from './machine.ts';
 import { meterW, nodeCapW } from './plant.ts';
 import type { Plant, PlantNode } from './plant.ts';
@@ -145,7 +145,7 @@ function guardView(machine: Machine, nowMs: number): GuardMachine {
     index: machine.at,
     model,
     mode: machine.mode,
-    presentW: machine.powerW ?? machine.lastPowerW,
+    presentW: isOff(machine) ? 0 : (machine.powerW ?? machine.lastPowerW),
     reachable: machine.reachable,
     controllable: config.authority === 'automatic' && machine.lockout === undefined,
     falling:

@@ -1,6 +1,8 @@
+import type { Site } from '../config/site.ts';
 import type { Clock, Log } from '../host/deps.ts';
 import { asFault } from '../protocols/faults.ts';
 import type { Ack, Observed } from '../protocols/mqtt/status.ts';
+import type { Alarms } from './alarms.ts';
 import type { UtilityObservation, UtilityTerminal } from './drivers/utility-terminal.ts';
 
 export interface UtilityOptions {
@@ -24,8 +26,32 @@ const WRITE_MS = 1_000;
 const STALE_MS = 10_000;
 const SAY_MS = 1_000;
 
+/**
+ * The utility's terminal, polled by the agent that the site file names for it; undefined for the others, and with an
+ * alarm when its target cannot be used.
+ */
+export function openUtility(
+  options: Omit<UtilityOptions, 'terminal' | 'periodMs'> & {
+    readonly site: Site;
+    readonly agent: string;
+    readonly open: (target: string) => UtilityTerminal;
+    readonly alarms: Alarms;
+  },
+): Utility | undefined {
+  const { site, agent } = options;
+  const { utility } = site.config;
+  if (utility === undefined || (utility.agent ?? site.agents[0]) !== agent) return undefined;
+  try {
+    return startUtility({ ...options, terminal: options.open(utility.target), periodMs: utility.periodMs });
+  } catch (error) {
+    options.log.error({ why: String(error) }, 'the utility terminal cannot be used');
+    options.alarms.raise('TARGET_INVALID', 'utility', String(error).slice(0, 300));
+    return undefined;
+  }
+}
+
 /** Polls the terminal; publishes every second and at once on change; writes the report every second. */
-export function startUtility(options: UtilityOptions): Utility {
+function startUtility(options: UtilityOptions): Utility {
   const { terminal, clock, log } = options;
   let stopped = false;
   let beat: { readonly value: number; readonly changedMs: number } | undefined;

@@ -17,7 +17,7 @@ Usage: ./switchyard console [options] [COMMAND …]
 Without COMMAND: a live screen; ':' begins a command, 'q' ends. On a dumb terminal or in a pipe: plain lines.
 With COMMAND: carries it out and ends; exit code 0 when it worked.
 
-  sleep|mine|ai|idle SCOPE [MINUTES] [REASON]    release|manual|automatic|lockout|unlock SCOPE [REASON]
+  sleep|mine|ai|idle SCOPE [MINUTES] [REASON]    release|manual|automatic|lockout|unlock|permit SCOPE [REASON]
   why MACHINE      ack ALARM      status      code
 `;
 

@@ -1,5 +1,6 @@
 import { Fault } from '../protocols/faults.ts';
 import { nearestWord } from './nearest.ts';
+import { plantProblems } from './plant.ts';
 import type { MeterConfig } from './schema/meter.ts';
 import type { Model } from './schema/model.ts';
 import type { NodeConfig } from './schema/node.ts';
@@ -93,6 +94,8 @@ export function resolveSite(config: SiteConfig, models: ReadonlyMap<string, Mode
     });
   if (config.utility?.onLoss === 'firm-cap' && config.utility.firmCapKw === undefined)
     problems.push({ path: ['utility', 'firmCapKw'], message: 'onLoss: firm-cap needs firmCapKw' });
+  const agents = config.agents?.map((agent) => agent.id) ?? ['a1'];
+  problems.push(...plantProblems(config.plant, byId, agents));
   if (problems.length > 0) throw new SiteInvalid(problems);
   const rackIds = [...new Set(machines.map((machine) => machine.rack))];
   return {
@@ -101,7 +104,7 @@ export function resolveSite(config: SiteConfig, models: ReadonlyMap<string, Mode
     nodes,
     machines,
     meters,
-    agents: config.agents?.map((agent) => agent.id) ?? ['a1'],
+    agents,
     racks: rackIds.map((id) => ({
       id,
       agent: byId.get(id)?.agent ?? 'a1',

@@ -190,6 +190,9 @@ class Loop {
       case 'ack':
         this.#publish(agentTopic(site.id, effect.ack.agent, 'ack'), effect.ack, false, 0);
         break;
+      case 'action':
+        this.#publish(agentTopic(site.id, effect.agent, 'action'), effect.action, false, 1);
+        break;
     }
   }
 

@@ -33,7 +33,7 @@ export interface Violation {
 }
 
 /** Command ids that an agent makes for what its guard or its fail-safe does. */
-const OWN_ACT = /^(?:guard|fail-safe|lockout)-/;
+const OWN_ACT = /^(?:guard|fail-safe|protection|lockout)-/;
 const TAKES_AWAY: readonly string[] = ['sleep', 'idle-handover', 'mine-stop', 'ai-stop'];
 /** Verbs that start work, and what they start. */
 const STARTS: Readonly<Record<string, Mode>> = { wake: 'mine', 'mine-handover': 'mine', 'ai-handover': 'ai' };

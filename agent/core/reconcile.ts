@@ -22,7 +22,7 @@ export interface Goal {
   readonly epoch: number;
   readonly generation: number;
   /** All but `desired` act without lease and before everything else. */
-  readonly owner: 'desired' | 'guard' | 'fail-safe' | 'lockout';
+  readonly owner: 'desired' | 'guard' | 'fail-safe' | 'protection' | 'lockout';
   /** On whose behalf the controller asks; absent for what the agent does by itself. */
   readonly because?: Owner;
   readonly urgent: boolean;
@@ -63,6 +63,8 @@ export interface ReconcileInput {
   readonly authority: Authority;
   /** Who locks it out, in words; undefined: nobody. */
   readonly lockout: string | undefined;
+  /** What the plant's inputs hold it back for: nothing that adds load is begun. */
+  readonly inhibition: { readonly why: FaultCode; readonly text: string } | undefined;
   readonly phase: LeasePhase;
   readonly nowMs: number;
   /** Time between two readings of a machine under command. */
@@ -122,6 +124,9 @@ export function reconcile(input: ReconcileInput): Decision {
   }
   const step = stepOf(input, goal);
   if (step.raise && input.phase !== 'live') return none('lease');
+  const { inhibition } = input;
+  if (step.raise && inhibition !== undefined)
+    return { kind: 'refused', why: inhibition.why, detail: inhibition.text };
   if (!sight.reachable) return none('unseen');
   return pursue(input, goal, step, nowMs);
 }

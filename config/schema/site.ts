@@ -2,6 +2,7 @@ import * as z from 'zod';
 import { machineGroupSchema } from './machine.ts';
 import { meterSchema } from './meter.ts';
 import { idSchema, nodeSchema } from './node.ts';
+import { plantSchema } from './plant.ts';
 import { aiSchema, energyPriceSchema, hashpriceSchema, utilitySchema } from './signal.ts';
 
 export const AUTHORITIES = ['observe', 'advise', 'automatic'] as const;
@@ -96,6 +97,7 @@ export const siteSchema = z.strictObject({
   machines: z.array(machineGroupSchema).max(10_000).default([]),
   prices: z.strictObject({ energy: energyPriceSchema.optional(), hash: hashpriceSchema }),
   utility: utilitySchema.optional(),
+  plant: plantSchema.prefault({}),
   ai: aiSchema.optional(),
 });
 export type SiteConfig = z.infer<typeof siteSchema>;

@@ -22,6 +22,7 @@ export const HELP = [
   'release SCOPE [REASON]                        ends holds; SCOPE: machine, rack or node; several with commas',
   'manual|automatic SCOPE [REASON]               out of automation’s hands as it is, and back',
   'lockout|unlock SCOPE [REASON]                 hands in the rack: nothing moves',
+  'permit SCOPE [REASON]                         restart after a breaker or relay has tripped',
   'why MACHINE    ack ALARM    status    code (one more console)    quit',
 ] as const;
 

@@ -17,6 +17,7 @@ const ACTIONS: readonly (readonly [OperatorRequest['action'], string])[] = [
   ['automatic', 'Return to automatic'],
   ['lockout', 'Lockout (hands in the rack)'],
   ['unlock', 'End the lockout'],
+  ['permit', 'Permit the restart after a trip'],
 ];
 
 interface Server {

@@ -1,7 +1,7 @@
 import type { PublicEvent } from '../../protocols/events.ts';
 import type { Desired, Lease } from '../../protocols/mqtt/desired.ts';
 import type { Lockouts } from '../../protocols/mqtt/lockouts.ts';
-import type { Ack } from '../../protocols/mqtt/status.ts';
+import type { Ack, Action } from '../../protocols/mqtt/status.ts';
 import type { LedgerRecord } from './events.ts';
 
 /** Everything the controller does. `step` returns them; the shell has one executor for each. */
@@ -12,4 +12,5 @@ export type Effect =
   | { readonly kind: 'lockouts'; readonly lockouts: Lockouts }
   | { readonly kind: 'lease'; readonly lease: Lease }
   | { readonly kind: 'ack'; readonly ack: Ack }
+  | { readonly kind: 'action'; readonly agent: string; readonly action: Action }
   | { readonly kind: 'report'; readonly event: PublicEvent };

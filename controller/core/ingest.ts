@@ -207,6 +207,7 @@ export function takeStatus(state: SiteState, status: Status, now: Now): Effect[]
     clockOffsetMs: status.online ? now.wallMs - status.atMs : (known?.clockOffsetMs ?? 0),
     spooled: status.spooled,
     guarding: status.guarding,
+    inhibitions: status.online ? (status.inhibitions ?? []) : (known?.inhibitions ?? []),
     host: status.host ?? null,
     reissuedMonoMs: known?.reissuedMonoMs ?? -Infinity,
   });

@@ -5,6 +5,7 @@ import type { Mode } from '../../protocols/reading.ts';
 import type { Effect } from './effects.ts';
 import type { ControllerEvent, Now } from './events.ts';
 import { sayAgain } from './commands.ts';
+import { sayPermits } from './inhibit.ts';
 import { freeLocks, placeLock, sayLockouts } from './lockouts.ts';
 import { isKnown, isOurs } from './state.ts';
 import type { Manual, SiteState } from './state.ts';
@@ -48,6 +49,7 @@ export function takeOperator(
 ): Effect[] {
   applyOperator(state, event, event.machines, now.wallMs);
   const { action } = event.request;
+  if (action === 'permit') return sayPermits(state, event, now);
   const racksOf = (machines: readonly number[]): Set<string> =>
     new Set(machines.map((machine) => state.site.machines[machine]?.rack ?? ''));
   // Their agent is told that nothing is wanted of them any more.

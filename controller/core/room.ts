@@ -2,6 +2,7 @@ import type { SiteNode } from '../../config/site.ts';
 import { planCapW } from '../../protocols/loading.ts';
 import type { Mode } from '../../protocols/reading.ts';
 import { believedW, drawW } from './economics.ts';
+import { isOff } from './inhibit.ts';
 import { isKnown, meterOf } from './state.ts';
 import type { SiteState } from './state.ts';
 
@@ -47,7 +48,7 @@ export const knownSumW = (state: SiteState): Float64Array =>
 
 const unknownRatedW = (state: SiteState): Float64Array =>
   sumByNode(state, (machine) =>
-    isKnown(state, machine) ? 0 : (state.site.machines[machine]?.model.ratedW ?? 0),
+    isKnown(state, machine) || isOff(state, machine) ? 0 : (state.site.machines[machine]?.model.ratedW ?? 0),
   );
 
 /**
@@ -76,7 +77,7 @@ export function shedResidualW(state: SiteState): Float64Array {
  */
 function raiseResidualW(state: SiteState): Float64Array {
   const hidden = sumByNode(state, (machine) => {
-    if (isKnown(state, machine)) return 0;
+    if (isKnown(state, machine) || isOff(state, machine)) return 0;
     return Math.max(0, (state.site.machines[machine]?.model.ratedW ?? 0) - (state.lastKnownW[machine] ?? 0));
   });
   const unknown = unknownRatedW(state);

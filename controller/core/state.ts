@@ -6,7 +6,7 @@ import { MODES } from '../../protocols/reading.ts';
 import type { Mode } from '../../protocols/reading.ts';
 import type { Because, Desired } from '../../protocols/mqtt/desired.ts';
 import type { Lock } from '../../protocols/mqtt/lockouts.ts';
-import type { LeasePhase, Stored, Observed } from '../../protocols/mqtt/status.ts';
+import type { Inhibition, LeasePhase, Stored, Observed } from '../../protocols/mqtt/status.ts';
 import type { AiJob } from '../../protocols/prices/feed.ts';
 
 /** What is wanted of a machine, why, and how far it has come. */
@@ -94,6 +94,8 @@ export interface AgentState {
   clockOffsetMs: number;
   spooled: number;
   guarding: readonly string[];
+  /** What its inputs hold back, as last said: it stands while the agent is silent. */
+  inhibitions: readonly Inhibition[];
   host: Readonly<Record<string, number>> | null;
   /** When its racks were last commanded anew after a fail-safe. */
   reissuedMonoMs: number;

@@ -13,6 +13,7 @@ import {
   restMode,
 } from './economics.ts';
 import type { Now } from './events.ts';
+import { inhibitedTarget, inhibitionOf } from './inhibit.ts';
 import { capsW, inTransition, limitInForceKw, ownCapW, shedResidualW, sumByNode } from './room.ts';
 import { isKnown, isOurs, modeAt, rootOf } from './state.ts';
 import type { Hold, SiteState } from './state.ts';
@@ -103,7 +104,10 @@ function refuses(state: SiteState, index: number, now: Now): boolean {
   return (mode === 'mine' || mode === 'ai') && !inTransition(state, index, now.monoMs);
 }
 
-/** A lockout, or a hold at rest, fixes a machine whatever it is worth. A hold at work must find room like any other. */
+/**
+ * A lockout, the plant's inputs, or a hold at rest: they fix a machine whatever it is worth. A hold at work must find
+ * room like any other.
+ */
 function fixedTarget(state: SiteState, index: number, now: Now): Target | undefined {
   const model = state.site.machines[index]?.model;
   if (model === undefined) return undefined;
@@ -117,6 +121,9 @@ function fixedTarget(state: SiteState, index: number, now: Now): Target | undefi
         text: lockWords(state.site.machines[index]?.id ?? '', locks).slice(0, 400),
       },
     };
+  const works = worksIn(modeAt(state.mode[index] ?? -1) ?? 'off');
+  const inhibited = inhibitedTarget(state, index, works);
+  if (inhibited !== undefined) return inhibited;
   const hold = holdOf(state, index, now);
   return hold === undefined || worksIn(hold.mode) ? undefined : held(hold);
 }
@@ -283,6 +290,8 @@ function assignJobs(state: SiteState, now: Now): Map<number, string> {
     !state.lockouts.has(index) &&
     !assigned.has(index) &&
     fixedTarget(state, index, now) === undefined &&
+    // A hand-over to AI is a start: who mines on while nothing may be started is none.
+    (inhibitionOf(state, index) === undefined || state.wish[index]?.mode === 'ai') &&
     holdOf(state, index, now) === undefined;
   const serves = (index: number): boolean =>
     state.disobeys[index] === 0 &&

@@ -3,11 +3,11 @@
 /** `tcp`: MBAP header with transaction id. `rtu`: unit, PDU, CRC, with nothing that ties an answer to its question. */
 export type Framing = 'tcp' | 'rtu';
 
-/** Reads coils (1), holding registers (3) or input registers (4). `address` is the wire's, 0-based. */
+/** Reads coils (1), discrete inputs (2), holding registers (3) or input registers (4). `address` is the wire's, 0-based. */
 export interface ReadRequest {
   readonly kind: 'read';
   readonly unit: number;
-  readonly fc: 1 | 3 | 4;
+  readonly fc: 1 | 2 | 3 | 4;
   readonly address: number;
   readonly count: number;
 }
@@ -79,6 +79,7 @@ export function requestError(request: ModbusRequest): string | undefined {
 
 const MOST: Readonly<Record<ModbusRequest['fc'], number>> = {
   1: READ_MAX_COILS,
+  2: READ_MAX_COILS,
   3: READ_MAX_REGISTERS,
   4: READ_MAX_REGISTERS,
   5: 1,
@@ -199,8 +200,11 @@ function headError(request: ModbusRequest, unit: number, fc: number): string | u
   return undefined;
 }
 
+/** True where an answer has a bit per value, false where it has a word. */
+export const readsBits = (request: ReadRequest): boolean => request.fc <= 2;
+
 function dataBytes(request: ReadRequest): number {
-  return request.fc === 1 ? Math.ceil(request.count / 8) : 2 * request.count;
+  return readsBits(request) ? Math.ceil(request.count / 8) : 2 * request.count;
 }
 
 function answerPduBytes(request: ModbusRequest, fc: number): number {
@@ -226,10 +230,9 @@ function decodePdu(request: ModbusRequest, bytes: Uint8Array, at: number, consum
 function dataWords(request: ReadRequest, bytes: Uint8Array, at: number): Uint16Array {
   const words = new Uint16Array(request.count);
   for (let index = 0; index < request.count; index += 1) {
-    words[index] =
-      request.fc === 1
-        ? (byteAt(bytes, at + (index >>> 3)) >>> (index & 7)) & 1
-        : wordAt(bytes, at + 2 * index);
+    words[index] = readsBits(request)
+      ? (byteAt(bytes, at + (index >>> 3)) >>> (index & 7)) & 1
+      : wordAt(bytes, at + 2 * index);
   }
   return words;
 }

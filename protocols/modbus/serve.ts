@@ -1,5 +1,15 @@
 /** Modbus on a byte stream, the server's half: requests in, answers out. */
-import { byteAt, crc16, FRAME_MAX_BYTES, MBAP_BYTES, putWords, requestError, wordAt, wrap } from './frame.ts';
+import {
+  byteAt,
+  crc16,
+  FRAME_MAX_BYTES,
+  MBAP_BYTES,
+  putWords,
+  readsBits,
+  requestError,
+  wordAt,
+  wrap,
+} from './frame.ts';
 import type { Framing, ModbusRequest, ReadRequest, WriteRequest } from './frame.ts';
 
 /** One request taken from the stream. `refused`: a whole frame that asks for what we do not do, with the exception it deserves. */
@@ -69,6 +79,7 @@ function requestOf(unit: number, fc: number, pdu: Uint8Array): ModbusRequest | '
   const word = wordAt(pdu, 3);
   switch (fc) {
     case 1:
+    case 2:
     case 3:
     case 4:
       return pdu.length === 5 ? { kind: 'read', unit, fc, address, count: word } : 'malformed';
@@ -87,18 +98,18 @@ function requestOf(unit: number, fc: number, pdu: Uint8Array): ModbusRequest | '
   }
 }
 
-/** The answer to a read: as many words as it asked for (coils as 0 or 1). */
+/** The answer to a read: as many words as it asked for (coils and discrete inputs as 0 or 1). */
 export function encodeRead(
   framing: Framing,
   transaction: number,
   request: ReadRequest,
   words: ArrayLike<number>,
 ): Uint8Array {
-  const count = request.fc === 1 ? Math.ceil(request.count / 8) : 2 * request.count;
+  const count = readsBits(request) ? Math.ceil(request.count / 8) : 2 * request.count;
   const pdu = new Uint8Array(2 + count);
   pdu[0] = request.fc;
   pdu[1] = count;
-  if (request.fc === 1) {
+  if (readsBits(request)) {
     for (let index = 0; index < request.count; index += 1) {
       if (words[index]) pdu[2 + (index >>> 3)] = byteAt(pdu, 2 + (index >>> 3)) | (1 << (index & 7));
     }

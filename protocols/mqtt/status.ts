@@ -10,6 +10,19 @@ const faultCode = z.enum(Object.keys(FAULTS) as [FaultCode, ...FaultCode[]]);
 export const LEASE_PHASES = ['starting', 'live', 'stale', 'lost'] as const;
 export type LeasePhase = (typeof LEASE_PHASES)[number];
 
+/** What the plant's own inputs hold back below a node, at this moment. */
+const inhibitionSchema = z.strictObject({
+  node: id,
+  /** `inhibit`: nothing is started; `shed`: what works is put to rest too. */
+  effect: z.enum(['inhibit', 'shed']),
+  why: z.enum(['PERMISSIVE_LOST', 'PERMISSIVE_UNKNOWN', 'PROTECTION_TRIPPED']),
+  /** Which input, and how it is released. */
+  text: z.string().max(300),
+  /** True while a switch is open: who does not answer below it counts as off. */
+  off: z.boolean(),
+});
+export type Inhibition = z.infer<typeof inhibitionSchema>;
+
 /** An agent's heartbeat, every second, with the nonce the next lease beat must echo. */
 export const statusSchema = z.strictObject({
   ...agentHead,
@@ -22,6 +35,8 @@ export const statusSchema = z.strictObject({
   racks: z.record(id, counter),
   /** Nodes where the agent's own guard sheds at this moment. */
   guarding: z.array(id),
+  /** Absent where nothing is held back. */
+  inhibitions: z.array(inhibitionSchema).max(10_000).optional(),
   /** Frames, results and events kept until the controller has stored them. */
   spooled: counter,
   /** Of what was kept, since boot and in what it found: left out to save room, let go for lack of it, unreadable on the disk. */
@@ -95,14 +110,14 @@ export const agentEventSchema = z.strictObject({
 });
 export type AgentEvent = z.infer<typeof agentEventSchema>;
 
-/** A one-shot action (reboot, locate): carried out once by id, never retried. */
+/** A one-shot action: carried out once by id, never retried. `permit`: a restart below a node, in place of a machine. */
 export const actionSchema = z.strictObject({
   v: z.literal(1),
   site: id,
   id,
   epoch: counter,
   machine: id,
-  verb: z.enum(['reboot', 'locate']),
+  verb: z.enum(['reboot', 'locate', 'permit']),
   /** The controller's clock, as the lease beat carries it. */
   expiresAtMs: z.number(),
 });

@@ -32,6 +32,8 @@ import {
   leaseTopic,
   lockoutsTopic,
 } from '../../../protocols/mqtt/topics.ts';
+import type { SimulatedPlc } from '../../../simulator/devices/plc.ts';
+import { linesTo, threePhases } from './bench-wires.ts';
 
 const MODEL: Model = {
   kind: 'asic',
@@ -282,6 +284,9 @@ interface BenchOptions {
   /** More of the rack, such as its limits in kVA and A. */
   readonly rack?: Partial<SiteConfigInput['nodes'][number]>;
   readonly control?: SiteConfigInput['control'];
+  /** The plant section, and the PLC at 127.0.0.1:502 that serves it. */
+  readonly plant?: SiteConfigInput['plant'];
+  readonly plc?: SimulatedPlc;
 }
 
 /** A rack of toy miners behind one meter. */
@@ -295,6 +300,7 @@ function toySite(options: BenchOptions): Site {
     authority: options.authority ?? 'automatic',
     lease: options.lease ?? { t1S: 5, t2S: 30, failSafe: 'hold' },
     control: options.control ?? {},
+    plant: options.plant ?? {},
     nodes: [
       { id: 'main', kind: 'site', capKw: 1_000, ...ramps },
       { id: 'r1', parent: 'main', kind: 'rack', capKw: options.capKw ?? 100, ...options.rack },
@@ -331,7 +337,7 @@ export function makeBench(options: BenchOptions = {}): Bench {
     log: quiet,
     report: (event) => reports.push(event),
   };
-  const lines = { line: () => ({ read: refuse, write: refuse }), close: () => {} };
+  const lines = linesTo(options.plc, clock);
   const io: DeviceIo = { ...deps, lines };
   const bench = { extraW: 0, powerFactor: 1, firstPhase: 1, meterFault: false };
   const meter: Device = {
@@ -365,31 +371,6 @@ export function makeBench(options: BenchOptions = {}): Bench {
     disk,
     stop: () => agent.stop(),
   });
-}
-
-/** 230 V on three phases, the first of them fuller or emptier than the others. */
-function threePhases(
-  { powerFactor, firstPhase }: Pick<Bench, 'powerFactor' | 'firstPhase'>,
-  powerW: number,
-  atMs: number,
-): Readings {
-  const good = (value: number, unit: 'V' | 'A'): Reading => ({
-    ok: true,
-    value,
-    unit,
-    quality: 'good',
-    atMs,
-  });
-  const meanA = powerW / powerFactor / 3 / 230;
-  const otherA = (meanA * (3 - firstPhase)) / 2;
-  return {
-    'voltage.L1N': good(230, 'V'),
-    'voltage.L2N': good(230, 'V'),
-    'voltage.L3N': good(230, 'V'),
-    'current.L1': good(meanA * firstPhase, 'A'),
-    'current.L2': good(otherA, 'A'),
-    'current.L3': good(otherA, 'A'),
-  };
 }
 
 export const all = (bench: Bench, mode: Mode): Record<string, Mode> =>

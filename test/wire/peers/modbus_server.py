@@ -44,7 +44,10 @@ async def main():
     logging.disable(logging.CRITICAL)
     framer = ModbusRtuFramer if sys.argv[1] == "rtu" else ModbusSocketFramer
     registers = ModbusSequentialDataBlock(0, image())
-    slave = ModbusSlaveContext(hr=registers, ir=registers, zero_mode=True)
+    # Every third discrete input is on; coils are off until they are written.
+    inputs = ModbusSequentialDataBlock(0, [1, 0, 0] * 100)
+    coils = ModbusSequentialDataBlock(0, [0] * 300)
+    slave = ModbusSlaveContext(hr=registers, ir=registers, di=inputs, co=coils, zero_mode=True)
     context = ModbusServerContext(slaves={int(sys.argv[2]): slave}, single=False)
     server = await StartAsyncTcpServer(context, address=("127.0.0.1", 0), framer=framer, defer_start=True)
     task = asyncio.create_task(server.serve_forever())

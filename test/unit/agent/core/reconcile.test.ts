@@ -8,6 +8,9 @@ import { MODES } from '../../../../protocols/reading.ts';
 import type { Mode } from '../../../../protocols/reading.ts';
 import { asic, gpuHost } from './toys.ts';
 
+/** What a machine is held back by. */
+const TRIPPED = { why: 'PROTECTION_TRIPPED', text: 'breaker of r1 has tripped' } as const;
+
 const goal = (mode: Mode, changes: Partial<Goal> = {}): Goal => ({
   mode,
   commandId: 'c2',
@@ -27,6 +30,7 @@ const input = (changes: Partial<ReconcileInput> = {}): ReconcileInput => ({
   inFlight: false,
   authority: 'automatic',
   lockout: undefined,
+  inhibition: undefined,
   phase: 'live',
   nowMs: 100_100,
   pollMs: 2_000,
@@ -82,6 +86,12 @@ const cases: readonly [string, Partial<ReconcileInput>, string][] = [
     { goal: goal('sleep', { owner: 'lockout' }), lockout: 'anna', phase: 'lost' },
     'sleep',
   ],
+  [
+    'a tripped breaker: no raise',
+    { goal: goal('mine'), sight: sight('sleep'), inhibition: TRIPPED },
+    'refused PROTECTION_TRIPPED',
+  ],
+  ['a tripped breaker: rest is given', { goal: goal('sleep'), inhibition: TRIPPED }, 'sleep'],
   ['one at a time', { inFlight: true }, 'busy'],
   ['no beat names it', { goal: goal('sleep', { armed: false }) }, 'lease'],
   ['expired', { goal: goal('sleep', { expired: true }) }, 'expired'],
@@ -178,7 +188,7 @@ const anyInput: fc.Arbitrary<ReconcileInput> = fc.record({
     commandId: fc.constantFrom('c1', 'c2'),
     epoch: fc.constant(1),
     generation: fc.nat(3),
-    owner: fc.constantFrom('desired' as const, 'guard' as const, 'fail-safe' as const, 'lockout' as const),
+    owner: fc.constantFrom<Goal['owner'][]>('desired', 'guard', 'fail-safe', 'protection', 'lockout'),
     urgent: fc.boolean(),
     armed: fc.boolean(),
     expired: fc.boolean(),
@@ -209,6 +219,7 @@ const anyInput: fc.Arbitrary<ReconcileInput> = fc.record({
   ),
   inFlight: fc.boolean(),
   lockout: fc.constantFrom(undefined, 'locked out by anna'),
+  inhibition: fc.constantFrom(undefined, TRIPPED),
   authority: fc.constantFrom('observe' as const, 'advise' as const, 'automatic' as const),
   phase: fc.constantFrom(...LEASE_PHASES),
   nowMs: fc.constant(100_000),
@@ -227,7 +238,7 @@ test('in every situation: no raise unless live, nothing without authority, lease
       expect(any.inFlight).toBe(false);
       expect(any.sight.reachable).toBe(true);
       if (goal.owner === 'desired') expect(goal.armed && !goal.expired && any.phase !== 'lost').toBe(true);
-      if (any.phase !== 'live') expect(decision.step.raise).toBe(false);
+      if (any.phase !== 'live' || any.inhibition !== undefined) expect(decision.step.raise).toBe(false);
       // Waking and starting are raises, unless what runs already draws as much.
       if (
         decision.step.kind === 'verb' &&

@@ -12,7 +12,7 @@ import type { PublicEvent } from '../../../../protocols/events.ts';
 import type { Desired } from '../../../../protocols/mqtt/desired.ts';
 import { mergeLocks } from '../../../../protocols/mqtt/lockouts.ts';
 import type { Lock, Lockouts } from '../../../../protocols/mqtt/lockouts.ts';
-import type { Ack } from '../../../../protocols/mqtt/status.ts';
+import type { Ack, Action, Inhibition } from '../../../../protocols/mqtt/status.ts';
 import type { Mode, Reading, Readings } from '../../../../protocols/reading.ts';
 import { models, smallSite } from './small-site.ts';
 
@@ -46,6 +46,7 @@ export class Plant {
   readonly records: LedgerRecord[] = [];
   readonly desired: Desired[] = [];
   readonly acks: Ack[] = [];
+  readonly actions: Action[] = [];
   /** What the agent has on its disk; undefined: it confirms nothing. */
   held: readonly Lock[] | undefined = [];
   /** The lockouts as last said, per rack. */
@@ -73,6 +74,8 @@ export class Plant {
   delivers = true;
   /** Machines that report what is wanted and draw what they drew. */
   readonly liars = new Set<string>();
+  /** What the agent says its inputs hold back. */
+  inhibitions: readonly Inhibition[] = [];
   priceUsdPerMwh: number | undefined = 40;
   utility: { limitKw?: number; deadlineS: number; sequence: number; kind?: 'contracted' | 'emergency' } = {
     deadlineS: 60,
@@ -196,6 +199,7 @@ export class Plant {
         this.#carryOut(effect.after);
       }
       if (effect.kind === 'ack') this.acks.push(effect.ack);
+      if (effect.kind === 'action') this.actions.push(effect.action);
       if (effect.kind === 'lockouts') this.#takeLocks(effect.lockouts);
       if (effect.kind !== 'desired') continue;
       this.desired.push(effect.desired);
@@ -287,6 +291,7 @@ export class Plant {
         epoch: 1,
         racks: {},
         guarding: [],
+        inhibitions: [...this.inhibitions],
         ...NOTHING_SPOOLED,
       },
     });

@@ -1,0 +1,96 @@
+import * as z from 'zod';
+import { REGISTER_TYPES } from '../../protocols/modbus/registers.ts';
+import { idSchema } from './node.ts';
+
+/**
+ * The plant's own inputs and outputs, on a PLC or a remote I/O: what cooling and protection say, and what hangs on the
+ * agent being alive. Everything here is done by the agent that owns the node, without the controller.
+ */
+
+/** One input. Bits (`coil`, `discrete`) are 0 or 1; registers are numbers in the unit their sensor has. */
+const pointSchema = z.strictObject({
+  id: idSchema,
+  /** `modbus://host:port/unit` and its kin, without a profile. */
+  target: z.string(),
+  kind: z.enum(['coil', 'discrete', 'holding', 'input']),
+  /** As on the wire, 0-based. */
+  address: z.int().min(0).max(0xffff),
+  type: z.enum(REGISTER_TYPES).default('uint16'),
+  wordOrder: z.enum(['msw', 'lsw']).default('msw'),
+  /** Register value times `scale` plus `offset` is the value. */
+  scale: z
+    .number()
+    .refine((scale) => scale !== 0, 'a scale of 0 makes every value 0')
+    .default(1),
+  offset: z.number().default(0),
+  /** What a sensor can say: anything outside is a broken wire, and the value is unknown. */
+  least: z.number().optional(),
+  most: z.number().optional(),
+  periodMs: z.number().min(200).max(60_000).default(1_000),
+});
+
+/** What must be so before anything below a node is started. Exactly one of `is`, `min`, `max`. */
+const permissiveSchema = z
+  .strictObject({
+    id: idSchema,
+    node: idSchema,
+    input: idSchema,
+    /** What the input tells of, for people and for the simulated plant. */
+    about: z.enum(['pump', 'flow', 'temperature', 'leak', 'other']).default('other'),
+    is: z.boolean().optional(),
+    min: z.number().optional(),
+    max: z.number().optional(),
+    /** Once lost it must be this much better than its bound. */
+    hysteresis: z.number().nonnegative().default(0),
+    /** It must be wrong this long before it counts, and right this long afterwards. */
+    delayS: z.number().nonnegative().max(3_600).default(5),
+    returnS: z.number().nonnegative().max(3_600).default(10),
+    /** `inhibit`: nothing is started; `shed`: what works is put to rest too. */
+    onLoss: z.enum(['inhibit', 'shed']).default('inhibit'),
+    /** Without a good value for so long it is unknown, and this happens. */
+    unknownS: z.number().min(1).max(3_600).default(15),
+    onUnknown: z.enum(['inhibit', 'shed', 'ignore']).default('inhibit'),
+  })
+  .refine((one) => [one.is, one.min, one.max].filter((bound) => bound !== undefined).length === 1, {
+    message: 'give exactly one of `is`, `min`, `max`',
+  });
+
+/** A switch or relay that took load away: what is below stays at rest until it is back and a restart is permitted. */
+const protectionSchema = z.strictObject({
+  id: idSchema,
+  node: idSchema,
+  input: idSchema,
+  kind: z.enum(['breaker', 'under-frequency', 'lockout-relay']),
+  /** The value of the input that means: tripped (for a breaker: open). */
+  trippedWhen: z.boolean().default(true),
+  delayS: z.number().nonnegative().max(60).default(0),
+  /** Restart is permitted by itself when the input has been back for `releaseS`; else a person permits it. */
+  autoRelease: z.boolean().default(false),
+  releaseS: z.number().nonnegative().max(86_400).default(60),
+  /** Without a good value for so long it is unknown, and nothing below is started. */
+  unknownS: z.number().min(1).max(3_600).default(15),
+});
+
+/** What an agent writes only while it really controls: a PLC drops the load when it stands still. */
+const watchdogSchema = z.strictObject({
+  /** Absent: the first agent. */
+  agent: idSchema.optional(),
+  target: z.string(),
+  /** A coil is toggled, a holding register counted up. */
+  kind: z.enum(['coil', 'holding']),
+  address: z.int().min(0).max(0xffff),
+  periodMs: z.number().min(200).max(10_000).default(1_000),
+  /** So long it goes on while neither meter nor machines tell what a guarded node draws. */
+  graceS: z.number().nonnegative().max(600).default(10),
+});
+
+export const plantSchema = z.strictObject({
+  points: z.array(pointSchema).max(5_000).default([]),
+  permissives: z.array(permissiveSchema).max(5_000).default([]),
+  protections: z.array(protectionSchema).max(5_000).default([]),
+  watchdogs: z.array(watchdogSchema).max(100).default([]),
+});
+export type PlantConfig = z.infer<typeof plantSchema>;
+export type PlantPoint = PlantConfig['points'][number];
+export type Permissive = PlantConfig['permissives'][number];
+export type Protection = PlantConfig['protections'][number];

@@ -1,0 +1,60 @@
+import { expect, test } from 'vitest';
+import { MODELS } from '../../../config/models.ts';
+import { parseSite, SiteFileInvalid } from '../../../config/load.ts';
+
+const HEAD = `schema: 1
+site: demo
+nodes:
+  - { id: main, kind: site, capKw: 100 }
+prices:
+  hash: { url: 'http://10.0.0.9/h', periodMs: 60000, maxAgeS: 600, fallbackUsdPerPhDay: 50 }
+plant:
+  points:
+    - { id: run, target: 'modbus://10.0.0.7/1', kind: discrete, address: 1 }
+    - { id: inlet, target: 'modbus://10.0.0.7/1', kind: input, address: 4, least: 90, most: 40 }
+`;
+const problems = (text: string): string[] => {
+  try {
+    parseSite(`${HEAD}${text}`, MODELS);
+    return [];
+  } catch (error) {
+    if (!(error instanceof SiteFileInvalid)) throw error;
+    return error.problems.map(({ line, message, suggestion }) =>
+      `${line} ${message} ${suggestion ?? ''}`.trim(),
+    );
+  }
+};
+
+test('what is wrong with the plant section is said with its line', () => {
+  expect(
+    problems(`  permissives:
+    - { id: a, node: mian, input: run, is: true }
+    - { id: a, node: main, input: runs, is: true }
+    - { id: b, node: main, input: run, max: 3 }
+    - { id: c, node: main, input: inlet, is: true }
+  protections:
+    - { id: d, node: main, input: inlet, kind: breaker }
+  watchdogs:
+    - { agent: a9, target: 'modbus://10.0.0.7/1', kind: coil, address: 2 }
+`),
+  ).toEqual([
+    '10 least must be below most',
+    "12 there is no node 'mian' main",
+    "13 'a' stands twice",
+    "13 there is no point 'runs'",
+    "14 'run' is a bit: use `is`",
+    "15 'inlet' is a number: use `min` or `max`",
+    "17 'inlet' is a number: use `min` or `max`",
+    "19 there is no agent 'a9'",
+  ]);
+});
+
+test('a permissive has exactly one bound', () => {
+  const one = (rule: string): string[] =>
+    problems(`  permissives: [{ id: a, node: main, input: run${rule} }]\n`).filter((text) =>
+      text.includes('exactly'),
+    );
+  expect(one('')).toHaveLength(1);
+  expect(one(', min: 1, max: 2')).toHaveLength(1);
+  expect(one(', is: true')).toEqual([]);
+});

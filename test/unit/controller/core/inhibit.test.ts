@@ -1,0 +1,67 @@
+import { expect, test } from 'vitest';
+import type { Inhibition } from '../../../../protocols/mqtt/status.ts';
+import { siteSchema } from '../../../../config/schema/site.ts';
+import { order } from './order.ts';
+import { Plant } from './plant.ts';
+import { smallSite } from './small-site.ts';
+
+const held = (effect: Inhibition['effect'], changes: Partial<Inhibition> = {}): Inhibition => ({
+  node: 'r1',
+  effect,
+  why: 'PERMISSIVE_LOST',
+  text: "'pump' (pump of r1) is lost; starts go on when it has been on for 10 s",
+  off: false,
+  ...changes,
+});
+const of = (plant: Plant, rack: string): string =>
+  plant.state.site.machines
+    .filter((machine) => machine.rack === rack)
+    .map(({ index }) => plant.mode[index]?.[0] ?? '?')
+    .join('');
+const works = (modes: string): boolean => /^m+$/.test(modes);
+const rests = (modes: string): boolean => /^s+$/.test(modes);
+
+test('what may not start is not planned on, says why, and is started when it may', () => {
+  const plant = new Plant().run(20);
+  expect(works(of(plant, 'r1'))).toBe(true);
+  plant.priceUsdPerMwh = 500;
+  plant.run(120);
+  expect(rests(of(plant, 'r1'))).toBe(true);
+  plant.inhibitions = [held('inhibit')];
+  plant.priceUsdPerMwh = 20;
+  const before = plant.desired.length;
+  plant.run(120);
+  expect(rests(of(plant, 'r1'))).toBe(true);
+  expect(works(of(plant, 'r2'))).toBe(true);
+  const { because } = plant.state.wish[0] ?? {};
+  expect(because).toMatchObject({ owner: 'protection', rule: 'permissive-lost' });
+  const asked = plant.desired
+    .slice(before)
+    .flatMap(({ rack, machines }) => (rack === 'r1' ? Object.values(machines).map(({ mode }) => mode) : []));
+  expect(asked).not.toContain('mine');
+  plant.inhibitions = [];
+  plant.run(120);
+  expect(works(of(plant, 'r1'))).toBe(true);
+});
+
+test('what works goes on where nothing may only be started, and rests where protection says so', () => {
+  const plant = new Plant().run(20);
+  plant.inhibitions = [held('inhibit')];
+  plant.run(30);
+  expect(works(of(plant, 'r1'))).toBe(true);
+  plant.inhibitions = [held('shed', { why: 'PROTECTION_TRIPPED' })];
+  plant.run(30);
+  expect(rests(of(plant, 'r1'))).toBe(true);
+  expect(works(of(plant, 'r2'))).toBe(true);
+});
+
+test('a person permits the restart: one word to the agent for each protection in the scope', () => {
+  const site = siteSchema.parse(smallSite);
+  const point = { id: 'open', target: 'modbus://127.0.0.1/1', kind: 'discrete' as const, address: 1 };
+  const protection = { id: 'q1', node: 'r1', input: 'open', kind: 'breaker' as const };
+  const plant = new Plant({ ...site, plant: { points: [point], protections: [protection] } }).run(20);
+  order(plant, 'anna#1', 'permit', ['r2']);
+  expect(plant.actions).toEqual([]);
+  order(plant, 'anna#1', 'permit', ['r1']);
+  expect(plant.actions).toMatchObject([{ machine: 'q1', verb: 'permit', epoch: 1 }]);
+});
