@@ -243,8 +243,13 @@ class Pilot implements Control {
   }
 
   #ended(machine: Machine, step: Step, fault: Fault | undefined): void {
-    const { attempt } = machine;
-    if (attempt === undefined) return;
+    if (machine.attempt === undefined) return;
+    const nowMs = this.#options.clock.monoMs();
+    const attempt = { ...machine.attempt, endedMs: nowMs };
+    machine.attempt = attempt;
+    // One that answers late shows its effect late.
+    const untilMs = nowMs + settleMs(machine.config.model, step.goal.mode, COMMAND_POLL_MS);
+    this.#options.hurry(machine, COMMAND_POLL_MS, untilMs);
     if (fault === undefined) {
       // A hand-over says yes when its units do.
       if (step.kind === 'verb') this.#acknowledged(machine, step.goal);
@@ -254,7 +259,7 @@ class Pilot implements Control {
       machine.attempt = {
         ...attempt,
         stage: 'failed',
-        dispatchedMs: this.#options.clock.monoMs(),
+        dispatchedMs: nowMs,
         why: fault.code,
       };
       this.#say(machine, step.goal, 'failed', attempt.verb, { why: fault.code, detail: fault.detail });

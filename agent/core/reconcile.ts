@@ -41,6 +41,8 @@ export interface Attempt {
   readonly tries: number;
   /** Monotonic ms. */
   readonly dispatchedMs: number;
+  /** Monotonic ms when the machine had answered, or was waited for no more; absent: it is still being asked. */
+  readonly endedMs?: number;
   readonly stage: 'sent' | 'acknowledged' | 'ambiguous' | 'observed' | 'failed';
   readonly why?: FaultCode | undefined;
 }
@@ -144,12 +146,15 @@ function shows(
   if (sight.beganMs < attempt.dispatchedMs) return undefined;
   const towards = satisfies(model, goal.mode, attempt.mode);
   // On its way somewhere else by our own word: where it is at this moment proves nothing.
-  if (!towards && underWay(attempt) && nowMs < attempt.dispatchedMs + settleMs(model, attempt.mode, pollMs))
+  if (!towards && underWay(attempt) && nowMs < endOf(attempt) + settleMs(model, attempt.mode, pollMs))
     return undefined;
   if (needsLimit(goal, sight, attempt, canLimit)) return undefined;
   const earlier = attempt.stage === 'observed' && attempt.commandId !== goal.commandId;
   return { kind: 'observed', verb: towards && !earlier ? attempt.verb : 'none' };
 }
+
+/** A machine that answers slowly may act as late as it answers. */
+const endOf = (attempt: Attempt): number => attempt.endedMs ?? attempt.dispatchedMs;
 
 const underWay = (attempt: Attempt): boolean =>
   attempt.stage === 'sent' || attempt.stage === 'acknowledged' || attempt.stage === 'ambiguous';
@@ -227,9 +232,9 @@ function pursue(
   if (attempt.stage === 'failed')
     return nowMs < attempt.dispatchedMs + RETRY_MS ? none('backing-off') : dispatch(1);
   const patienceMs = attempt.stage === 'ambiguous' ? AMBIGUOUS_MS : settleMs(model, goal.mode, pollMs);
-  if (nowMs < attempt.dispatchedMs + patienceMs) return none('settling');
-  // Only a reading that began after the command may say that it did not work.
-  if (sight.beganMs <= attempt.dispatchedMs || sight.mode === undefined) return none('unseen');
+  if (nowMs < endOf(attempt) + patienceMs) return none('settling');
+  // Only a reading that began after the command had been given may say that it did not work.
+  if (sight.beganMs <= endOf(attempt) || sight.mode === undefined) return none('unseen');
   if (attempt.tries < MOST_TRIES) return dispatch(attempt.tries + 1);
   const why = attempt.why ?? 'VERB_NOT_OBSERVED';
   return {

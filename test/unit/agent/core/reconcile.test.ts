@@ -133,6 +133,16 @@ const cases: readonly [string, Partial<ReconcileInput>, string][] = [
     { attempt: attempt({ dispatchedMs: 99_000 - SETTLE_MS, tries: 2 }) },
     'failed VERB_NOT_OBSERVED',
   ],
+  [
+    'answered late: its effect counts from then',
+    { attempt: attempt({ dispatchedMs: 60_000, endedMs: 99_000 }) },
+    'settling',
+  ],
+  [
+    'answered late: what was read while it was asked says nothing',
+    { attempt: attempt({ dispatchedMs: 10_000, endedMs: 50_000 }), sight: sight('mine', 49_000) },
+    'unseen',
+  ],
   ['given up: rest', { attempt: attempt({ stage: 'failed', dispatchedMs: 99_000 }) }, 'backing-off'],
   ['and begin anew', { attempt: attempt({ stage: 'failed', dispatchedMs: 99_000 - RETRY_MS }) }, 'sleep'],
   [
