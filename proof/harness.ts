@@ -10,7 +10,7 @@ import type { PublicEvent } from '../protocols/events.ts';
 import { desiredSchema, leaseSchema } from '../protocols/mqtt/desired.ts';
 import type { Desired } from '../protocols/mqtt/desired.ts';
 import { decodeJson } from '../protocols/mqtt/json.ts';
-import { resultSchema } from '../protocols/mqtt/status.ts';
+import { resultSchema, statusSchema } from '../protocols/mqtt/status.ts';
 import { agentFilter, desiredTopic, leaseTopic } from '../protocols/mqtt/topics.ts';
 import { makeMemoryFront } from '../simulator/fronts/memory.ts';
 import type { HostFault } from '../simulator/fronts/memory.ts';
@@ -118,6 +118,7 @@ class Run {
       unreachable: this.#unreachable,
       misbehaves: (machine) => this.#excused.has(this.#site.machines[machine]?.id ?? ''),
       settings: (machine) => this.#world.settings(machine),
+      clock: this.#clock,
     });
     for (const { machine, behaviour } of defaultMisbehaviour(this.#site))
       this.#changeWorld({ kind: 'world', change: { kind: 'machine', machine, behaviour } }, 0);
@@ -148,10 +149,12 @@ class Run {
       broker: this.#broker,
       random: this.#random,
       onPublish: (topic, payload) => this.#overhear(topic, payload),
-      onReceive: (topic, payload) => {
-        if (topicMatches(desiredTopic(this.#site.id, '+'), topic))
+      onReceive: (process, topic, payload) => {
+        if (process === 'controller') this.#judge.telemetry.arrives(topic, payload);
+        else if (topicMatches(desiredTopic(this.#site.id, '+'), topic))
           this.#judge.received(decodeJson<Desired>(desiredSchema, payload));
       },
+      telemetry: this.#judge.telemetry,
     });
     this.#durable = new DurableCommands(this.#processes.disks.controller, ledgerPath('/controller'));
   }
@@ -241,6 +244,8 @@ class Run {
       this.#judge.desired(desired, this.#durable.has(rack, epoch, generation), atMs);
     } else if (topicMatches(agentFilter(id, 'result'), topic))
       this.#judge.result(decodeJson(resultSchema, payload), atMs);
+    else if (topicMatches(agentFilter(id, 'status'), topic))
+      this.#judge.telemetry.status(decodeJson(statusSchema, payload));
   }
 
   async #happen(planned: Planned): Promise<void> {
@@ -371,6 +376,7 @@ class Run {
       if (controller === undefined) this.#judge.absent(atMs);
       else this.#judge.converged(controller.state, this.#world.truth(atMs), excused, atMs);
     }
+    this.#judge.telemetry.end(atMs);
     this.#judge.ledger(await this.#processes.ledgerRecords(), atMs);
   }
 }

@@ -1,4 +1,5 @@
 import type { Site } from '../config/site.ts';
+import type { Clock } from '../host/deps.ts';
 import type { LedgerRecord } from '../controller/core/events.ts';
 import { isKnown } from '../controller/core/state.ts';
 import type { SiteState } from '../controller/core/state.ts';
@@ -8,6 +9,7 @@ import type { Mode } from '../protocols/reading.ts';
 import type { Truth } from '../simulator/world.ts';
 import { LoadJudge } from './load-judge.ts';
 import { SettingsJudge } from './settings-judge.ts';
+import { TelemetryJudge } from './telemetry-judge.ts';
 import type { WallClocks } from './wall-clocks.ts';
 
 export const INVARIANTS = [
@@ -18,6 +20,7 @@ export const INVARIANTS = [
   'ramp',
   'lockout',
   'settings',
+  'telemetry',
   'expired-or-stale',
   'ledger-first',
   'unknown-asleep',
@@ -60,6 +63,8 @@ export interface Surroundings {
   readonly misbehaves: (machine: number) => boolean;
   /** What the owner of a machine has set on it, as its device holds it now; what its mode hides is absent. */
   readonly settings: (machine: number) => Readonly<Record<string, string | number>>;
+  /** The right time. */
+  readonly clock: Clock;
 }
 
 /**
@@ -72,6 +77,7 @@ export class Judge {
   /** Commands that took effect though they must not have: twice, after their expiry, from an older epoch. */
   readonly wrong: Wrong = { twice: 0, late: 0, stale: 0 };
   readonly load: LoadJudge;
+  readonly telemetry: TelemetryJudge;
   readonly #settings: SettingsJudge;
   readonly #site: Site;
   readonly #clocks: WallClocks;
@@ -103,6 +109,7 @@ export class Judge {
       this.#violate(invariant, atMs, text);
     const stake = (invariant: Invariant): number => this.atStake[invariant]++;
     this.load = new LoadJudge(site, violate, stake);
+    this.telemetry = new TelemetryJudge(around.clock, clocks, violate, stake);
     this.#settings = new SettingsJudge(site, around.settings, violate, stake);
   }
 
@@ -140,6 +147,7 @@ export class Judge {
   /** The product cannot be held to what it was told while it is cut off from it. */
   excuse(untilMs: number): void {
     this.load.excuse(untilMs);
+    this.telemetry.disturbed(untilMs);
     this.#lockoutsFromMs = Math.max(this.#lockoutsFromMs, untilMs);
   }
 

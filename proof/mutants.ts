@@ -150,6 +150,39 @@ function shedResidualBefore(state: SiteState): Float64Array {`,
     ],
   },
   {
+    name: 'spool trimmed on PUBACK',
+    edits: [
+      {
+        file: 'agent/spool.ts',
+        from: "this.#publish('frame', this.#live.next(table).payload);",
+        to: "this.#publish('frame', this.#live.next(table).payload, undefined, lane, table.seq);",
+      },
+      {
+        file: 'agent/spool.ts',
+        from: 'this.#publish(kind, payload);',
+        to: 'this.#publish(kind, payload, undefined, lane, seq);',
+      },
+      {
+        file: 'agent/spool.ts',
+        from: "this.#publish('backlog', this.#segmentOf(lane, chunk, records), lane);",
+        to: "this.#publish('backlog', this.#segmentOf(lane, chunk, records), lane, lane, chunk.to);",
+      },
+      {
+        file: 'agent/spool.ts',
+        from: 'payload: Uint8Array, lane?: Lane): void {',
+        to: 'payload: Uint8Array, lane?: Lane, of?: Lane, seq = -1): void {',
+      },
+      {
+        file: 'agent/spool.ts',
+        from: 'if (lane !== undefined) lane.movedMs = clock.monoMs();',
+        // Nothing that still waits to go out is taken for said.
+        to: `if (lane !== undefined) lane.movedMs = clock.monoMs();
+        if (of !== undefined && (of === lane || of.chunks.every((one) => one.state !== 'waiting')))
+          for (const chunk of this.#lanes.store(of, seq, clock.monoMs())) this.#files.remove(chunk);`,
+      },
+    ],
+  },
+  {
     name: 'guard removed',
     edits: [
       {

@@ -13,6 +13,7 @@ import { MemoryDisk } from '../host/memory-disk.ts';
 import { SIMULATED_ENV } from '../simulator/site.ts';
 import type { Happening, ProcessName } from './faults.ts';
 import { Life } from './life.ts';
+import type { TelemetryJudge } from './telemetry-judge.ts';
 import type { VirtualClock } from './virtual-clock.ts';
 import type { WallClocks } from './wall-clocks.ts';
 
@@ -37,8 +38,10 @@ export interface ProcessesOptions {
   readonly random: (stream: number) => Random;
   /** Everything that the processes give to the bus, at that moment. */
   readonly onPublish: (topic: string, payload: Uint8Array) => void;
-  /** Everything that reaches the agent. */
-  readonly onReceive: (topic: string, payload: Uint8Array) => void;
+  /** Everything that reaches them. */
+  readonly onReceive: (process: ProcessName, topic: string, payload: Uint8Array) => void;
+  /** Keeps what controllers store, and is told what happens to agents. */
+  readonly telemetry: TelemetryJudge;
 }
 
 const DIRS: Record<ProcessName, string> = { controller: '/controller', agent: '/agent' };
@@ -93,6 +96,7 @@ export class Processes {
     const die = (): void => {
       if (!running.life.alive) return;
       if (process === 'controller') this.#countLost();
+      else this.#options.telemetry.killed(this.#boot);
       running.life.end();
       running.bus.kill();
       this.disks[process].crash(kill.disk, random(6 + clock.monoMs()));
@@ -106,6 +110,7 @@ export class Processes {
 
   disk({ process, fault, forMs }: DiskFault): void {
     const disk = this.disks[process];
+    if (process === 'agent') this.#options.telemetry.diskFails(this.#boot, forMs);
     if (fault === 'slow') this.#slow.add(process);
     else if (fault === 'full') disk.capacityBytes = disk.usedBytes() + LAST_BYTES;
     else
@@ -144,7 +149,7 @@ export class Processes {
   }
 
   #startController(): void {
-    const { site, clocks, world, broker, onPublish } = this.#options;
+    const { site, clocks, world, broker, onPublish, onReceive, telemetry } = this.#options;
     const life = new Life(world, () => clocks.skewMs('controller'));
     const client = broker.client('controller');
     let stop = (): void => undefined;
@@ -152,11 +157,12 @@ export class Processes {
     const starting = startController({
       site,
       dataDir: DIRS.controller,
+      store: telemetry.store(() => life.alive),
       deps: {
         clock: life.clock,
         http: life.http,
         disk: this.disks.controller,
-        bus: overheard(client, onPublish),
+        bus: overheard(client, onPublish, (topic, payload) => onReceive('controller', topic, payload)),
         log: silentLog,
         report: life.report,
       },
@@ -181,6 +187,7 @@ export class Processes {
     const { site, clocks, world, broker, onPublish, onReceive } = this.#options;
     const life = new Life(world, () => clocks.skewMs('agent'));
     const boot = ++this.#boot;
+    this.#options.telemetry.started(boot);
     const agent = site.agents[0] ?? 'a1';
     const client = broker.client('agent', { will: willOf(site.id, agent, boot) });
     const random = this.#options.random(10 + boot);
@@ -193,7 +200,7 @@ export class Processes {
       deps: {
         ...effects,
         disk: this.disks.agent,
-        bus: overheard(client, onPublish, onReceive),
+        bus: overheard(client, onPublish, (topic, payload) => onReceive('agent', topic, payload)),
         log: silentLog,
         report: life.report,
       },
@@ -215,7 +222,7 @@ async function turns(count: number): Promise<void> {
 function overheard(
   bus: Bus,
   onPublish: (topic: string, payload: Uint8Array) => void,
-  onReceive: (topic: string, payload: Uint8Array) => void = () => undefined,
+  onReceive: (topic: string, payload: Uint8Array) => void,
 ): Bus {
   return {
     get connected() {

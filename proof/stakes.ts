@@ -128,6 +128,18 @@ const STAKES: Readonly<Record<string, Stake>> = {
       return [...blackStart(random), happens(between(random, 150_000, 200_000), rested, 'agent-power-cut')];
     },
   },
+  'spool trimmed on PUBACK': {
+    hours: 0.09,
+    // The broker has everything, and nobody is there to store it.
+    draw: (_site, random) => [
+      price(0, LOW),
+      happens(
+        between(random, 60_000, 110_000),
+        { kind: 'kill', process: 'controller', disk: 'process', downMs: between(random, 20_000, 60_000) },
+        'controller-killed',
+      ),
+    ],
+  },
   'guard removed': {
     hours: 0.16,
     shape: { capShare: 0.75 },

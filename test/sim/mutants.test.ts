@@ -16,6 +16,7 @@ const NOTICED: Readonly<Record<string, { readonly by: string; readonly seed: num
   'ramp ignored': { by: 'ramp', seed: 1 },
   'committed draw ignored': { by: 'committed', seed: 1 },
   'restore forgets the previous settings': { by: 'settings', seed: 1 },
+  'spool trimmed on PUBACK': { by: 'telemetry', seed: 1 },
   'guard removed': { by: 'cap', seed: 1 },
   'lockout ignored': { by: 'lockout', seed: 1 },
 };

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { emptyState } from '../../../controller/core/state.ts';
 import { harnessSite } from '../../../proof/site.ts';
 import { Judge } from '../../../proof/invariants.ts';
+import { VirtualClock } from '../../../proof/virtual-clock.ts';
 import { WallClocks } from '../../../proof/wall-clocks.ts';
 import type { Desired } from '../../../protocols/mqtt/desired.ts';
 import type { Result } from '../../../protocols/mqtt/status.ts';
@@ -68,6 +69,7 @@ const judgeOf = (
     unreachable,
     misbehaves: () => false,
     settings: (machine) => settings[machine] ?? {},
+    clock: new VirtualClock({ startWallMs: 0 }),
   });
 
 /** Published and received. */

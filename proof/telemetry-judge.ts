@@ -1,0 +1,206 @@
+import type { TelemetryStore } from '../controller/main.ts';
+import type { Clock } from '../host/deps.ts';
+import { decodeSegment, streamOf } from '../protocols/mqtt/backlog.ts';
+import type { Stream } from '../protocols/mqtt/backlog.ts';
+import type { Frame } from '../protocols/mqtt/frame.ts';
+import type { Status } from '../protocols/mqtt/status.ts';
+import type { Invariant } from './invariants.ts';
+import type { WallClocks } from './wall-clocks.ts';
+
+/** From being given a frame to having it, ms: a controller that dies meanwhile has not stored it. */
+const PUT_MS = 3;
+/** What an agent that dies at once may take along: what was not yet on its disk, and the reading it was taking, ms. */
+const UNSYNCED_MS = 5_000;
+/** An agent says something at least this often, also when none of its devices answers, ms. */
+const SPEAKS_MS = 15_000;
+/** A disk that is well again has taken what waited for it by then, ms. */
+const CAUGHT_UP_MS = 10_000;
+/** In calm, what is said has come by then, ms. */
+const COMES_MS = 30_000;
+
+const nameOf = ({ boot, group, seq }: Frame): string => `${boot} ${streamOf(group)} ${seq}`;
+
+/** One stream of one start of an agent, by its numbers. */
+interface Lane {
+  /** When, by the agent's clock, it says each number was taken; undefined: it never came. */
+  readonly tickMs: (number | undefined)[];
+}
+
+interface Boot {
+  readonly fromMs: number;
+  readonly lanes: Map<Stream, Lane>;
+  /** When it was killed; undefined: it runs. */
+  killedMs?: number;
+  /** From here on nothing is known to have reached its disk; undefined: all did. */
+  unsyncedFromMs?: number;
+  /** What it announced as thinned out, let go and damaged: of itself and of earlier starts. */
+  announced: number;
+}
+
+/**
+ * Stands where a store would, outliving every controller, and judges by the numbers that agents give to what they say:
+ * each comes once, unchanged and in its order, and none is missing but what a dying agent had not yet on its disk.
+ */
+export class TelemetryJudge {
+  readonly #clock: Clock;
+  readonly #clocks: WallClocks;
+  readonly #violate: (invariant: Invariant, atMs: number, text: string) => void;
+  readonly #stake: (invariant: Invariant) => void;
+  readonly #boots = new Map<number, Boot>();
+  #diskFailsUntilMs = Number.NEGATIVE_INFINITY;
+  #arrivedMs = 0;
+  #calmFromMs = 0;
+
+  constructor(
+    clock: Clock,
+    clocks: WallClocks,
+    violate: (invariant: Invariant, atMs: number, text: string) => void,
+    stake: (invariant: Invariant) => void,
+  ) {
+    this.#clock = clock;
+    this.#clocks = clocks;
+    this.#violate = violate;
+    this.#stake = stake;
+  }
+
+  /** The store as one controller has it. `alive`: whether that controller still is. */
+  store(alive: () => boolean): TelemetryStore {
+    const stored = new Set<string>();
+    const last = new Map<string, number>();
+    return {
+      put: (frames, late) => {
+        for (const frame of frames)
+          // What it was told is stored it need not give again.
+          if (stored.has(nameOf(frame)))
+            this.#violate('telemetry', this.#clock.monoMs(), `${nameOf(frame)} was stored twice`);
+        return new Promise((resolve) =>
+          this.#clock.after(PUT_MS, () => {
+            if (!alive()) return;
+            for (const frame of frames) {
+              this.#take(frame, late, last);
+              stored.add(nameOf(frame));
+            }
+            resolve();
+          }),
+        );
+      },
+    };
+  }
+
+  /** Something has reached the controller: results and events count when they came, since its ledger is judged apart. */
+  arrives(topic: string, payload: Uint8Array): void {
+    const kind = topic.split('/').at(-1);
+    if (kind === 'result' || kind === 'event') this.#message(payload);
+    if (kind !== 'backlog') return;
+    const segment = decodeSegment(payload);
+    if (segment.stream === 'messages') for (const { bytes } of segment.items) this.#message(bytes);
+  }
+
+  started(boot: number): void {
+    const fromMs = this.#clock.monoMs();
+    this.#boots.set(boot, { fromMs, lanes: new Map(), announced: 0 });
+    if (fromMs < this.#diskFailsUntilMs) this.#boot(boot).unsyncedFromMs = fromMs;
+  }
+
+  killed(boot: number): void {
+    const one = this.#boot(boot);
+    const nowMs = this.#clock.monoMs();
+    one.killedMs = nowMs;
+    if (nowMs >= this.#diskFailsUntilMs) one.unsyncedFromMs = nowMs - UNSYNCED_MS;
+    else one.unsyncedFromMs = Math.min(one.unsyncedFromMs ?? nowMs, nowMs - UNSYNCED_MS);
+  }
+
+  /** The disk of the agent takes nothing for a while. */
+  diskFails(boot: number, forMs: number): void {
+    const nowMs = this.#clock.monoMs();
+    if (nowMs >= this.#diskFailsUntilMs) this.#boot(boot).unsyncedFromMs = nowMs - UNSYNCED_MS;
+    this.#diskFailsUntilMs = Math.max(this.#diskFailsUntilMs, nowMs + forMs + CAUGHT_UP_MS);
+  }
+
+  /** What an agent announces as lost is lost with a word. */
+  status({ boot, online, thinned, dropped, damaged }: Status): void {
+    const one = this.#boots.get(boot);
+    if (one !== undefined && online) one.announced = Math.max(one.announced, thinned + dropped + damaged);
+  }
+
+  /** What is under way may be under way until then. */
+  disturbed(untilMs: number): void {
+    this.#calmFromMs = Math.max(this.#calmFromMs, untilMs);
+  }
+
+  /** The end of a run: in calm, everything has come. */
+  end(atMs: number): void {
+    if (atMs < this.#calmFromMs) return;
+    if (atMs - this.#arrivedMs > COMES_MS)
+      this.#violate('telemetry', atMs, `nothing came for ${Math.round((atMs - this.#arrivedMs) / 1_000)} s`);
+    let announced = 0;
+    for (const { announced: count } of this.#boots.values()) announced += count;
+    const lost = [...this.#boots].flatMap(([boot, one]) => this.#lost(boot, one));
+    for (const text of lost.slice(announced)) this.#violate('telemetry', atMs, text);
+  }
+
+  #lost(boot: number, { fromMs, lanes, killedMs, unsyncedFromMs }: Boot): string[] {
+    const lost: string[] = [];
+    let newestMs = fromMs;
+    const keptToMs = killedMs === undefined ? Infinity : (unsyncedFromMs ?? Infinity);
+    for (const [stream, { tickMs }] of lanes) {
+      let nextMs = killedMs ?? Infinity;
+      for (let seq = tickMs.length - 1; seq >= 0; seq -= 1) {
+        const tick = tickMs[seq];
+        if (tick !== undefined) nextMs = Math.min(nextMs, this.#momentOf(tick));
+        else if (nextMs < keptToMs) lost.push(`${stream} ${seq} of start ${boot} never came`);
+      }
+      newestMs = Math.max(newestMs, ...tickMs.slice(-1).map((tick) => this.#momentOf(tick ?? 0)));
+    }
+    if (killedMs !== undefined && Math.min(killedMs, keptToMs) - newestMs > SPEAKS_MS)
+      lost.push(`of start ${boot} nothing came of its last ${Math.round((killedMs - newestMs) / 1_000)} s`);
+    return lost;
+  }
+
+  /** When the agent's clock last showed this. */
+  #momentOf(wallMs: number): number {
+    return Math.max(0, ...this.#clocks.moments('agent', wallMs));
+  }
+
+  #take(frame: Frame, late: boolean, last: Map<string, number>): void {
+    const { boot, seq, group, tickMs } = frame;
+    const nowMs = this.#clock.monoMs();
+    this.#arrivedMs = nowMs;
+    const lane = this.#lane(boot, streamOf(group));
+    const before = lane.tickMs[seq];
+    if (before !== undefined) {
+      // Nobody knew yet that it is stored: the controller before died too soon, or it was said again meanwhile.
+      if (before !== tickMs) this.#violate('telemetry', nowMs, `${nameOf(frame)} came again and is another`);
+      return;
+    }
+    if (late) this.#stake('telemetry');
+    lane.tickMs[seq] = tickMs;
+    const place = `${late ? 'late' : 'live'} ${boot} ${group}`;
+    if (seq < (last.get(place) ?? -1))
+      this.#violate('telemetry', nowMs, `${nameOf(frame)} came out of its order`);
+    last.set(place, seq);
+  }
+
+  #message(payload: Uint8Array): void {
+    const { boot, seq, atMs, results } = JSON.parse(new TextDecoder().decode(payload)) as {
+      readonly boot: number;
+      readonly seq: number;
+      readonly atMs?: number;
+      readonly results?: readonly { readonly atMs: number }[];
+    };
+    this.#lane(boot, 'messages').tickMs[seq] = atMs ?? results?.[0]?.atMs ?? 0;
+  }
+
+  #lane(boot: number, stream: Stream): Lane {
+    const { lanes } = this.#boot(boot);
+    const lane = lanes.get(stream) ?? { tickMs: [] };
+    lanes.set(stream, lane);
+    return lane;
+  }
+
+  #boot(boot: number): Boot {
+    const one = this.#boots.get(boot);
+    if (one === undefined) throw new RangeError(`a start ${boot} that nobody made`);
+    return one;
+  }
+}
