@@ -85,7 +85,7 @@ describe('the rules of the house', () => {
     const others = globSync(
       ['*', '.*', '.ci/*', ...TOP.map((folder) => `${folder}/**/*.{json,md,yaml,html,css,py,svg}`)],
       { cwd: HOME, exclude: (name) => NOT_SOURCES.includes(name) },
-    ).filter((path) => path !== 'package-lock.json' && statSync(`${HOME}/${path}`).isFile());
+    ).filter((path) => !['package-lock.json', '.git'].includes(path) && statSync(`${HOME}/${path}`).isFile());
     expect(lines(others.flatMap((path) => wordsIn(path, readFileSync(`${HOME}/${path}`, 'utf8'))))).toEqual(
       [],
     );
