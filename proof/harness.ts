@@ -16,7 +16,7 @@ import { makeMemoryFront } from '../simulator/fronts/memory.ts';
 import type { HostFault } from '../simulator/fronts/memory.ts';
 import { defaultMisbehaviour } from '../simulator/scenarios.ts';
 import { makeWorld } from '../simulator/world.ts';
-import type { World } from '../simulator/world.ts';
+import type { Truth, World } from '../simulator/world.ts';
 import { DurableCommands } from './durable-commands.ts';
 import { drawTimeline } from './faults.ts';
 import type { Happening, Planned } from './faults.ts';
@@ -45,6 +45,8 @@ export interface RunOptions {
   readonly stopAtViolation?: boolean;
   /** The run ends in the middle of things: whether everything came to rest is not asked. */
   readonly unsettled?: boolean;
+  /** Looks at the truth each second, and says what happens now because of it; 'end': enough is seen. */
+  readonly react?: (truth: Truth, atMs: number) => readonly Happening[] | 'end';
   /** Every public event with its time, as it happens. */
   readonly onEvent?: (atMs: number, event: PublicEvent) => void;
   /** Every line of the run's timeline, as it happens. */
@@ -173,7 +175,10 @@ class Run {
       for (let next = timeline[place]; next !== undefined && next.atMs <= atMs; next = timeline[++place])
         await this.#happen(next);
       await this.#clock.advance(STEP_MS);
-      this.#look();
+      const truth = this.#look();
+      const reaction = this.#options.react?.(truth, this.#clock.monoMs()) ?? [];
+      if (reaction === 'end') break;
+      for (const happening of reaction) await this.#happen({ atMs, fault: undefined, happening });
       if (this.#options.stopAtViolation === true && this.#judge.violations.length > 0) break;
     }
     if (this.#options.stopAtViolation !== true || this.#judge.violations.length === 0) await this.#judgeEnd();
@@ -353,7 +358,7 @@ class Run {
     else if (!this.#unreachable.has(machine)) this.#unreachable.set(machine, nowMs);
   }
 
-  #look(): void {
+  #look(): Truth {
     const atMs = this.#clock.monoMs();
     const truth = this.#world.truth(atMs);
     this.#record({ t: 'truth', atMs, nodeKw: truth.nodeW.map((watts) => Math.round(watts) / 1_000) });
@@ -361,6 +366,7 @@ class Run {
     const { controller } = this.#processes;
     if (controller !== undefined && this.#processes.alive('agent'))
       this.#judge.unknown(controller.state, atMs);
+    return truth;
   }
 
   async #judgeEnd(): Promise<void> {

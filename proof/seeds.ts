@@ -1,11 +1,9 @@
 import { createHash } from 'node:crypto';
-import { availableParallelism } from 'node:os';
-import { Worker } from 'node:worker_threads';
 import { realClock } from '../host/clock.ts';
-import { Fault } from '../protocols/faults.ts';
 import type { RunOptions, RunResult } from './harness.ts';
 import { INVARIANTS } from './invariants.ts';
 import type { Wrong } from './invariants.ts';
+import { onAllCores } from './threads.ts';
 
 /** What one `sim` run came to, in the shape that programs rely on. */
 export interface SimSummary {
@@ -72,53 +70,10 @@ export async function simulate(plan: SimPlan, onResult: (result: RunResult) => v
 }
 
 /**
- * Runs them all on all cores; the results as they end. With `mutant`, of a product that has this fault. Seeds are
- * independent: each core takes the next one, in a thread whose code is warm after its first.
+ * Runs them all on all cores; the results as they end. With `mutant`, of a product that has this fault.
  */
-export async function runAll(
+export const runAll = (
   runs: readonly RunOptions[],
   onResult: (result: RunResult) => void,
   mutant?: string,
-): Promise<RunResult[]> {
-  const results: RunResult[] = [];
-  const waiting = [...runs];
-  const lane = async (): Promise<void> => {
-    const thread = new SeedThread(mutant);
-    try {
-      for (let run = waiting.shift(); run !== undefined; run = waiting.shift()) {
-        const result = await thread.run(run);
-        results.push(result);
-        onResult(result);
-      }
-    } finally {
-      thread.end();
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(runs.length, availableParallelism()) }, lane));
-  return results;
-}
-
-/** A thread that runs one seed at a time. */
-class SeedThread {
-  readonly #worker: Worker;
-
-  constructor(mutant: string | undefined) {
-    this.#worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData: { mutant } });
-  }
-
-  run(options: RunOptions): Promise<RunResult> {
-    return new Promise((resolve, reject) => {
-      const worker = this.#worker.removeAllListeners();
-      worker.once('message', (result: RunResult) => resolve(result));
-      worker.once('error', reject);
-      worker.once('exit', (code) =>
-        reject(new Fault('INTERNAL', `the thread of seed ${options.seed} ended with ${code}`)),
-      );
-      worker.postMessage(options);
-    });
-  }
-
-  end(): void {
-    void this.#worker.removeAllListeners().terminate();
-  }
-}
+): Promise<RunResult[]> => onAllCores('seed', runs, onResult, mutant);

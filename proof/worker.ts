@@ -2,6 +2,7 @@ import { registerHooks } from 'node:module';
 import { constants, setPriority } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parentPort, workerData } from 'node:worker_threads';
+import type { DeathTask } from './dead-controller.ts';
 import type { RunOptions } from './harness.ts';
 import { MUTANTS, mutate } from './mutants.ts';
 
@@ -26,10 +27,16 @@ if (mutant !== undefined)
     },
   });
 
-// Only now: what is imported before the hooks stand is what it is.
-const { runSeed } = await import('./harness.ts');
+/** What a thread can be asked for, again and again. Imported only now: what came before the hooks is what it is. */
+const JOBS = {
+  seed: async (options: RunOptions) => (await import('./harness.ts')).runSeed(options),
+  death: async (task: DeathTask) => (await import('./dead-controller.ts')).playDeath(task),
+};
+export type Jobs = typeof JOBS;
+type Asked = { [Name in keyof Jobs]: { job: Name; task: Parameters<Jobs[Name]>[0] } }[keyof Jobs];
 
-/** Seed after seed in a thread of its own, each as it is asked for. A run that throws ends the thread. */
-parentPort?.on('message', (options: RunOptions) => {
-  void runSeed(options).then((result) => parentPort?.postMessage(result));
+/** One after another in a thread of their own, each as it is asked for. A run that throws ends the thread. */
+parentPort?.on('message', (asked: Asked) => {
+  const done = asked.job === 'seed' ? JOBS.seed(asked.task) : JOBS.death(asked.task);
+  void done.then((result) => parentPort?.postMessage(result));
 });

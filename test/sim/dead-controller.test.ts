@@ -1,23 +1,27 @@
 import { expect, test } from 'vitest';
-import { playDeath } from '../../proof/dead-controller.ts';
-import type { Death } from '../../proof/dead-controller.ts';
+import { failed } from '../../proof/dead-controller.ts';
+import { onAllCores } from '../../proof/threads.ts';
 
 const MACHINES = 60;
+const at = (seed: number): { seed: number; machines: number } => ({ seed, machines: MACHINES });
 
-test('a controller that dies at the cap while more wakes leaves nothing above it for 10 s', async () => {
-  const deaths: Death[] = [];
-  for (const seed of [1, 3]) deaths.push(await playDeath(seed, MACHINES));
-  expect(deaths.map(({ how }) => how)).toEqual(['cut off', 'dies']);
-  for (const { loadPct, peakPct, longestS } of deaths) {
-    expect(loadPct).toBeGreaterThan(92);
-    expect(peakPct).toBeLessThan(103);
-    expect(longestS).toBeLessThanOrEqual(10);
+test('a controller that is lost at the cap while more wakes leaves nothing above it for 10 s', async () => {
+  const deaths = await onAllCores('death', [1, 3].map(at), () => undefined);
+  expect(deaths.map(({ how }) => how).sort()).toEqual(['cut off', 'dies']);
+  for (const death of deaths) {
+    expect(death.atStake).toBe(true);
+    expect(death.loadPct).toBeGreaterThanOrEqual(97);
+    expect(death.wakingPct).toBeGreaterThanOrEqual(5);
+    expect(failed(death)).toBe(false);
   }
-  expect(Math.max(...deaths.map(({ peakPct }) => peakPct))).toBeGreaterThan(99);
 }, 600_000);
 
-test('without a guard the same machines stay above the cap', async () => {
-  const { longestS, peakPct } = await playDeath(3, MACHINES, false);
-  expect(peakPct).toBeGreaterThan(102);
-  expect(longestS).toBeGreaterThan(60);
-}, 600_000);
+test.for(['committed draw ignored', 'guard removed'])(
+  'it does with "%s"',
+  { timeout: 600_000 },
+  async (mutant) => {
+    const [death] = await onAllCores('death', [at(2)], () => undefined, mutant);
+    expect(death?.atStake).toBe(true);
+    expect(death && failed(death)).toBe(true);
+  },
+);
