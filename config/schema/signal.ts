@@ -7,6 +7,9 @@ const feed = {
   maxAgeS: z.number().positive(),
 };
 
+/** A second source of the same price: where both agree, it is believed. */
+const witnessSchema = z.strictObject(feed);
+
 /** The energy price at the site, USD/MWh. */
 export const energyPriceSchema = z.strictObject({
   ...feed,
@@ -14,9 +17,16 @@ export const energyPriceSchema = z.strictObject({
   maxUsdPerMwh: z.number().default(5_000),
   /** Delivery, taxes and fees per MWh on top of the market price. */
   addersUsdPerMwh: z.number().default(0),
+  /** The last good price, or what was announced for now, holds this long; absent: as long as `maxAgeS`. */
+  keepS: z.number().positive().optional(),
   /** When no good price is left: assume this one; absent: keep everything as it is. */
   fallbackUsdPerMwh: z.number().optional(),
-  /** A price alone moves at most this share of the site's load per window until a second witness. */
+  witness: witnessSchema.optional(),
+  /** Prices this near agree. */
+  agreeUsdPerMwh: z.number().nonnegative().default(5),
+  /** A price further than this from the last good one is not used before a witness agrees; absent: any step is. */
+  stepUsdPerMwh: z.number().positive().optional(),
+  /** A price alone moves at most this share of the site's load per window until a witness agrees. */
   sharePct: z.number().min(1).max(100).default(40),
   windowS: z.number().positive().default(60),
   /** A machine wakes again when the price is this far below its breakeven. */
@@ -28,9 +38,43 @@ export const hashpriceSchema = z.strictObject({
   ...feed,
   minUsdPerPhDay: z.number().default(5),
   maxUsdPerPhDay: z.number().default(500),
+  witness: witnessSchema.optional(),
+  /** As of the energy price. */
+  agreeUsdPerPhDay: z.number().nonnegative().default(1),
+  stepUsdPerPhDay: z.number().positive().optional(),
   poolFeePct: z.number().min(0).max(20).default(1),
   /** Used until the first good value and after the last has aged out. */
   fallbackUsdPerPhDay: z.number().positive(),
+});
+
+const timeOfDay = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'is no time of day (HH:MM)');
+
+/**
+ * What a contract covers. A limit inside is obeyed at once, ramped; one outside moves no more than a share of the site
+ * until a person agrees. Emergencies stand above it.
+ */
+const envelopeSchema = z.strictObject({
+  /** The least limit that may be asked for. */
+  minLimitKw: z.number().nonnegative().default(0),
+  maxMinutes: z.number().positive().optional(),
+  eventsPerDay: z.int().positive().max(1_000).optional(),
+  /** Hours of the contract, UTC; absent: at any time. */
+  hours: z
+    .array(
+      z.strictObject({
+        days: z
+          .array(z.enum(['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun']))
+          .min(1)
+          .optional(),
+        from: timeOfDay,
+        until: timeOfDay,
+      }),
+    )
+    .min(1)
+    .max(100)
+    .optional(),
+  /** Outside of it, at most this share of what flows is taken away. */
+  sharePct: z.number().min(1).max(100).default(40),
 });
 
 /** The utility's remote terminal: it serves Modbus, an agent reads and writes it (register map in docs/protocols.md). */
@@ -43,8 +87,7 @@ export const utilitySchema = z.strictObject({
   /** When it is lost: keep the limit in force, or fall to the firm cap. */
   onLoss: z.enum(['hold', 'firm-cap']).default('hold'),
   firmCapKw: z.number().positive().optional(),
-  /** The least limit a contract allows; a lower one is refused unless it is an emergency. */
-  minLimitKw: z.number().nonnegative().default(0),
+  envelope: envelopeSchema.prefault({}),
 });
 
 /** AI work under contract and where its demand is announced. */

@@ -1,4 +1,5 @@
-import { ACTIONS, isHold } from '../../protocols/console/protocol.ts';
+import { ACTIONS, AGREE_INPUTS, isHold } from '../../protocols/console/protocol.ts';
+import type { AgreeInput } from '../../protocols/console/protocol.ts';
 import type { OperatorRequest } from '../../protocols/console/view.ts';
 
 const DEFAULT_MINUTES = 60;
@@ -14,6 +15,7 @@ export type Asked =
     }
   | { readonly kind: 'why'; readonly machine: string }
   | { readonly kind: 'ack'; readonly alarm: string }
+  | { readonly kind: 'agree'; readonly input: AgreeInput }
   | { readonly kind: 'status' | 'code' | 'help' | 'quit' | 'nothing' }
   | { readonly kind: 'wrong'; readonly why: string };
 
@@ -23,6 +25,7 @@ export const HELP = [
   'manual|automatic SCOPE [REASON]               out of automation’s hands as it is, and back',
   'lockout|unlock SCOPE [REASON]                 hands in the rack: nothing moves',
   'permit SCOPE [REASON]                         restart after a breaker or relay has tripped',
+  'agree price|hashprice|limit                   a witness by name for what waits for one',
   'why MACHINE    ack ALARM    status    code (one more console)    quit',
 ] as const;
 
@@ -44,6 +47,12 @@ export function parseLine(text: string): Asked {
     return first === undefined
       ? { kind: 'wrong', why: 'ack ALARM' }
       : { kind: 'ack', alarm: [first, ...rest].join(' ') };
+  if (verb === 'agree') {
+    const input = AGREE_INPUTS.find((candidate) => candidate === first);
+    return input === undefined
+      ? { kind: 'wrong', why: `agree ${AGREE_INPUTS.join('|')}` }
+      : { kind: 'agree', input };
+  }
   const action = ACTIONS.find((candidate) => candidate === verb);
   if (action === undefined) return { kind: 'wrong', why: `there is no command ${verb}: see help` };
   if (first === undefined) return { kind: 'wrong', why: `${action} SCOPE` };

@@ -104,11 +104,11 @@ const STANDING: readonly string[] = ['limit', 'manual', 'lockout'];
 
 function signalLines(view: ConsoleView, nowMs: number): ScreenLine[] {
   return view.signals
-    .filter((signal) => STANDING.includes(signal.kind) || signal.quality !== 'good')
+    .filter((signal) => STANDING.includes(signal.kind) || signal.quality !== 'good' || signal.waits !== null)
     .slice(0, 4)
     .map((signal) =>
       line(
-        `!! ${signal.text} (${signal.source}, ${signal.quality})${signal.untilMs === null ? '' : `, ${durationText(signal.untilMs - nowMs)} left`}`,
+        `!! ${signal.text} (${signal.source}, ${signal.quality})${signal.untilMs === null ? '' : `, ${durationText(signal.untilMs - nowMs)} left`}${signal.waits === null ? '' : `. WAITS: ${signal.waits.text}`}`,
         'warn',
       ),
     );

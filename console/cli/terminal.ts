@@ -264,6 +264,11 @@ class Terminal {
     } else if (asked.kind === 'ack') {
       await link.request('alarm.ack', { alarmId: asked.alarm });
       this.#print(`acknowledged ${asked.alarm}`, { acknowledged: asked.alarm });
+    } else if (asked.kind === 'agree') {
+      const waits = this.#view?.signals.find((signal) => signal.kind === asked.input)?.waits;
+      if (!waits) throw new Error(`${asked.input}: nothing waits for a witness`);
+      await link.request('input.agree', { input: asked.input, value: waits.value });
+      this.#print(`agreed: ${asked.input} ${waits.value}`, { agreed: asked.input, value: waits.value });
     } else if (asked.kind === 'code') {
       const { code } = await link.request('code.new', {});
       this.#print(`one-time code for one more console, good for 15 minutes: ${code}`, { code });

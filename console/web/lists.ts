@@ -122,7 +122,20 @@ export function drawCommands(commands: readonly CommandView[], nowMs: number): v
   fill('command-rows', rows, 'Nothing commanded yet.');
 }
 
-export function drawSignals(signals: readonly SignalView[], nowMs: number): void {
+/** What waits for a witness, and the button of a person who is one. */
+function waitsRow(signal: SignalView, agree: (signal: SignalView) => void): readonly HTMLElement[] {
+  if (signal.waits === null) return [];
+  const press = button('Agree', () => agree(signal));
+  press.dataset['key'] = `agree ${signal.kind}`;
+  press.setAttribute('aria-label', `Agree with ${signal.kind} ${signal.waits.value}`);
+  return [make('div', { class: 'fine warn' }, `▲ waits: ${signal.waits.text}`), press];
+}
+
+export function drawSignals(
+  signals: readonly SignalView[],
+  nowMs: number,
+  agree: (signal: SignalView) => void,
+): void {
   fill(
     'signal-rows',
     signals
@@ -146,6 +159,7 @@ export function drawSignals(signals: readonly SignalView[], nowMs: number): void
             { class: 'fine' },
             `${signal.source} · since ${durationText(nowMs - signal.sinceMs)}${signal.untilMs === null ? '' : ` · ${durationText(signal.untilMs - nowMs)} left`}`,
           ),
+          ...waitsRow(signal, agree),
         ),
       ),
     'No signals.',

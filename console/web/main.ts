@@ -1,5 +1,5 @@
 import type { Method, Params, Results } from '../../protocols/console/rpc.ts';
-import type { ConsoleView } from '../../protocols/console/view.ts';
+import type { ConsoleView, SignalView } from '../../protocols/console/view.ts';
 import type { ConsoleLink } from '../link.ts';
 import { makeChart } from './chart.ts';
 import { after, everyFrameAtMost, monoMs } from './clock.ts';
@@ -48,6 +48,12 @@ const floor = makeFloor((id) => {
 });
 part('new-command', HTMLButtonElement).addEventListener('click', () => order.open('', 'sleep'));
 
+const agree = ({ kind, waits }: SignalView): void => {
+  if (waits === null || (kind !== 'price' && kind !== 'hashprice' && kind !== 'limit')) return;
+  // When it has changed meanwhile the view says so.
+  void ask('input.agree', { input: kind, value: waits.value }).catch(() => undefined);
+};
+
 let drawn: ConsoleView | undefined;
 let slowMs = 0;
 
@@ -66,7 +72,7 @@ const draw = everyFrameAtMost(() => {
   if (aged || before?.alarms !== view.alarms)
     drawAlarms(view.alarms, nowMs, (alarmId) => void ask('alarm.ack', { alarmId }).catch(() => undefined));
   if (aged || before?.commands !== view.commands) drawCommands(view.commands, nowMs);
-  if (aged || before?.signals !== view.signals) drawSignals(view.signals, nowMs);
+  if (aged || before?.signals !== view.signals) drawSignals(view.signals, nowMs, agree);
   if (before?.nodes !== view.nodes) drawNodes(view.nodes, (scope) => order.open(scope, 'sleep'));
   if (aged || before?.agents !== view.agents) drawAgents(view.agents, nowMs);
   machine.draw(view, nowMs);

@@ -1,6 +1,7 @@
 import type { Lock } from '../../protocols/mqtt/lockouts.ts';
 import type { AgentEvent, Observed, Result, Status, Stored } from '../../protocols/mqtt/status.ts';
-import type { AiJob } from '../../protocols/prices/feed.ts';
+import type { AiJob, PriceInterval } from '../../protocols/prices/feed.ts';
+import type { AgreeInput } from '../../protocols/console/protocol.ts';
 import type { OperatorRequest } from '../../protocols/console/view.ts';
 import type { FaultCode } from '../../protocols/faults.ts';
 import type { Mode, Readings } from '../../protocols/reading.ts';
@@ -10,6 +11,10 @@ export interface Now {
   readonly wallMs: number;
   readonly monoMs: number;
 }
+
+/** Prices that have a second source, and all that a person can stand up for. */
+export type PriceInput = 'price' | 'hashprice';
+export type FeedName = PriceInput | 'ai-demand' | 'price-witness' | 'hashprice-witness';
 
 /** Everything the controller reacts to. The shell queues them; `step` takes them one by one. */
 export type ControllerEvent =
@@ -33,12 +38,24 @@ export type ControllerEvent =
   | { readonly kind: 'agent-event'; readonly event: AgentEvent }
   | { readonly kind: 'held-lockouts'; readonly agent: string; readonly locks: readonly Lock[] }
   | { readonly kind: 'bus'; readonly connected: boolean }
-  | { readonly kind: 'price'; readonly usdPerMwh: number; readonly startMs: number; readonly endMs: number }
+  | {
+      readonly kind: 'price';
+      readonly usdPerMwh: number;
+      readonly startMs: number;
+      readonly endMs: number;
+      /** When it was published, and what it says of later; absent: it does not say. */
+      readonly publishedAtMs?: number;
+      readonly later?: readonly PriceInterval[];
+    }
   | { readonly kind: 'hashprice'; readonly usdPerPhDay: number; readonly atMs: number }
+  /** The second source of a price. */
+  | { readonly kind: 'witness'; readonly input: PriceInput; readonly value: number }
+  /** A person agrees with a value that waits for a witness. */
+  | { readonly kind: 'agree'; readonly input: AgreeInput; readonly value: number; readonly actor: string }
   | { readonly kind: 'ai-demand'; readonly jobs: readonly AiJob[] }
   | {
       readonly kind: 'feed-failed';
-      readonly feed: 'price' | 'hashprice' | 'ai-demand';
+      readonly feed: FeedName;
       readonly code: FaultCode;
       readonly detail: string;
     }
@@ -94,7 +111,11 @@ export type LedgerRecord =
       readonly kind: string;
       readonly source: string;
       readonly value?: number;
+      /** Of a price: whether it is the newest, the last good one or the declared one. */
+      readonly quality?: string;
       readonly limitKw?: number;
+      /** Of a limit: what of it is obeyed; absent: all. */
+      readonly obeyedKw?: number;
       /** Of a limit: by whose right it is in force. Absent in lines of before it was written: contracted. */
       readonly limitKind?: 'contracted' | 'emergency';
       readonly deadlineMs?: number;
@@ -137,6 +158,14 @@ export type LedgerRecord =
       readonly actor: string;
       readonly request: OperatorRequest;
       readonly machines: readonly string[];
+    }
+  /** A person stood up for a value that waited for a witness. */
+  | {
+      readonly t: 'agree';
+      readonly atMs: number;
+      readonly actor: string;
+      readonly input: AgreeInput;
+      readonly value: number;
     }
   /** A lockout found on an agent's disk that this ledger did not know. */
   | { readonly t: 'lockout'; readonly atMs: number; readonly agent: string; readonly lock: Lock }

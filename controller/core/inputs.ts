@@ -1,93 +1,12 @@
 import { FAULTS } from '../../protocols/faults.ts';
+import { SAME_PRICE_USD, signalOf, watchDoubt } from './price.ts';
+import { hashRules, pass } from './witness.ts';
 import { clearAlarm, raiseAlarm, setAlarm } from './alarms.ts';
 import type { Effect } from './effects.ts';
 import type { AiJob } from '../../protocols/prices/feed.ts';
 import type { ControllerEvent, Now } from './events.ts';
 import { endSignal, meterOf, rootOf } from './state.ts';
 import type { SiteState } from './state.ts';
-
-/** A smaller step of the price is the same signal going on. */
-const SAME_PRICE_USD = 0.01;
-
-/** A good price within its declared bounds becomes the one in force; anything else leaves the last good one. */
-export function takePrice(
-  state: SiteState,
-  event: Extract<ControllerEvent, { kind: 'price' }>,
-  now: Now,
-): Effect[] {
-  const energy = state.site.config.prices.energy;
-  if (energy === undefined) return [];
-  const value = event.usdPerMwh;
-  if (!Number.isFinite(value) || value < energy.minUsdPerMwh || value > energy.maxUsdPerMwh)
-    return raiseAlarm(
-      state,
-      now,
-      'PRICE_INVALID',
-      'price',
-      `${value} USD/MWh is outside ${energy.minUsdPerMwh} … ${energy.maxUsdPerMwh}; the last good price holds`,
-    );
-  if (event.endMs <= now.wallMs)
-    return raiseAlarm(
-      state,
-      now,
-      'PRICE_STALE',
-      'price',
-      `the newest price ended at ${new Date(event.endMs).toISOString()}`,
-    );
-  const price = state.price;
-  const changed = price.usdPerMwh === undefined || Math.abs(price.usdPerMwh - value) >= SAME_PRICE_USD;
-  price.usdPerMwh = value;
-  price.endMs = event.endMs;
-  price.heardMonoMs = now.monoMs;
-  price.quality = 'good';
-  const effects = [
-    ...clearAlarm(state, now, 'PRICE_INVALID', 'price'),
-    ...clearAlarm(state, now, 'PRICE_STALE', 'price'),
-    ...clearAlarm(state, now, 'SIGNAL_LOST', 'price'),
-  ];
-  if (!changed) return effects;
-  endSignal(state, price.signalId);
-  price.count++;
-  price.signalId = `price-${state.epoch}-${price.count}`;
-  return [...effects, ...signal(now, price.signalId, 'price', 'energy', value)];
-}
-
-function signal(now: Now, signalId: string, kind: string, source: string, value: number): Effect[] {
-  return [
-    {
-      kind: 'ledger',
-      records: [{ t: 'signal', atMs: now.wallMs, signalId, kind, source, value }],
-      after: [],
-    },
-    { kind: 'report', event: { event: 'signal', signalId, kind, source, value } },
-  ];
-}
-
-/** A price past its interval or its age is held for its allowed time, then the declared fallback, then none. */
-export function agePrice(state: SiteState, now: Now): Effect[] {
-  const energy = state.site.config.prices.energy;
-  const price = state.price;
-  if (energy === undefined || price.quality === 'none') return [];
-  const ageMs = now.monoMs - price.heardMonoMs;
-  if (ageMs > energy.maxAgeS * 1_000) {
-    if (price.quality === 'fallback') return [];
-    price.quality = energy.fallbackUsdPerMwh === undefined ? 'none' : 'fallback';
-    price.usdPerMwh = energy.fallbackUsdPerMwh;
-    const text =
-      energy.fallbackUsdPerMwh === undefined
-        ? 'no fallback is declared: nothing changes for money'
-        : `the fallback of ${energy.fallbackUsdPerMwh} USD/MWh is in force`;
-    return raiseAlarm(
-      state,
-      now,
-      'PRICE_STALE',
-      'price',
-      `no good price for ${Math.round(ageMs / 1_000)} s; ${text}`,
-    );
-  }
-  if (price.quality === 'good' && ageMs > 3 * energy.periodMs) price.quality = 'held';
-  return [];
-}
 
 export function takeHashprice(
   state: SiteState,
@@ -96,7 +15,7 @@ export function takeHashprice(
 ): Effect[] {
   const hash = state.site.config.prices.hash;
   const value = event.usdPerPhDay;
-  if (!Number.isFinite(value) || value < hash.minUsdPerPhDay || value > hash.maxUsdPerPhDay)
+  if (!isInHashRange(state, value))
     return raiseAlarm(
       state,
       now,
@@ -104,13 +23,34 @@ export function takeHashprice(
       'hashprice',
       `${value} USD/PH/day is outside ${hash.minUsdPerPhDay} … ${hash.maxUsdPerPhDay}`,
     );
+  const well = clearAlarm(state, now, 'SIGNAL_INVALID', 'hashprice');
+  const before = Number.isFinite(state.hashpriceMonoMs) ? state.hashpriceUsdPerPhDay : undefined;
+  const word = { value, startMs: event.atMs, endMs: event.atMs };
+  if (!pass(state.hashGate, before, word, hashRules(state), now))
+    return [...well, ...watchDoubt(state, 'hashprice', now)];
+  return [...well, ...inForce(state, value, now), ...watchDoubt(state, 'hashprice', now)];
+}
+
+export const isInHashRange = ({ site }: SiteState, value: number): boolean => {
+  const { minUsdPerPhDay, maxUsdPerPhDay } = site.config.prices.hash;
+  return Number.isFinite(value) && value >= minUsdPerPhDay && value <= maxUsdPerPhDay;
+};
+
+function inForce(state: SiteState, value: number, now: Now): Effect[] {
   const changed = Math.abs(state.hashpriceUsdPerPhDay - value) >= SAME_PRICE_USD;
   state.hashpriceUsdPerPhDay = value;
   state.hashpriceMonoMs = now.monoMs;
-  const effects = clearAlarm(state, now, 'SIGNAL_INVALID', 'hashprice');
   return changed
-    ? [...effects, ...signal(now, `hashprice-${state.epoch}-${now.wallMs}`, 'hashprice', 'hashprice', value)]
-    : effects;
+    ? signalOf(now, `hashprice-${state.epoch}-${now.wallMs}`, 'hashprice', 'hashprice', value)
+    : [];
+}
+
+/** A person agrees with the hash value that waits, or with the one in force. */
+export function agreeHashprice(state: SiteState, value: number, by: string, now: Now): Effect[] {
+  state.hashGate.doubted = undefined;
+  state.hashGate.anchor = undefined;
+  state.hashGate.backed = { value, by, person: true };
+  return [...inForce(state, value, now), ...watchDoubt(state, 'hashprice', now)];
 }
 
 /** Old hash value falls back to the declared one. */
@@ -119,6 +59,8 @@ export function ageHashprice(state: SiteState, now: Now): Effect[] {
   const age = now.monoMs - state.hashpriceMonoMs;
   if (!Number.isFinite(age) || age <= hash.maxAgeS * 1_000) return [];
   state.hashpriceUsdPerPhDay = hash.fallbackUsdPerPhDay;
+  state.hashpriceMonoMs = -Infinity;
+  state.hashGate.backed = undefined;
   return raiseAlarm(
     state,
     now,
@@ -146,11 +88,11 @@ export function turnJobs(state: SiteState, now: Now): Effect[] {
   state.activeJobs = new Set(active.map((job) => job.id));
   const effects = active
     .filter((job) => !before.has(job.id))
-    .flatMap((job) => signal(now, `ai-${job.id}`, 'ai', job.contract, job.hosts));
+    .flatMap((job) => signalOf(now, `ai-${job.id}`, 'ai', job.contract, job.hosts));
   for (const id of before) {
     if (state.activeJobs.has(id)) continue;
     endSignal(state, `ai-${id}`);
-    effects.push(...signal(now, `ai-${id}`, 'ai-end', 'ai-demand', 0));
+    effects.push(...signalOf(now, `ai-${id}`, 'ai-end', 'ai-demand', 0));
   }
   return effects;
 }

@@ -39,7 +39,7 @@ export function requestedMode(
 }
 
 /** The person behind an actor: the same on every console and after every login. */
-const personOf = (actor: string): string => actor.replace(/#\d+$/, '');
+export const personOf = (actor: string): string => actor.replace(/#\d+$/, '');
 
 /** An operator's command, already durable: holds with an end, lockouts without one, and their release. */
 export function takeOperator(

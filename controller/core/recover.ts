@@ -2,8 +2,9 @@ import { MODES } from '../../protocols/reading.ts';
 import type { LedgerRecord, NodeBefore } from './events.ts';
 import { COMMANDS_KEPT, keep, provenAtRoot, timesOf } from './follow.ts';
 import { indexesOf, WORK_READS } from './ingest.ts';
+import { lastDay } from './limit.ts';
 import { placeLock } from './lockouts.ts';
-import { applyOperator } from './operator.ts';
+import { applyOperator, personOf } from './operator.ts';
 import type { Command, SiteState } from './state.ts';
 
 /** The highest epoch the ledger knows; 0 when it is empty. */
@@ -33,7 +34,8 @@ export function recover(state: SiteState, records: readonly LedgerRecord[], wall
     if (record.t === 'operator') {
       const places = record.machines.flatMap((id) => machines.get(id) ?? []);
       applyOperator(state, record, places, record.atMs);
-    } else if (record.t === 'signal') takeSignal(state, record);
+    } else if (record.t === 'signal') takeSignal(state, record, wallMs);
+    else if (record.t === 'agree') takeAgreed(state, record);
     else if (record.t === 'before') {
       stories.set(record.commandId, { before: record.nodes, told: [], proofs: new Map() });
       const oldest = stories.size > COMMANDS_KEPT ? stories.keys().next().value : undefined;
@@ -62,11 +64,49 @@ function takeShare(state: SiteState, record: Told, wallMs: number): void {
   state.priceShare.moved.push({ atMonoMs: monoOf(state, record.atMs, wallMs), watts });
 }
 
-function takeSignal(state: SiteState, record: Extract<LedgerRecord, { t: 'signal' }>): void {
+function takeSignal(state: SiteState, record: Extract<LedgerRecord, { t: 'signal' }>, wallMs: number): void {
+  if (record.source === 'energy') return takeLastPrice(state, record, wallMs);
   if (record.source !== 'utility') return;
+  const { fromLedger } = state;
   const { signalId, limitKw, limitKind: kind = 'contracted', atMs, deadlineMs = 0 } = record;
-  state.fromLedger.limit =
-    limitKw === undefined ? undefined : { signalId, limitKw, kind, deadlineWallMs: atMs + deadlineMs };
+  if (limitKw === undefined) {
+    fromLedger.limit = undefined;
+    return;
+  }
+  const before = fromLedger.limit;
+  if (before === undefined) fromLedger.events = lastDay([...fromLedger.events, atMs], atMs);
+  const { obeyedKw = limitKw } = record;
+  const { beganMs = atMs, agreed } = before ?? {};
+  const deadlineWallMs = atMs + deadlineMs;
+  fromLedger.limit = { signalId, limitKw, obeyedKw, beganMs, agreed, kind, deadlineWallMs };
+}
+
+function takeAgreed(
+  { fromLedger }: SiteState,
+  { input, actor, value }: Extract<LedgerRecord, { t: 'agree' }>,
+): void {
+  const { limit } = fromLedger;
+  if (input !== 'limit' || limit?.limitKw !== value) return;
+  fromLedger.limit = { ...limit, obeyedKw: value, agreed: { by: personOf(actor), limitKw: value } };
+}
+
+/** The last good price goes on holding for what is left of its time, so that a restart alone changes nothing for money. */
+function takeLastPrice(
+  state: SiteState,
+  record: Extract<LedgerRecord, { t: 'signal' }>,
+  wallMs: number,
+): void {
+  const energy = state.site.config.prices.energy;
+  const { value, quality = 'good', atMs } = record;
+  if (energy === undefined) return;
+  const { price } = state;
+  const isOver = quality === 'good' && wallMs - atMs > (energy.keepS ?? energy.maxAgeS) * 1_000;
+  // What was held already goes on for the time of the last good one.
+  if (quality === 'good' && !isOver) price.heardMonoMs = monoOf(state, atMs, wallMs);
+  const holds = !isOver && (quality === 'good' || (quality === 'held' && price.quality === 'held'));
+  price.usdPerMwh = holds ? value : undefined;
+  price.quality = holds ? 'held' : 'none';
+  if (holds) price.signalId = record.signalId;
 }
 
 function takeNodes(state: SiteState, nodes: readonly NodeBefore[]): void {

@@ -7,6 +7,7 @@ import { capsW, committedW, ownCapW, sumByNode } from './room.ts';
 import { isKnown, isOurs, meterOf } from './state.ts';
 import type { SiteState } from './state.ts';
 import type { Target, Targets } from './target.ts';
+import { isWitnessed } from './witness.ts';
 
 /** One machine's change of desired state that may go out now. `deltaW` at the plug, negative for a shed. */
 export interface Change {
@@ -160,18 +161,22 @@ export function turnShare(state: SiteState, now: Now): void {
       isKnown(state, machine) ? Math.max(believedW(state, machine), drawW(state, machine, 'mine')) : 0,
     )[0] ?? 0;
   const share = state.priceShare;
+  share.isFull = false;
   share.mostW = (siteW * energy.sharePct) / 100;
   share.moved = share.moved.filter(({ atMonoMs }) => now.monoMs - atMonoMs < energy.windowS * 1_000);
 }
 
-/** True, and counted, when a change for money fits into what is left of the share in the window that ends now. */
+/** True, and counted, when a change for money fits into what is left of the share in the window, or is witnessed. */
 function takeShare(state: SiteState, change: Change, now: Now): boolean {
   if (change.target.because.owner !== 'price' || state.site.config.prices.energy === undefined) return true;
   const { moved, mostW } = state.priceShare;
   const movedW = moved.reduce((sum, { watts }) => sum + watts, 0);
   const watts = Math.abs(change.deltaW);
   // A share smaller than one machine still moves one per window.
-  if (movedW > 0 && movedW + watts > mostW) return false;
+  if (movedW > 0 && movedW + watts > mostW && !isWitnessed(state)) {
+    state.priceShare.isFull = true;
+    return false;
+  }
   const last = moved.at(-1);
   if (last?.atMonoMs === now.monoMs) last.watts += watts;
   else moved.push({ atMonoMs: now.monoMs, watts });

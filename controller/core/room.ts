@@ -26,9 +26,9 @@ export function limitInForceKw(state: SiteState): number | undefined {
   if (utility === undefined) return undefined;
   if (state.limit.lost && utility.onLoss === 'firm-cap') {
     const firmKw = utility.firmCapKw ?? Infinity;
-    return Math.min(firmKw, state.limit.limitKw ?? Infinity);
+    return Math.min(firmKw, state.limit.obeyedKw ?? Infinity);
   }
-  return state.limit.limitKw;
+  return state.limit.obeyedKw;
 }
 
 /** Sum over the machines below each node, W. */

@@ -6,8 +6,12 @@ import { MODES } from '../../protocols/reading.ts';
 import type { Mode } from '../../protocols/reading.ts';
 import type { Because, Desired } from '../../protocols/mqtt/desired.ts';
 import type { Lock } from '../../protocols/mqtt/lockouts.ts';
-import type { Inhibition, LeasePhase, Stored, Observed } from '../../protocols/mqtt/status.ts';
+import type { Inhibition, LeasePhase, Stored } from '../../protocols/mqtt/status.ts';
 import type { AiJob } from '../../protocols/prices/feed.ts';
+import { noLimit, noPrice } from './signals.ts';
+import type { LimitState, PriceState } from './signals.ts';
+import { makeGate } from './witness.ts';
+import type { Gate } from './witness.ts';
 
 /** What is wanted of a machine, why, and how far it has come. */
 export type Stage = 'steady' | 'sent' | 'acknowledged' | 'observed' | 'failed';
@@ -62,13 +66,14 @@ export interface FromLedger {
   >;
   /** The utility's limit that was in force. */
   limit:
-    | {
-        readonly signalId: string;
+    | (Pick<LimitState, 'signalId' | 'beganMs' | 'agreed' | 'deadlineWallMs'> & {
         readonly limitKw: number;
+        readonly obeyedKw: number;
         readonly kind: 'contracted' | 'emergency';
-        readonly deadlineWallMs: number;
-      }
+      })
     | undefined;
+  /** When its limits of the last day began, UTC ms. */
+  events: readonly number[];
 }
 
 export interface Alarm {
@@ -101,31 +106,6 @@ export interface AgentState {
   reissuedMonoMs: number;
 }
 
-/** The utility's limit as last heard. `issued` is our clock when this sequence was first seen. */
-export interface LimitState {
-  sequence: number;
-  limitKw: number | undefined;
-  kind: 'none' | 'contracted' | 'emergency';
-  deadlineMonoMs: number;
-  deadlineWallMs: number;
-  heardMonoMs: number;
-  heartbeatAgeMs: number;
-  lost: boolean;
-  signalId: string;
-  /** True from the first moment the main meter is below the limit. */
-  met: boolean;
-  last: Observed['utility'] | undefined;
-}
-
-export interface PriceState {
-  usdPerMwh: number | undefined;
-  endMs: number;
-  heardMonoMs: number;
-  quality: 'good' | 'held' | 'fallback' | 'none';
-  signalId: string;
-  count: number;
-}
-
 /** Who released a machine to manual, when and why. */
 export interface Manual {
   readonly by: string;
@@ -143,6 +123,8 @@ export interface Hold {
 /** What prices alone have moved in the window that ends now, and the most they may. */
 export interface Share {
   mostW: number;
+  /** Something waits for the window to go on, or for a witness. */
+  isFull: boolean;
   moved: { readonly atMonoMs: number; watts: number }[];
 }
 
@@ -219,6 +201,7 @@ export interface SiteState {
   readonly price: PriceState;
   hashpriceUsdPerPhDay: number;
   hashpriceMonoMs: number;
+  readonly hashGate: Gate;
   jobs: readonly AiJob[];
   /** Jobs that run by their times: their beginning and end are signals. */
   activeJobs: ReadonlySet<string>;
@@ -241,29 +224,6 @@ export interface SiteState {
 
 export const modeIndex = (mode: Mode): number => MODES.indexOf(mode);
 export const modeAt = (index: number): Mode | undefined => MODES[index];
-
-const noPrice = (): PriceState => ({
-  usdPerMwh: undefined,
-  endMs: 0,
-  heardMonoMs: -Infinity,
-  quality: 'none',
-  signalId: 'price-0',
-  count: 0,
-});
-
-const noLimit = (): LimitState => ({
-  sequence: -1,
-  limitKw: undefined,
-  kind: 'none',
-  deadlineMonoMs: 0,
-  deadlineWallMs: 0,
-  heardMonoMs: -Infinity,
-  heartbeatAgeMs: 0,
-  lost: false,
-  signalId: 'limit-none',
-  met: true,
-  last: undefined,
-});
 
 /** A state that knows nothing yet. */
 export function emptyState(site: Site, epoch: number, monoMs: number): SiteState {
@@ -300,7 +260,7 @@ export function emptyState(site: Site, epoch: number, monoMs: number): SiteState
     residualW: new Float64Array(nodes),
     residualKnown: new Uint8Array(nodes),
     residualFound: new Uint8Array(nodes),
-    fromLedger: { nodes: new Map(), limit: undefined },
+    fromLedger: { nodes: new Map(), limit: undefined, events: [] },
     solarW: Number.NaN,
     meterHeard: new Float64Array(site.meters.length).fill(-Infinity),
     agents: new Map(),
@@ -319,6 +279,7 @@ export function emptyState(site: Site, epoch: number, monoMs: number): SiteState
     price: noPrice(),
     hashpriceUsdPerPhDay: site.config.prices.hash.fallbackUsdPerPhDay,
     hashpriceMonoMs: -Infinity,
+    hashGate: makeGate(),
     jobs: [],
     activeJobs: new Set(),
     jobOf: new Map(),
@@ -326,7 +287,7 @@ export function emptyState(site: Site, epoch: number, monoMs: number): SiteState
     limit: noLimit(),
     rampUp: site.nodes.map(() => makeBucket(monoMs)),
     rampDown: site.nodes.map(() => makeBucket(monoMs)),
-    priceShare: { mostW: 0, moved: [] },
+    priceShare: { mostW: 0, isFull: false, moved: [] },
     leaseSeq: 0,
     lastLeaseMonoMs: -Infinity,
     commandCount: 0,

@@ -8,17 +8,10 @@ import { issue, restWhereFound, sayAgain } from './commands.ts';
 import type { Effect } from './effects.ts';
 import type { ControllerEvent, Now } from './events.ts';
 import { takeFrame, takeMissed, takeResult, takeStatus, takeStored } from './ingest.ts';
-import {
-  ageHashprice,
-  ageLimit,
-  agePrice,
-  takeFeedFailure,
-  takeHashprice,
-  takeJobs,
-  takePrice,
-  turnJobs,
-} from './inputs.ts';
-import { takeObserved } from './limit.ts';
+import { ageHashprice, ageLimit, takeFeedFailure, takeHashprice, takeJobs, turnJobs } from './inputs.ts';
+import { takeObserved, watchContract } from './limit.ts';
+import { takeAgreement, takeWitness } from './agree.ts';
+import { agePrice, takePrice } from './price.ts';
 import { sayLockouts, takeHeld, watchLockouts } from './lockouts.ts';
 import { takeOperator } from './operator.ts';
 import { turnShare, release } from './release.ts';
@@ -60,6 +53,10 @@ export function step(state: SiteState, event: ControllerEvent, now: Now): Effect
       return decideOn(takePrice(state, event, now), state, now);
     case 'hashprice':
       return [...takeHashprice(state, event, now), ...clearAlarm(state, now, 'SIGNAL_LOST', 'hashprice')];
+    case 'witness':
+      return takeWitness(state, event, now);
+    case 'agree':
+      return [...takeAgreement(state, event, now), ...decide(state, now)];
     case 'ai-demand':
       return decideOn(
         [...takeJobs(state, event.jobs, now), ...clearAlarm(state, now, 'SIGNAL_LOST', 'ai-demand')],
@@ -102,6 +99,7 @@ function tick(state: SiteState, now: Now): Effect[] {
     ...agePrice(state, now),
     ...ageHashprice(state, now),
     ...ageLimit(state, now),
+    ...watchContract(state, now),
     ...turnJobs(state, now),
     ...ageAgents(state, now),
     ...ageMachines(state, now),
@@ -169,7 +167,8 @@ function pictureComplete(state: SiteState, now: Now): boolean {
   if (waited >= PICTURE_MS) return true;
   const agents = state.site.agents.every((agent) => state.agents.get(agent)?.online === true);
   const heard = state.site.machines.filter((machine) => isKnown(state, machine.index)).length;
-  const price = state.site.config.prices.energy === undefined || state.price.quality !== 'none';
+  const price =
+    state.site.config.prices.energy === undefined || state.price.heardMonoMs >= state.startedMonoMs;
   const utility = state.site.config.utility === undefined || state.limit.last !== undefined;
   const root = meterOf(state, 0, now.monoMs) !== undefined || state.site.meters.length === 0;
   return agents && price && utility && root && heard >= state.site.machines.length * 0.97;
@@ -279,7 +278,7 @@ function tellAgents(state: SiteState, now: Now): Effect[] {
   const status =
     limit.limitKw === undefined
       ? 'normal'
-      : infeasible
+      : infeasible || limit.obeyedKw !== limit.limitKw
         ? 'cannot-comply'
         : limit.met
           ? 'complied'

@@ -12,6 +12,8 @@ import type {
 } from '../../protocols/console/view.ts';
 import { lockWords } from '../../protocols/mqtt/lockouts.ts';
 import { FAULTS } from '../../protocols/faults.ts';
+import type { AgreeInput } from '../../protocols/console/protocol.ts';
+import { waiting } from './agree.ts';
 import { priorityOf } from './alarms.ts';
 import {
   believedW,
@@ -24,6 +26,7 @@ import {
 import type { Now } from './events.ts';
 import { isHeld } from './lockouts.ts';
 import { manualWords } from './operator.ts';
+import { priceWords } from './price.ts';
 import { knownSumW, limitInForceKw, ownCapW, sumByNode } from './room.ts';
 import { isKnown, meterOf, modeAt, rootOf } from './state.ts';
 import type { SiteState } from './state.ts';
@@ -193,7 +196,8 @@ function signalViews(state: SiteState, now: Now): SignalView[] {
       id: price.signalId,
       kind: 'price',
       source: 'energy',
-      text: price.usdPerMwh === undefined ? 'no usable price' : `${price.usdPerMwh.toFixed(2)} USD/MWh`,
+      text: priceWords(state, now),
+      waits: waitsOf(state, 'price'),
       quality: price.quality === 'good' ? 'good' : price.quality === 'held' ? 'held' : 'lost',
       sinceMs: wall(price.heardMonoMs),
       untilMs: price.endMs > 0 ? price.endMs : null,
@@ -204,6 +208,7 @@ function signalViews(state: SiteState, now: Now): SignalView[] {
     source: 'hashprice',
     text: `${state.hashpriceUsdPerPhDay.toFixed(2)} USD per PH/s and day`,
     quality: Number.isFinite(state.hashpriceMonoMs) ? 'good' : 'held',
+    waits: waitsOf(state, 'hashprice'),
     sinceMs: wall(state.hashpriceMonoMs),
     untilMs: null,
   });
@@ -218,6 +223,7 @@ function signalViews(state: SiteState, now: Now): SignalView[] {
           ? 'the utility is silent'
           : `limit ${limitKw} kW (${state.limit.kind})${state.limit.met ? ', met' : ''}`,
       quality: state.limit.lost ? 'lost' : 'good',
+      waits: waitsOf(state, 'limit'),
       sinceMs: wall(state.limit.heardMonoMs),
       untilMs: state.limit.met ? null : state.limit.deadlineWallMs,
     });
@@ -228,11 +234,20 @@ function signalViews(state: SiteState, now: Now): SignalView[] {
         kind: 'ai',
         source: job.contract,
         text: `AI job ${job.id}: ${job.hosts} hosts`,
+        waits: null,
         quality: 'good',
         sinceMs: job.fromMs,
         untilMs: job.untilMs,
       });
   return [...signals, ...takenSignals(state)];
+}
+
+/** What waits for a witness, and how to be one. */
+function waitsOf(state: SiteState, input: AgreeInput): SignalView['waits'] {
+  const found = waiting(state, input);
+  return found === undefined
+    ? null
+    : { value: found.value, text: `${found.why}; a person can agree: agree ${input}` };
 }
 
 const TAKEN_SHOWN = 20;
@@ -250,7 +265,7 @@ function takenSignals(state: SiteState): SignalView[] {
     const text = `${machines} ${machines === 1 ? 'machine' : 'machines'} ${what} by ${act.by}: ${act.reason}`;
     const { by: source, sinceMs } = act;
     acts.set(id, {
-      signal: { id, kind, source, text, quality: 'good', sinceMs, untilMs: null },
+      signal: { id, kind, source, text, quality: 'good', sinceMs, untilMs: null, waits: null },
       machines,
     });
   };

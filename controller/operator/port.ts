@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto';
 import type { Clock, Random } from '../../host/deps.ts';
 import { isHold } from '../../protocols/console/protocol.ts';
+import type { AgreeInput } from '../../protocols/console/protocol.ts';
 import type { HistoryPoint, OperatorPort, OperatorRequest, Preview } from '../../protocols/console/view.ts';
 import { Fault } from '../../protocols/faults.ts';
+import { waiting } from '../core/agree.ts';
 import { believedW, drawW, energyUsdPerMwh, miningUsdPerHour } from '../core/economics.ts';
 import type { Now } from '../core/events.ts';
 import { indexesOf } from '../core/ingest.ts';
@@ -84,6 +86,7 @@ export function makeOperatorPort(
       return result;
     },
     acknowledge: (alarmId, actor) => controller.submit({ kind: 'alarm-ack', alarmId, actor }),
+    agree: (input, value, actor) => agree(controller, { input, value, actor }, clock),
     health: () => healthOf(state, now()),
     close: () => cancel?.(),
   };
@@ -99,6 +102,18 @@ function healthOf(state: SiteState, now: Now): ReturnType<OperatorPort['health']
     ),
     broker: { connected: state.busConnected },
   };
+}
+
+async function agree(
+  controller: Controller,
+  said: { readonly input: AgreeInput; readonly value: number; readonly actor: string },
+  clock: Clock,
+): Promise<void> {
+  const { input, value } = said;
+  if (waiting(controller.state, input)?.value !== value)
+    throw new Fault('OPERATOR_REFUSED', `${input} ${value} does not wait for anybody's word (any more)`);
+  await controller.record([{ t: 'agree', atMs: clock.wallMs(), ...said }]);
+  controller.submit({ kind: 'agree', ...said });
 }
 
 async function execute(

@@ -43,6 +43,9 @@ export class Requests {
       case 'alarm.ack':
         this.#operator.acknowledge(request.params.alarmId, actor);
         return {};
+      case 'input.agree':
+        await this.#operator.agree(request.params.input, request.params.value, actor);
+        return {};
       case 'history':
         return thinHistory(this.#operator.history(), { nowMs: this.#clock.wallMs(), ...request.params });
       case 'ping':

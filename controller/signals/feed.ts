@@ -1,10 +1,10 @@
 import type { Clock, Http } from '../../host/deps.ts';
 import { asFault, Fault } from '../../protocols/faults.ts';
-import type { ControllerEvent } from '../core/events.ts';
+import type { ControllerEvent, FeedName } from '../core/events.ts';
 
 /** One HTTP source: where, how often, and how its text becomes events. */
 export interface FeedSource {
-  readonly feed: 'price' | 'hashprice' | 'ai-demand';
+  readonly feed: FeedName;
   readonly url: string;
   readonly periodMs: number;
   /** Throws a Fault for what cannot be used. */

@@ -9,36 +9,63 @@ export function feedsOf(site: Site): FeedSource[] {
   const feeds: FeedSource[] = [
     {
       feed: 'hashprice',
-      url: prices.hash.url,
-      periodMs: prices.hash.periodMs,
+      ...prices.hash,
       read: (text, nowMs) => ({ kind: 'hashprice', ...parseHashpriceFeed(text, nowMs) }),
     },
   ];
+  const { witness: second } = prices.hash;
+  if (second !== undefined)
+    feeds.push({
+      feed: 'hashprice-witness',
+      ...second,
+      read: (text, nowMs) => {
+        const { usdPerPhDay, atMs } = parseHashpriceFeed(text, nowMs);
+        checkAge(atMs, second.maxAgeS, nowMs);
+        return { kind: 'witness', input: 'hashprice', value: usdPerPhDay };
+      },
+    });
   const energy = prices.energy;
   if (energy !== undefined)
     feeds.push({
       feed: 'price',
-      url: energy.url,
-      periodMs: energy.periodMs,
+      ...energy,
       read: (text, nowMs) => {
-        const feed = parsePriceFeed(text, nowMs);
-        if (nowMs - feed.publishedAtMs > energy.maxAgeS * 1_000)
-          throw new Fault(
-            'PRICE_STALE',
-            `published ${Math.round((nowMs - feed.publishedAtMs) / 1_000)} s ago`,
-          );
-        if (feed.current === undefined) throw new Fault('PRICE_STALE', 'no interval holds now');
-        const { usdPerMwh, startMs, endMs } = feed.current;
-        return { kind: 'price', usdPerMwh, startMs, endMs };
+        const { publishedAtMs, current, intervals } = readPrice(text, energy.maxAgeS, nowMs);
+        const { usdPerMwh, startMs, endMs } = current;
+        const later = intervals.filter((interval) => interval.startMs >= endMs);
+        return { kind: 'price', usdPerMwh, startMs, endMs, publishedAtMs, later };
+      },
+    });
+  const witness = energy?.witness;
+  if (witness !== undefined)
+    feeds.push({
+      feed: 'price-witness',
+      ...witness,
+      read: (text, nowMs) => {
+        const { current } = readPrice(text, witness.maxAgeS, nowMs);
+        return { kind: 'witness', input: 'price', value: current.usdPerMwh };
       },
     });
   const demand = ai?.demand;
   if (demand !== undefined)
     feeds.push({
       feed: 'ai-demand',
-      url: demand.url,
-      periodMs: demand.periodMs,
+      ...demand,
       read: (text, nowMs) => ({ kind: 'ai-demand', jobs: parseAiDemand(text, nowMs) }),
     });
   return feeds;
+}
+
+function checkAge(atMs: number, maxAgeS: number, nowMs: number): void {
+  if (nowMs - atMs > maxAgeS * 1_000)
+    throw new Fault('PRICE_STALE', `published ${Math.round((nowMs - atMs) / 1_000)} s ago`);
+}
+
+/** A price feed that is young enough and has an interval for now. */
+function readPrice(text: string, maxAgeS: number, nowMs: number) {
+  const feed = parsePriceFeed(text, nowMs);
+  checkAge(feed.publishedAtMs, maxAgeS, nowMs);
+  const { current } = feed;
+  if (current === undefined) throw new Fault('PRICE_STALE', 'no interval holds now');
+  return { ...feed, current };
 }

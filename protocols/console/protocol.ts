@@ -22,3 +22,7 @@ export const ACTIONS = [...HOLDS, ...TIMELESS] as const;
 export type OperatorAction = (typeof ACTIONS)[number];
 export const isHold = (action: string): action is (typeof HOLDS)[number] =>
   HOLDS.some((hold) => hold === action);
+
+/** Inputs that wait for a witness when they are new or strange: a person can be one. */
+export const AGREE_INPUTS = ['price', 'hashprice', 'limit'] as const;
+export type AgreeInput = (typeof AGREE_INPUTS)[number];

@@ -3,7 +3,7 @@ import * as z from 'zod';
 import { FAULTS } from '../faults.ts';
 import type { Fault, FaultCode } from '../faults.ts';
 import type { ViewDelta } from './delta.ts';
-import { ACTIONS, DEPTH_MAX, isHold } from './protocol.ts';
+import { ACTIONS, AGREE_INPUTS, DEPTH_MAX, isHold } from './protocol.ts';
 import type { ConsoleView, Preview, WhyView } from './view.ts';
 
 /**
@@ -55,6 +55,7 @@ export const PARAMS = {
   'cmd.preview': operatorRequestSchema,
   'cmd.execute': z.strictObject({ previewId: id, hash: id, key: z.string().min(8).max(128) }),
   'alarm.ack': z.strictObject({ alarmId: z.string().min(1).max(256) }),
+  'input.agree': z.strictObject({ input: z.enum(AGREE_INPUTS), value: z.number() }),
   history: z.strictObject({
     spanMs: z.number().int().min(1_000).max(172_800_000),
     points: z.number().int().min(2).max(2_000),
@@ -87,6 +88,7 @@ export interface Results {
   readonly 'cmd.preview': Preview;
   readonly 'cmd.execute': { readonly commandId: string };
   readonly 'alarm.ack': Record<string, never>;
+  readonly 'input.agree': Record<string, never>;
   readonly history: HistoryColumns;
   readonly ping: { readonly time: number };
   readonly 'code.new': { readonly code: string; readonly expiresAtMs: number };

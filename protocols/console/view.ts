@@ -1,5 +1,5 @@
 import type { FaultCode } from '../faults.ts';
-import type { OperatorAction } from './protocol.ts';
+import type { AgreeInput, OperatorAction } from './protocol.ts';
 import type { Mode } from '../reading.ts';
 
 /**
@@ -86,6 +86,8 @@ export interface SignalView {
   readonly sinceMs: number;
   /** Of a limit: when it must be met, null once it is. Of others: until when it holds. */
   readonly untilMs: number | null;
+  /** What a person can agree with, and why it waits; null: nothing waits for a witness. */
+  readonly waits: { readonly value: number; readonly text: string } | null;
 }
 
 export interface CommandView {
@@ -185,6 +187,8 @@ export interface OperatorPort {
     actor: string,
   ): Promise<{ readonly commandId: string }>;
   acknowledge(alarmId: string, actor: string): void;
+  /** A person stands up for a value that waits for a witness. Resolves once that is durable. */
+  agree(input: AgreeInput, value: number, actor: string): Promise<void>;
   /** For /health. */
   health(): {
     readonly status: 'starting' | 'ok' | 'degraded';

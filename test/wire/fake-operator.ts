@@ -136,6 +136,11 @@ export class FakeOperator implements OperatorPort {
     });
   }
 
+  async agree(input: string, value: number, actor: string): Promise<void> {
+    this.asked.push({ what: 'agree', actor, input: { input, value } });
+    this.change({ signals: this.#view.signals.map((signal) => ({ ...signal, waits: null })) });
+  }
+
   health(): ReturnType<OperatorPort['health']> {
     return { status: this.status, site: this.#view.site.id, controller: {}, agents: {}, broker: {} };
   }
@@ -240,6 +245,7 @@ export function limitSignal(atMs: number): SignalView {
     quality: 'good',
     sinceMs: atMs,
     untilMs: atMs + 3_600_000,
+    waits: null,
   };
 }
 

@@ -246,6 +246,9 @@ describe('commands', () => {
       planKw: [null],
     });
     expect((await client.call('alarm.ack', { alarmId: 'a1' })).result).toEqual({});
+    expect((await client.call('input.agree', { input: 'price', value: 900 })).result).toEqual({});
+    expect(operator.asked.at(-1)).toMatchObject({ what: 'agree', input: { input: 'price', value: 900 } });
+    expect((await client.call('input.agree', { input: 'ai', value: 1 })).error).toBeDefined();
     const { code } = (await client.call('code.new', {})).result ?? {};
     expect((await dial(server.port).login(String(code))).result).toMatchObject({ actor: 'test#2' });
   });

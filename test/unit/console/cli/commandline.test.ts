@@ -14,6 +14,7 @@ test.each([
   ],
   ['why r1-04', { kind: 'why', machine: 'r1-04' }],
   ['ack a:1 x', { kind: 'ack', alarm: 'a:1 x' }],
+  ['agree price', { kind: 'agree', input: 'price' }],
   ['  ', { kind: 'nothing' }],
   ['q', { kind: 'quit' }],
   ['help', { kind: 'help' }],
@@ -21,6 +22,9 @@ test.each([
   expect(parseLine(text)).toEqual(asked);
 });
 
-test.each(['sleep', 'why', 'ack', 'explode r1', 'lockout r1 30'])('%s is wrong and says how', (text) => {
-  expect(parseLine(text)).toMatchObject({ kind: 'wrong' });
-});
+test.each(['sleep', 'why', 'ack', 'agree', 'agree ai', 'explode r1', 'lockout r1 30'])(
+  '%s is wrong and says how',
+  (text) => {
+    expect(parseLine(text)).toMatchObject({ kind: 'wrong' });
+  },
+);

@@ -68,6 +68,6 @@ export const smallSite: SiteConfigInput = {
     energy: { url: 'http://127.0.0.1/p', periodMs: 1_000, maxAgeS: 60, sharePct: 100 },
     hash: { url: 'http://127.0.0.1/h', periodMs: 60_000, maxAgeS: 600, fallbackUsdPerPhDay: 50 },
   },
-  utility: { target: 'modbus://127.0.0.1:1503/1', minLimitKw: 10 },
+  utility: { target: 'modbus://127.0.0.1:1503/1', envelope: { minLimitKw: 10 } },
   ai: { contracts: [{ id: 'acme', usdPerGpuHour: 2, penaltyUsdPerGpuHour: 4 }] },
 };
