@@ -7,6 +7,7 @@ import { startAgent } from '../agent/main.ts';
 import { MODELS } from '../config/models.ts';
 import { loadSite } from '../config/load.ts';
 import { endWithParent, tellParent } from '../host/child.ts';
+import { lockFolder } from '../host/lock.ts';
 import { makeLog } from '../host/log.ts';
 import type { LogLevel } from '../host/log.ts';
 import { realBus, realEffects } from '../host/real.ts';
@@ -44,6 +45,7 @@ export async function run(argv: string[]): Promise<number> {
     throw new Fault('USAGE', `the site has no agent '${agent}'; it has ${site.agents.join(', ')}`);
   const dataDir = `${values.data ?? `data/${site.id}`}/agent-${agent}`;
   await mkdir(dataDir, { recursive: true });
+  lockFolder(dataDir);
   const wallMs = effects.clock.wallMs();
   const boot = await nextBoot(effects.disk, `${dataDir}/agent-${agent}.boot.json`, wallMs).catch(
     (error: unknown) => {

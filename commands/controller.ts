@@ -7,6 +7,7 @@ import { buildAssets } from '../controller/operator/assets.ts';
 import { makeOperatorPort } from '../controller/operator/port.ts';
 import { startOperatorServer } from '../controller/operator/server.ts';
 import { endWithParent, tellParent } from '../host/child.ts';
+import { lockFolder } from '../host/lock.ts';
 import { makeLog } from '../host/log.ts';
 import type { LogLevel } from '../host/log.ts';
 import { realBus, realEffects } from '../host/real.ts';
@@ -41,10 +42,19 @@ export async function run(argv: string[]): Promise<number> {
   const { site } = await loadSite(values.site, (path) => effects.disk.read(path), MODELS);
   const dataDir = values.data ?? `data/${site.id}`;
   await mkdir(dataDir, { recursive: true });
-  const bus = await realBus(site.config, `switchyard-${site.id}-controller`, log);
+  lockFolder(dataDir);
+  // A name of its own: a broker ends the connection of whoever has the same, and two controllers would never hear each other.
+  const name = `switchyard-${site.id}-controller-${process.pid}-${Math.floor(effects.random.next() * 1e9)}`;
+  const bus = await realBus(site.config, name, log);
+  const superseded = Promise.withResolvers<Fault>();
   const report = (event: Parameters<Parameters<typeof startController>[0]['deps']['report']>[0]): void =>
     tellParent({ type: 'event', atMs: effects.clock.wallMs(), event });
-  const controller = await startController({ site, dataDir, deps: { ...effects, bus, log, report } });
+  const controller = await startController({
+    site,
+    dataDir,
+    deps: { ...effects, bus, log, report },
+    onStepDown: superseded.resolve,
+  });
   const operator = makeOperatorPort(controller, effects);
   const server = await startOperatorServer({
     operator,
@@ -68,11 +78,14 @@ export async function run(argv: string[]): Promise<number> {
     tellParent({ type: 'health', status });
     tellParent({ type: 'counts', lost, duplicated });
   });
-  endWithParent(async () => {
+  const stop = async (): Promise<void> => {
     operator.close();
     await server.close();
     await controller.stop();
     await bus.close();
-  });
-  return new Promise(() => undefined);
+  };
+  endWithParent(stop);
+  const fault = await superseded.promise;
+  await stop();
+  throw fault;
 }

@@ -1,9 +1,11 @@
 import type { Site } from '../config/site.ts';
 import type { Deps } from '../host/deps.ts';
-import { encodeJson } from '../protocols/mqtt/json.ts';
+import { leaseSchema } from '../protocols/mqtt/desired.ts';
+import type { Lease } from '../protocols/mqtt/desired.ts';
+import { decodeJson, encodeJson } from '../protocols/mqtt/json.ts';
 import type { Frame } from '../protocols/mqtt/frame.ts';
 import { agentTopic, desiredTopic, leaseTopic, lockoutsTopic } from '../protocols/mqtt/topics.ts';
-import { asFault } from '../protocols/faults.ts';
+import { asFault, Fault } from '../protocols/faults.ts';
 import type { Effect } from './core/effects.ts';
 import type { ControllerEvent, LedgerRecord, Now } from './core/events.ts';
 import { raiseAlarm } from './core/alarms.ts';
@@ -63,6 +65,8 @@ export async function startController(options: {
   dataDir: string;
   /** Absent: frames live in this process's memory alone, and are acknowledged once they are there. */
   store?: TelemetryStore;
+  /** Another controller is in charge: nothing is said any more, and the process is to end. */
+  onStepDown: (fault: Fault) => void;
 }): Promise<Controller> {
   const { site, deps, dataDir } = options;
   const { ledger, records } = await openLedger(deps.disk, ledgerPath(dataDir));
@@ -71,10 +75,11 @@ export async function startController(options: {
   recover(state, records, deps.clock.wallMs());
   await ledger.append([{ t: 'start', schema: 1, atMs: deps.clock.wallMs(), site: site.id, epoch }]);
   deps.log.info({ site: site.id, epoch, recovered: records.length }, 'controller-started');
-  const loop = new Loop(state, ledger, deps);
+  const loop = new Loop(state, ledger, deps, options.onStepDown);
   deps.bus.onState((connected) => loop.submit({ kind: 'bus', connected }));
   const intake = await openIntake({ site, deps, taker: loop, store: options.store });
   loop.onDeciding = () => intake.forget();
+  await listenToBeats(site, deps, (beat) => loop.submit({ kind: 'beat', beat }));
   const stops = feedsOf(site).map((source) => pollFeed(source, deps, (event) => loop.submit(event)));
   const stopTicks = repeat(deps, TICK_MS, () => loop.submit({ kind: 'tick' }));
   return {
@@ -92,6 +97,22 @@ export async function startController(options: {
       await ledger.close();
     },
   };
+}
+
+/** Beats on the bus are also how one controller hears of another. */
+function listenToBeats(
+  site: Site,
+  { bus, log }: Pick<ControllerDeps, 'bus' | 'log'>,
+  take: (beat: Lease) => void,
+): Promise<void> {
+  return bus.subscribe(leaseTopic(site.id), ({ payload, retained }) => {
+    if (retained || payload.length === 0) return;
+    try {
+      take(decodeJson<Lease>(leaseSchema, payload));
+    } catch (error) {
+      log.warn({ code: asFault(error).code, detail: asFault(error).detail }, 'beat-refused');
+    }
+  });
 }
 
 /** Fixed-rate ticks on the monotonic clock; a late one does not shift the next. */
@@ -126,7 +147,10 @@ class Loop {
   #taking = false;
   #stopped = false;
 
-  constructor(state: SiteState, ledger: Ledger, deps: ControllerDeps) {
+  readonly #onStepDown: (fault: Fault) => void;
+
+  constructor(state: SiteState, ledger: Ledger, deps: ControllerDeps, onStepDown: (fault: Fault) => void) {
+    this.#onStepDown = onStepDown;
     this.#state = state;
     this.#ledger = ledger;
     this.#deps = deps;
@@ -192,6 +216,10 @@ class Loop {
         break;
       case 'action':
         this.#publish(agentTopic(site.id, effect.agent, 'action'), effect.action, false, 1);
+        break;
+      case 'step-down':
+        this.#stopped = true;
+        this.#onStepDown(new Fault('CONTROLLER_SUPERSEDED', effect.detail));
         break;
     }
   }

@@ -196,6 +196,8 @@ class Outage {
         log: silentLog,
         report: () => undefined,
       },
+      // There is one controller at a time here: one that gave way would be noticed as a loss.
+      onStepDown: () => undefined,
     });
     await this.#clock.advance(1_000);
     this.#controller = await starting;

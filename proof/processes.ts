@@ -154,6 +154,13 @@ export class Processes {
     const client = broker.client('controller');
     let stop = (): void => undefined;
     this.#running.controller = { life, bus: client, stop: () => stop() };
+    // As under a supervisor: what ends by itself is started again.
+    const again = (): void => {
+      if (!life.alive) return;
+      life.end();
+      client.kill();
+      this.#options.clock.after(RESTART_MS, () => void this.start('controller'));
+    };
     const starting = startController({
       site,
       dataDir: DIRS.controller,
@@ -166,21 +173,13 @@ export class Processes {
         log: silentLog,
         report: life.report,
       },
+      onStepDown: again,
     });
-    starting.then(
-      (controller) => {
-        if (!life.alive) return;
-        this.#controller = controller;
-        stop = () => void controller.stop();
-      },
-      // As under a supervisor: a start that fails is made again.
-      () => {
-        if (!life.alive) return;
-        life.end();
-        client.kill();
-        this.#options.clock.after(RESTART_MS, () => void this.start('controller'));
-      },
-    );
+    starting.then((controller) => {
+      if (!life.alive) return;
+      this.#controller = controller;
+      stop = () => void controller.stop();
+    }, again);
   }
 
   #startAgent(): void {

@@ -81,6 +81,8 @@ const table = {
   INPUT_LOST: { cause: 'inputs of a PLC cannot be read', next: 'check the PLC, its line and the points in the site file', retry: 'later' },
   WATCHDOG_FAILED: { cause: 'the hardware watchdog output cannot be written', next: 'check the PLC; it may drop the load at any moment', retry: 'later' },
   WATCHDOG_STANDS: { cause: 'the agent cannot guard and lets its hardware watchdog stand still', next: 'check meters and machine network of the node; the PLC drops the load', retry: 'later' },
+  DATA_IN_USE: { cause: 'another process of the same kind works in this data directory', next: 'end that one first (kill -9 if it hangs), or name another directory with --data', retry: 'later' },
+  CONTROLLER_SUPERSEDED: { cause: 'another controller is in charge of this site', next: 'nothing if that is wanted; else end the other one, then start this one again', retry: 'later' },
   LEDGER_BROKEN: { cause: 'the ledger’s hash chain is broken', next: 'keep the file as evidence; the record named is the first bad one', retry: 'never' },
   QUEUE_FULL: { cause: 'a queue reached its bound', next: 'see what fills it', retry: 'later' },
   OPERATOR_REFUSED: { cause: 'the operator command cannot be carried out', next: 'see the owner and the rule it names', retry: 'never' },

@@ -61,7 +61,7 @@ const FOLDERS: Readonly<Record<string, Partial<Area>>> = {
 /** What the browser loads of the protocols: nothing but zod and each other. */
 const BROWSER = /^protocols\/(?:units|reading|faults)\.ts$|^protocols\/console\//u;
 const CORE = /(?:^|\/)core\//u;
-const REAL_WORLD = /^host\/|^test\/(?:wire|e2e|bench)\//u;
+const REAL_WORLD = /^host\/|^test\/(?:wire|chaos|e2e|bench)\//u;
 const BAD_FOLDERS = new Set(['src', 'lib', 'libs', 'utils', 'util', 'common', 'helpers', 'helper', 'misc']);
 const MAX_FILE_LINES = 400;
 const MAX_FUNCTION_LINES = 70;

@@ -13,4 +13,6 @@ export type Effect =
   | { readonly kind: 'lease'; readonly lease: Lease }
   | { readonly kind: 'ack'; readonly ack: Ack }
   | { readonly kind: 'action'; readonly agent: string; readonly action: Action }
+  /** Another controller is in charge: this one says nothing more, and ends. */
+  | { readonly kind: 'step-down'; readonly detail: string }
   | { readonly kind: 'report'; readonly event: PublicEvent };

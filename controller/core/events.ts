@@ -1,3 +1,4 @@
+import type { Lease } from '../../protocols/mqtt/desired.ts';
 import type { Lock } from '../../protocols/mqtt/lockouts.ts';
 import type { AgentEvent, Observed, Result, Status, Stored } from '../../protocols/mqtt/status.ts';
 import type { AiJob, PriceInterval } from '../../protocols/prices/feed.ts';
@@ -47,6 +48,8 @@ export type ControllerEvent =
       readonly publishedAtMs?: number;
       readonly later?: readonly PriceInterval[];
     }
+  /** A lease beat heard on the bus: this controller's own, or another's. */
+  | { readonly kind: 'beat'; readonly beat: Lease }
   | { readonly kind: 'hashprice'; readonly usdPerPhDay: number; readonly atMs: number }
   /** The second source of a price. */
   | { readonly kind: 'witness'; readonly input: PriceInput; readonly value: number }

@@ -134,7 +134,7 @@ export interface Share {
  */
 export interface SiteState {
   readonly site: Site;
-  readonly epoch: number;
+  epoch: number;
   generation: number;
   readonly startedMonoMs: number;
   /** False until the first picture of the site is complete enough to command. */

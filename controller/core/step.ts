@@ -16,6 +16,7 @@ import { sayLockouts, takeHeld, watchLockouts } from './lockouts.ts';
 import { takeOperator } from './operator.ts';
 import { turnShare, release } from './release.ts';
 import { learnResiduals } from './room.ts';
+import { passEpoch, takeForeignBeat } from './rivals.ts';
 import { isKnown, meterOf } from './state.ts';
 import type { SiteState } from './state.ts';
 import { decideTargets } from './target.ts';
@@ -38,7 +39,9 @@ export function step(state: SiteState, event: ControllerEvent, now: Now): Effect
     case 'missed':
       return takeMissed(state, event);
     case 'status':
-      return takeStatus(state, event.status, now);
+      return [...passEpoch(state, event.status, now), ...takeStatus(state, event.status, now)];
+    case 'beat':
+      return takeForeignBeat(state, event.beat);
     case 'result':
       return takeResult(state, event.result, now);
     case 'observed':

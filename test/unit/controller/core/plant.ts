@@ -67,6 +67,8 @@ export class Plant {
   /** What the agents' wall clock is off by, ms. */
   agentClockMs = 0;
   boot = 1;
+  /** The highest epoch the agent has taken a beat of. */
+  obeyedEpoch = 0;
   metersRead = true;
   utilitySpeaks = true;
   agentSpeaks = true;
@@ -198,6 +200,7 @@ export class Plant {
         this.records.push(...effect.records);
         this.#carryOut(effect.after);
       }
+      if (effect.kind === 'lease') this.obeyedEpoch = Math.max(this.obeyedEpoch, effect.lease.epoch);
       if (effect.kind === 'ack') this.acks.push(effect.ack);
       if (effect.kind === 'action') this.actions.push(effect.action);
       if (effect.kind === 'lockouts') this.#takeLocks(effect.lockouts);
@@ -288,7 +291,7 @@ export class Plant {
         online: true,
         nonce: `n${this.nowMs}`,
         phase: 'live',
-        epoch: 1,
+        epoch: this.obeyedEpoch,
         racks: {},
         guarding: [],
         inhibitions: [...this.inhibitions],
