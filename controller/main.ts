@@ -6,9 +6,10 @@ import { decodeJson, encodeJson } from '../protocols/mqtt/json.ts';
 import type { Frame } from '../protocols/mqtt/frame.ts';
 import { agentTopic, desiredTopic, leaseTopic, lockoutsTopic } from '../protocols/mqtt/topics.ts';
 import { asFault, Fault } from '../protocols/faults.ts';
+import type { FaultCode } from '../protocols/faults.ts';
 import type { Effect } from './core/effects.ts';
 import type { ControllerEvent, LedgerRecord, Now } from './core/events.ts';
-import { raiseAlarm } from './core/alarms.ts';
+import { clearAlarm, raiseAlarm } from './core/alarms.ts';
 import { lastEpoch, recover } from './core/recover.ts';
 import { emptyState } from './core/state.ts';
 import type { SiteState } from './core/state.ts';
@@ -144,6 +145,8 @@ class Loop {
   readonly #written = new Map<string, number>();
   /** Whether every ledger line so far became durable. */
   #durable: Promise<boolean> = Promise.resolve(true);
+  /** Why lines could not be written; each is an alarm until one is. */
+  readonly #ledgerTroubles = new Set<FaultCode>();
   #taking = false;
   #stopped = false;
 
@@ -240,11 +243,17 @@ class Loop {
       () => {
         for (const record of records)
           if (record.t === 'command') this.#written.set(record.rack, record.generation);
-        if (!this.#stopped) this.#carryOut(after);
+        if (this.#stopped) return;
+        this.#carryOut(after);
+        for (const code of this.#ledgerTroubles) {
+          this.#ledgerTroubles.delete(code);
+          this.#carryOut(clearAlarm(this.#state, this.#now(), code, 'ledger'));
+        }
       },
       (error: unknown) => {
         const fault = asFault(error, 'DISK_FAILED');
         this.#deps.log.error({ code: fault.code, detail: fault.detail }, 'ledger-write-failed');
+        this.#ledgerTroubles.add(fault.code);
         this.#carryOut(
           raiseAlarm(this.#state, this.#now(), fault.code, 'ledger', fault.detail).filter(
             (effect) => effect.kind === 'report',

@@ -4,6 +4,10 @@ import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect as connectMqtt } from 'mqtt';
+import { TerminalClient } from '../../console/cli/client.ts';
+import type { ConsoleLink } from '../../console/link.ts';
+import { realClock } from '../../host/clock.ts';
+import type { OperatorRequest } from '../../protocols/console/view.ts';
 import { hasMosquitto, mosquitto } from '../wire/bus-rigs.ts';
 import {
   atEnd,
@@ -39,7 +43,7 @@ export interface Broker {
 }
 
 /** Mosquitto without login on a port of its own; what it stored dies with it. */
-export async function plainBroker(folder: string): Promise<Broker> {
+async function plainBroker(folder: string): Promise<Broker> {
   mkdirSync(folder, { recursive: true });
   const port = await freePort();
   const configuration = join(folder, 'mosquitto.conf');
@@ -73,10 +77,10 @@ export interface Said {
   readonly body: Readonly<Record<string, unknown>>;
 }
 
-const EAR_KINDS = ['lease', 'desired', 'status', 'result', 'event', 'ack'];
+const EAR_KINDS = ['lease', 'desired', 'status', 'result', 'event', 'ack', 'lockouts'];
 
 /** An independent client that writes down everything in JSON; it comes back by itself after the broker does. */
-export async function ear(port: number): Promise<Said[]> {
+async function ear(port: number): Promise<Said[]> {
   const said: Said[] = [];
   const client = connectMqtt(`mqtt://127.0.0.1:${port}`, { protocolVersion: 5, reconnectPeriod: 200 });
   atEnd(() => client.endAsync(true));
@@ -205,4 +209,42 @@ export async function traced(
     return words.includes('attached');
   });
   return { stop };
+}
+
+export interface Operator {
+  /** Previews and confirms; resolves when it is acknowledged, rejects with the refusal. */
+  order(action: OperatorRequest['action'], scope: string, reason: string): Promise<void>;
+}
+
+/** An operator at a controller's console, logged in with its one-time code. */
+export async function operatorAt(controller: Part): Promise<Operator> {
+  const ready = controller.messages.find((message) => message.type === 'ready');
+  const detail = ready?.type === 'ready' ? ready.detail : {};
+  const [url = ''] = String(detail['url']).split('#');
+  let link: ConsoleLink | undefined;
+  const nothing = (): void => undefined;
+  const client = new TerminalClient({
+    url,
+    code: String(detail['code']),
+    clock: realClock,
+    handlers: {
+      onReady: (opened) => {
+        link = opened;
+      },
+      onView: nothing,
+      onLost: nothing,
+      onRefused: nothing,
+    },
+  });
+  client.start();
+  atEnd(() => client.close());
+  const open = await until('the operator is logged in', 20_000, () => link);
+  let orders = 0;
+  return {
+    order: async (action, scope, reason) => {
+      const preview = await open.request('cmd.preview', { scope: [scope], action, reason });
+      const { previewId, hash } = preview;
+      await open.request('cmd.execute', { previewId, hash, key: `order-number-${(orders += 1)}` });
+    },
+  };
 }

@@ -1,0 +1,90 @@
+/** In which order a real controller and a real agent write, sync and speak, as the kernel saw it. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, expect, it } from 'vitest';
+import { closeAll, until } from '../wire/site-rigs.ts';
+import { bodies, carried, hasTool, makeYard, operatorAt, peer, traced, withMosquitto } from './rigs.ts';
+import { fileWrites, readTrace, sends, syncedBetween } from './strace.ts';
+import type { Call } from './strace.ts';
+
+afterEach(closeAll);
+
+const CALLS = 'trace=write,writev,pwrite64,pwritev,sendto,sendmsg,fsync,fdatasync,rename,renameat';
+const readyTo = withMosquitto() && peer('strace', hasTool('strace', '-V'));
+
+/** Each of these was sent only after its line was written and synced; returns how many there were. */
+function eachAfterItsLine(
+  calls: readonly Call[],
+  sent: readonly { readonly send: Call; readonly line: RegExp }[],
+): number {
+  for (const { send, line } of sent) {
+    const [write] = fileWrites(calls, 'ledger\\.log', line);
+    expect(write, `a line for ${line.source}`).toBeDefined();
+    if (write !== undefined)
+      expect(syncedBetween(calls, 'ledger\\.log', write, send), `${line.source} is synced first`).toBe(true);
+  }
+  return sent.length;
+}
+
+it.skipIf(!readyTo)(
+  'commands leave, and people are answered, after their line is on the disk; the agent obeys no epoch before it is',
+  async () => {
+    const yard = await makeYard();
+    const { site, said } = yard;
+    const agent = yard.agent();
+    const agentTrace = join(site.folder, 'agent.strace');
+    const controllerTrace = join(site.folder, 'controller.strace');
+    await until('the agent speaks', 60_000, () => bodies(said, 'status').length > 1);
+    const onAgent = await traced(agent.child.pid ?? 0, ['-yy', '-s', '300', '-e', CALLS], agentTrace);
+    const controller = yard.controller();
+    await yard.underControl();
+    await onAgent.stop();
+    const onController = await traced(
+      controller.child.pid ?? 0,
+      ['-yy', '-s', '30000', '-e', CALLS],
+      controllerTrace,
+    );
+    const operator = await operatorAt(controller);
+    const limitKw = Math.round((await site.mainKw()) * 0.6);
+    site.apply({ kind: 'utility-limit', limitKw, deadlineS: 60, event: 'contracted' });
+    await until('machines sleep', 60_000, () => carried(said).length >= 3);
+    await operator.order('lockout', 'r1', 'chaos');
+    await onController.stop();
+
+    const calls = readTrace(readFileSync(controllerTrace, 'utf8'));
+    const documents = sends(calls, /rack\/\w+\/desired/u).flatMap((send) =>
+      [...send.text.replaceAll('\\"', '"').matchAll(/"rack":"(\w+)","epoch":(\d+),"generation":(\d+)/gu)].map(
+        ([, rack, epoch, generation]) => ({
+          send,
+          line: new RegExp(
+            `"t":"command"[^]*?"epoch":${epoch},"generation":${generation},[^]*?"rack":"${rack}"`,
+            'u',
+          ),
+        }),
+      ),
+    );
+    expect(eachAfterItsLine(calls, documents)).toBeGreaterThanOrEqual(3);
+    const answers = sends(calls, /"commandId":"op-/u).flatMap((send) => {
+      const commandId = /"result":\{"commandId":"(op-[^"]+)"/u.exec(send.text.replaceAll('\\"', '"'))?.[1];
+      return commandId === undefined
+        ? []
+        : [{ send, line: new RegExp(`"t":"operator"[^]*?"commandId":"${commandId}"`, 'u') }];
+    });
+    expect(eachAfterItsLine(calls, answers)).toBe(1);
+
+    // The agent's epoch: its file was written, synced and put in place before a status says that it is obeyed.
+    const agentCalls = readTrace(readFileSync(agentTrace, 'utf8'));
+    const [written] = fileWrites(agentCalls, 'epoch\\.json', /"epoch":1/u);
+    const placed = agentCalls.find(
+      ({ name, text }) => name.startsWith('rename') && text.includes('epoch.json'),
+    );
+    const [obeyed] = sends(agentCalls, /"epoch":1/u);
+    expect(written).toBeDefined();
+    expect(placed).toBeDefined();
+    expect(obeyed).toBeDefined();
+    if (written === undefined || placed === undefined || obeyed === undefined) return;
+    expect(syncedBetween(agentCalls, 'epoch\\.json', written, placed)).toBe(true);
+    expect(placed.ended).toBeLessThan(obeyed.began);
+  },
+  240_000,
+);
