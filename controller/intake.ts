@@ -85,6 +85,8 @@ class AgentIntake implements Intake {
   /** What is decoded of a frame: what decides here, or everything when it is stored. */
   readonly #wanted: ReadonlySet<string> | undefined;
   readonly #received = new Received();
+  /** What the store was given and has not answered for: said again meanwhile, it is not given a second time. */
+  readonly #putting = new Set<string>();
 
   constructor(site: Site, taker: Taker, store: TelemetryStore | undefined) {
     this.#site = site;
@@ -195,17 +197,29 @@ class AgentIntake implements Intake {
     if (first === undefined) return;
     const { agent, boot } = first;
     const stream = streamOf(first.group);
-    const open = frames.filter(({ seq }) => !this.#received.isStored(agent, boot, stream, seq));
+    const placeOf = ({ seq }: Frame): string => `${agent} ${boot} ${stream} ${seq}`;
+    const open = frames.filter(
+      (frame) =>
+        !this.#received.isStored(agent, boot, stream, frame.seq) && !this.#putting.has(placeOf(frame)),
+    );
     const keep = (): void => {
       for (const { seq } of open) this.#received.store(agent, boot, stream, seq);
       this.#tell(agent, boot);
     };
     if (this.#store === undefined) keep();
-    else
+    else if (open.length > 0) {
+      for (const frame of open) this.#putting.add(placeOf(frame));
+      const over = (): void => {
+        for (const frame of open) this.#putting.delete(placeOf(frame));
+      };
       this.#store.put(open, late).then(
-        () => keep(),
-        () => undefined,
+        () => {
+          over();
+          keep();
+        },
+        () => over(),
       );
+    }
   }
 
   #tell(agent: string, boot: number): void {

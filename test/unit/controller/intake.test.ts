@@ -191,3 +191,24 @@ test('in another agent’s name, for another site, or with a frame that is not w
   expect(took()).toEqual([]);
   expect(counts).toMatchObject({ refused: 8, frames: 0, late: 0 });
 });
+
+test('what is said again while the store is busy with it is not given to it twice', async () => {
+  const given: number[] = [];
+  const done: (() => void)[] = [];
+  const store: TelemetryStore = {
+    put: (some) => {
+      given.push(...some.map(({ seq }) => seq));
+      return new Promise((resolve) => done.push(resolve));
+    },
+  };
+  const { say, took } = await door(store);
+  const piece = segment({ from: 0, to: 1, items: frames(0, 1) });
+  await say('frame', frame(0));
+  await say('backlog', piece);
+  await say('backlog', piece);
+  expect(given).toEqual([0, 1]);
+  expect(took().at(-1)).toBe('stored -1 -1');
+  for (const finish of done) finish();
+  await say('backlog', piece);
+  expect(took().at(-1)).toBe('stored -1 1');
+});
