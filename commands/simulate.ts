@@ -12,6 +12,7 @@ import { Fault } from '../protocols/faults.ts';
 import { makeSshKeys } from '../simulator/fronts/ssh.ts';
 import type { SshKeys } from '../simulator/fronts/ssh.ts';
 import { startSimulator } from '../simulator/main.ts';
+import type { Simulator } from '../simulator/main.ts';
 import { runScenario } from '../simulator/run-scenario.ts';
 import { defaultMisbehaviour, fitScenario, SCENARIOS } from '../simulator/scenarios.ts';
 import type { WorldChange } from '../simulator/scenarios.ts';
@@ -96,14 +97,22 @@ export async function run(argv: string[]): Promise<number> {
         simulator.apply(change);
       },
     });
-  process.on('message', (message: { type?: string; change?: WorldChange }) => {
-    if (message.type === 'apply' && message.change !== undefined) simulator.apply(message.change);
-  });
+  obeyParent(simulator);
   tellParent({ type: 'ready', detail: { site: `${dataDir}/site.yaml` } });
   await told();
   running?.stop();
   await simulator.close();
   process.exit(0);
+}
+
+/** Carries out the changes that the parent asks for, and answers what is really so. */
+function obeyParent(simulator: Simulator): void {
+  process.on('message', (message: { type?: string; change?: WorldChange }) => {
+    if (message.type === 'apply' && message.change !== undefined) simulator.apply(message.change);
+    if (message.type !== 'truth') return;
+    const { nodeW, stateCalls } = simulator.world.truth(realClock.monoMs());
+    tellParent({ type: 'truth', nodeW, stateCalls });
+  });
 }
 
 /** Resolves when this process is told to end, or its parent is gone. */

@@ -8,6 +8,8 @@ export type FromChild =
   | { readonly type: 'ready'; readonly detail: Readonly<Record<string, unknown>> }
   | { readonly type: 'health'; readonly status: string }
   | { readonly type: 'counts'; readonly lost: number; readonly duplicated: number }
+  /** Of the simulated site, when asked: W into each node, and calls that set a state, per machine. */
+  | { readonly type: 'truth'; readonly nodeW: readonly number[]; readonly stateCalls: readonly number[] }
   | { readonly type: 'event'; readonly atMs: number; readonly event: PublicEvent };
 
 /** Tells the parent, when there is one; drops it silently when there is not. */

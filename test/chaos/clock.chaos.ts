@@ -52,7 +52,7 @@ it.skipIf(!withMosquitto() || !peer('libfaketime', preload !== undefined))(
       };
     };
     const clocks = { agent: clockOf('agent'), controller: clockOf('controller') };
-    yard.agent(clocks.agent.env);
+    yard.agent({ env: clocks.agent.env });
     yard.controller({ env: clocks.controller.env });
     await yard.underControl();
     const beforeKw = await site.mainKw();

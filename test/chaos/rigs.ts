@@ -124,14 +124,20 @@ export function twice(all: readonly Carried[], verb: string): string[] {
 export const bodies = (said: readonly Said[], kind: string): Readonly<Record<string, unknown>>[] =>
   said.filter((one) => one.kind === kind).map(({ body }) => body);
 
+interface PartOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  /** Absent: the yard's own. */
+  readonly siteFile?: string;
+}
+
 export interface Yard {
   readonly site: SimulatedSite;
   readonly broker: Broker;
   readonly said: Said[];
   readonly data: string;
   readonly port: number;
-  agent(env?: Readonly<Record<string, string>>): Part;
-  controller(options?: { data?: string; port?: number; env?: Readonly<Record<string, string>> }): Part;
+  agent(options?: PartOptions): Part;
+  controller(options?: PartOptions & { data?: string; port?: number }): Part;
   /** Waits until the console's /health says that the site is under control. */
   underControl(port?: number): Promise<void>;
 }
@@ -149,28 +155,22 @@ export async function makeYard(
   });
   const port = await freePort();
   const folder = data ?? join(site.folder, 'data');
-  const start = (
-    what: string,
-    at: string,
-    env: Readonly<Record<string, string>>,
-    more: readonly string[],
-  ): Part =>
-    startPart([SCRIPT, what, '--site', site.siteFile, '--data', at, '--log', 'warn', ...more], {
+  const start = (what: string, at: string, options: PartOptions, more: readonly string[]): Part => {
+    const { env = {}, siteFile = site.siteFile } = options;
+    return startPart([SCRIPT, what, '--site', siteFile, '--data', at, '--log', 'warn', ...more], {
       ...SIMULATED_PASSWORD,
       ...env,
     });
+  };
   return {
     site,
     broker,
     said: await ear(broker.port),
     data: folder,
     port,
-    agent: (env = {}) => start('agent', folder, env, []),
+    agent: (options = {}) => start('agent', folder, options, []),
     controller: (options = {}) =>
-      start('controller', options.data ?? folder, options.env ?? {}, [
-        '--port',
-        String(options.port ?? port),
-      ]),
+      start('controller', options.data ?? folder, options, ['--port', String(options.port ?? port)]),
     underControl: async (at = port) => {
       await until('under control', CONTROL_MS, async () => (await healthAt(at))?.body.status === 'ok');
     },

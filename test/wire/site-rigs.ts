@@ -124,6 +124,8 @@ export interface Sample {
   readonly powerKw: number;
 }
 
+export type Truth = Extract<FromChild, { type: 'truth' }>;
+
 export interface SimulatedSite {
   readonly folder: string;
   readonly siteFile: string;
@@ -134,9 +136,14 @@ export interface SimulatedSite {
   mainKw(): Promise<number>;
   /** Every reading of the inlet since the start, about three a second. */
   readonly samples: readonly Sample[];
+  /** What is really so: W into each node of the site, and calls that set a state, per machine. */
+  truth(): Promise<Truth>;
   /** What the site reported to the utility: the instruction it acts on, its status, its draw. */
   report(): Promise<{ sequence: number; status: number; powerKw: number }>;
 }
+
+const truthsOf = (simulator: Part): Truth[] =>
+  simulator.messages.filter((message) => message.type === 'truth');
 
 /** A loopback network nobody serves yet, away from those that `up` takes first. */
 async function freeOctet(): Promise<number> {
@@ -206,6 +213,11 @@ export async function simulateSite(): Promise<SimulatedSite> {
     apply,
     mainKw,
     samples,
+    truth: () => {
+      const before = truthsOf(simulator).length;
+      simulator.child.send({ type: 'truth' });
+      return until('the simulator tells the truth', 20_000, () => truthsOf(simulator)[before]);
+    },
     report: async () => {
       const words = await readRegisters(`127.${octet}.0.10`, { address: 100, count: 6 });
       return {
