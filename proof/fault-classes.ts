@@ -55,6 +55,18 @@ const feedFault =
     world(atMs + between(random, 1, 15) * MINUTE, { kind: 'feed', feed, fault: 'none' }),
   ];
 
+/** Equipment of the plant fails and is whole again; long enough to be seen also by an agent that was away meanwhile. */
+const plantFault =
+  (part: string): Draw =>
+  (site, random, atMs) => {
+    const { permissives, protections } = site.config.plant;
+    if (part !== 'plc' && ![...permissives, ...protections].some(({ id }) => id === part)) return [];
+    return [
+      world(atMs, { kind: 'plant', part, failed: true }, `plant-${part}`),
+      world(atMs + between(random, 3, 9) * MINUTE, { kind: 'plant', part, failed: false }),
+    ];
+  };
+
 const kill =
   (process: ProcessName, disk: 'power' | 'process'): Draw =>
   (_site, random, atMs) => [
@@ -250,4 +262,9 @@ export const CLASSES: readonly Draw[] = [
   meterFault('sign'),
   meterFault('x1000'),
   meterFault('swapped'),
+  plantFault('pump'),
+  plantFault('leak'),
+  plantFault('q1'),
+  plantFault('ufr'),
+  plantFault('plc'),
 ];

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import type { Site } from '../config/site.ts';
 import { ledgerPath } from '../controller/ledger.ts';
 import { makeOperatorPort } from '../controller/operator/port.ts';
@@ -18,10 +17,12 @@ import { defaultMisbehaviour } from '../simulator/scenarios.ts';
 import { makeWorld } from '../simulator/world.ts';
 import type { Truth, World } from '../simulator/world.ts';
 import { DurableCommands } from './durable-commands.ts';
+import { EventLog } from './event-log.ts';
 import { drawTimeline } from './faults.ts';
 import type { Happening, Planned } from './faults.ts';
 import { Judge } from './invariants.ts';
 import type { Invariant, Violation, Wrong } from './invariants.ts';
+import { PlantFaults } from './plant-faults.ts';
 import { Processes } from './processes.ts';
 import { Recorder } from './recorder.ts';
 import type { TimelineLine } from './recorder.ts';
@@ -76,8 +77,6 @@ const CALM_MS = 15 * 60_000;
 const BACK_MS = 90_000;
 /** A meter that begins to lie is found out by then. */
 const METER_MS = 60_000;
-/** Characters of the event log that are hashed at once. */
-const LOG_CHARS = 32_768;
 
 /** One seed: the real agent and controller over virtual time, with what the seed brings. Same seed, same hash. */
 export async function runSeed(options: RunOptions): Promise<RunResult> {
@@ -97,8 +96,7 @@ class Run {
   readonly #processes: Processes;
   readonly #durable: DurableCommands;
   readonly #judge: Judge;
-  readonly #hash = createHash('sha256');
-  #log = '';
+  readonly #log = new EventLog();
   readonly #random;
   readonly #wires: Random;
   readonly #unreachable = new Map<number, number>();
@@ -109,6 +107,7 @@ class Run {
   #commands = 0;
   readonly #classes = new Set<string>();
   readonly #recorder = new Recorder();
+  readonly #plantFaults: PlantFaults;
 
   constructor(options: RunOptions) {
     this.#options = options;
@@ -118,6 +117,7 @@ class Run {
     this.#world = makeWorld({ site: this.#site, random: this.#random(1), startMs: START_WALL_MS, ...hurry });
     this.#judge = new Judge(this.#site, this.#clocks, {
       unreachable: this.#unreachable,
+      powered: (machine) => this.#world.supplied(machine),
       misbehaves: (machine) => this.#excused.has(this.#site.machines[machine]?.id ?? ''),
       settings: (machine) => this.#world.settings(machine),
       clock: this.#clock,
@@ -158,6 +158,15 @@ class Run {
       },
       telemetry: this.#judge.telemetry,
     });
+    this.#plantFaults = new PlantFaults({
+      site: this.#site,
+      world: this.#world,
+      trips: this.#judge.trips,
+      clock: this.#clock,
+      controller: () => this.#processes.controller,
+      operate: (request) => this.#operate({ kind: 'operator', actor: 'admin@1', request }),
+      reach: (machine, up, nowMs) => this.#reach(machine, up, nowMs),
+    });
     this.#durable = new DurableCommands(this.#processes.disks.controller, ledgerPath('/controller'));
   }
 
@@ -185,7 +194,6 @@ class Run {
     const { violations, wrong } = this.#judge;
     for (const one of violations) this.#options.onLine?.({ t: 'violation', ...one });
     this.#processes.stop();
-    this.#hashLog();
     return {
       seed,
       violations,
@@ -195,7 +203,7 @@ class Run {
       faultClasses: [...this.#classes].sort(),
       lost: this.#processes.lost,
       duplicated: this.#processes.duplicated,
-      hash: this.#hash.digest('hex'),
+      hash: this.#log.digest(),
       ...(violations.length > 0 && {
         timeline: this.#recorder.timeline(
           { t: 'run', v: 1, seed, hours, machines, ...(shape && { shape }), ...(unsettled && { unsettled }) },
@@ -225,17 +233,10 @@ class Run {
 
   #report(event: PublicEvent): void {
     const atMs = this.#clock.monoMs();
-    this.#log += `${atMs.toFixed(3)} ${JSON.stringify(event)}\n`;
-    if (this.#log.length > LOG_CHARS) this.#hashLog();
+    this.#log.add(atMs, event);
     if (event.event === 'acknowledged') this.#commands++;
     this.#record({ t: 'event', atMs, event });
     this.#options.onEvent?.(atMs, event);
-  }
-
-  /** Into the hash in pieces: a call per event costs more than the hashing. */
-  #hashLog(): void {
-    this.#hash.update(this.#log);
-    this.#log = '';
   }
 
   /** What the processes give to the bus, before anything can happen to it on the way. */
@@ -276,7 +277,7 @@ class Run {
       case 'network':
         this.#network = happening;
         this.#clock.after(happening.forMs, () => (this.#network = undefined));
-        this.#judge.load.excuseGuard(nowMs + happening.forMs + BACK_MS);
+        this.#judge.agentAway(nowMs + happening.forMs + BACK_MS);
         return this.#judge.excuse(nowMs + happening.forMs + BACK_MS);
       case 'clock':
         if (happening.stepMs !== undefined) this.#clocks.step(happening.process, happening.stepMs);
@@ -284,6 +285,7 @@ class Run {
         return;
       case 'disk':
         this.#processes.disk(happening);
+        if (happening.process === 'agent') this.#judge.trips.excuse(nowMs + happening.forMs + BACK_MS);
         return this.#judge.excuse(nowMs + happening.forMs + BACK_MS);
       case 'operator':
         return this.#operate(happening);
@@ -291,7 +293,7 @@ class Run {
         return this.#processes.kill(happening, () => {
           const backMs = this.#clock.monoMs() + happening.downMs + BACK_MS;
           this.#judge.excuse(backMs + 30_000);
-          if (happening.process === 'agent') this.#judge.load.excuseGuard(backMs);
+          if (happening.process === 'agent') this.#judge.agentAway(backMs);
         });
     }
   }
@@ -315,6 +317,7 @@ class Run {
       const { previewId, hash, machines } = port.preview(request, actor);
       const indexes = machines.map((id) => this.#site.machines.findIndex((one) => one.id === id));
       if (request.action === 'unlock') this.#judge.unlocked(indexes);
+      if (request.action === 'permit') this.#judge.trips.permitted(request.scope);
       const done = port.execute({ previewId, hash, key: previewId }, actor);
       done.then(
         () => {
@@ -338,6 +341,7 @@ class Run {
       );
     if (change.kind === 'utility-heartbeat' && !change.alive) this.#judge.excuse(nowMs + 600_000);
     if (change.kind === 'meter') this.#judge.load.excuseGuard(nowMs + METER_MS);
+    if (change.kind === 'plant') this.#plantFaults.happened(change, nowMs);
     if (change.kind === 'rack-switch')
       for (const machine of this.#site.machines)
         if (machine.rack === change.rack) this.#reach(machine.index, change.up, nowMs);

@@ -10,6 +10,7 @@ import type { Truth } from '../simulator/world.ts';
 import { LoadJudge } from './load-judge.ts';
 import { SettingsJudge } from './settings-judge.ts';
 import { TelemetryJudge } from './telemetry-judge.ts';
+import { TripJudge } from './trip-judge.ts';
 import type { WallClocks } from './wall-clocks.ts';
 
 export const INVARIANTS = [
@@ -19,6 +20,7 @@ export const INVARIANTS = [
   'committed',
   'ramp',
   'lockout',
+  'tripped',
   'settings',
   'telemetry',
   'expired-or-stale',
@@ -59,6 +61,8 @@ const keyOf = (of: { readonly rack: string; readonly epoch: number; readonly gen
 export interface Surroundings {
   /** Machines that cannot be reached, and since when. */
   readonly unreachable: ReadonlyMap<number, number>;
+  /** False while a machine has no power. */
+  readonly powered: (machine: number) => boolean;
   /** Machines that misbehave. */
   readonly misbehaves: (machine: number) => boolean;
   /** What the owner of a machine has set on it, as its device holds it now; what its mode hides is absent. */
@@ -77,6 +81,7 @@ export class Judge {
   /** Commands that took effect though they must not have: twice, after their expiry, from an older epoch. */
   readonly wrong: Wrong = { twice: 0, late: 0, stale: 0 };
   readonly load: LoadJudge;
+  readonly trips: TripJudge;
   readonly telemetry: TelemetryJudge;
   readonly #settings: SettingsJudge;
   readonly #site: Site;
@@ -109,13 +114,17 @@ export class Judge {
       this.#violate(invariant, atMs, text);
     const stake = (invariant: Invariant): number => this.atStake[invariant]++;
     this.load = new LoadJudge(site, violate, stake);
+    this.trips = new TripJudge(site, violate, stake);
     this.telemetry = new TelemetryJudge(around.clock, clocks, violate, stake);
     this.#settings = new SettingsJudge(site, around.settings, violate, stake);
   }
 
   /** Load within its bounds; what owners have set is kept; GPUs never have two owners; who is locked out rests. */
   power(truth: Truth, atMs: number): void {
-    this.load.look(truth, this.#wanted, atMs);
+    // What comes back with its power rises by itself.
+    const asked = this.#wanted.map((mode, machine) => (this.trips.touches(machine) ? undefined : mode));
+    this.load.look(truth, asked, atMs);
+    this.trips.look(truth.modes, this.#excused, atMs);
     this.#settings.look(truth.stateCalls, atMs);
     this.#truths = [truth, this.#truths[0]];
     if (truth.modes.includes('ai')) this.atStake['gpu-owned-once']++;
@@ -142,6 +151,12 @@ export class Judge {
 
   unlocked(machines: readonly number[]): void {
     for (const machine of machines) this.#locked.delete(machine);
+  }
+
+  /** The agent is dead or does not reach its devices: it cannot be held to guard and protect. */
+  agentAway(untilMs: number): void {
+    this.load.excuseGuard(untilMs);
+    this.trips.excuse(untilMs);
   }
 
   /** The product cannot be held to what it was told while it is cut off from it. */
@@ -223,16 +238,17 @@ export class Judge {
     const lockedMs = this.#locked.get(machine);
     if (lockedMs !== undefined && startedMs > Math.max(lockedMs, this.#lockoutsFromMs) + UNDER_WAY_MS)
       this.#violate('lockout', nowMs, `${this.#site.machines[machine]?.id} was started while locked out`);
+    this.trips.started(machine, startedMs, nowMs);
     // What is said again after a long while tells nothing about the load of now.
     if (nowMs - startedMs < UNDER_WAY_MS)
       this.load.started(machine, mode, this.#lost(nowMs), (one) => !this.#around.misbehaves(one), nowMs);
   }
 
-  /** Machines that the product must have found lost by now. */
+  /** Machines that the product must have found lost by now, and cannot know to be without power. */
   #lost(nowMs: number): ReadonlyMap<number, number> {
     return new Map(
       [...this.#around.unreachable].filter(
-        ([machine, sinceMs]) => nowMs - sinceMs >= this.#patienceMs(machine),
+        ([machine, sinceMs]) => nowMs - sinceMs >= this.#patienceMs(machine) && this.#around.powered(machine),
       ),
     );
   }

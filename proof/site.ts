@@ -14,6 +14,7 @@ export interface SiteShape {
 
 const POLL_MS = 30_000;
 const METER_MS = 2_000;
+const PLC_MS = 4_000;
 /** A host key and key file for the in-memory SSH, which checks neither. */
 export const NO_KEY = 'SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA';
 
@@ -41,6 +42,11 @@ export function harnessSite(machines: number, { capShare = 1, rampShare = 1 }: S
           },
         };
   const meters = config.meters.map((meter) => ({ ...meter, periodMs: METER_MS }));
+  const plant = {
+    ...config.plant,
+    points: config.plant.points.map((point) => ({ ...point, periodMs: PLC_MS })),
+    watchdogs: config.plant.watchdogs.map((one) => ({ ...one, periodMs: PLC_MS })),
+  };
   const nodes = config.nodes.map((node) =>
     node.parent === undefined
       ? {
@@ -50,5 +56,5 @@ export function harnessSite(machines: number, { capShare = 1, rampShare = 1 }: S
         }
       : node,
   );
-  return resolveSite({ ...config, nodes, machines: groups, meters, prices, ...ai }, MODELS);
+  return resolveSite({ ...config, nodes, machines: groups, meters, plant, prices, ...ai }, MODELS);
 }

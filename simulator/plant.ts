@@ -20,6 +20,8 @@ export interface PlantMachine extends Load {
   readonly host: string;
   readonly endpoints: readonly SimulatedEndpoint[];
   behave(behaviour: Misbehaviour): void;
+  /** Its supply is taken away or given back. */
+  supply(on: boolean, nowMs: number): void;
   /** What it really does, whatever it says. */
   mode(nowMs: number): Mode;
   /** Calls that changed or set a state. */
@@ -39,6 +41,8 @@ export interface PlantMachineOptions {
 
 /** A GPU host that mines at the start has done so for this long. */
 const SETTLED_MS = 120_000;
+/** From power to a host that answers. */
+const GPU_BOOT_MS = 60_000;
 const SSH_PORT = 22;
 const API_PORT = 4_028;
 const HTTP_PORT = 80;
@@ -97,6 +101,7 @@ function asicMachine(
     behave: (behaviour) => {
       miner.fault = minerFault(behaviour);
     },
+    supply: (on, nowMs) => miner.supply(on, nowMs),
     mode: (nowMs) => {
       miner.powerW(nowMs);
       return !miner.power.supplied ? 'off' : miner.power.mining ? 'mine' : 'sleep';
@@ -132,8 +137,11 @@ function gpuMachine(
   if (gpuStart === 'mine') gpus.mine.start(-SETTLED_MS);
   gpus.advance(0);
   let stateCalls = 0;
+  let readyMs = Number.NEGATIVE_INFINITY;
+  const off = (nowMs: number): boolean => nowMs < readyMs;
   const device: ExecDevice = {
     exec: (command, nowMs) => {
+      if (off(nowMs)) return { kind: 'silence' };
       if (/\bsystemctl\b.*\b(start|stop|restart)\b|\bnvidia-smi\b.*\s-pl\b/.test(command)) stateCalls += 1;
       return gpus.exec(command, nowMs);
     },
@@ -144,11 +152,20 @@ function gpuMachine(
     machine,
     host,
     endpoints: [{ kind: 'ssh', host, port: url.port === '' ? SSH_PORT : Number(url.port), device }],
-    powerW: (nowMs) => gpus.powerW(nowMs),
+    powerW: (nowMs) => {
+      const watts = gpus.powerW(nowMs);
+      return readyMs === Infinity ? 0 : watts;
+    },
+    // It comes up idle: its units do not start with the host.
+    supply: (on, nowMs) => {
+      gpus.mine.stop(nowMs);
+      gpus.ai.stop(nowMs);
+      readyMs = on ? nowMs + GPU_BOOT_MS : Infinity;
+    },
     behave: (behaviour) => {
       gpus.misbehaviour = gpuMisbehaviour(behaviour);
     },
-    mode: (nowMs) => gpus.workload(nowMs),
+    mode: (nowMs) => (off(nowMs) ? 'off' : gpus.workload(nowMs)),
     get stateCalls() {
       return stateCalls;
     },

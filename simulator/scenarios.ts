@@ -54,6 +54,8 @@ export type WorldChange =
   | { readonly kind: 'ai-end'; readonly id: string }
   | { readonly kind: 'machine'; readonly machine: string; readonly behaviour: Misbehaviour }
   | { readonly kind: 'rack-switch'; readonly rack: string; readonly up: boolean }
+  /** What a permissive or a protection of the site file watches breaks or is whole again; `plc`: all PLCs fall silent. */
+  | { readonly kind: 'plant'; readonly part: string; readonly failed: boolean }
   | { readonly kind: 'meter'; readonly meter: string; readonly fault: SimulatedMeterFault }
   | { readonly kind: 'feed'; readonly feed: FeedName; readonly fault: FeedFault }
   | {

@@ -156,6 +156,7 @@ export function simulatedSite(options: SimulatedSiteOptions): SiteConfigInput {
       energy: { url: `${feeds}/price`, periodMs: 1_000, maxAgeS: 60, addersUsdPerMwh: 4 },
       hash: { url: `${feeds}/hashprice`, periodMs: 5_000, maxAgeS: 3_600, fallbackUsdPerPhDay: 42 },
     },
+    plant: plantOf(`modbus://${own(30)}:${ports.modbus}/1`),
     utility: {
       target: `modbus://${own(10)}:${ports.modbus}/1`,
       periodMs: 1_000,
@@ -172,6 +173,34 @@ export function simulatedSite(options: SimulatedSiteOptions): SiteConfigInput {
     },
   };
 }
+
+/** One PLC: the breaker and cooling of the first feeder, the relay of the second, the water of the GPU row, a watchdog. */
+const plantOf = (target: string): SiteConfigInput['plant'] => ({
+  points: [
+    { id: 'i-q1-open', target, kind: 'discrete', address: 0 },
+    { id: 'i-ufr', target, kind: 'discrete', address: 1 },
+    { id: 'i-pump', target, kind: 'discrete', address: 2 },
+    { id: 'i-leak', target, kind: 'discrete', address: 3 },
+    { id: 'i-water', target, kind: 'input', address: 10, type: 'int16', scale: 0.1, least: -40, most: 120 },
+  ],
+  permissives: [
+    { id: 'pump', node: 'feeder-1-pdu-a', input: 'i-pump', about: 'pump', is: true, onLoss: 'shed' },
+    { id: 'water', node: 'feeder-1-pdu-a', input: 'i-water', about: 'temperature', max: 50, hysteresis: 5 },
+    { id: 'leak', node: 'gpu-row', input: 'i-leak', about: 'leak', is: false },
+  ],
+  protections: [
+    { id: 'q1', node: 'feeder-1', input: 'i-q1-open', kind: 'breaker' },
+    {
+      id: 'ufr',
+      node: 'feeder-2',
+      input: 'i-ufr',
+      kind: 'under-frequency',
+      autoRelease: true,
+      releaseS: 30,
+    },
+  ],
+  watchdogs: [{ target, kind: 'coil', address: 20 }],
+});
 
 /** A tour of minutes shows what real machines, for their own sake, do in half an hour. */
 const controlOf = (asics: number): SiteConfigInput['control'] => ({

@@ -3,7 +3,7 @@ import type { Site, SiteMeter } from '../config/site.ts';
 import type { Random } from '../host/deps.ts';
 import { Fault } from '../protocols/faults.ts';
 import type { Mode } from '../protocols/reading.ts';
-import type { DeviceHttpRequest, SimulatedEndpoint } from './device.ts';
+import type { SimulatedEndpoint } from './device.ts';
 import { makeMeter } from './devices/meter.ts';
 import type { SimulatedMeter } from './devices/meter.ts';
 import type { MeterLayoutId } from './devices/meter-layouts.ts';
@@ -16,6 +16,9 @@ import { CALM_USD_PER_MWH, CALM_USD_PER_PH_DAY, defaultMisbehaviour } from './sc
 import type { Misbehaviour, WorldChange } from './scenarios.ts';
 import { makeSky } from './sky.ts';
 import type { Sky } from './sky.ts';
+import { Switches } from './switches.ts';
+import { makeWorks } from './works.ts';
+import type { Works } from './works.ts';
 
 export interface WorldOptions {
   readonly site: Site;
@@ -54,6 +57,8 @@ export interface World {
   settings(machine: number): Readonly<Record<string, string | number>>;
   /** False while the switch of the host's rack is down: then nothing of it answers. */
   linkUp(host: string): boolean;
+  /** False while a machine has no power, a breaker above it being open. */
+  supplied(machine: number): boolean;
   /** The utility's terminal, with what the site reported to it; undefined when the site has none. */
   readonly utility: SimulatedUtilityTerminal | undefined;
   readonly feeds: SimulatedFeeds;
@@ -90,7 +95,13 @@ export function makeWorld({ site, random, startMs, misbehaving, wakeMaxS }: Worl
   });
   const byId = new Map(machines.map((machine) => [machine.machine.id, machine]));
   const switches = new Switches(machines);
-  const devices: Devices = { machines: byId, meters, utility, feeds, switches };
+  const works = makeWorks({
+    site,
+    nodeW: (nodeIndex, nowMs) => sums.nodeW(nodeIndex, nowMs),
+    supply: (machine, on, nowMs) => machines[machine]?.supply(on, nowMs),
+    address: (target) => ({ ...addressOf(target, 502), unit: unitOf(target) }),
+  });
+  const devices: Devices = { machines: byId, meters, utility, feeds, switches, works };
   for (const { machine, behaviour } of misbehaving ?? defaultMisbehaviour(site))
     found(byId, machine, 'machine').behave(behaviour);
   const endpoints: SimulatedEndpoint[] = [
@@ -104,6 +115,7 @@ export function makeWorld({ site, random, startMs, misbehaving, wakeMaxS }: Worl
       ? [{ ...addressOf(config.target, 502), kind: 'stream' as const, device: utility }]
       : []),
     ...feedEndpoints(site, feeds),
+    ...works.endpoints,
   ];
   return {
     endpoints,
@@ -115,6 +127,7 @@ export function makeWorld({ site, random, startMs, misbehaving, wakeMaxS }: Worl
     truth: (nowMs) => sums.truth(nowMs),
     settings: (machine) => machines[machine]?.settings() ?? {},
     linkUp: (host) => switches.linkUp(host),
+    supplied: (machine) => works.supplied(machine),
     utility,
     feeds,
   };
@@ -246,73 +259,13 @@ function subtreesOf(site: Site): readonly Subtree[] {
   return subtrees;
 }
 
-/** Network switches: one per rack; while it is down, nothing behind it answers. */
-class Switches {
-  readonly #rackOf: ReadonlyMap<string, string>;
-  readonly #racks: ReadonlySet<string>;
-  readonly #down = new Set<string>();
-
-  constructor(machines: readonly PlantMachine[]) {
-    this.#rackOf = new Map(machines.map(({ host, machine }) => [host, machine.rack]));
-    this.#racks = new Set(machines.map(({ machine }) => machine.rack));
-  }
-
-  set(rack: string, up: boolean): void {
-    if (!this.#racks.has(rack)) throw new Fault('USAGE', `there is no rack '${rack}' in this site`);
-    if (up) this.#down.delete(rack);
-    else this.#down.add(rack);
-  }
-
-  linkUp(host: string): boolean {
-    return this.#down.size === 0 || !this.#down.has(this.#rackOf.get(host) ?? '');
-  }
-
-  behind({ machine }: PlantMachine, endpoint: SimulatedEndpoint): SimulatedEndpoint {
-    const down = (): boolean => this.#down.size > 0 && this.#down.has(machine.rack);
-    switch (endpoint.kind) {
-      case 'stream': {
-        const { device } = endpoint;
-        return {
-          ...endpoint,
-          device: {
-            respond: (bytes: Uint8Array, nowMs: number) =>
-              down() ? { kind: 'silence' } : device.respond(bytes, nowMs),
-          },
-        };
-      }
-      case 'http': {
-        const { device } = endpoint;
-        return {
-          ...endpoint,
-          device: {
-            respondHttp: (request: DeviceHttpRequest, nowMs: number) =>
-              down() ? { kind: 'silence' } : device.respondHttp(request, nowMs),
-          },
-        };
-      }
-      case 'ssh': {
-        const { device } = endpoint;
-        return {
-          ...endpoint,
-          device: {
-            exec: (command: string, nowMs: number) => {
-              const answer = down() ? ({ kind: 'silence' } as const) : device.exec(command, nowMs);
-              if (answer.kind !== 'stream') return answer;
-              return { ...answer, lines: (at: number) => (down() ? [] : answer.lines(at)) };
-            },
-          },
-        };
-      }
-    }
-  }
-}
-
 interface Devices {
   readonly machines: ReadonlyMap<string, PlantMachine>;
   readonly meters: ReadonlyMap<string, SimulatedMeter>;
   readonly utility: SimulatedUtilityTerminal | undefined;
   readonly feeds: SimulatedFeeds;
   readonly switches: Switches;
+  readonly works: Works;
 }
 
 function applyChange(devices: Devices, change: WorldChange, nowMs: number): void {
@@ -340,6 +293,8 @@ function applyChange(devices: Devices, change: WorldChange, nowMs: number): void
       return found(devices.machines, change.machine, 'machine').behave(change.behaviour);
     case 'rack-switch':
       return devices.switches.set(change.rack, change.up);
+    case 'plant':
+      return devices.works.fail(change.part, change.failed, nowMs);
     case 'meter':
       found(devices.meters, change.meter, 'meter').fault = change.fault;
       return undefined;

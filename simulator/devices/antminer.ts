@@ -176,6 +176,11 @@ export class SimulatedAntminer implements SimulatedMiner, StreamDevice, HttpDevi
     };
   }
 
+  supply(on: boolean, nowMs: number): void {
+    this.power.supply(nowMs, on);
+    if (on) this.#startedMs = this.#bootUntilMs = nowMs + BOOT_MS;
+  }
+
   respond(bytes: Uint8Array, nowMs: number): Answer {
     this.#wakeByItself(nowMs);
     if (this.fault === 'dead' || !this.power.supplied) return { kind: 'silence' };

@@ -25,6 +25,8 @@ export interface SimulatedMiner extends Load {
   /** What its owner has set, by name, as the device holds it now; what its present mode hides is absent. */
   settings(): Readonly<Record<string, string | number>>;
   endpoints(address: MinerAddress): readonly SimulatedEndpoint[];
+  /** Its power goes, or comes back: then it boots. */
+  supply(on: boolean, nowMs: number): void;
 }
 
 export const WAKES_AFTER_MS = 90_000;

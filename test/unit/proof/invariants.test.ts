@@ -68,6 +68,7 @@ const judgeOf = (
   new Judge(site, new WallClocks(0, () => 3_600_000), {
     unreachable,
     misbehaves: () => false,
+    powered: () => true,
     settings: (machine) => settings[machine] ?? {},
     clock: new VirtualClock({ startWallMs: 0 }),
   });
