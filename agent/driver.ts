@@ -1,4 +1,4 @@
-import type { Clock, Http, Log, Net, Random, Remote } from '../host/deps.ts';
+import type { Clock, Endpoint, Http, Log, Net, Random, Remote } from '../host/deps.ts';
 import type { Lines } from '../host/line.ts';
 import type { Identity, Readings } from '../protocols/reading.ts';
 
@@ -84,5 +84,7 @@ export interface Device {
   >;
   /** Absent: nothing is known of them. */
   readonly settings?: SettingsView;
+  /** Where a TCP connection shows that the device is there; absent: only a read does. */
+  readonly door?: Endpoint;
   close(): void;
 }

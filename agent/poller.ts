@@ -1,7 +1,7 @@
 import type { Clock, Random } from '../host/deps.ts';
 import { asFault, Fault } from '../protocols/faults.ts';
 import type { Readings } from '../protocols/reading.ts';
-import { hurry, makeSchedule, nextDueMs, pollDone, relax, takeDue } from './core/schedule.ts';
+import { callBack, hurry, makeSchedule, nextDueMs, pollDone, relax, takeDue } from './core/schedule.ts';
 import type { Poll, ScheduleOptions } from './core/schedule.ts';
 
 /** What comes out of polling. Times are monotonic ms. */
@@ -27,6 +27,9 @@ export interface PollerOptions {
 export interface Poller {
   hurry(index: number, everyMs: number, untilMs: number): void;
   relax(index: number): void;
+  /** Asks a silent device now: something answers where it is. */
+  callBack(index: number): void;
+  isSilent(index: number): boolean;
   /** Gives up reads that never end. Called once a second. */
   sweep(): void;
   stop(): void;
@@ -53,7 +56,6 @@ export function startPoller(options: PollerOptions): Poller {
   const fire = (): void => {
     armedMs = Number.POSITIVE_INFINITY;
     cancel = undefined;
-    if (stopped) return;
     for (const poll of takeDue(schedule, clock.monoMs())) ask(poll);
     arm();
   };
@@ -88,6 +90,11 @@ export function startPoller(options: PollerOptions): Poller {
       arm();
     },
     relax: (index) => relax(schedule, index),
+    callBack: (index) => {
+      callBack(schedule, index, clock.monoMs());
+      arm();
+    },
+    isSilent: (index) => schedule.slots[index]?.silent === true,
     sweep: () => {
       const nowMs = clock.monoMs();
       for (const slot of schedule.slots) {

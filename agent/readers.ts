@@ -6,6 +6,7 @@ import { MACHINE_SCHEDULE } from './core/schedule.ts';
 import type { ScheduleOptions } from './core/schedule.ts';
 import type { Device } from './driver.ts';
 import type { Frames } from './frames.ts';
+import { startKnocking } from './knock.ts';
 import { loseReadings, lostReadings, takeReadings } from './machine.ts';
 import type { Machine } from './machine.ts';
 import { takeSample, tryOpen } from './plant.ts';
@@ -67,10 +68,18 @@ export function startReaders(options: ReadersOptions): Readers {
     read: (index, scope, timeoutMs) => meterAt(plant, index).device.read(scope, timeoutMs),
     handlers: new MeterReader(options),
   });
+  const knocking = startKnocking({
+    clock,
+    net: deps.net,
+    count: plant.machines.length,
+    doorOf: (index) => (machines.isSilent(index) ? machineAt(plant, index).device.door : undefined),
+    onAnswer: (index) => machines.callBack(index),
+  });
   return {
     machines,
     meters,
     stop: () => {
+      knocking.stop();
       machines.stop();
       meters.stop();
     },

@@ -186,6 +186,14 @@ export function hurry(
   if (!slot.inFlight && !slot.silent && slot.dueMs > nowMs + everyMs) arm(schedule, slot, nowMs + everyMs);
 }
 
+/** A silent device gives a sign of life: it is asked now, and when that is no answer yet its back-off begins anew. */
+export function callBack(schedule: Schedule, index: number, nowMs: number): void {
+  const slot = schedule.slots[index];
+  if (slot === undefined || !slot.silent || slot.inFlight) return;
+  slot.failures = schedule.options.lostAfterPolls - 1;
+  arm(schedule, slot, nowMs);
+}
+
 /** Back to the device's own period: its command was seen. */
 export function relax(schedule: Schedule, index: number): void {
   const slot = schedule.slots[index];

@@ -51,7 +51,7 @@ class Antminer implements Device {
   readonly driver = 'antminer';
   readonly verbs: Device['verbs'];
   readonly #io: DeviceIo;
-  readonly #api: Endpoint;
+  readonly door: Endpoint;
   readonly #host: string;
   readonly #powerPort: number | undefined;
   readonly #web: AntminerWeb | undefined;
@@ -68,7 +68,7 @@ class Antminer implements Device {
   constructor(target: Target, io: DeviceIo) {
     this.#io = io;
     this.#host = target.host.includes(':') ? `[${target.host}]` : target.host;
-    this.#api = { host: target.host, port: portOption(target, 'api') ?? target.port ?? 4028 };
+    this.door = { host: target.host, port: portOption(target, 'api') ?? target.port ?? 4028 };
     this.#powerPort = portOption(target, 'powerPort');
     const base = `http://${this.#host}:${portOption(target, 'http') ?? 80}`;
     this.#web =
@@ -81,7 +81,7 @@ class Antminer implements Device {
   async identify(timeoutMs: number): Promise<Identity> {
     const deadline = new Deadline(this.#io.clock, timeoutMs);
     try {
-      return identityOf(await askCgminer(this.#io, this.#api, 'version', deadline));
+      return identityOf(await askCgminer(this.#io, this.door, 'version', deadline));
     } catch (error) {
       if (!this.#web) throw error;
       const info = await this.#web.json('/cgi-bin/get_system_info.cgi', deadline).catch(() => undefined);
@@ -95,7 +95,7 @@ class Antminer implements Device {
   async read(scope: 'fast' | 'full', timeoutMs: number): Promise<Readings> {
     const deadline = new Deadline(this.#io.clock, timeoutMs);
     const startMs = this.#io.clock.monoMs();
-    const stats = await askCgminer(this.#io, this.#api, 'stats', deadline).catch((error: unknown) =>
+    const stats = await askCgminer(this.#io, this.door, 'stats', deadline).catch((error: unknown) =>
       asFault(error),
     );
     if (stats instanceof Fault && !(stats.code === 'NET_REFUSED' && this.#web)) throw stats;
@@ -156,7 +156,7 @@ class Antminer implements Device {
   async #addFull(readings: Record<string, Reading>, deadline: Deadline, workMode: WorkMode): Promise<void> {
     const now = (): number => this.#io.clock.wallMs();
     try {
-      const pools = await askCgminer(this.#io, this.#api, 'pools', deadline);
+      const pools = await askCgminer(this.#io, this.door, 'pools', deadline);
       readings['pool.active'] = poolReading(pools);
     } catch (error) {
       readings['pool.active'] = unreadable(asFault(error).code, now());

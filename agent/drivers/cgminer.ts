@@ -36,17 +36,17 @@ class Cgminer implements Device {
   readonly driver = 'cgminer';
   readonly verbs = {};
   readonly #io: DeviceIo;
-  readonly #api: Endpoint;
+  readonly door: Endpoint;
 
   constructor(target: Target, io: DeviceIo) {
     this.#io = io;
-    this.#api = { host: target.host, port: portOption(target, 'api') ?? target.port ?? 4028 };
+    this.door = { host: target.host, port: portOption(target, 'api') ?? target.port ?? 4028 };
   }
 
   async identify(timeoutMs: number): Promise<Identity> {
     const { value } = await askCgminer(
       this.#io,
-      this.#api,
+      this.door,
       'version',
       new Deadline(this.#io.clock, timeoutMs),
     );
@@ -65,7 +65,7 @@ class Cgminer implements Device {
 
   async read(scope: 'fast' | 'full', timeoutMs: number): Promise<Readings> {
     const deadline = new Deadline(this.#io.clock, timeoutMs);
-    const { value, atMs, partial } = await askCgminer(this.#io, this.#api, 'summary', deadline);
+    const { value, atMs, partial } = await askCgminer(this.#io, this.door, 'summary', deadline);
     const [summary] = sectionOf(value, 'SUMMARY');
     const hashrate =
       partial && !summary ? unreadable('ANSWER_PARTIAL', atMs) : hashrateOf(summary ?? {}, atMs);
@@ -83,7 +83,7 @@ class Cgminer implements Device {
 
   async #addPools(readings: Record<string, Reading>, deadline: Deadline): Promise<void> {
     try {
-      const pools = await askCgminer(this.#io, this.#api, 'pools', deadline);
+      const pools = await askCgminer(this.#io, this.door, 'pools', deadline);
       readings['pool.active'] = poolReading(pools);
     } catch (error) {
       readings['pool.active'] = unreadable(asFault(error).code, this.#io.clock.wallMs());

@@ -10,7 +10,7 @@
  */
 import type { GpuObservation, GpuOwner, UnitState } from '../core/handover-state.ts';
 import type { Device, DeviceIo, Driver, Target, Verb } from '../driver.ts';
-import type { RemoteTarget } from '../../host/deps.ts';
+import type { Endpoint, RemoteTarget } from '../../host/deps.ts';
 import { asFault, Fault } from '../../protocols/faults.ts';
 import { LIMIT_FIELDS, queryGpu, rowsOf, setLimit } from '../../protocols/gpu/nvidia-smi.ts';
 import { gpuReadings, modeReading, totalsOf } from './gpu-readings.ts';
@@ -49,6 +49,7 @@ const SAME_LOOK_MS = 500;
 class GpuHostDriver implements GpuHostDevice {
   readonly driver = 'gpu-host';
   readonly verbs: Device['verbs'];
+  readonly door: Endpoint;
   readonly #options: GpuOptions;
   readonly #io: DeviceIo;
   readonly #keeper: SessionKeeper;
@@ -61,6 +62,7 @@ class GpuHostDriver implements GpuHostDevice {
     this.#options = options;
     this.#io = io;
     const target: RemoteTarget = options.remote;
+    this.door = { host: target.host, port: target.port };
     this.#keeper = new SessionKeeper({
       clock: io.clock,
       random: io.random,

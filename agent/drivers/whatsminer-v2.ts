@@ -2,6 +2,7 @@
  * MicroBT Whatsminer, API v2 on TCP 4028 (M20 to M60 families before API v3).
  * Verified on recorded answers (summary, pools, devs, status, versions); privileged commands from documents only.
  */
+import type { Endpoint } from '../../host/deps.ts';
 import { field, isObject, sectionOf } from '../../protocols/asic/cgminer.ts';
 import type { Json, JsonObject } from '../../protocols/asic/cgminer.ts';
 import { asFault, Fault } from '../../protocols/faults.ts';
@@ -37,6 +38,7 @@ class Whatsminer implements Device {
   readonly #io: DeviceIo;
   readonly #session: WhatsminerSession;
   readonly settings: SettingsView = { newest: () => this.#newest, setBy: { 'power-limit': 'powerLimit' } };
+  readonly door: Endpoint;
   #newest: ReturnType<SettingsView['newest']>;
   #offProvenMs = Number.NEGATIVE_INFINITY;
   /** Counts our commands: a status read before one proves nothing after it. */
@@ -44,8 +46,8 @@ class Whatsminer implements Device {
 
   constructor(target: Target, io: DeviceIo) {
     this.#io = io;
-    const endpoint = { host: target.host, port: portOption(target, 'api') ?? target.port ?? 4028 };
-    this.#session = new WhatsminerSession(io, endpoint, target.password);
+    this.door = { host: target.host, port: portOption(target, 'api') ?? target.port ?? 4028 };
+    this.#session = new WhatsminerSession(io, this.door, target.password);
     this.verbs = target.password === undefined ? {} : this.#makeVerbs();
   }
 

@@ -1,4 +1,5 @@
 import { afterEach, expect, test } from 'vitest';
+import { SettingsRig } from './settings-rig.ts';
 import { all, makeBench, START_MS } from './bench.ts';
 import type { Bench, Miner } from './bench.ts';
 
@@ -42,3 +43,27 @@ test.each([
   miner.behaviour = 'good';
   expect(await msToRest(bench, miner)).toBeLessThanOrEqual(10_000);
 });
+
+test.each([61_000, 187_000])(
+  'miners that were off the network for %s ms are found and at rest within 10 s of their return',
+  async (awayMs) => {
+    const rig = new SettingsRig();
+    await rig.clock.advance(5 * 60_000);
+    rig.want('mine');
+    await rig.clock.advance(60_000);
+    rig.isCut = true;
+    await rig.clock.advance(30_000);
+    expect(rig.alarms('DEVICE_LOST')).toHaveLength(2);
+    rig.want('sleep');
+    await rig.clock.advance(awayMs);
+    const before = rig.voice.results.length;
+    rig.isCut = false;
+    await rig.clock.advance(10_000);
+    const said = rig.voice.results.slice(before).filter(({ stage }) => stage === 'acknowledged');
+    expect(said.map(({ machine, verb }) => `${machine} ${verb}`).sort()).toEqual([
+      'r1-01 sleep',
+      'r1-02 sleep',
+    ]);
+    rig.kill();
+  },
+);

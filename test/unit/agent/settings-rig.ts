@@ -49,6 +49,8 @@ export class SettingsRig {
   readonly disk = new MemoryDisk({ clock: this.clock, syncMs: () => 3 });
   readonly antminer: SimulatedAntminer;
   readonly whatsminer: SimulatedWhatsminer;
+  /** The way to both miners is cut. */
+  isCut = false;
   readonly #front;
   #boot = 0;
   #generation = 0;
@@ -67,6 +69,7 @@ export class SettingsRig {
       clock: this.clock,
       random: seededRandom(4),
       latencyMs: () => 2,
+      fault: () => (this.isCut ? { down: true } : undefined),
     });
     this.start();
   }
