@@ -21,7 +21,8 @@ export function goalOf(machine: Machine, { boot, lease, orders }: Sources, nowMs
   const doc = orders[machine.rack]?.current;
   const safety = safetyOf(machine);
   const { id, rack, model } = machine.config;
-  const wanted = doc !== undefined && Object.hasOwn(doc.machines, id) ? doc.machines[id] : undefined;
+  const isFree = !machine.manual && doc !== undefined && Object.hasOwn(doc.machines, id);
+  const wanted = isFree ? doc.machines[id] : undefined;
   const epoch = doc?.epoch ?? 0;
   const generation = doc?.generation ?? 0;
   const rests = wanted !== undefined && (wanted.mode === 'sleep' || wanted.mode === 'idle');

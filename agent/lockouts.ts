@@ -21,7 +21,7 @@ export interface LockoutsOptions {
 }
 
 /**
- * Hands in the rack: which machines nobody may touch, by whose word. Obeyed from the moment they are heard, on disk as
+ * What people have taken out of automation's hands, released to manual or locked out. Hands in the rack: which machines nobody may touch, by whose word. Obeyed from the moment they are heard, on disk as
  * soon as it takes them, and from there on without the controller. They end by their own release alone.
  */
 export interface Lockouts {
@@ -109,6 +109,13 @@ class Holder implements Lockouts {
       this.#locked.delete(machine);
       this.#owed.delete(machine.config.id);
       this.#watch(machine);
+      control.look(machine);
+    }
+    const released = locksByMachine(this.#locks, 'manual');
+    for (const machine of plant.machines) {
+      const isManual = released.has(machine.config.id);
+      if (isManual === machine.manual) continue;
+      machine.manual = isManual;
       control.look(machine);
     }
     for (const [id, locks] of byMachine) {

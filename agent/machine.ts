@@ -54,6 +54,8 @@ export interface Machine {
   held: Held | undefined;
   /** The fail-safe rests it. */
   resting: boolean;
+  /** A person has taken it out of automation's hands: what a controller wants of it is not carried out. */
+  manual: boolean;
   /** Locked out, in words; `owed`: it is still to be put to rest for that, once. */
   lockout: { readonly words: string; owed: boolean } | undefined;
   /** What the plant's inputs say of its part of the tree: nothing is started, or it is to rest. */

@@ -140,6 +140,7 @@ function newMachine(
     shedAfterMs: 0,
     held: undefined,
     resting: false,
+    manual: false,
     lockout: undefined,
     inhibition: undefined,
     selfWoken: false,

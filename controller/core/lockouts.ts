@@ -15,9 +15,16 @@ export function placeLock(state: SiteState, lock: Lock): void {
 }
 
 /** Ends one person's lockouts of some machines. Those of others stay. */
-export function freeLocks(state: SiteState, by: string, machines: readonly string[]): void {
+export const freeLocks = (state: SiteState, by: string, machines: readonly string[]): void =>
+  free(state, machines, (lock) => lock.kind === 'lockout' && lock.by === by);
+
+/** Gives machines back to automation, whoever took them. */
+export const freeManual = (state: SiteState, machines: readonly string[]): void =>
+  free(state, machines, (lock) => lock.kind === 'manual');
+
+function free(state: SiteState, machines: readonly string[], isMeant: (lock: Lock) => boolean): void {
   const freed = state.locks.flatMap((lock) => {
-    const mine = lock.by === by ? lock.machines.filter((machine) => machines.includes(machine)) : [];
+    const mine = isMeant(lock) ? lock.machines.filter((machine) => machines.includes(machine)) : [];
     return mine.length === 0 ? [] : [{ ...lock, machines: [], freed: mine }];
   });
   setLocks(state, mergeLocks(state.locks, freed));
@@ -32,6 +39,24 @@ function setLocks(state: SiteState, locks: readonly Lock[]): void {
     const index = machines.get(id);
     if (index !== undefined) state.lockouts.set(index, list);
   }
+  const before = new Set(state.manual.keys());
+  state.manual.clear();
+  for (const [id, [first]] of locksByMachine(locks, 'manual')) {
+    const index = machines.get(id);
+    if (index === undefined || first === undefined) continue;
+    state.manual.set(index, first);
+    if (!before.has(index)) letGo(state, index);
+  }
+}
+
+/** Nothing is wanted of it any more. */
+function letGo(state: SiteState, machine: number): void {
+  state.holds.delete(machine);
+  state.jobOf.delete(machine);
+  state.wish[machine] = undefined;
+  state.commandOf[machine] = undefined;
+  state.stage[machine] = 'steady';
+  state.disobeys[machine] = 0;
 }
 
 /** What is known of lockouts, said to the agents of some racks; without racks, to all that were ever locked. */
@@ -118,7 +143,7 @@ export function watchLockouts(state: SiteState, now: Now): Effect[] {
     if (machines !== undefined) state.unheldMonoMs.set(agent, sinceMs);
     const isLate = machines !== undefined && now.monoMs - sinceMs >= UNHELD_MS;
     const names = (machines ?? []).slice(0, 10).join(', ');
-    const text = `agent ${agent} does not confirm the lockout, or its release, of ${machines?.length ?? 0} machines: ${names}`;
+    const text = `agent ${agent} does not confirm the lockout, the release to manual, or the end of one, of ${machines?.length ?? 0} machines: ${names}`;
     effects.push(...setAlarm(state, now, isLate, 'LOCKOUT_UNHELD', agent, text));
   }
   if (missing.size > 0 && now.monoMs - state.lockoutsSaidMonoMs >= UNHELD_MS) {

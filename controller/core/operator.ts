@@ -6,7 +6,7 @@ import type { Effect } from './effects.ts';
 import type { ControllerEvent, Now } from './events.ts';
 import { sayAgain } from './commands.ts';
 import { sayPermits } from './inhibit.ts';
-import { freeLocks, placeLock, sayLockouts } from './lockouts.ts';
+import { freeLocks, freeManual, placeLock, sayLockouts } from './lockouts.ts';
 import { isKnown, isOurs } from './state.ts';
 import type { Manual, SiteState } from './state.ts';
 import { restMode } from './economics.ts';
@@ -41,6 +41,9 @@ export function requestedMode(
 /** The person behind an actor: the same on every console and after every login. */
 export const personOf = (actor: string): string => actor.replace(/#\d+$/, '');
 
+/** What agents keep on their own disks too. */
+const SAID: readonly OperatorRequest['action'][] = ['lockout', 'unlock', 'manual', 'automatic'];
+
 /** An operator's command, already durable: holds with an end, lockouts without one, and their release. */
 export function takeOperator(
   state: SiteState,
@@ -53,10 +56,11 @@ export function takeOperator(
   const racksOf = (machines: readonly number[]): Set<string> =>
     new Set(machines.map((machine) => state.site.machines[machine]?.rack ?? ''));
   // Their agent is told that nothing is wanted of them any more.
-  if (action === 'manual' && state.deciding)
-    return sayAgain(state, racksOf(event.machines), `released to manual by ${personOf(event.actor)}`, now);
-  if (action !== 'lockout' && action !== 'unlock') return [];
+  if (!SAID.includes(action)) return [];
   const said = sayLockouts(state, racksOf(event.machines));
+  const racks = racksOf(event.machines);
+  if (action === 'manual' && state.deciding)
+    return [...said, ...sayAgain(state, racks, `released to manual by ${personOf(event.actor)}`, now)];
   if (action !== 'lockout' || !state.deciding) return said;
   // Hands in the rack: also who cannot be seen now must find this when it can be.
   const unseen = event.machines.filter((machine) => !isKnown(state, machine) && isOurs(state, machine));
@@ -71,16 +75,6 @@ export function takeOperator(
   }
   if (unseen.length === 0) return said;
   return [...said, ...sayAgain(state, racksOf(unseen), `lockout by ${personOf(event.actor)}`, now)];
-}
-
-function letGo(state: SiteState, machine: number, manual: Manual): void {
-  state.manual.set(machine, manual);
-  state.holds.delete(machine);
-  state.jobOf.delete(machine);
-  state.wish[machine] = undefined;
-  state.commandOf[machine] = undefined;
-  state.stage[machine] = 'steady';
-  state.disobeys[machine] = 0;
 }
 
 /** Who released a machine to manual, why, and how it comes back. */
@@ -127,14 +121,13 @@ export function applyOperator(
   const by = personOf(actor);
   // With the time in its name: a ledger that was lost and begins anew must not use the name of an ended one.
   const id = `${commandId}@${Math.round(atMs)}`;
-  if (request.action === 'lockout')
-    placeLock(state, { id, by, sinceMs: atMs, reason: request.reason, machines: ids, freed: [] });
-  if (request.action === 'unlock') freeLocks(state, by, ids);
+  const { action, reason } = request;
+  if (action === 'lockout' || action === 'manual')
+    placeLock(state, { id, kind: action, by, sinceMs: atMs, reason, machines: ids, freed: [] });
+  if (action === 'unlock') freeLocks(state, by, ids);
+  if (action === 'automatic') freeManual(state, ids);
   for (const machine of machines) {
     if (request.action === 'release') state.holds.delete(machine);
-    else if (request.action === 'automatic') state.manual.delete(machine);
-    else if (request.action === 'manual')
-      letGo(state, machine, { by, sinceMs: atMs, reason: request.reason });
     else if (isHold(request.action)) {
       const mode = requestedMode(state, machine, request.action);
       if (mode !== undefined)

@@ -1,3 +1,4 @@
+import { lockSchema } from '../../protocols/mqtt/lockouts.ts';
 import { MODES } from '../../protocols/reading.ts';
 import type { LedgerRecord, NodeBefore } from './events.ts';
 import { COMMANDS_KEPT, keep, provenAtRoot, timesOf } from './follow.ts';
@@ -45,7 +46,8 @@ export function recover(state: SiteState, records: readonly LedgerRecord[], wall
       stories.get(record.commandId)?.told.push(record);
       takeChanges(state, record, wallMs);
       takeShare(state, record, wallMs);
-    } else if (record.t === 'lockout') placeLock(state, record.lock);
+    } // In lines of before there were two kinds, the kind is missing.
+    else if (record.t === 'lockout') placeLock(state, lockSchema.parse(record.lock));
     else if (record.t === 'verified') stories.get(record.commandId)?.proofs.set(record.node, record);
   }
   for (const [machine, hold] of state.holds) if (hold.untilMs <= wallMs) state.holds.delete(machine);

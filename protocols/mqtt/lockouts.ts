@@ -5,12 +5,14 @@ const MOST_LOCKS = 1_000;
 const MOST_MACHINES = 20_000;
 
 /**
- * One person's lockout. `machines` are locked by it; `freed` were, until that person released them. A machine moves
+ * One person's lockout, or their release of machines to manual: then automation leaves those as they are, while what
+ * protects goes on, and anyone gives them back. `machines` are locked by it; `freed` were, until that person released them. A machine moves
  * from the one list to the other and never back: a lockout put on again is a new one.
  */
 export const lockSchema = z.strictObject({
   id,
-  /** Who placed it: nobody else releases it. */
+  kind: z.enum(['lockout', 'manual']).default('lockout'),
+  /** Who placed it: nobody else releases a lockout. */
   by: z.string().min(1).max(128),
   sinceMs: z.number(),
   reason: z.string().max(500),
@@ -71,7 +73,7 @@ export function mergeLocks(known: readonly Lock[], said: readonly Lock[]): reado
 }
 
 function joined(known: Lock, said: Lock): Lock {
-  if (known.by !== said.by) return known;
+  if (known.by !== said.by || known.kind !== said.kind) return known;
   const freed = new Set([...known.freed, ...said.freed]);
   const machines = new Set([...known.machines, ...said.machines].filter((machine) => !freed.has(machine)));
   if (freed.size === known.freed.length && machines.size === known.machines.length) return known;
@@ -87,10 +89,13 @@ export function locksOf(locks: readonly Lock[], isOne: (machine: string) => bool
   });
 }
 
-/** Per machine, the lockouts that lock it: it is free only when nobody locks it any more. */
-export function locksByMachine(locks: readonly Lock[]): Map<string, readonly Lock[]> {
+/** Per machine, what of one kind is on it: it is free only when nobody's is any more. */
+export function locksByMachine(
+  locks: readonly Lock[],
+  kind: Lock['kind'] = 'lockout',
+): Map<string, readonly Lock[]> {
   const byMachine = new Map<string, Lock[]>();
-  for (const lock of locks)
+  for (const lock of locks.filter((one) => one.kind === kind))
     for (const machine of lock.machines) {
       const list = byMachine.get(machine);
       if (list === undefined) byMachine.set(machine, [lock]);

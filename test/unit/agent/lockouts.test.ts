@@ -16,6 +16,7 @@ function makeBench(options: Parameters<typeof openBench>[0] = {}): Bench {
 
 const lock = (id: string, machines: readonly string[], changes: Partial<Lock> = {}): Lock => ({
   id,
+  kind: 'lockout',
   by: 'anna',
   sinceMs: START_MS,
   reason: 'fan',
@@ -174,3 +175,38 @@ test.each(['lockouts', 'epoch'])(
     }
   },
 );
+
+test('released to manual a machine is nobody’s but people’s: through a restart and a second controller, until given back', async () => {
+  const released = lock('op-1', ['r1-02'], { kind: 'manual' });
+  const first = makeBench();
+  await first.clock.advance(4_000);
+  first.voice.lock('r1', [released]);
+  await first.clock.advance(2_000);
+  first.voice.want('r1', 1, all(first, 'sleep'), forAnHour);
+  await first.clock.advance(15_000);
+  expect(modes(first)).toBe('smssssss');
+  await first.stop();
+  const second = makeBench({ disk: first.disk });
+  second.voice.epoch = 9;
+  await second.clock.advance(8_000);
+  // This controller has heard of nothing.
+  expect(second.voice.held).toEqual([released]);
+  second.voice.want('r1', 1, all(second, 'sleep'), forAnHour);
+  await second.clock.advance(15_000);
+  expect(modes(second)).toBe('smssssss');
+  expect(calls(second, 'r1-02')).toEqual([]);
+  // Anyone gives it back, in the name of who took it.
+  second.voice.lock('r1', [{ ...released, machines: [], freed: ['r1-02'] }]);
+  await second.clock.advance(15_000);
+  expect(modes(second)).toBe('ssssssss');
+});
+
+test('what protects goes on over a machine that is released to manual', async () => {
+  const bench = makeBench({ count: 2, capKw: 8 });
+  await bench.clock.advance(4_000);
+  bench.voice.lock('r1', [lock('op-1', ['r1-01', 'r1-02'], { kind: 'manual' })]);
+  await bench.clock.advance(2_000);
+  bench.extraW = 3_000;
+  await bench.clock.advance(15_000);
+  expect(modes(bench)).toMatch(/s/);
+});

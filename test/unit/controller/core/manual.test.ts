@@ -85,3 +85,34 @@ test('an order that someone else’s word keeps from a machine says whose, and h
   expect(blocked(1, 'automatic', 'carl#3')).toBe('');
   expect(blocked(2, 'sleep', 'carl#3')).toBe('');
 });
+
+test('agents keep it: a controller whose ledger was lost learns it from them, and anyone gives it back', () => {
+  const first = new Plant().run(20);
+  order(first, 'anna#1', 'manual', r1);
+  first.run(5);
+  expect(first.held?.map(({ kind, by, machines }) => [kind, by, machines.length])).toEqual([
+    ['manual', 'anna', 10],
+  ]);
+  const second = new Plant();
+  second.held = first.held;
+  second.priceUsdPerMwh = 500;
+  second.run(120);
+  expect(second.count('mine', 'r1')).toBe(10);
+  expect(whyOf(second.state, 0, now).text).toMatch(/^released to manual by anna/u);
+  order(second, 'bert#2', 'automatic', r1);
+  expect(second.saidLocks.get('r1')?.[0]).toMatchObject({ by: 'anna', machines: [], freed: r1 });
+  second.run(60);
+  expect(second.count('mine', 'r1')).toBe(0);
+  // What was given back stays so, also for one who reads both ledgers' lines again.
+  const third = new Plant();
+  recover(third.state, second.records, 0);
+  expect(third.state.manual.size).toBe(0);
+});
+
+test('a release to manual that no agent confirms is an alarm', () => {
+  const plant = new Plant().run(20);
+  plant.held = undefined;
+  order(plant, 'anna#1', 'manual', ['r1-01']);
+  plant.run(15);
+  expect(plant.state.alarms.get('LOCKOUT_UNHELD:a1')?.text).toContain('r1-01');
+});

@@ -11,7 +11,7 @@ const word: fc.Arbitrary<Lock> = fc
     machines: fc.uniqueArray(machine),
     freed: fc.uniqueArray(machine),
   })
-  .map((one) => ({ ...one, by: `by-${one.id}`, sinceMs: 0, reason: '' }));
+  .map((one) => ({ ...one, kind: 'lockout', by: `by-${one.id}`, sinceMs: 0, reason: '' }));
 
 const shape = (locks: readonly Lock[]): unknown =>
   locks
@@ -46,6 +46,7 @@ test('words on lockouts may come in any order, twice or late: the end is the sam
 test('each of several persons must release a machine before it is free', () => {
   const lock = (id: string, by: string, machines: string[], freed: string[] = []): Lock => ({
     id,
+    kind: 'lockout',
     by,
     sinceMs: 0,
     reason: '',
