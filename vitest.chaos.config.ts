@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config';
 /** `npm run chaos`: whole processes under real faults of real disks, clocks, sockets and schedulers; minutes. */
 export default defineConfig({
   test: {
-    include: ['test/chaos/**/*.chaos.ts'],
+    include: ['test/chaos/**/*.chaos.ts', 'test/chaos/**/*.test.ts'],
     pool: 'forks',
     maxWorkers: 2,
     testTimeout: 240_000,

@@ -8,8 +8,13 @@ export type FromChild =
   | { readonly type: 'ready'; readonly detail: Readonly<Record<string, unknown>> }
   | { readonly type: 'health'; readonly status: string }
   | { readonly type: 'counts'; readonly lost: number; readonly duplicated: number }
-  /** Of the simulated site, when asked: W into each node, and calls that set a state, per machine. */
-  | { readonly type: 'truth'; readonly nodeW: readonly number[]; readonly stateCalls: readonly number[] }
+  /** Of the simulated site, when asked: W into each node; per machine its mode and the calls that set a state. */
+  | {
+      readonly type: 'truth';
+      readonly nodeW: readonly number[];
+      readonly modes: readonly string[];
+      readonly stateCalls: readonly number[];
+    }
   | { readonly type: 'event'; readonly atMs: number; readonly event: PublicEvent };
 
 /** Tells the parent, when there is one; drops it silently when there is not. */

@@ -6,17 +6,7 @@ import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
 import { atEnd, closeAll, eventsOf, runCommand, until } from '../wire/site-rigs.ts';
 import type { Part } from '../wire/site-rigs.ts';
-import {
-  bodies,
-  carried,
-  hasTool,
-  makeYard,
-  operatorAt,
-  peer,
-  traced,
-  twice,
-  withMosquitto,
-} from './rigs.ts';
+import { bodies, carried, makeYard, operatorAt, traced, twice, withMosquitto, withStrace } from './rigs.ts';
 import type { Said, Yard } from './rigs.ts';
 
 afterEach(closeAll);
@@ -42,7 +32,14 @@ function fill(folder: string): string {
     const { bavail, bsize } = statfsSync(folder);
     return bavail * bsize;
   };
-  while (room() > 0) writeFileSync(path, Buffer.alloc(room()), { flag: 'a' });
+  while (room() > 0) {
+    try {
+      writeFileSync(path, Buffer.alloc(room()), { flag: 'a' });
+    } catch (error) {
+      // Somebody else took some of it meanwhile.
+      if (!String(error).includes('ENOSPC')) throw error;
+    }
+  }
   return path;
 }
 
@@ -70,7 +67,10 @@ it.skipIf(!withMosquitto())(
   'a disk that is full to the last byte: nothing leaves that is not written down, what was acknowledged stays, control returns with room',
   async ({ skip }) => {
     const data = smallDisk();
-    if (!peer('root, to mount a file system', data !== undefined)) skip();
+    if (data === undefined) {
+      process.stderr.write('skipped: no file system can be mounted here\n');
+      return skip();
+    }
     const yard = await makeYard(undefined, data);
     const { site, said } = yard;
     const agent = yard.agent();
@@ -81,21 +81,22 @@ it.skipIf(!withMosquitto())(
     await until('the agent holds the lockout', 20_000, () => heldBy(said).includes('r1-01'));
 
     const filler = fill(yard.data);
-    // The page that the ledger ends in has still room for some lines.
+    // The page that the ledger ends in has still room for some lines: long ones first, then short ones.
     const acknowledged: string[] = [];
-    const refusal = await (async () => {
+    const orderUntilRefused = async (more: string): Promise<string> => {
       for (let order = 0; order < 100; order += 1) {
-        const reason = `order ${order}${' of many'.repeat(15)}`;
+        const reason = `order ${order}${more}`;
         try {
           await operator.order(order % 2 === 0 ? 'manual' : 'automatic', 'r3-01', reason);
           acknowledged.push(reason);
         } catch (error) {
-          return error;
+          return String(error);
         }
       }
-      return 'none';
-    })();
-    expect(String(refusal)).toContain('DISK_FULL');
+      return 'none was refused';
+    };
+    expect(await orderUntilRefused(' of many'.repeat(15))).toContain('DISK_FULL');
+    expect(await orderUntilRefused('')).toContain('DISK_FULL');
     const documents = bodies(said, 'desired').length;
     const limitKw = await reduction(yard, 0.6);
     await until('the full disk is an alarm', 30_000, () => alarm(controller, 'DISK_FULL', 'raised'));
@@ -105,7 +106,8 @@ it.skipIf(!withMosquitto())(
         .slice(documents)
         .flatMap((body) => (JSON.stringify(body).includes('"owner":"dr"') ? [String(body['rack'])] : []));
     expect(fresh()).toEqual([]);
-    expect(carried(said)).toEqual([]);
+    // The one that was locked out before was put to rest for that.
+    expect(carried(said).filter(({ machine }) => machine !== 'r1-01')).toEqual([]);
     await yard.broker.kill();
     await yard.broker.start();
 
@@ -133,7 +135,7 @@ it.skipIf(!withMosquitto())(
   TEST_MS,
 );
 
-it.skipIf(!withMosquitto() || !peer('strace', hasTool('strace', '-V')))(
+it.skipIf(!withMosquitto() || !withStrace())(
   'a disk that fails every sync: nothing is acknowledged or confirmed until it works again',
   async () => {
     const yard = await makeYard();

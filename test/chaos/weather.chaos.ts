@@ -15,8 +15,8 @@ import { decodeSegment, streamOf } from '../../protocols/mqtt/backlog.ts';
 import { FrameDecoder } from '../../protocols/mqtt/frame.ts';
 import { atEnd, closeAll, until } from '../wire/site-rigs.ts';
 import type { Part } from '../wire/site-rigs.ts';
-import { bodies, makeYard, withMosquitto } from './rigs.ts';
-import type { Said, Yard } from './rigs.ts';
+import { makeYard, withMosquitto } from './rigs.ts';
+import type { Yard } from './rigs.ts';
 import { startProxy } from './proxy.ts';
 import type { Proxy, Weather } from './proxy.ts';
 
@@ -24,7 +24,7 @@ afterEach(closeAll);
 
 const COMPLIED = 2;
 const SEED = Number(process.env['CHAOS_SEED'] ?? 1);
-const STORM_MS = 60_000;
+const STORM_MS = 45_000;
 /** The judge asks this often; a wake-up takes longer to build up. */
 const LOOK_MS = 500;
 /** As in the simulation: an agent alone brings a node below its cap within this time. */
@@ -120,19 +120,30 @@ async function storm(links: Links, random: Random): Promise<ReadonlySet<string>>
   return kinds;
 }
 
-/** Looks at the true draw of every node, and for how long it was above its cap at a time. */
-function watchCaps(
-  yard: Yard,
-  site: Site,
-): { readonly looks: number; readonly worst: { node: string; ms: number } } {
-  const seen = { looks: 0, worst: { node: '', ms: 0 } };
+/** What was really seen of the plant. */
+interface Seen {
+  looks: number;
+  /** The longest that a node was above its cap at a time. */
+  worst: { node: string; ms: number };
+  /** Per machine, how often it went to sleep or left it: one call each is right, whoever made it. */
+  readonly turns: number[];
+}
+
+/** Looks at the true draw of every node and the true mode of every machine, again and again until the test ends. */
+function watchPlant(yard: Yard, site: Site): Seen {
+  const seen: Seen = { looks: 0, worst: { node: '', ms: 0 }, turns: site.machines.map(() => 0) };
+  let before: readonly string[] = [];
   const sinceMs = site.nodes.map(() => Number.NaN);
   const stop = new AbortController();
   const watching = (async () => {
     while (!stop.signal.aborted) {
-      const { nodeW } = await yard.site.truth();
+      const { nodeW, modes } = await yard.site.truth();
       const nowMs = performance.now();
       seen.looks += 1;
+      for (const [place, mode] of modes.entries())
+        if (seen.looks > 1 && (mode === 'sleep') !== (before[place] === 'sleep'))
+          seen.turns[place] = (seen.turns[place] ?? 0) + 1;
+      before = modes;
       for (const [place, { id, capKw }] of site.nodes.entries()) {
         const above = capKw !== undefined && (nodeW[place] ?? 0) > capKw * 1_000;
         const began = sinceMs[place] ?? Number.NaN;
@@ -192,28 +203,11 @@ const missing = (numbers: ReadonlyMap<string, ReadonlySet<number>>): string[] =>
     return last + 1 === seqs.size ? [] : [`${name}: ${last + 1 - seqs.size} of ${last + 1}`];
   });
 
-/** How often each machine was told another mode than before, by the documents of its rack in their order. */
-function turnsOf(said: readonly Said[], site: Site): number[] {
-  const turns = new Map<string, number>();
-  const mode = new Map<string, string>();
-  const generation = new Map<string, number>();
-  for (const body of bodies(said, 'desired')) {
-    const rack = String(body['rack']);
-    if (Number(body['generation']) <= (generation.get(rack) ?? -1)) continue;
-    generation.set(rack, Number(body['generation']));
-    for (const [id, wanted] of Object.entries(body['machines'] as Record<string, { mode: string }>)) {
-      if (mode.has(id) && mode.get(id) !== wanted.mode) turns.set(id, (turns.get(id) ?? 0) + 1);
-      mode.set(id, wanted.mode);
-    }
-  }
-  return site.machines.map(({ id }) => turns.get(id) ?? 0);
-}
-
 const lostBy = (controller: Part): number =>
   Math.max(0, ...controller.messages.flatMap((message) => (message.type === 'counts' ? [message.lost] : [])));
 
 it.skipIf(!withMosquitto())(
-  'broker links and every device link fail in all ways for a minute: nothing above a cap, no command twice, no telemetry lost',
+  'broker links and every device link fail in all ways: nothing above a cap, no command twice, no telemetry lost',
   async () => {
     const random = seededRandom(SEED);
     const yard = await makeYard(behindProxies);
@@ -234,7 +228,7 @@ it.skipIf(!withMosquitto())(
     await yard.underControl();
     const before = await yard.site.truth();
     const beforeKw = await yard.site.mainKw();
-    const caps = watchCaps(yard, config);
+    const seen = watchPlant(yard, config);
 
     const limitKw = Math.round(beforeKw * 0.6);
     const kinds = storm(links, random);
@@ -259,19 +253,21 @@ it.skipIf(!withMosquitto())(
     await until('nothing is missing', 90_000, () => missing(numbers).length === 0);
     expect([...numbers.values()].reduce((sum, seqs) => sum + seqs.size, 0)).toBeGreaterThan(300);
     expect(lostBy(controller)).toBe(0);
-    const { stateCalls } = await yard.site.truth();
-    const turns = turnsOf(yard.said, config);
-    const calls = stateCalls.map((count, place) => count - (before.stateCalls[place] ?? 0));
-    // GPU hosts are reached past the storm, and one call may be under way when the count begins.
-    const often = config.machines.flatMap(({ id, model }, place) =>
-      model.kind === 'asic' && (calls[place] ?? 0) > (turns[place] ?? 0)
-        ? [`${id}: ${calls[place]} calls for ${turns[place]} turns`]
-        : [],
+    // GPU hosts are reached past the storm. A call under way has its turn soon; one too many never has.
+    const tooOften = async (): Promise<string[]> => {
+      const { stateCalls } = await yard.site.truth();
+      return config.machines.flatMap(({ id, model }, place) => {
+        const calls = (stateCalls[place] ?? 0) - (before.stateCalls[place] ?? 0);
+        const turns = seen.turns[place] ?? 0;
+        return model.kind === 'asic' && calls > turns ? [`${id}: ${calls} calls for ${turns} turns`] : [];
+      });
+    };
+    await until('every call has had its turn', 30_000, async () => (await tooOften()).length === 0).catch(
+      async () => expect(await tooOften()).toEqual([]),
     );
-    expect(often).toEqual([]);
-    expect(calls.reduce((sum, count) => sum + count, 0)).toBeGreaterThan(5);
-    expect(caps.looks).toBeGreaterThan(20);
-    expect(caps.worst.ms, caps.worst.node).toBeLessThan(ABOVE_CAP_MS);
+    expect(seen.turns.reduce((sum, count) => sum + count, 0)).toBeGreaterThan(5);
+    expect(seen.looks).toBeGreaterThan(20);
+    expect(seen.worst.ms, seen.worst.node).toBeLessThan(ABOVE_CAP_MS);
     const cuts = [links.agentBus, links.controllerBus, ...links.http, ...links.api, ...links.meters];
     expect(cuts.reduce((sum, { counts }) => sum + counts.cuts, 0)).toBeGreaterThan(10);
   },

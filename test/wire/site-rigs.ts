@@ -136,7 +136,7 @@ export interface SimulatedSite {
   mainKw(): Promise<number>;
   /** Every reading of the inlet since the start, about three a second. */
   readonly samples: readonly Sample[];
-  /** What is really so: W into each node of the site, and calls that set a state, per machine. */
+  /** What is really so: W into each node of the site; per machine its mode and the calls that set a state. */
   truth(): Promise<Truth>;
   /** What the site reported to the utility: the instruction it acts on, its status, its draw. */
   report(): Promise<{ sequence: number; status: number; powerKw: number }>;
