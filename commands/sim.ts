@@ -4,16 +4,20 @@ import { join } from 'node:path';
 import { parseArgs, promisify } from 'node:util';
 import type { RunResult } from '../proof/harness.ts';
 import { lineText, parseTimeline, replay } from '../proof/replay.ts';
+import { openResults } from '../proof/results.ts';
+import type { KeptResult } from '../proof/results.ts';
 import { playScenario } from '../proof/scenario.ts';
 import { simulate } from '../proof/seeds.ts';
 import { Fault } from '../protocols/faults.ts';
 
-const help = `Usage: ./switchyard sim [--seeds N] [--seed FIRST] [--hours H] [--machines M] [--data DIR] [--json]
+const help = `Usage: ./switchyard sim [--seeds N] [--seed FIRST] [--hours H] [--machines M] [--data DIR] [--results FILE] [--json]
        ./switchyard sim --replay FILE [--from S] [--to S] [--json]
        ./switchyard sim --scenario NAME [--seed N] [--machines M] [--json]
 
 The whole product, agent and controller, in virtual time: faults drawn from each seed, invariants checked all the way.
 M counts ASICs and GPU hosts together (100; scenarios: 272). The hash is that of the ordered event log: the same seed gives the same hash. Exit code 0 when nothing was violated.
+
+With --results every seed's result is a line of FILE as soon as it ends, and a seed that stands there with the same H and M is not run again: a long run can be stopped, taken up again, split over machines by --seed, and added up by putting the files together. A seed that was violated counts until its line is taken out.
 
 A seed ends at its first violation: seed and commit are printed, and what was planned and the last five minutes are written to DIR (data/sim) as a timeline. --replay runs such a file again, step by step up to the violation; --from and --to are seconds from the start (the two minutes before the violation). Its exit code is 0 when the violation does not happen any more.
 `;
@@ -121,6 +125,20 @@ function seconds(text: string, name: string, most: number): number {
   return value * 1_000;
 }
 
+type Say = (value: object, text: string) => void;
+
+function sayResult(say: Say, { seed, violations, hash, commands }: RunResult): void {
+  for (const { invariant, atMs, text } of violations)
+    say(
+      { event: 'violation', seed, invariant, atMs, text },
+      `seed ${seed} at ${(atMs / 1_000).toFixed(0)} s: ${invariant}: ${text}`,
+    );
+  say(
+    { event: 'seed', seed, hash, commands, violations: violations.length },
+    `seed ${seed}: ${commands} commands, ${violations.length} violations, ${hash.slice(0, 16)}`,
+  );
+}
+
 /** `./switchyard sim`. */
 export async function run(argv: string[]): Promise<number> {
   const { values } = parseArgs({
@@ -135,6 +153,7 @@ export async function run(argv: string[]): Promise<number> {
       from: { type: 'string' },
       to: { type: 'string' },
       data: { type: 'string' },
+      results: { type: 'string' },
       json: { type: 'boolean' },
       help: { type: 'boolean', short: 'h' },
     },
@@ -149,36 +168,26 @@ export async function run(argv: string[]): Promise<number> {
   const first = whole(values.seed, 1, 'seed', Number.MAX_SAFE_INTEGER / 2_000);
   const hours = whole(values.hours, 1, 'hours', 24 * 365);
   const machines = whole(values.machines, 100, 'machines', 20_000);
-  const say = (value: object, text: string): void =>
+  const say: Say = (value, text) =>
     void process.stdout.write(values.json === true ? `${JSON.stringify(value)}\n` : `${text}\n`);
   const commit = await commitOf();
+  const file = values.results === undefined ? undefined : await openResults(values.results);
   const writing: Promise<void>[] = [];
-  const summary = await simulate({ seeds, first, hours, machines }, (result) => {
-    for (const one of result.violations)
+  const onResult = (result: RunResult, kept: KeptResult): void => {
+    file?.add(kept);
+    sayResult(say, result);
+    if (result.violations.length === 0) return;
+    const timeline = writeTimeline(values.data ?? DATA_DIR, result, commit).then((path) =>
       say(
-        { event: 'violation', seed: result.seed, invariant: one.invariant, atMs: one.atMs, text: one.text },
-        `seed ${result.seed} at ${(one.atMs / 1_000).toFixed(0)} s: ${one.invariant}: ${one.text}`,
-      );
-    say(
-      {
-        event: 'seed',
-        seed: result.seed,
-        hash: result.hash,
-        commands: result.commands,
-        violations: result.violations.length,
-      },
-      `seed ${result.seed}: ${result.commands} commands, ${result.violations.length} violations, ${result.hash.slice(0, 16)}`,
+        { event: 'timeline', seed: result.seed, commit: commit ?? null, path },
+        `seed ${result.seed} of commit ${commit ?? 'unknown'}: ./switchyard sim --replay ${path}`,
+      ),
     );
-    if (result.violations.length > 0)
-      writing.push(
-        writeTimeline(values.data ?? DATA_DIR, result, commit).then((path) =>
-          say(
-            { event: 'timeline', seed: result.seed, commit: commit ?? null, path },
-            `seed ${result.seed} of commit ${commit ?? 'unknown'}: ./switchyard sim --replay ${path}`,
-          ),
-        ),
-      );
-  });
+    writing.push(timeline);
+  };
+  const kept = file?.kept ?? [];
+  const summary = await simulate({ seeds, first, hours, machines }, onResult, { kept, commit });
+  await file?.close();
   await Promise.all(writing);
   say(summary, JSON.stringify(summary, undefined, 2));
   return summary.violations === 0 ? 0 : 1;

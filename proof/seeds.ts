@@ -3,6 +3,8 @@ import { realClock } from '../host/clock.ts';
 import type { RunOptions, RunResult } from './harness.ts';
 import { INVARIANTS } from './invariants.ts';
 import type { Wrong } from './invariants.ts';
+import { keptOf } from './results.ts';
+import type { KeptResult } from './results.ts';
 import { onAllCores } from './threads.ts';
 
 /** What one `sim` run came to, in the shape that programs rely on. */
@@ -17,13 +19,15 @@ export interface SimSummary {
   readonly faultClasses: number;
   readonly atStake: Readonly<Record<string, number>>;
   readonly hash: string;
+  /** What was run: one, unless results of earlier runs are added up. */
+  readonly commits: readonly string[];
   readonly wallS: number;
 }
 
-const sum = (results: readonly RunResult[], of: (result: RunResult) => number): number =>
+const sum = (results: readonly KeptResult[], of: (result: KeptResult) => number): number =>
   results.reduce((total, result) => total + of(result), 0);
 
-function summaryOf(results: readonly RunResult[], hours: number, wallS: number): SimSummary {
+function summaryOf(results: readonly KeptResult[], hours: number, wallS: number): SimSummary {
   const inOrder = [...results].sort((a, b) => a.seed - b.seed);
   const hash = createHash('sha256');
   for (const result of inOrder) hash.update(result.hash);
@@ -40,9 +44,10 @@ function summaryOf(results: readonly RunResult[], hours: number, wallS: number):
     },
     faultClasses: new Set(results.flatMap((result) => result.faultClasses)).size,
     atStake: Object.fromEntries(
-      INVARIANTS.map((name) => [name, sum(results, (result) => result.atStake[name])]),
+      INVARIANTS.map((name) => [name, sum(results, (result) => result.atStake[name] ?? 0)]),
     ),
     hash: hash.digest('hex'),
+    commits: [...new Set(results.map(({ commit }) => commit ?? 'unknown'))].sort(),
     wallS: Math.round(wallS * 10) / 10,
   };
 }
@@ -55,18 +60,35 @@ export interface SimPlan {
   readonly machines: number;
 }
 
-/** Runs every seed of a plan, on all cores; `onResult` hears of each as it ends. */
-export async function simulate(plan: SimPlan, onResult: (result: RunResult) => void): Promise<SimSummary> {
+/**
+ * Runs every seed of a plan, on all cores; `onResult` hears of each as it ends. Seeds whose result is in `kept`, of the
+ * same size and length, are not run again and count in the summary.
+ */
+export async function simulate(
+  plan: SimPlan,
+  onResult: (result: RunResult, kept: KeptResult) => void,
+  { kept = [], commit }: { readonly kept?: readonly KeptResult[]; readonly commit?: string | undefined } = {},
+): Promise<SimSummary> {
   const startedMs = realClock.monoMs();
-  const { hours, machines } = plan;
-  const runs = Array.from({ length: plan.seeds }, (_, place): RunOptions => ({
-    seed: plan.first + place,
+  const { hours, machines, first, seeds } = plan;
+  const known = new Map(
+    kept
+      .filter((one) => one.hours === hours && one.machines === machines && one.stake === undefined)
+      .filter(({ seed }) => seed >= first && seed < first + seeds)
+      .map((one) => [one.seed, one]),
+  );
+  const runs = Array.from({ length: seeds }, (_, place): RunOptions => ({
+    seed: first + place,
     hours,
     machines,
     stopAtViolation: true,
-  }));
-  const results = await runAll(runs, onResult);
-  return summaryOf(results, plan.hours, (realClock.monoMs() - startedMs) / 1_000);
+  })).filter(({ seed }) => !known.has(seed));
+  await runAll(runs, (result) => {
+    const one = keptOf(result, { hours, machines, commit });
+    known.set(one.seed, one);
+    onResult(result, one);
+  });
+  return summaryOf([...known.values()], hours, (realClock.monoMs() - startedMs) / 1_000);
 }
 
 /**

@@ -1,6 +1,9 @@
 import { parseArgs } from 'node:util';
 import { killLedger } from './ledger-kills.ts';
 import { MUTANTS } from './mutants.ts';
+import type { RunOptions } from './harness.ts';
+import { keptOf, openResults } from './results.ts';
+import type { KeptResult } from './results.ts';
 import { runAll } from './seeds.ts';
 import { harnessSite } from './site.ts';
 import { stakeOf } from './stakes.ts';
@@ -13,6 +16,8 @@ const { positionals, values } = parseArgs({
     seed: { type: 'string', default: '1' },
     mutant: { type: 'string' },
     kills: { type: 'string', default: '10000' },
+    /** Each seed's result is a line of this file as soon as it ends; what stands there is not run again. */
+    results: { type: 'string' },
   },
 });
 const first = Number(values.seed);
@@ -24,11 +29,12 @@ const say = (line: object): void => void process.stdout.write(`${JSON.stringify(
  */
 async function mutants(): Promise<boolean> {
   const seeds = Array.from({ length: Number(values.seeds) }, (_, place) => first + place);
+  const file = values.results === undefined ? undefined : await openResults(values.results);
   let good = true;
   for (const { name } of MUTANTS.filter((one) => values.mutant === undefined || one.name === values.mutant)) {
     const runs = seeds.map((seed) => stakeOf(name, seed));
-    const mutated = await runAll(runs, () => undefined, name);
-    const sound = await runAll(runs, () => undefined);
+    const mutated = await resultsOf(file, runs, name, true);
+    const sound = await resultsOf(file, runs, name, false);
     const by = mutated.flatMap(({ violations }) => violations.slice(0, 1).map((one) => one.invariant));
     const falseAlarms = sound.flatMap(({ seed, violations }) =>
       violations.slice(0, 1).map((one) => `seed ${seed} at ${one.atMs}: ${one.invariant}: ${one.text}`),
@@ -45,7 +51,34 @@ async function mutants(): Promise<boolean> {
       falseAlarms,
     });
   }
+  await file?.close();
   return good;
+}
+
+/** The results of these runs, with the mutant or without it: from the file where they stand there, else made now. */
+async function resultsOf(
+  file: Awaited<ReturnType<typeof openResults>> | undefined,
+  runs: readonly RunOptions[],
+  stake: string,
+  mutated: boolean,
+): Promise<readonly KeptResult[]> {
+  const wanted = new Set(runs.map(({ seed }) => seed));
+  const kept = (file?.kept ?? []).filter(
+    (one) => one.stake === stake && one.mutated === mutated && wanted.has(one.seed),
+  );
+  const known = new Map(kept.map((one) => [one.seed, one]));
+  const left = runs.filter(({ seed }) => !known.has(seed));
+  await runAll(
+    left,
+    (result) => {
+      const { hours, machines } = runs[0] ?? { hours: 0, machines: 0 };
+      const one = keptOf(result, { hours, machines, stake, mutated });
+      known.set(one.seed, one);
+      file?.add(one);
+    },
+    mutated ? stake : undefined,
+  );
+  return [...known.values()].sort((a, b) => a.seed - b.seed);
 }
 
 async function kills(): Promise<boolean> {
