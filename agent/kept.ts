@@ -8,6 +8,8 @@ import type { Alarms } from './alarms.ts';
 const RETRY_MS = 2_000;
 /** Checksum in hexadecimal, and a space. */
 const HEAD_BYTES = 9;
+/** The end of the line. */
+const END = 0x0a;
 
 /** One small document of the agent's own, on its disk: what must outlive it. */
 export interface Kept<T> {
@@ -26,6 +28,8 @@ interface KeptOptions<T> {
   readonly schema: z.ZodType<T>;
   /** What was found at start, undefined when there was no file. A damaged file is trouble, never found. */
   readonly onFound: (value: T | undefined) => void;
+  /** One of the two copies is damaged; the other one is used. */
+  readonly onMended: (path: string) => void;
   readonly onTrouble: (fault: Fault) => void;
   readonly onWell: () => void;
 }
@@ -59,6 +63,8 @@ export function makeKeeper(
         schema,
         onFound,
         path: `${dataDir}/agent-${agent}.${name}.json`,
+        onMended: (path) =>
+          alarms.tell('KEPT_DAMAGED', agent, `${path} was damaged; its copy is used, and it is written anew`),
         onTrouble: (fault) => {
           troubled.add(name);
           alarms.raise(fault.code, agent, `agent-${agent}.${name}.json: ${fault.detail}`);
@@ -71,9 +77,13 @@ export function makeKeeper(
   };
 }
 
-/** Opens a kept document: reads it until that succeeds, then writes what it is given. */
+/**
+ * Opens a kept document: reads it until that succeeds, then writes what it is given. It stands twice on the disk: what
+ * was acknowledged is in both, so that one that is whole serves when the other is damaged.
+ */
 function openKept<T>(options: KeptOptions<T>): Kept<T> {
   const { disk, clock, path } = options;
+  const places = [path, `${path}.copy`];
   let stopped = false;
   let writing = false;
   let again = false;
@@ -82,10 +92,15 @@ function openKept<T>(options: KeptOptions<T>): Kept<T> {
 
   const find = async (): Promise<void> => {
     try {
-      const value = decode(options.schema, await disk.read(path));
+      const { whole, damaged, both } = await findCopies(options, places);
       if (stopped) return;
       options.onWell();
-      options.onFound(value);
+      for (const place of damaged) options.onMended(place.slice(place.lastIndexOf('/') + 1));
+      options.onFound(whole?.value);
+      // A copy that is missing is made: written by a version that kept one, or lost.
+      if (both || wanted !== undefined) return;
+      wanted = whole;
+      void write();
     } catch (error) {
       if (stopped) return;
       options.onTrouble(asFault(error, 'DISK_FAILED'));
@@ -99,7 +114,8 @@ function openKept<T>(options: KeptOptions<T>): Kept<T> {
     waiters = [];
     writing = true;
     try {
-      await disk.replace(path, encode(job.value));
+      const bytes = encode(job.value);
+      await Promise.all(places.map((place) => disk.replace(place, bytes)));
       writing = false;
       if (stopped) return;
       options.onWell();
@@ -134,22 +150,40 @@ function openKept<T>(options: KeptOptions<T>): Kept<T> {
   };
 }
 
-function encode(value: unknown): Uint8Array {
-  const text = JSON.stringify(value);
-  const sum = crc32(new TextEncoder().encode(text)).toString(16).padStart(8, '0');
-  return new TextEncoder().encode(`${sum} ${text}\n`);
+/** What stands in these places. Throws KEPT_DAMAGED when something does and nothing of it is whole. */
+async function findCopies<T>(
+  { disk, schema }: Pick<KeptOptions<T>, 'disk' | 'schema'>,
+  places: readonly string[],
+): Promise<{ whole: { readonly value: T } | undefined; damaged: readonly string[]; both: boolean }> {
+  const found = await Promise.all(
+    places.map(async (place) => ({ place, copy: decode(schema, await disk.read(place)) })),
+  );
+  const damaged = found.flatMap(({ place, copy }) => (copy === 'damaged' ? [place] : []));
+  const whole = found.flatMap(({ copy }) => (copy === 'damaged' || copy === undefined ? [] : [copy]));
+  if (damaged.length > 0 && whole.length === 0)
+    throw new Fault('KEPT_DAMAGED', 'checksum and content do not agree, nor in its copy');
+  return { whole: whole[0], damaged, both: whole.length === places.length };
 }
 
-/** The value of a file. A damaged one is an error and not nothing: what it kept would be forgotten. */
-function decode<T>(schema: z.ZodType<T>, bytes: Uint8Array | undefined): T | undefined {
+function encode(value: unknown): Uint8Array {
+  const text = JSON.stringify(value);
+  return new TextEncoder().encode(`${headOf(new TextEncoder().encode(text))}${text}\n`);
+}
+
+const headOf = (body: Uint8Array): string => `${crc32(body).toString(16).padStart(8, '0')} `;
+
+/** The value of a file. A damaged one is not nothing: what it kept would be forgotten. */
+function decode<T>(
+  schema: z.ZodType<T>,
+  bytes: Uint8Array | undefined,
+): { readonly value: T } | 'damaged' | undefined {
   if (bytes === undefined) return undefined;
-  const damaged = new Fault('KEPT_DAMAGED', 'checksum and content do not agree');
   const body = bytes.subarray(HEAD_BYTES, bytes.length - 1);
-  const sum = Number.parseInt(new TextDecoder().decode(bytes.subarray(0, HEAD_BYTES - 1)), 16);
-  if (sum !== crc32(body)) throw damaged;
+  const head = new TextDecoder().decode(bytes.subarray(0, HEAD_BYTES));
+  if (head !== headOf(body) || bytes.at(-1) !== END) return 'damaged';
   try {
-    return schema.parse(JSON.parse(new TextDecoder().decode(body)));
+    return { value: schema.parse(JSON.parse(new TextDecoder().decode(body))) };
   } catch {
-    throw damaged;
+    return 'damaged';
   }
 }

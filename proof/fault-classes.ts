@@ -92,6 +92,16 @@ const killAnywhere = (process: ProcessName): Draw =>
     after: { timers: Math.floor(between(random, 1, 400)), turns: Math.floor(between(random, 0, 12)) },
   }));
 
+/** A bit flips on the disk while its process is down. */
+const flipped = (process: ProcessName, flip: 'kept' | 'spool' | 'ledger'): Draw =>
+  one(`${process}-${flip}-flipped`, (random) => ({
+    kind: 'kill',
+    process,
+    disk: 'process',
+    downMs: between(random, 500, 30_000),
+    flip,
+  }));
+
 const cut = (client: ProcessName, way: Way): Draw =>
   one(way === 'both' ? `partition-${client}` : `partition-${client}-${way}`, (random) => ({
     kind: 'partition',
@@ -240,6 +250,10 @@ export const CLASSES: readonly Draw[] = [
   diskFault('controller', 'failing'),
   diskFault('controller', 'slow'),
   diskFault('agent', 'failing'),
+  diskFault('agent', 'full'),
+  flipped('agent', 'kept'),
+  flipped('agent', 'spool'),
+  flipped('controller', 'ledger'),
   one('device-resets', (random) => ({
     kind: 'network',
     lossPct: 0,

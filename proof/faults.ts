@@ -18,6 +18,8 @@ export type Happening =
       readonly downMs: number;
       /** Not at once, but after so many timers and then so many turns of promises: in the middle of whatever runs. */
       readonly after?: { readonly timers: number; readonly turns: number };
+      /** A bit of such a file has flipped when it starts again; of the ledger, until a person restores it. */
+      readonly flip?: 'kept' | 'spool' | 'ledger';
     }
   | { readonly kind: 'broker'; readonly downMs: number }
   /** `way` absent: both. */

@@ -23,7 +23,7 @@ import type { Happening, Planned } from './faults.ts';
 import { Judge } from './invariants.ts';
 import type { Invariant, Violation, Wrong } from './invariants.ts';
 import { PlantFaults } from './plant-faults.ts';
-import { Processes } from './processes.ts';
+import { Processes, RESTORE_MS } from './processes.ts';
 import { Recorder } from './recorder.ts';
 import type { TimelineLine } from './recorder.ts';
 import { harnessSite } from './site.ts';
@@ -152,11 +152,14 @@ class Run {
       random: this.#random,
       onPublish: (topic, payload) => this.#overhear(topic, payload),
       onReceive: (process, topic, payload) => {
-        if (process === 'controller') this.#judge.telemetry.arrives(topic, payload);
+        if (process === 'controller')
+          for (const { code, text } of this.#judge.telemetry.arrives(topic, payload))
+            this.#judge.damage.heard(code, text);
         else if (topicMatches(desiredTopic(this.#site.id, '+'), topic))
           this.#judge.received(decodeJson<Desired>(desiredSchema, payload));
       },
       telemetry: this.#judge.telemetry,
+      damage: this.#judge.damage,
     });
     this.#plantFaults = new PlantFaults({
       site: this.#site,
@@ -291,7 +294,8 @@ class Run {
         return this.#operate(happening);
       case 'kill':
         return this.#processes.kill(happening, () => {
-          const backMs = this.#clock.monoMs() + happening.downMs + BACK_MS;
+          const restoredMs = happening.flip === 'ledger' ? RESTORE_MS : 0;
+          const backMs = this.#clock.monoMs() + happening.downMs + restoredMs + BACK_MS;
           this.#judge.excuse(backMs + 30_000);
           if (happening.process === 'agent') this.#judge.agentAway(backMs);
         });
@@ -368,6 +372,7 @@ class Run {
     this.#record({ t: 'truth', atMs, nodeKw: truth.nodeW.map((watts) => Math.round(watts) / 1_000) });
     this.#judge.power(truth, atMs);
     const { controller } = this.#processes;
+    if (controller !== undefined) this.#judge.damage.inCharge(atMs);
     if (controller !== undefined && this.#processes.alive('agent'))
       this.#judge.unknown(controller.state, atMs);
     return truth;
@@ -387,6 +392,7 @@ class Run {
       else this.#judge.converged(controller.state, this.#world.truth(atMs), excused, atMs);
     }
     this.#judge.telemetry.end(atMs);
+    if (this.#judge.telemetry.calm(atMs)) this.#judge.damage.end(atMs);
     this.#judge.ledger(await this.#processes.ledgerRecords(), atMs);
   }
 }

@@ -7,6 +7,7 @@ import type { Desired, Lease } from '../protocols/mqtt/desired.ts';
 import type { Result } from '../protocols/mqtt/status.ts';
 import type { Mode } from '../protocols/reading.ts';
 import type { Truth } from '../simulator/world.ts';
+import { DamageJudge } from './damage-judge.ts';
 import { LoadJudge } from './load-judge.ts';
 import { SettingsJudge } from './settings-judge.ts';
 import { TelemetryJudge } from './telemetry-judge.ts';
@@ -25,6 +26,7 @@ export const INVARIANTS = [
   'telemetry',
   'expired-or-stale',
   'ledger-first',
+  'damage',
   'unknown-asleep',
   'gpu-owned-once',
   'converges',
@@ -42,6 +44,8 @@ const OWN_ACT = /^(?:guard|fail-safe|protection|lockout)-/;
 const TAKES_AWAY: readonly string[] = ['sleep', 'idle-handover', 'mine-stop', 'ai-stop'];
 /** Verbs that start work, and what they start. */
 const STARTS: Readonly<Record<string, Mode>> = { wake: 'mine', 'mine-handover': 'mine', 'ai-handover': 'ai' };
+/** Where a verb takes a machine. */
+const LEADS_TO: Readonly<Record<string, Mode>> = { ...STARTS, sleep: 'sleep', 'idle-handover': 'idle' };
 /** A lockout has put a machine to rest by then, ms: the next decision, the way to it, its own time. */
 const LOCKOUT_MS = 75_000;
 /** A command that was on its way when a lockout was acknowledged is not one against it, ms. */
@@ -83,6 +87,7 @@ export class Judge {
   readonly load: LoadJudge;
   readonly trips: TripJudge;
   readonly telemetry: TelemetryJudge;
+  readonly damage: DamageJudge;
   readonly #settings: SettingsJudge;
   readonly #site: Site;
   readonly #clocks: WallClocks;
@@ -115,6 +120,7 @@ export class Judge {
     const stake = (invariant: Invariant): number => this.atStake[invariant]++;
     this.load = new LoadJudge(site, violate, stake);
     this.trips = new TripJudge(site, violate, stake);
+    this.damage = new DamageJudge(violate, stake);
     this.telemetry = new TelemetryJudge(around.clock, clocks, violate, stake);
     this.#settings = new SettingsJudge(site, around.settings, violate, stake);
   }
@@ -302,7 +308,7 @@ export class Judge {
       before?.epoch === epoch && before.generation === generation && before.verb === verb && !older;
     const index = this.#indexes.get(one.machine) ?? -1;
     // Given again because a reading showed that it had not worked is not twice.
-    if (again && this.#wasThere(index, one.mode) && !this.#excused(index)) this.wrong.twice++;
+    if (again && this.#wasThere(index, LEADS_TO[verb]) && !this.#excused(index)) this.wrong.twice++;
     this.#begun.set(one.machine, { epoch, generation, verb, startedMs });
     return true;
   }

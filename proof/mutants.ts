@@ -70,8 +70,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'controller/core/room.ts',
-        from: 'isKnown(state, machine) ? 0 : (state.site.machines[machine]?.model.ratedW ?? 0),',
-        to: 'isKnown(state, machine) ? 0 : 0,',
+        from: 'isKnown(state, machine) || isOff(state, machine) ? 0 : (state.site.machines[machine]?.model.ratedW ?? 0),',
+        to: 'isKnown(state, machine) || isOff(state, machine) ? 0 : 0,',
       },
       {
         file: 'controller/core/room.ts',

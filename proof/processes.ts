@@ -12,6 +12,7 @@ import type { MemoryBroker, MemoryClient } from '../host/memory-bus.ts';
 import { MemoryDisk } from '../host/memory-disk.ts';
 import { SIMULATED_ENV } from '../simulator/site.ts';
 import type { Happening, ProcessName } from './faults.ts';
+import type { DamageJudge } from './damage-judge.ts';
 import { Life } from './life.ts';
 import type { TelemetryJudge } from './telemetry-judge.ts';
 import type { VirtualClock } from './virtual-clock.ts';
@@ -42,6 +43,8 @@ export interface ProcessesOptions {
   readonly onReceive: (process: ProcessName, topic: string, payload: Uint8Array) => void;
   /** Keeps what controllers store, and is told what happens to agents. */
   readonly telemetry: TelemetryJudge;
+  /** Is told which bits flip. */
+  readonly damage: DamageJudge;
 }
 
 const DIRS: Record<ProcessName, string> = { controller: '/controller', agent: '/agent' };
@@ -99,13 +102,36 @@ export class Processes {
       else this.#options.telemetry.killed(this.#boot);
       running.life.end();
       running.bus.kill();
-      this.disks[process].crash(kill.disk, random(6 + clock.monoMs()));
+      const chance = random(6 + clock.monoMs());
+      this.disks[process].crash(kill.disk, chance);
+      if (kill.flip !== undefined) this.#flip(kill, kill.flip, chance);
       clock.after(kill.downMs, () => void this.start(process));
       ended();
     };
     if (after === undefined) die();
     else clock.afterTimers(after.timers, () => void turns(after.turns).then(die));
     await clock.advance(0);
+  }
+
+  /** Nothing flips when there is no such file yet. */
+  #flip({ process, downMs }: Kill, flip: keyof typeof FLIPPED, chance: Random): void {
+    const { clock, damage } = this.#options;
+    const disk = this.disks[process];
+    const paths = disk.paths.filter((path) => FLIPPED[flip].test(path) && disk.durable(path).length > 0);
+    const path = paths[Math.floor(chance.next() * paths.length)];
+    if (path === undefined) return;
+    // Of the ledger, where something durable follows: a broken end is what any crash leaves.
+    const most = disk.durable(path).length / (flip === 'ledger' ? 2 : 1);
+    const offset = Math.floor(chance.next() * most);
+    const mask = 1 << Math.floor(chance.next() * 8);
+    disk.flip(path, offset, mask);
+    if (flip === 'kept') damage.kept(path, clock.monoMs());
+    if (flip !== 'ledger') return;
+    damage.ledger(clock.monoMs());
+    clock.after(downMs + RESTORE_MS, () => {
+      disk.flip(path, offset, mask);
+      damage.ledgerRestored();
+    });
   }
 
   disk({ process, fault, forMs }: DiskFault): void {
@@ -209,6 +235,11 @@ export class Processes {
     this.#running.agent = { life, bus: client, stop: () => void running.stop() };
   }
 }
+
+/** How long a person takes to find a damaged ledger's copy and put it back, ms. */
+export const RESTORE_MS = 60_000;
+/** Which files a bit flips in. */
+const FLIPPED = { kept: /\.json(?:\.copy)?$/, spool: /\.spool-/, ledger: /ledger\.log$/ } as const;
 
 /** How long a supervisor waits before it starts a process again, ms. */
 const RESTART_MS = 2_000;

@@ -26,6 +26,12 @@ interface Lane {
   readonly tickMs: (number | undefined)[];
 }
 
+/** What an agent's event says. */
+interface Told {
+  readonly code: string;
+  readonly text: string;
+}
+
 interface Boot {
   readonly fromMs: number;
   readonly lanes: Map<Stream, Lane>;
@@ -87,13 +93,16 @@ export class TelemetryJudge {
     };
   }
 
-  /** Something has reached the controller: results and events count when they came, since its ledger is judged apart. */
-  arrives(topic: string, payload: Uint8Array): void {
+  /**
+   * Something has reached the controller: results and events count when they came, since its ledger is judged apart.
+   * Gives the alarms in it.
+   */
+  arrives(topic: string, payload: Uint8Array): readonly Told[] {
     const kind = topic.split('/').at(-1);
-    if (kind === 'result' || kind === 'event') this.#message(payload);
-    if (kind !== 'backlog') return;
+    if (kind === 'result' || kind === 'event') return this.#message(payload);
+    if (kind !== 'backlog') return [];
     const segment = decodeSegment(payload);
-    if (segment.stream === 'messages') for (const { bytes } of segment.items) this.#message(bytes);
+    return segment.stream === 'messages' ? segment.items.flatMap(({ bytes }) => this.#message(bytes)) : [];
   }
 
   started(boot: number): void {
@@ -128,9 +137,14 @@ export class TelemetryJudge {
     this.#calmFromMs = Math.max(this.#calmFromMs, untilMs);
   }
 
+  /** Whether nothing is under way any more for what was disturbed. */
+  calm(atMs: number): boolean {
+    return atMs >= this.#calmFromMs;
+  }
+
   /** The end of a run: in calm, everything has come. */
   end(atMs: number): void {
-    if (atMs < this.#calmFromMs) return;
+    if (!this.calm(atMs)) return;
     if (atMs - this.#arrivedMs > COMES_MS)
       this.#violate('telemetry', atMs, `nothing came for ${Math.round((atMs - this.#arrivedMs) / 1_000)} s`);
     let announced = 0;
@@ -181,14 +195,17 @@ export class TelemetryJudge {
     last.set(place, seq);
   }
 
-  #message(payload: Uint8Array): void {
-    const { boot, seq, atMs, results } = JSON.parse(new TextDecoder().decode(payload)) as {
+  #message(payload: Uint8Array): Told[] {
+    const { boot, seq, atMs, results, code, text } = JSON.parse(new TextDecoder().decode(payload)) as {
       readonly boot: number;
       readonly seq: number;
       readonly atMs?: number;
       readonly results?: readonly { readonly atMs: number }[];
+      readonly code?: string;
+      readonly text?: string;
     };
     this.#lane(boot, 'messages').tickMs[seq] = atMs ?? results?.[0]?.atMs ?? 0;
+    return code === undefined || text === undefined ? [] : [{ code, text }];
   }
 
   #lane(boot: number, stream: Stream): Lane {

@@ -69,7 +69,7 @@ const table = {
   DISK_FAILED: { cause: 'the disk refused to write or sync', next: 'check the disk', retry: 'later' },
   SPOOL_THINNED: { cause: 'an agent’s spool is nearly full: readings of the outage are thinned, or let go', next: 'bring controller or broker back; give the spool more room in the site file', retry: 'later' },
   SPOOL_DAMAGED: { cause: 'records of an agent’s spool cannot be read; they are left out', next: 'check the disk of the edge box', retry: 'never' },
-  KEPT_DAMAGED: { cause: 'a file in which the agent keeps its own state is damaged: nothing is started until it is whole', next: 'restore the file it names from a copy, or remove it after looking at the racks it is about', retry: 'later' },
+  KEPT_DAMAGED: { cause: 'a file in which the agent keeps its own state is damaged: its copy is used; with both damaged nothing is started', next: 'check the disk; when both are damaged, restore the file it names, or remove both after looking at the racks it is about', retry: 'later' },
   FOREIGN_WRITER: { cause: 'a setting of a machine was changed by someone else', next: 'find out who: vendor auto-tuning, a second manager or a person; its value is the one that is kept now', retry: 'later' },
   SETTING_DISTURBED: { cause: 'a command changed a setting that it should have left as it was', next: 'put the setting it names right by hand; check the firmware', retry: 'later' },
   LOCKED_OUT: { cause: 'the machine is locked out: someone may have their hands in it', next: 'ask the person it names; only they release it', retry: 'never' },

@@ -1,4 +1,5 @@
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
+import type { MemoryDisk } from '../../../host/memory-disk.ts';
 import type { Lock } from '../../../protocols/mqtt/lockouts.ts';
 import { all, makeBench as openBench, modes, START_MS } from './bench.ts';
 import type { Bench } from './bench.ts';
@@ -150,31 +151,61 @@ test('a lockout counts at once, and is confirmed only when it is on disk', async
   expect(bench.voice.events.at(-1)).toMatchObject({ code: 'DISK_FULL', state: 'cleared' });
 });
 
-test.each(['lockouts', 'epoch'])(
-  'with a damaged file of %s nothing is armed, whichever byte it is',
-  async (name) => {
-    const first = makeBench({ mode: 'sleep' });
-    await first.clock.advance(4_000);
-    first.voice.lock('r1', [lock('op-1', ['r1-02'])]);
-    await first.clock.advance(4_000);
-    await first.stop();
-    const path = `/data/agent-a1.${name}.json`;
-    const { disk } = first;
+/** An agent that has obeyed an epoch and holds a lockout of r1-02, stopped; its disk. */
+async function lockedDisk(): Promise<MemoryDisk> {
+  const first = makeBench({ mode: 'sleep' });
+  await first.clock.advance(4_000);
+  first.voice.lock('r1', [lock('op-1', ['r1-02'])]);
+  await first.clock.advance(4_000);
+  await first.stop();
+  return first.disk;
+}
+
+/** What becomes of machines that are wanted to mine by an agent that starts on this disk. */
+async function startedOn(disk: MemoryDisk): Promise<{ modes: string; codes: readonly string[] }> {
+  const bench = makeBench({ mode: 'sleep', disk });
+  await bench.clock.advance(5_000);
+  bench.voice.want('r1', 1, all(bench, 'mine'), forAnHour);
+  await bench.clock.advance(10_000);
+  await bench.stop();
+  return { modes: modes(bench), codes: bench.voice.events.map((event) => event.code) };
+}
+
+describe.each(['lockouts', 'epoch'])('a damaged file of %s', (name) => {
+  const path = `/data/agent-a1.${name}.json`;
+  const copy = `${path}.copy`;
+
+  /** With the checksum, a name, the last brace flipped in these files. */
+  async function damaged(...paths: readonly string[]): Promise<Awaited<ReturnType<typeof startedOn>>[]> {
+    const disk = await lockedDisk();
     const whole = (await disk.read(path)) ?? new Uint8Array();
-    // Of the checksum, of a name, of the last brace.
+    const found = [];
     for (const at of [0, Math.floor(whole.length / 2), whole.length - 2]) {
-      disk.put(path, whole);
-      disk.flip(path, at);
-      const bench = makeBench({ mode: 'sleep', disk });
-      await bench.clock.advance(5_000);
-      bench.voice.want('r1', 1, all(bench, 'mine'), forAnHour);
-      await bench.clock.advance(10_000);
-      expect(modes(bench)).toBe('ssssssss');
-      expect(bench.voice.events.map((event) => event.code)).toContain('KEPT_DAMAGED');
-      await bench.stop();
+      for (const one of [path, copy]) disk.put(one, whole);
+      for (const one of paths) disk.flip(one, at);
+      found.push(await startedOn(disk));
+      if (paths.length === 1) expect(await disk.read(paths[0] ?? '')).toEqual(await disk.read(path));
     }
-  },
-);
+    return found;
+  }
+
+  test('and its copy too: nothing is armed, whichever byte it is', async () => {
+    for (const { modes, codes } of await damaged(path, copy)) {
+      expect(modes).toBe('ssssssss');
+      expect(codes).toContain('KEPT_DAMAGED');
+    }
+  });
+
+  test.each([path, copy])(
+    'alone (%s): the other one serves, it is said, and both are whole again',
+    async (one) => {
+      for (const { modes, codes } of await damaged(one)) {
+        expect(modes).toBe('msmmmmmm');
+        expect(codes).toContain('KEPT_DAMAGED');
+      }
+    },
+  );
+});
 
 test('released to manual a machine is nobody’s but people’s: through a restart and a second controller, until given back', async () => {
   const released = lock('op-1', ['r1-02'], { kind: 'manual' });

@@ -266,13 +266,20 @@ describe('the judge', () => {
     expect(run(true)).toEqual([]);
   });
 
-  test('counts a command that is done again though it had worked', () => {
+  test('counts a command that is done again though it had worked, whatever was read last', () => {
     const judge = judgeOf();
     given(judge, desired(1, 1e9));
     const again = (atMs: number): Result => {
       const one = result(1, atMs);
-      return { ...one, results: one.results.map((each) => ({ ...each, mode: 'sleep' as const })) };
+      return { ...one, results: one.results.map((each) => ({ ...each, mode: 'mine' as const })) };
     };
+    const ignoring = judgeOf();
+    given(ignoring, desired(1, 1e9));
+    ignoring.result(again(5_000), 5_000);
+    ignoring.power(truth(0), 6_000);
+    ignoring.power(truth(0), 7_000);
+    ignoring.result(again(8_000), 8_000);
+    expect(ignoring.wrong.twice).toBe(0);
     judge.result(again(5_000), 5_000);
     const asleep = truth(0, { modes: site.machines.map(() => 'sleep') });
     judge.power(asleep, 6_000);
@@ -281,6 +288,25 @@ describe('the judge', () => {
     expect(judge.wrong.twice).toBe(0);
     judge.result(again(8_000), 8_000);
     expect(judge.wrong.twice).toBe(1);
+  });
+
+  test('sees a damaged file that nobody names, and a controller in charge of a damaged ledger', () => {
+    const judge = judgeOf();
+    judge.damage.kept('/agent/agent-a1.pace.json', 1_000);
+    judge.damage.kept('/agent/agent-a1.pace.json.copy', 2_000);
+    judge.damage.heard('KEPT_DAMAGED', 'agent-a1.pace.json was damaged');
+    judge.damage.heard('DISK_FULL', 'agent-a1.pace.json.copy was damaged');
+    judge.damage.ledger(3_000);
+    judge.damage.ledgerRestored();
+    judge.damage.inCharge(4_000);
+    expect(names(judge)).toEqual([]);
+    judge.damage.ledger(5_000);
+    judge.damage.inCharge(6_000);
+    judge.damage.end(7_000);
+    expect(judge.violations.map(({ invariant, text }) => `${invariant}: ${text}`)).toEqual([
+      'damage: a controller is in charge with a damaged ledger',
+      'damage: agent-a1.pace.json.copy is damaged since 2 s and nobody says so',
+    ]);
   });
 
   test('sees a site that has not come to rest', () => {
