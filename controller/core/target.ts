@@ -121,7 +121,9 @@ function fixedTarget(state: SiteState, index: number, now: Now): Target | undefi
         text: lockWords(state.site.machines[index]?.id ?? '', locks).slice(0, 400),
       },
     };
-  const works = worksIn(modeAt(state.mode[index] ?? -1) ?? 'off');
+  // Who was started before it shows it later: what is under way goes on.
+  const started = worksIn(state.wish[index]?.mode ?? 'off') && inTransition(state, index, now.monoMs);
+  const works = started || worksIn(modeAt(state.mode[index] ?? -1) ?? 'off');
   const inhibited = inhibitedTarget(state, index, works);
   if (inhibited !== undefined) return inhibited;
   const hold = holdOf(state, index, now);

@@ -44,6 +44,20 @@ test('what may not start is not planned on, says why, and is started when it may
   expect(works(of(plant, 'r1'))).toBe(true);
 });
 
+test('a start that is under way goes on when nothing more may be started', () => {
+  const plant = new Plant(undefined, { rampS: 20 }).run(20);
+  plant.priceUsdPerMwh = 500;
+  plant.run(200);
+  plant.priceUsdPerMwh = 20;
+  const racks = (): string[] =>
+    plant.state.site.machines.map(({ index }) => plant.state.wish[index]?.mode ?? '');
+  while (!racks().includes('mine')) plant.run(1);
+  const begun = racks().flatMap((mode, index) => (mode === 'mine' ? [index] : []));
+  plant.inhibitions = [held('inhibit', { node: 'site' })];
+  plant.run(60);
+  for (const index of begun) expect(plant.state.wish[index]?.mode).toBe('mine');
+});
+
 test('what works goes on where nothing may only be started, and rests where protection says so', () => {
   const plant = new Plant().run(20);
   plant.inhibitions = [held('inhibit')];
