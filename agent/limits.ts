@@ -192,6 +192,7 @@ function rampSlicesOf(site: Site, agent: string): Ramp[] {
 function envelopeOf(machine: Machine, nowMs: number): EnvelopeMachine {
   return {
     path: machine.path,
+    shares: machine.shares,
     ratedW: machine.config.model.ratedW,
     presentW: isOff(machine) ? 0 : machine.powerW,
     reachingW: isOff(machine) ? undefined : reachingW(machine, nowMs),

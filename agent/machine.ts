@@ -27,6 +27,8 @@ export interface Machine {
   /** Place of its rack and of its own nodes (rack first) in the agent's lists. */
   readonly rack: number;
   readonly path: readonly number[];
+  /** As `path`: the share of its draw that flows there; changes when one of two feeds is lost. */
+  shares: readonly number[];
   device: Device;
   /** Newest of every quantity; failures with their reason when it stopped answering. */
   readings: Readings;

@@ -1,5 +1,6 @@
-import type { Site, SiteMeter } from '../config/site.ts';
+import type { Site, SiteMachine, SiteMeter } from '../config/site.ts';
 import { Fault } from '../protocols/faults.ts';
+import { flowShares, lostFeeds } from '../protocols/feeds.ts';
 import { flowOf, planCapW } from '../protocols/loading.ts';
 import type { Flow, Rating } from '../protocols/loading.ts';
 import { numberOf } from '../protocols/reading.ts';
@@ -49,6 +50,8 @@ export interface Plant {
   readonly racks: readonly Rack[];
   readonly meters: readonly Meter[];
   readonly nodes: readonly PlantNode[];
+  /** Of `Site.nodes`, those that are feeds without voltage. */
+  lostFeeds: ReadonlySet<number>;
 }
 
 /** Builds the agent's part of the site; a device whose target cannot be used stands for itself as one that never answers. */
@@ -68,9 +71,10 @@ export function buildPlant(
       const config = site.machines[index];
       if (config === undefined) continue;
       const path = (site.nodes[config.nodeIndex]?.path ?? []).flatMap((node) => nodePlace.get(node) ?? []);
+      const shares = ownShares(site, site.nodes[config.nodeIndex]?.shares ?? [], config, agent);
       machines.push(
         newMachine(
-          { at: machines.length, config, rack: rackPlace.get(rack.id) ?? 0, path },
+          { at: machines.length, config, rack: rackPlace.get(rack.id) ?? 0, path, shares },
           tryOpen(open, config.target),
           nowMs,
         ),
@@ -108,11 +112,44 @@ export function buildPlant(
     })),
     meters,
     nodes,
+    lostFeeds: new Set(),
   };
 }
 
+/** Of the shares along a machine's path those at this agent's nodes, as `Machine.path`. */
+const ownShares = (
+  site: Site,
+  shares: readonly number[],
+  { nodeIndex }: SiteMachine,
+  agent: string,
+): readonly number[] =>
+  (site.nodes[nodeIndex]?.path ?? []).flatMap((node, place) =>
+    site.nodes[node]?.agent === agent ? [shares[place] ?? 1] : [],
+  );
+
+/** Feeds lost or back, of what hangs on two: what their machines draw flows through the other one from then on. */
+export function noteFeeds(site: Site, plant: Plant, nowMs: number): void {
+  if (!site.nodes.some(({ feeds }) => feeds.length > 1)) return;
+  const agent = plant.machines[0]?.config.agent ?? '';
+  const own = site.nodes.filter((node) => node.agent === agent);
+  const nodeOf = new Map(own.map(({ index }, place) => [index, plant.nodes[place]]));
+  const lost = lostFeeds(
+    site.nodes,
+    (index) => {
+      const node = nodeOf.get(index);
+      return node === undefined ? undefined : meterW(node, nowMs);
+    },
+    (index) => (nodeOf.get(index)?.machines ?? []).reduce((sum, { powerW }) => sum + (powerW ?? 0), 0),
+  );
+  if (lost.size === plant.lostFeeds.size && [...lost].every((node) => plant.lostFeeds.has(node))) return;
+  plant.lostFeeds = lost;
+  const shares = flowShares(site.nodes, lost);
+  for (const machine of plant.machines)
+    machine.shares = ownShares(site, shares[machine.config.nodeIndex] ?? [], machine.config, agent);
+}
+
 function newMachine(
-  place: Pick<Machine, 'at' | 'config' | 'rack' | 'path'>,
+  place: Pick<Machine, 'at' | 'config' | 'rack' | 'path' | 'shares'>,
   device: Device,
   nowMs: number,
 ): Machine {

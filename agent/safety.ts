@@ -12,7 +12,7 @@ import type { RackOrders } from './core/desired.ts';
 import { flowCapW, learnCapW, loadingText } from '../protocols/loading.ts';
 import { COMMAND_POLL_MS, isOff } from './machine.ts';
 import type { Machine } from './machine.ts';
-import { meterW, nodeCapW } from './plant.ts';
+import { meterW, nodeCapW, noteFeeds } from './plant.ts';
 import type { Plant, PlantNode } from './plant.ts';
 
 export interface SafetyOptions {
@@ -55,7 +55,7 @@ export function makeSafety(options: SafetyOptions): Safety {
     const verdict = guardStep(
       guard,
       sampleW,
-      node.machines.map((machine) => guardView(machine, nowMs)),
+      node.machines.map((machine) => guardView(machine, place, nowMs)),
       nowMs,
     );
     const text = textOf(node, verdict, guard);
@@ -81,6 +81,7 @@ export function makeSafety(options: SafetyOptions): Safety {
     },
     tick: () => {
       const nowMs = clock.monoMs();
+      noteFeeds(options.site, plant, nowMs);
       for (const [place, node] of plant.nodes.entries()) {
         // Before the first machine was read a sum would say nothing but names on plates.
         const read = node.machines.some((machine) => machine.lastPowerW !== undefined);
@@ -134,7 +135,7 @@ function releaseHeld({ plant, orders }: SafetyOptions, nowMs: number): void {
   }
 }
 
-function guardView(machine: Machine, nowMs: number): GuardMachine {
+function guardView(machine: Machine, node: number, nowMs: number): GuardMachine {
   const { attempt, config } = machine;
   const { model } = config;
   const resting =
@@ -143,6 +144,7 @@ function guardView(machine: Machine, nowMs: number): GuardMachine {
   const failed = attempt?.stage === 'failed';
   return {
     index: machine.at,
+    share: machine.shares[machine.path.indexOf(node)] ?? 1,
     model,
     mode: machine.mode,
     presentW: isOff(machine) ? 0 : (machine.powerW ?? machine.lastPowerW),

@@ -220,8 +220,11 @@ function brokenReferences(value: unknown, known: Known): Explained[] {
       ...(suggestion !== undefined && { suggestion }),
     });
   };
-  for (const [index, node] of list(value, 'nodes').entries())
+  for (const [index, node] of list(value, 'nodes').entries()) {
     check(['nodes', index, 'parent'], text(node, 'parent'), nodes, 'node');
+    for (const [place, feed] of list(node, 'feeds').entries())
+      check(['nodes', index, 'feeds', place], typeof feed === 'string' ? feed : undefined, nodes, 'node');
+  }
   for (const [index, group] of list(value, 'machines').entries()) {
     check(['machines', index, 'rack'], text(group, 'rack'), nodes, 'node');
     check(['machines', index, 'model'], text(group, 'model'), known.models, 'model');

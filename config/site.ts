@@ -1,4 +1,6 @@
 import { Fault } from '../protocols/faults.ts';
+import { flowShares, pathOf } from '../protocols/feeds.ts';
+import type { FedNode } from '../protocols/feeds.ts';
 import { nearestWord } from './nearest.ts';
 import { plantProblems } from './plant.ts';
 import type { MeterConfig } from './schema/meter.ts';
@@ -7,12 +9,11 @@ import type { NodeConfig } from './schema/node.ts';
 import type { Authority, SiteConfig } from './schema/site.ts';
 
 /** A node with its place in the tree; `index` is its place in `Site.nodes`, parents before children. */
-export interface SiteNode extends NodeConfig {
-  readonly index: number;
-  /** -1 for the root. */
+export interface SiteNode extends Omit<NodeConfig, 'feeds'>, FedNode {
+  /** -1 for the root; of two feeds the first. */
   readonly parentIndex: number;
-  /** From itself up to the root. */
-  readonly path: readonly number[];
+  /** As `path`: the share of its draw that flows there while nothing is lost. */
+  readonly shares: readonly number[];
   readonly agent: string;
 }
 
@@ -122,65 +123,96 @@ function findDuplicates(list: readonly { id: string }[], where: string, problems
   }
 }
 
+/** What a node hangs on: its parent, its two feeds, or nothing. */
+const aboveOf = (node: NodeConfig): readonly string[] =>
+  node.feeds ?? (node.parent === undefined ? [] : [node.parent]);
+
 /** Parents before children, each with its path to the root and its agent. */
 function resolveNodes(config: SiteConfig, problems: SiteProblem[]): SiteNode[] {
   findDuplicates(config.nodes, 'nodes', problems);
   const known = new Set(config.nodes.map((node) => node.id));
   for (const [index, node] of config.nodes.entries())
-    if (node.parent !== undefined && !known.has(node.parent))
-      problems.push({ path: ['nodes', index, 'parent'], message: `there is no node '${node.parent}'` });
-  const roots = config.nodes.filter((node) => node.parent === undefined);
+    for (const [place, above] of aboveOf(node).entries())
+      if (!known.has(above))
+        problems.push({ path: pathTo(index, node, place), message: `there is no node '${above}'` });
+  const roots = config.nodes.filter((node) => aboveOf(node).length === 0);
   if (roots.length !== 1)
     problems.push({
       path: ['nodes'],
       message: `one node must have no parent (the site), not ${roots.length}`,
     });
-  const owner = new Map(
-    config.agents?.flatMap((agent) => agent.nodes.map((node) => [node, agent.id] as const)),
-  );
-  for (const [index, agent] of (config.agents ?? []).entries())
-    for (const [place, node] of agent.nodes.entries())
-      if (!known.has(node))
-        problems.push({ path: ['agents', index, 'nodes', place], message: `there is no node '${node}'` });
+  const nodes = placeNodes(config, roots, problems);
+  const reached = new Set(nodes.map((node) => node.id));
+  for (const [index, node] of config.nodes.entries())
+    if (roots.length === 1 && !reached.has(node.id) && aboveOf(node).every((above) => known.has(above)))
+      problems.push({ path: pathTo(index, node, 0), message: `'${node.id}' is not connected to the site` });
+  const shares = flowShares(nodes, new Set());
+  return nodes.map((node, place) => ({ ...node, shares: shares[place] ?? [] }));
+}
+
+const pathTo = (index: number, node: NodeConfig, place: number): (string | number)[] =>
+  node.feeds === undefined ? ['nodes', index, 'parent'] : ['nodes', index, 'feeds', place];
+
+/** Level by level: a node comes when all that it hangs on has come. */
+function placeNodes(
+  config: SiteConfig,
+  roots: readonly NodeConfig[],
+  problems: SiteProblem[],
+): Omit<SiteNode, 'shares'>[] {
+  const owner = ownersOf(config, problems);
   const firstAgent = config.agents?.[0]?.id ?? 'a1';
-  const nodes: SiteNode[] = [];
-  const children = new Map<string, NodeConfig[]>();
-  for (const node of config.nodes) {
-    const siblings = children.get(node.parent ?? '');
-    if (siblings === undefined) children.set(node.parent ?? '', [node]);
-    else siblings.push(node);
-  }
+  const below = new Map<string, NodeConfig[]>();
+  for (const node of config.nodes)
+    for (const above of aboveOf(node)) {
+      const siblings = below.get(above);
+      if (siblings === undefined) below.set(above, [node]);
+      else siblings.push(node);
+    }
+  const nodes: Omit<SiteNode, 'shares'>[] = [];
+  const placed = new Map<string, Omit<SiteNode, 'shares'>>();
   // An id that stands twice may name itself as its parent: each entry is placed once.
   const placedOnce = new Set<NodeConfig>();
-  let level = roots.map((node) => ({ node, parent: undefined as SiteNode | undefined }));
+  let level = roots;
   while (level.length > 0) {
-    const next: typeof level = [];
-    for (const { node, parent } of level) {
+    const next: NodeConfig[] = [];
+    for (const node of level) {
       const index = nodes.length;
-      const placed: SiteNode = {
+      const above = aboveOf(node).flatMap((id) => placed.get(id) ?? []);
+      const shares = above.length === 2 ? [node.feedShare ?? 0.5, 1 - (node.feedShare ?? 0.5)] : [1];
+      const one = {
         ...node,
         index,
-        parentIndex: parent?.index ?? -1,
-        path: [index, ...(parent?.path ?? [])],
-        agent: owner.get(node.id) ?? parent?.agent ?? firstAgent,
+        parentIndex: above[0]?.index ?? -1,
+        feeds: above.map((each, place) => ({ node: each.index, share: shares[place] ?? 0 })),
+        path: pathOf(index, above),
+        agent: owner.get(node.id) ?? above[0]?.agent ?? firstAgent,
       };
-      nodes.push(placed);
-      for (const child of children.get(node.id) ?? []) {
-        if (placedOnce.has(child)) continue;
+      if (above.some(({ agent }) => agent !== above[0]?.agent))
+        problems.push({
+          path: ['nodes', config.nodes.indexOf(node), 'feeds'],
+          message: `both feeds of '${node.id}' must belong to one agent: it guards them together`,
+        });
+      nodes.push(one);
+      placed.set(node.id, one);
+      for (const child of below.get(node.id) ?? []) {
+        if (placedOnce.has(child) || !aboveOf(child).every((id) => placed.has(id))) continue;
         placedOnce.add(child);
-        next.push({ node: child, parent: placed });
+        next.push(child);
       }
     }
     level = next;
   }
-  const reached = new Set(nodes.map((node) => node.id));
-  for (const [index, node] of config.nodes.entries())
-    if (roots.length === 1 && !reached.has(node.id) && (node.parent === undefined || known.has(node.parent)))
-      problems.push({
-        path: ['nodes', index, 'parent'],
-        message: `'${node.id}' is not connected to the site`,
-      });
   return nodes;
+}
+
+/** Agents by the nodes they are given. */
+function ownersOf(config: SiteConfig, problems: SiteProblem[]): ReadonlyMap<string, string> {
+  const known = new Set(config.nodes.map((node) => node.id));
+  for (const [index, agent] of (config.agents ?? []).entries())
+    for (const [place, node] of agent.nodes.entries())
+      if (!known.has(node))
+        problems.push({ path: ['agents', index, 'nodes', place], message: `there is no node '${node}'` });
+  return new Map(config.agents?.flatMap((agent) => agent.nodes.map((node) => [node, agent.id] as const)));
 }
 
 function resolveMachines(

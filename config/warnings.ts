@@ -23,7 +23,7 @@ const round = (powerKw: number): number => Math.round(powerKw * 10) / 10;
 
 function capWarnings(site: Site): Explained[] {
   return site.nodes.flatMap((node): Explained[] => {
-    const children = site.nodes.filter(({ parentIndex }) => parentIndex === node.index);
+    const children = site.nodes.filter(({ feeds }) => feeds.some((feed) => feed.node === node.index));
     const path = ['nodes', placeOf(site, node.id), 'capKw'];
     const sum = children.reduce((total, child) => total + child.capKw, 0);
     const larger = children.find((child) => child.capKw > node.capKw);

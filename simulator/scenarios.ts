@@ -56,6 +56,8 @@ export type WorldChange =
   | { readonly kind: 'rack-switch'; readonly rack: string; readonly up: boolean }
   /** What a permissive or a protection of the site file watches breaks or is whole again; `plc`: all PLCs fall silent. */
   | { readonly kind: 'plant'; readonly part: string; readonly failed: boolean }
+  /** The breaker of a node beside which what hangs on it has another feed. */
+  | { readonly kind: 'electric-feed'; readonly node: string; readonly up: boolean }
   | { readonly kind: 'meter'; readonly meter: string; readonly fault: SimulatedMeterFault }
   | { readonly kind: 'feed'; readonly feed: FeedName; readonly fault: FeedFault }
   | {

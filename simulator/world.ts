@@ -16,6 +16,7 @@ import { CALM_USD_PER_MWH, CALM_USD_PER_PH_DAY, defaultMisbehaviour } from './sc
 import type { Misbehaviour, WorldChange } from './scenarios.ts';
 import { makeSky } from './sky.ts';
 import type { Sky } from './sky.ts';
+import { Sums } from './sums.ts';
 import { Switches } from './switches.ts';
 import { makeWorks } from './works.ts';
 import type { Works } from './works.ts';
@@ -64,13 +65,6 @@ export interface World {
   readonly feeds: SimulatedFeeds;
 }
 
-/** Meters renew their registers every second: sums younger than this serve for the next question. */
-const SUM_HOLD_MS = 200;
-/** What a node loses between its inlet and what hangs on it. */
-const LOSS = { site: 0.008, transformer: 0.008, feeder: 0.007, pdu: 0.003, rack: 0 } as const;
-/** Installed generation, as a share of the root's cap. */
-const SOLAR_SHARE = 0.07;
-
 const LAYOUTS: Readonly<Record<string, MeterLayoutId>> = {
   'schneider-pm5xxx': 'pm5xxx',
   'eastron-sdm630': 'sdm630',
@@ -101,7 +95,7 @@ export function makeWorld({ site, random, startMs, misbehaving, wakeMaxS }: Worl
     supply: (machine, on, nowMs) => machines[machine]?.supply(on, nowMs),
     address: (target) => ({ ...addressOf(target, 502), unit: unitOf(target) }),
   });
-  const devices: Devices = { machines: byId, meters, utility, feeds, switches, works };
+  const devices: Devices = { machines: byId, meters, utility, feeds, switches, sums, works };
   for (const { machine, behaviour } of misbehaving ?? defaultMisbehaviour(site))
     found(byId, machine, 'machine').behave(behaviour);
   const endpoints: SimulatedEndpoint[] = [
@@ -154,117 +148,13 @@ function plantOf(site: Site, { random, sky, wakeMaxS = Infinity }: PlantMeans): 
   });
 }
 
-/** What hangs below a node, itself included: parents before their children. */
-interface Subtree {
-  readonly nodes: readonly number[];
-  readonly machines: readonly number[];
-}
-
-/** Power of the nodes, each subtree worked out when it is asked for. */
-class Sums {
-  readonly #site: Site;
-  readonly #machines: readonly PlantMachine[];
-  readonly #sky: Sky;
-  readonly #machineW: Float64Array;
-  readonly #nodeW: Float64Array;
-  /** Per node, when its power was last worked out. */
-  readonly #atMs: Float64Array;
-  readonly #subtrees: readonly Subtree[];
-  /** Per node, how many generation meters it has. */
-  readonly #generators: Uint8Array;
-  readonly #plants: number;
-  readonly #solarW: number;
-
-  constructor(site: Site, machines: readonly PlantMachine[], sky: Sky) {
-    this.#site = site;
-    this.#machines = machines;
-    this.#sky = sky;
-    this.#machineW = new Float64Array(machines.length);
-    this.#nodeW = new Float64Array(site.nodes.length);
-    this.#atMs = new Float64Array(site.nodes.length).fill(Number.NEGATIVE_INFINITY);
-    this.#subtrees = subtreesOf(site);
-    const generation = site.meters.filter(({ role }) => role === 'generation');
-    this.#generators = new Uint8Array(site.nodes.length);
-    for (const { nodeIndex } of generation)
-      this.#generators[nodeIndex] = (this.#generators[nodeIndex] ?? 0) + 1;
-    this.#plants = generation.length;
-    this.#solarW = (site.nodes[0]?.capKw ?? 0) * 1_000 * SOLAR_SHARE;
-  }
-
-  nodeW(nodeIndex: number, nowMs: number): number {
-    if (nowMs - (this.#atMs[nodeIndex] ?? 0) >= SUM_HOLD_MS) this.#sum(nodeIndex, nowMs);
-    return this.#nodeW[nodeIndex] ?? 0;
-  }
-
-  /** Of one generating plant, W, positive when it produces. */
-  generationW(nowMs: number): number {
-    return this.#solarW * this.#sky.sun(nowMs);
-  }
-
-  forget(): void {
-    this.#atMs.fill(Number.NEGATIVE_INFINITY);
-  }
-
-  truth(nowMs: number): Truth {
-    this.#sum(0, nowMs);
-    return {
-      nodeW: [...this.#nodeW],
-      machineW: [...this.#machineW],
-      modes: this.#machines.map((machine) => machine.mode(nowMs)),
-      stateCalls: this.#machines.map((machine) => machine.stateCalls),
-      doubleOwned: this.#machines.reduce((sum, machine) => sum + machine.doubleOwned, 0),
-      generationW: this.#plants === 0 ? 0 : this.generationW(nowMs) * this.#plants,
-    };
-  }
-
-  #sum(top: number, nowMs: number): void {
-    const subtree = this.#subtrees[top];
-    if (subtree === undefined) return;
-    const { nodes } = this.#site;
-    const nodeW = this.#nodeW;
-    for (const index of subtree.nodes) {
-      const generators = this.#generators[index] ?? 0;
-      nodeW[index] = generators === 0 ? 0 : -generators * this.generationW(nowMs);
-      this.#atMs[index] = nowMs;
-    }
-    let loadW = 0;
-    for (const index of subtree.machines) {
-      const one = this.#machines[index];
-      if (one === undefined) continue;
-      const { nodeIndex } = one.machine;
-      const drawW = one.powerW(nowMs);
-      this.#machineW[index] = drawW;
-      loadW += drawW;
-      nodeW[nodeIndex] = (nodeW[nodeIndex] ?? 0) + drawW;
-    }
-    for (let place = subtree.nodes.length - 1; place >= 0; place -= 1) {
-      const index = subtree.nodes[place] ?? 0;
-      const node = nodes[index];
-      if (node === undefined) continue;
-      const throughW = nodeW[index] ?? 0;
-      const coolingW = node.parentIndex < 0 ? loadW * this.#sky.coolingShare(nowMs) : 0;
-      const inW = throughW + Math.abs(throughW) * LOSS[node.kind] + coolingW;
-      nodeW[index] = inW;
-      if (index !== top && node.parentIndex >= 0)
-        nodeW[node.parentIndex] = (nodeW[node.parentIndex] ?? 0) + inW;
-    }
-  }
-}
-
-function subtreesOf(site: Site): readonly Subtree[] {
-  const subtrees = site.nodes.map(() => ({ nodes: [] as number[], machines: [] as number[] }));
-  for (const node of site.nodes) for (const above of node.path) subtrees[above]?.nodes.push(node.index);
-  for (const { index, nodeIndex } of site.machines)
-    for (const above of site.nodes[nodeIndex]?.path ?? []) subtrees[above]?.machines.push(index);
-  return subtrees;
-}
-
 interface Devices {
   readonly machines: ReadonlyMap<string, PlantMachine>;
   readonly meters: ReadonlyMap<string, SimulatedMeter>;
   readonly utility: SimulatedUtilityTerminal | undefined;
   readonly feeds: SimulatedFeeds;
   readonly switches: Switches;
+  readonly sums: Sums;
   readonly works: Works;
 }
 
@@ -298,6 +188,8 @@ function applyChange(devices: Devices, change: WorldChange, nowMs: number): void
     case 'meter':
       found(devices.meters, change.meter, 'meter').fault = change.fault;
       return undefined;
+    case 'electric-feed':
+      return devices.sums.cut(change.node, !change.up);
     case 'process':
       return undefined;
   }

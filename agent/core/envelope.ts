@@ -1,6 +1,7 @@
 /**
  * The agent's own limits: a raise is admitted against the draw it will reach, on every node of the machine's path
- * that this agent owns, and at most so many starts per 10 s. What cannot be seen counts in full.
+ * that this agent owns, and at most so many starts per 10 s. What cannot be seen counts in full. So does, on both of its
+ * feeds, what hangs on two: either must carry it alone when the other one is lost.
  */
 export interface EnvelopeNode {
   readonly id: string;
@@ -12,6 +13,8 @@ export interface EnvelopeNode {
 export interface EnvelopeMachine {
   /** Own nodes from its rack up, as indexes into the node list. */
   readonly path: readonly number[];
+  /** As `path`: the share of its draw that the meter there shows; absent: all of it. */
+  readonly shares?: readonly number[];
   readonly ratedW: number;
   /** Draw by the last reading; undefined when unknown. */
   readonly presentW: number | undefined;
@@ -74,10 +77,11 @@ export function recount(
   const changing = nodes.map(() => false);
   for (const machine of machines) {
     const watts = committedW(machine);
-    for (const node of machine.path) {
+    for (const [place, node] of machine.path.entries()) {
       committed[node] = (committed[node] ?? 0) + watts;
       rising[node] = (rising[node] ?? 0) + watts - (machine.presentW ?? 0);
-      if (machine.presentW !== undefined) known[node] = (known[node] ?? 0) + watts;
+      if (machine.presentW !== undefined)
+        known[node] = (known[node] ?? 0) + watts * (machine.shares?.[place] ?? 1);
       if (machine.reachingW !== undefined) changing[node] = true;
     }
   }

@@ -18,6 +18,8 @@ const UNMETERED = 1.03;
 
 export interface GuardMachine {
   readonly index: number;
+  /** Of its draw, what flows through this node; less than 1 while another feed carries the rest. */
+  readonly share: number;
   readonly model: Model;
   readonly mode: Mode | undefined;
   /** Draw by the last reading; the last known one while it does not answer; undefined when never known. */
@@ -107,13 +109,13 @@ function machineSum(machines: readonly GuardMachine[]): { watts: number; complet
   let complete = true;
   for (const machine of machines) {
     if (!machine.reachable || machine.presentW === undefined) complete = false;
-    watts += machine.presentW ?? machine.model.ratedW;
+    watts += machine.share * (machine.presentW ?? machine.model.ratedW);
   }
   return { watts, complete };
 }
 
 const gainW = (machine: GuardMachine): number =>
-  Math.max(0, (machine.presentW ?? 0) - drawW(machine.model, restMode(machine.model)));
+  machine.share * Math.max(0, (machine.presentW ?? 0) - drawW(machine.model, restMode(machine.model)));
 
 /** Worst value first until `needW` is covered; before it, who is at rest before the breaker would open in `leftS`. */
 function choose(

@@ -34,8 +34,12 @@ const tripSchema = z
 export const nodeSchema = z
   .strictObject({
     id,
-    /** Absent for the one root. */
+    /** Absent for the one root, and for what hangs on two feeds. */
     parent: id.optional(),
+    /** The two nodes it hangs on: it must fit either of them when the other one is lost. */
+    feeds: z.tuple([id, id]).optional(),
+    /** The part of its draw that the first of them carries while both are there; absent: half. */
+    feedShare: z.number().min(0).max(1).optional(),
     kind: z.enum(['site', 'transformer', 'feeder', 'pdu', 'rack']),
     /** What may flow through it continuously, kW. */
     capKw: z.number().positive(),
@@ -51,6 +55,14 @@ export const nodeSchema = z
     rampDownKwPerMin: z.number().positive().optional(),
     /** How long its breaker bears more than the cap; absent: `TYPICAL_TRIP`. */
     trip: tripSchema.optional(),
+  })
+  .refine((node) => node.feeds === undefined || node.parent === undefined, {
+    message: 'a node has one parent or two feeds, not both',
+    path: ['feeds'],
+  })
+  .refine((node) => node.feeds === undefined || node.feeds[0] !== node.feeds[1], {
+    message: 'its two feeds are the same node',
+    path: ['feeds', 1],
   })
   .refine((node) => node.capA === undefined || node.phaseV !== undefined, {
     message: 'capA needs phaseV, the nominal voltage between phase and neutral',

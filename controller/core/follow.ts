@@ -2,7 +2,7 @@ import type { Mode } from '../../protocols/reading.ts';
 import { believedW, drawW } from './economics.ts';
 import type { LedgerRecord, NodeBefore, Now } from './events.ts';
 import type { Change } from './release.ts';
-import { sumByNode } from './room.ts';
+import { flowByNode, shareAt, sumByNode } from './room.ts';
 import { isKnown, meterOf } from './state.ts';
 import type { Command, SiteState } from './state.ts';
 
@@ -47,10 +47,12 @@ export function follow(state: SiteState, id: string, moving: readonly Change[], 
   const machines = moving.map((change) => change.machine);
   const expected = new Map<number, number>();
   for (const change of moving) {
-    const path = state.site.nodes[state.site.machines[change.machine]?.nodeIndex ?? -1]?.path ?? [];
+    const own = state.site.machines[change.machine]?.nodeIndex ?? -1;
+    const path = state.site.nodes[own]?.path ?? [];
     const metered = path.find((node) => meterOf(state, node, now.monoMs) !== undefined);
     const deltaW = shownW(state, change);
-    if (metered !== undefined) expected.set(metered, (expected.get(metered) ?? 0) + deltaW);
+    if (metered !== undefined)
+      expected.set(metered, (expected.get(metered) ?? 0) + deltaW * shareAt(state, own, metered));
     if (metered !== 0 && provenAtRoot(owner)) expected.set(0, (expected.get(0) ?? 0) + deltaW);
   }
   const command: Command = {
@@ -149,7 +151,7 @@ export function workingBelow(state: SiteState): Working {
   };
   return {
     machines: sumByNode(state, (machine) => (mode(machine) === undefined ? 0 : 1)),
-    watts: sumByNode(state, (machine) => {
+    watts: flowByNode(state, (machine) => {
       const wanted = mode(machine);
       return wanted === undefined ? 0 : drawW(state, machine, wanted);
     }),
@@ -184,7 +186,7 @@ function alsoDueW(state: SiteState, node: number, expectedW: number, now: Now): 
 export function othersW(state: SiteState, node: number, without: readonly number[]): number {
   const left = new Set(without);
   return (
-    sumByNode(state, (machine) =>
+    flowByNode(state, (machine) =>
       left.has(machine) || !isKnown(state, machine) ? 0 : believedW(state, machine),
     )[node] ?? 0
   );

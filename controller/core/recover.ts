@@ -6,6 +6,7 @@ import { indexesOf, WORK_READS } from './ingest.ts';
 import { lastDay } from './limit.ts';
 import { placeLock } from './lockouts.ts';
 import { applyOperator, personOf } from './operator.ts';
+import { shareAt } from './room.ts';
 import type { Command, SiteState } from './state.ts';
 
 /** The highest epoch the ledger knows; 0 when it is empty. */
@@ -199,11 +200,13 @@ function nodesOf(state: SiteState, { before, told, proofs }: Story): Command['no
   );
   const expected = new Map<number, number>();
   for (const { rack, shownKw = 0, changes } of told) {
-    const path = state.site.nodes[indexesOf(state).nodes.get(rack) ?? -1]?.path ?? [];
+    const own = indexesOf(state).nodes.get(rack) ?? -1;
+    const path = state.site.nodes[own]?.path ?? [];
     const metered = path.find((node) => asked.has(node));
     const places = new Set(metered === undefined ? [] : [metered]);
     if (provenAtRoot(changes[0]?.owner ?? '') && asked.has(0)) places.add(0);
-    for (const place of places) expected.set(place, (expected.get(place) ?? 0) + shownKw * 1_000);
+    for (const place of places)
+      expected.set(place, (expected.get(place) ?? 0) + shownKw * 1_000 * shareAt(state, own, place));
   }
   return [...expected].map(([node, expectedW]) => {
     const found = asked.get(node);

@@ -1,4 +1,5 @@
 import type { SiteNode } from '../../config/site.ts';
+import { flowShares, lostFeeds } from '../../protocols/feeds.ts';
 import { planCapW } from '../../protocols/loading.ts';
 import type { Mode } from '../../protocols/reading.ts';
 import { believedW, drawW } from './economics.ts';
@@ -31,7 +32,10 @@ export function limitInForceKw(state: SiteState): number | undefined {
   return state.limit.obeyedKw;
 }
 
-/** Sum over the machines below each node, W. */
+/**
+ * Sum over the machines below each node, W. What hangs on two feeds counts in full on both, for the day on which one
+ * is lost.
+ */
 export function sumByNode(state: SiteState, wattsOf: (machine: number) => number): Float64Array {
   const sums = new Float64Array(state.site.nodes.length);
   for (const machine of state.site.machines) {
@@ -43,8 +47,27 @@ export function sumByNode(state: SiteState, wattsOf: (machine: number) => number
   return sums;
 }
 
+/** Of what the machines below each node draw, W, that which its meter shows: of two feeds each has its share. */
+export function flowByNode(state: SiteState, wattsOf: (machine: number) => number): Float64Array {
+  const sums = new Float64Array(state.site.nodes.length);
+  for (const machine of state.site.machines) {
+    const watts = wattsOf(machine.index);
+    if (watts === 0) continue;
+    const shares = state.shares[machine.nodeIndex];
+    for (const [place, node] of (state.site.nodes[machine.nodeIndex]?.path ?? []).entries())
+      sums[node] = (sums[node] ?? 0) + watts * (shares?.[place] ?? 1);
+  }
+  return sums;
+}
+
+/** The share of what a node draws that flows through one above it. */
+export function shareAt(state: SiteState, node: number, above: number): number {
+  const place = state.site.nodes[node]?.path.indexOf(above) ?? -1;
+  return state.shares[node]?.[place] ?? 0;
+}
+
 export const knownSumW = (state: SiteState): Float64Array =>
-  sumByNode(state, (machine) => (isKnown(state, machine) ? believedW(state, machine) : 0));
+  flowByNode(state, (machine) => (isKnown(state, machine) ? believedW(state, machine) : 0));
 
 const unknownRatedW = (state: SiteState): Float64Array =>
   sumByNode(state, (machine) =>
@@ -59,9 +82,14 @@ const unknownRatedW = (state: SiteState): Float64Array =>
 export function shedResidualW(state: SiteState): Float64Array {
   const unknown = unknownRatedW(state);
   const residual = new Float64Array(state.site.nodes.length);
+  const lastW = (machine: number): number => (isKnown(state, machine) ? 0 : (state.lastKnownW[machine] ?? 0));
+  const fullW = sumByNode(state, lastW);
+  const flowW = flowByNode(state, lastW);
   for (const node of state.site.nodes) {
     if (state.residualKnown[node.index] === 1) {
-      residual[node.index] = state.residualW[node.index] ?? 0;
+      // Of unknown machines on two feeds a meter shows one part: the other one may come when its feed is lost.
+      const otherW = (fullW[node.index] ?? 0) - (flowW[node.index] ?? 0);
+      residual[node.index] = (state.residualW[node.index] ?? 0) + otherW;
       continue;
     }
     const metered = node.path.find((above) => state.residualKnown[above] === 1);
@@ -131,6 +159,7 @@ const unheard = (state: SiteState, machine: number): boolean => state.modeMonoMs
  * Before the first decision every value is taken as it is: machines are still being heard for the first time.
  */
 export function learnResiduals(state: SiteState, monoMs: number): void {
+  noteFeeds(state, monoMs);
   const moving = sumByNode(state, (machine) => (moves(state, machine, monoMs) ? 1 : 0));
   const shedding = sumByNode(state, (machine) =>
     moves(state, machine, monoMs) && rests(state.wish[machine]?.mode ?? 'mine') ? 1 : 0,
@@ -152,14 +181,35 @@ export function learnResiduals(state: SiteState, monoMs: number): void {
   }
 }
 
+/** Feeds lost or back: from then on what hangs on them is looked for at the other one's meter. */
+function noteFeeds(state: SiteState, monoMs: number): void {
+  const { nodes } = state.site;
+  if (!nodes.some(({ feeds }) => feeds.length > 1)) return;
+  const drawnW = sumByNode(state, (machine) => (isKnown(state, machine) ? believedW(state, machine) : 0));
+  const lost = lostFeeds(
+    nodes,
+    (node) => meterOf(state, node, monoMs),
+    (node) => drawnW[node] ?? 0,
+  );
+  if (lost.size === state.lostFeeds.size && [...lost].every((node) => state.lostFeeds.has(node))) return;
+  state.lostFeeds = lost;
+  const before = state.shares;
+  state.shares = flowShares(nodes, lost);
+  for (const { index, path } of nodes)
+    for (const [place, node] of path.entries())
+      if (before[index]?.[place] !== state.shares[index]?.[place]) state.residualKnown[node] = 0;
+}
+
 /**
  * A machine at work is counted at `watts` more than before. Where the ledger's word still stands for what is
  * unexplained, it stands for the sum: the machine drew this before too.
  */
 export function recount(state: SiteState, machine: number, watts: number): void {
   if (state.wish[machine]?.mode !== 'mine') return;
-  for (const node of state.site.nodes[state.site.machines[machine]?.nodeIndex ?? -1]?.path ?? [])
-    if (state.residualFound[node] === 1) state.residualW[node] = (state.residualW[node] ?? 0) - watts;
+  const own = state.site.machines[machine]?.nodeIndex ?? -1;
+  for (const node of state.site.nodes[own]?.path ?? [])
+    if (state.residualFound[node] === 1)
+      state.residualW[node] = (state.residualW[node] ?? 0) - watts * shareAt(state, own, node);
 }
 
 /**
@@ -167,7 +217,8 @@ export function recount(state: SiteState, machine: number, watts: number): void 
  * `first`: it was never heard by this controller, so it left nothing in what the ledger says of a node.
  */
 export function moveToResidual(state: SiteState, machine: number, watts: number, first = false): void {
-  for (const node of state.site.nodes[state.site.machines[machine]?.nodeIndex ?? -1]?.path ?? [])
+  const own = state.site.machines[machine]?.nodeIndex ?? -1;
+  for (const node of state.site.nodes[own]?.path ?? [])
     if (state.residualKnown[node] === 1 && !(first && state.residualFound[node] === 1))
-      state.residualW[node] = (state.residualW[node] ?? 0) + watts;
+      state.residualW[node] = (state.residualW[node] ?? 0) + watts * shareAt(state, own, node);
 }

@@ -176,6 +176,10 @@ export interface SiteState {
   readonly residualKnown: Uint8Array;
   /** 1: not learned by this controller, but found in the ledger while machines below are on their way. */
   readonly residualFound: Uint8Array;
+  /** Per node, as its path: the share of its draw that flows there, by the feeds that have voltage. */
+  shares: readonly (readonly number[])[];
+  /** Feeds without voltage, though what hangs on them and on another one goes on drawing. */
+  lostFeeds: ReadonlySet<number>;
   readonly fromLedger: FromLedger;
   solarW: number;
   readonly meterHeard: Float64Array;
@@ -258,6 +262,7 @@ export function emptyState(site: Site, epoch: number, monoMs: number): SiteState
     learntCapW: nan(nodes),
     meterMonoMs: new Float64Array(nodes).fill(-Infinity),
     residualW: new Float64Array(nodes),
+    ...noFeedLost(site),
     residualKnown: new Uint8Array(nodes),
     residualFound: new Uint8Array(nodes),
     fromLedger: { nodes: new Map(), limit: undefined, events: [] },
@@ -295,6 +300,11 @@ export function emptyState(site: Site, epoch: number, monoMs: number): SiteState
     planKey: '',
   };
 }
+
+const noFeedLost = ({ nodes }: Site): Pick<SiteState, 'shares' | 'lostFeeds'> => ({
+  shares: nodes.map(({ shares }) => shares),
+  lostFeeds: new Set(),
+});
 
 export const rootOf = (site: Site): SiteNode => {
   const root = site.nodes[0];

@@ -22,7 +22,15 @@ import type { SiteState } from './state.ts';
 import { decideTargets } from './target.ts';
 import { verify } from './verify.ts';
 import type { Targets } from './target.ts';
-import { ageMachines, ageMeters, watchAi, watchCaps, watchLimit, watchRestored } from './watch.ts';
+import {
+  ageMachines,
+  ageMeters,
+  watchAi,
+  watchCaps,
+  watchFeeds,
+  watchLimit,
+  watchRestored,
+} from './watch.ts';
 
 /** How long the first picture may take before the controller decides with what it has, ms. */
 const PICTURE_MS = 15_000;
@@ -108,6 +116,7 @@ function tick(state: SiteState, now: Now): Effect[] {
     ...ageMachines(state, now),
     ...ageMeters(state, now),
     ...watchCaps(state, now),
+    ...watchFeeds(state, now),
     ...watchLockouts(state, now),
   ];
   learnResiduals(state, now.monoMs);

@@ -127,6 +127,18 @@ export function ageMeters(state: SiteState, now: Now): Effect[] {
   });
 }
 
+/** Feeds of what hangs on two of them: which has no voltage, and what the other one carries now. */
+export function watchFeeds(state: SiteState, now: Now): Effect[] {
+  const feeds = new Set(
+    state.site.nodes.flatMap((node) => (node.feeds.length > 1 ? node.feeds.map((feed) => feed.node) : [])),
+  );
+  return [...feeds].flatMap((feed) => {
+    const id = state.site.nodes[feed]?.id ?? '';
+    const text = `${id} carries nothing: what hangs on it and on another feed draws all from there`;
+    return setAlarm(state, now, state.lostFeeds.has(feed), 'FEED_LOST', id, text);
+  });
+}
+
 export function watchCaps(state: SiteState, now: Now): Effect[] {
   return state.site.nodes.flatMap((node) => {
     const meterW = meterOf(state, node.index, now.monoMs);

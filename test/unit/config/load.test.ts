@@ -103,6 +103,21 @@ describe('one thing wrong: where, what, and what was meant', () => {
       /capA needs phaseV/,
     ],
     [
+      'a parent and two feeds',
+      '    parent: main',
+      '    parent: main\n    feeds: [main, r1]',
+      '13:5',
+      /one parent or two feeds, not both/,
+    ],
+    [
+      'a feed that is not there',
+      '    parent: main',
+      '    feeds: [main, feeder-2]',
+      '12:19',
+      /there is no node 'feeder-2'/,
+      'feeder-1',
+    ],
+    [
       'a trip curve out of order',
       '    capKw: 500',
       '    capKw: 500\n    trip:\n      - { load: 1.3, s: 60 }\n      - { load: 1.2, s: 40 }',
@@ -343,4 +358,16 @@ test('whatever the file says, it is read or refused with places in it', () => {
     }),
     { numRuns: 200 },
   );
+});
+
+test('a node on two feeds has both above it, and the site once', () => {
+  const dual = GOOD.replace(
+    '    parent: feeder-1',
+    '    feeds: [feeder-1, feeder-2]\n    feedShare: 0.25',
+  ).replace('  - id: r1', '  - id: feeder-2\n    parent: main\n    kind: feeder\n    capKw: 500\n  - id: r1');
+  const { site } = parseSite(dual, MODELS, PROFILES);
+  const rack = site.nodes.find(({ id }) => id === 'r1');
+  expect(rack?.path.map((node) => site.nodes[node]?.id)).toEqual(['r1', 'feeder-2', 'feeder-1', 'main']);
+  expect(rack?.shares).toEqual([1, 0.75, 0.25, 1]);
+  expect(rack?.feeds).toHaveLength(2);
 });

@@ -6,6 +6,7 @@ import { asic, gpuHost } from './toys.ts';
 
 const miner = (index: number, changes: Partial<GuardMachine> = {}): GuardMachine => ({
   index,
+  share: 1,
   model: asic(),
   mode: 'mine',
   presentW: 3_200,
