@@ -5,7 +5,7 @@ import type { FaultCode } from '../protocols/faults.ts';
 import { outranksRamp } from '../protocols/mqtt/desired.ts';
 import { rampWPerMs } from '../protocols/ramp.ts';
 import { MODES } from '../protocols/reading.ts';
-import { drawW } from './core/draw.ts';
+import { drawW, restMode } from './core/draw.ts';
 import { admit, makeEnvelope, recount } from './core/envelope.ts';
 import type { EnvelopeMachine, EnvelopeNode } from './core/envelope.ts';
 import { makePace, noteMove, spellsAt, takeSpell, waitOf } from './core/pace.ts';
@@ -120,11 +120,11 @@ export function makeLimits(options: LimitsOptions): Limits {
     if (nowMs - countedMs >= RECOUNT_MS) {
       countedMs = nowMs;
       nodes = plant.nodes.map((node) => ({ id: node.id, capW: nodeCapW(node), meterW: meterW(node, nowMs) }));
-      const machines = plant.machines.map((each) => envelopeOf(each, nowMs));
+      const machines = plant.machines.map((each) => envelopeOf(each, nodes, nowMs));
       recount(envelope, nodes, machines, nowMs);
     }
     const targetW = drawW(machine.config.model, goal.mode, goal.powerW);
-    const admission = admit(envelope, nodes, envelopeOf(machine, nowMs), targetW, nowMs);
+    const admission = admit(envelope, nodes, envelopeOf(machine, nodes, nowMs), targetW, nowMs);
     if (admission.ok) return undefined;
     const untilMs = nowMs + RAISE_AGAIN_MS;
     // Waiting for its turn among the starts is no refusal: it follows within seconds.
@@ -189,14 +189,24 @@ function rampSlicesOf(site: Site, agent: string): Ramp[] {
   });
 }
 
-function envelopeOf(machine: Machine, nowMs: number): EnvelopeMachine {
+function envelopeOf(machine: Machine, nodes: readonly EnvelopeNode[], nowMs: number): EnvelopeMachine {
   return {
     path: machine.path,
     shares: machine.shares,
     ratedW: machine.config.model.ratedW,
-    presentW: isOff(machine) ? 0 : machine.powerW,
+    presentW: isOff(machine) ? 0 : (machine.powerW ?? restingW(machine, nodes)),
     reachingW: isOff(machine) ? undefined : reachingW(machine, nowMs),
   };
+}
+
+/**
+ * Some firmware tells no power at rest. Seen at rest, it draws what its model does there, as long as a meter above it
+ * would show if it did not.
+ */
+function restingW({ mode, config, path }: Machine, nodes: readonly EnvelopeNode[]): number | undefined {
+  if (mode !== restMode(config.model)) return undefined;
+  const isMetered = path.some((index) => nodes[index]?.meterW !== undefined);
+  return isMetered ? drawW(config.model, mode) : undefined;
 }
 
 /** A step as a ramp sees it: from what is drawn now, or promised already, to what will be drawn. */

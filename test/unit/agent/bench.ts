@@ -60,6 +60,8 @@ export class Miner implements Device {
   /** When each of them came, monotonic ms. */
   readonly callsMs: number[] = [];
   behaviour: 'good' | 'dead' | 'ignores' | 'hangs' = 'good';
+  /** Its firmware tells no power while it sleeps. */
+  silentAtRest = false;
   readonly #clock: VirtualClock;
   readonly verbs: Device['verbs'];
 
@@ -99,8 +101,11 @@ export class Miner implements Device {
     await this.#wait();
     if (this.behaviour === 'dead') throw new Fault('NET_TIMEOUT');
     const atMs = this.#clock.wallMs();
+    const quiet = this.silentAtRest && this.mode === 'sleep';
     return {
-      power: { ok: true, value: this.powerW, unit: 'W', quality: 'good', atMs, measured: true },
+      power: quiet
+        ? { ok: false, why: 'VALUE_MISSING', detail: '', atMs }
+        : { ok: true, value: this.powerW, unit: 'W', quality: 'good', atMs, measured: true },
       hashrate: { ok: true, value: this.mode === 'mine' ? 1e14 : 0, unit: 'H/s', quality: 'good', atMs },
       mode: { ok: true, value: this.mode, unit: 'text', quality: 'good', atMs },
     };

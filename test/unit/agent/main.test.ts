@@ -117,6 +117,21 @@ test('raises stay below the cap by what they will draw, and a refusal is said on
   expect(refused.map((result) => result.why)).toEqual(Array.from({ length: 5 }, () => 'ENVELOPE_REFUSED'));
 });
 
+test('machines that tell no power at rest take no room: they are seen asleep, and the meter watches them', async () => {
+  const bench = makeBench({ mode: 'sleep', capKw: 20 });
+  for (const miner of bench.miners.values()) miner.silentAtRest = true;
+  await bench.clock.advance(40_000);
+  bench.voice.want('r1', 1, { 'r1-01': 'mine', 'r1-02': 'mine', 'r1-03': 'mine' });
+  await bench.clock.advance(40_000);
+  expect(modes(bench)).toBe('mmmsssss');
+  // One that says it sleeps and draws all the same is seen by the meter, and takes its room.
+  bench.extraW = 3 * 3_170;
+  await bench.clock.advance(10_000);
+  bench.voice.want('r1', 2, { 'r1-04': 'mine' });
+  await bench.clock.advance(40_000);
+  expect(modes(bench)).toBe('mmmsssss');
+});
+
 test('the guard sheds on its own when the meter is above the cap, and keeps its hand on what it shed', async () => {
   const bench = makeBench({ capKw: 26 });
   await bench.clock.advance(6_000);
