@@ -24,9 +24,9 @@ import {
 import type { Part, SimulatedSite } from './site-rigs.ts';
 
 const BROKER_SCRIPT = fileURLToPath(new URL('../../host/broker-child.ts', import.meta.url));
-const TEST_MS = 150_000;
+const TEST_MS = 400_000;
 /** Longest from the start of the processes to a site under control on a busy machine. */
-const CONTROL_MS = 60_000;
+const CONTROL_MS = 120_000;
 const COMPLIED = 2;
 
 function withMosquitto(): boolean {
@@ -37,6 +37,9 @@ function withMosquitto(): boolean {
 }
 
 afterAll(closeAll);
+
+/** Long enough to lose a process and start another one on a machine with a third of its speed. */
+const DEADLINE_S = 60;
 
 const limit = (limitKw: number, deadlineS: number): object => ({
   kind: 'utility-limit',
@@ -176,26 +179,26 @@ describe('whole processes, judged by the meter at the inlet', () => {
       const beforeKw = await underControl(site, port);
 
       const firstKw = Math.round(beforeKw * 0.65);
-      const deadlineMs = Date.now() + 30_000;
-      site.apply(limit(firstKw, 30));
+      const deadlineMs = Date.now() + DEADLINE_S * 1_000;
+      site.apply(limit(firstKw, DEADLINE_S));
       await until(
         'the first sleep is acknowledged',
-        10_000,
+        30_000,
         () => acknowledgements(brain, 'sleep').length > 0,
       );
       await broker.kill();
-      await until('the loss of the broker is known', 15_000, async () => {
+      await until('the loss of the broker is known', 30_000, async () => {
         const health = await healthAt(port);
         return health?.body.status !== 'ok' && JSON.stringify(health?.body.broker) === '{"connected":false}';
       });
       await broker.start();
-      await until('control has returned', 20_000, async () => (await healthAt(port))?.body.status === 'ok');
-      await until('some time under the limit', 50_000, () => Date.now() > deadlineMs + 4_000);
+      await until('control has returned', 60_000, async () => (await healthAt(port))?.body.status === 'ok');
+      await until('some time under the limit', 90_000, () => Date.now() > deadlineMs + 4_000);
       expect(highestSince(site, deadlineMs)).toBeLessThanOrEqual(firstKw);
 
-      const secondMs = Date.now() + 30_000;
-      site.apply(limit(beforeKw * 0.4, 25));
-      await until('the second limit is reported as met', 30_000, async () => {
+      const secondMs = Date.now() + (DEADLINE_S + 5) * 1_000;
+      site.apply(limit(beforeKw * 0.4, DEADLINE_S));
+      await until('the second limit is reported as met', (DEADLINE_S + 5) * 1_000, async () => {
         const { sequence, status } = await site.report();
         return sequence === 2 && status === COMPLIED;
       });
@@ -231,18 +234,18 @@ describe('whole processes, judged by the meter at the inlet', () => {
       const beforeKw = await underControl(site, port);
 
       const limitKw = Math.round(beforeKw * 0.6);
-      const deadlineMs = Date.now() + 35_000;
-      site.apply(limit(limitKw, 35));
-      await until('the first command of the curtailment', 10_000, () =>
+      const deadlineMs = Date.now() + DEADLINE_S * 1_000;
+      site.apply(limit(limitKw, DEADLINE_S));
+      await until('the first command of the curtailment', 30_000, () =>
         eventsOf(first).some((event) => event.event === 'desired' && event.signalId?.startsWith('limit')),
       );
       await first.kill('SIGKILL');
       const second = controller();
-      await until('the new controller has control', 30_000, async () => {
+      await until('the new controller has control', 60_000, async () => {
         const health = await healthAt(port);
         return health?.body.status === 'ok' && JSON.stringify(health.body.controller).includes('"epoch":2');
       });
-      await until('the deadline has passed', 40_000, () => Date.now() > deadlineMs);
+      await until('the deadline has passed', 90_000, () => Date.now() > deadlineMs);
       expect(await site.mainKw()).toBeLessThanOrEqual(limitKw);
       expect(await site.report()).toMatchObject({ sequence: 1, status: COMPLIED });
       await until('some time under the limit', 10_000, () => Date.now() > deadlineMs + 5_000);
