@@ -2,6 +2,7 @@ import * as z from 'zod';
 import type { Permissive, PlantPoint, Protection } from '../config/schema/plant.ts';
 import type { Site } from '../config/site.ts';
 import type { Clock } from '../host/deps.ts';
+import { holdingBack } from '../protocols/inhibition.ts';
 import type { Inhibition, Status } from '../protocols/mqtt/status.ts';
 import type { Alarms } from './alarms.ts';
 import type { Control } from './control.ts';
@@ -179,21 +180,13 @@ class Warden implements Permits {
     this.#kept.keep({ latched }).catch(() => undefined);
   }
 
-  /** Every machine below what is held, by the strongest word on its path. */
+  /** Every machine below what is held, by the strongest word that concerns it. */
   #apply(): void {
-    const { plant, control } = this.#options;
-    const byNode = new Map<string, Inhibition>();
-    for (const one of this.#held) {
-      const before = byNode.get(one.node);
-      if (before === undefined || weightOf(one) > weightOf(before)) byNode.set(one.node, one);
-    }
+    const { site, plant, control } = this.#options;
     for (const machine of plant.machines) {
       let strongest: Inhibition | undefined;
-      for (const place of machine.path) {
-        const one = byNode.get(plant.nodes[place]?.id ?? '');
-        if (one !== undefined && (strongest === undefined || weightOf(one) > weightOf(strongest)))
-          strongest = one;
-      }
+      for (const one of holdingBack(site, machine.config.nodeIndex, this.#held))
+        if (strongest === undefined || weightOf(one) > weightOf(strongest)) strongest = one;
       if (machine.inhibition === strongest) continue;
       machine.inhibition = strongest;
       control.look(machine);

@@ -15,6 +15,13 @@ export interface FedNode {
 export const pathOf = (index: number, above: readonly FedNode[]): readonly number[] =>
   [...new Set([index, ...above.flatMap(({ path }) => path)])].sort((a, b) => b - a);
 
+/** True when nothing from the root reaches a node any more: on every way up something is in `open`. */
+export function isCutOff(nodes: readonly FedNode[], index: number, open: ReadonlySet<number>): boolean {
+  if (open.has(index)) return true;
+  const feeds = nodes[index]?.feeds ?? [];
+  return feeds.length > 0 && feeds.every(({ node }) => isCutOff(nodes, node, open));
+}
+
 /**
  * Of what a node draws, the share that flows through each node of its path: for every node, in the order of its path.
  * `lost`: nodes without voltage; what hangs on them and on something else draws all of it from there.

@@ -2,6 +2,7 @@
 import type { Permissive, PlantPoint, Protection } from '../config/schema/plant.ts';
 import type { Site } from '../config/site.ts';
 import { Fault } from '../protocols/faults.ts';
+import { isCutOff } from '../protocols/feeds.ts';
 import { encodeNumber } from '../protocols/modbus/registers.ts';
 import type { SimulatedEndpoint } from './device.ts';
 import { makePlc } from './devices/plc.ts';
@@ -26,7 +27,7 @@ export interface Works {
   readonly endpoints: readonly SimulatedEndpoint[];
   /** What a permissive or protection watches breaks, or is whole again; `plc`: all PLCs fall silent. Throws USAGE. */
   fail(part: string, failed: boolean, nowMs: number): void;
-  /** False while a breaker above the machine is open. */
+  /** False while open breakers leave the machine no way to the site. */
   supplied(machine: number): boolean;
   /** When the watchdog output of any agent last moved; undefined: never. */
   readonly movedMs: number | undefined;
@@ -37,8 +38,8 @@ class PlantWorks implements Works {
   movedMs: number | undefined;
   readonly #options: WorksOptions;
   readonly #failed = new Set<string>();
-  /** Nodes whose breaker is open. */
-  readonly #open = new Set<string>();
+  /** Nodes whose breaker is open, as indexes. */
+  readonly #open = new Set<number>();
   readonly #cooling: ReadonlyMap<string, Cooling>;
   readonly #plcs: readonly SimulatedPlc[];
 
@@ -56,8 +57,7 @@ class PlantWorks implements Works {
   supplied(machine: number): boolean {
     const { site } = this.#options;
     if (this.#open.size === 0) return true;
-    const path = site.nodes[site.machines[machine]?.nodeIndex ?? -1]?.path ?? [];
-    return !path.some((index) => this.#open.has(site.nodes[index]?.id ?? ''));
+    return !isCutOff(site.nodes, site.machines[machine]?.nodeIndex ?? -1, this.#open);
   }
 
   fail(part: string, failed: boolean, nowMs: number): void {
@@ -114,8 +114,9 @@ class PlantWorks implements Works {
   #switch(node: string, isOpen: boolean, nowMs: number): void {
     const { site, supply } = this.#options;
     const before = site.machines.map(({ index }) => this.supplied(index));
-    if (isOpen) this.#open.add(node);
-    else this.#open.delete(node);
+    const place = site.nodes.findIndex(({ id }) => id === node);
+    if (isOpen) this.#open.add(place);
+    else this.#open.delete(place);
     for (const { index } of site.machines)
       if (this.supplied(index) !== before[index]) supply(index, this.supplied(index), nowMs);
   }

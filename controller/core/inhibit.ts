@@ -1,4 +1,5 @@
 /** What the plant's own inputs hold back, as the agents say it: the agent enforces it, the controller does not fight it. */
+import { holdingBack } from '../../protocols/inhibition.ts';
 import type { Inhibition } from '../../protocols/mqtt/status.ts';
 import type { Effect } from './effects.ts';
 import { isKnown } from './state.ts';
@@ -14,8 +15,7 @@ export function inhibitionOf(state: SiteState, machine: number): Inhibition | un
   const site = state.site.machines[machine];
   const held = state.agents.get(site?.agent ?? '')?.inhibitions ?? [];
   if (site === undefined || held.length === 0) return undefined;
-  const path = state.site.nodes[site.nodeIndex]?.path ?? [];
-  const above = held.filter(({ node }) => path.some((index) => state.site.nodes[index]?.id === node));
+  const above = holdingBack(state.site, site.nodeIndex, held);
   return above.find(({ effect }) => effect === 'shed') ?? above[0];
 }
 

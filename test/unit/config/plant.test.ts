@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
 import { MODELS } from '../../../config/models.ts';
 import { parseSite, SiteFileInvalid } from '../../../config/load.ts';
+import { holdingBack } from '../../../protocols/inhibition.ts';
+import type { Inhibition } from '../../../protocols/mqtt/status.ts';
 
 const HEAD = `schema: 1
 site: demo
@@ -57,4 +59,56 @@ test('a permissive has exactly one bound', () => {
   expect(one('')).toHaveLength(1);
   expect(one(', min: 1, max: 2')).toHaveLength(1);
   expect(one(', is: true')).toEqual([]);
+});
+
+test('a switch that opens on one of two feeds holds back nothing that the other one carries', () => {
+  const { site } = parseSite(
+    `schema: 1
+site: demo
+nodes:
+  - { id: main, kind: site, capKw: 100 }
+  - { id: a, kind: feeder, parent: main, capKw: 50 }
+  - { id: b, kind: feeder, parent: main, capKw: 50 }
+  - { id: gpu, kind: rack, feeds: [a, b], capKw: 40 }
+  - { id: asic, kind: rack, parent: a, capKw: 40 }
+prices:
+  hash: { url: 'http://10.0.0.9/h', periodMs: 60000, maxAgeS: 600, fallbackUsdPerPhDay: 50 }
+plant:
+  points: [{ id: open, target: 'modbus://10.0.0.7/1', kind: discrete, address: 1 }]
+  protections:
+    - { id: qa, node: a, input: open, kind: breaker }
+    - { id: qb, node: b, input: open, kind: lockout-relay }
+    - { id: uf, node: main, input: open, kind: under-frequency }
+`,
+    MODELS,
+  );
+  const trip = (node: string): Inhibition => ({
+    node,
+    effect: 'shed',
+    why: 'PROTECTION_TRIPPED',
+    text: '',
+    off: true,
+  });
+  const held = (rack: string, ...nodes: string[]): string[] =>
+    holdingBack(
+      site,
+      site.nodes.findIndex(({ id }) => id === rack),
+      nodes.map(trip),
+    ).map(({ node }) => node);
+  expect(held('asic', 'a')).toEqual(['a']);
+  expect(held('asic', 'b')).toEqual([]);
+  expect(held('gpu', 'a')).toEqual([]);
+  expect(held('gpu', 'a', 'b')).toEqual(['a', 'b']);
+  expect(held('gpu', 'gpu')).toEqual(['gpu']);
+  // The relay asks for load to go, by whatever feed it comes.
+  expect(held('gpu', 'main', 'a')).toEqual(['main']);
+  // What cools a feeder's room may cool the rack too.
+  const warm: Inhibition = { ...trip('a'), why: 'PERMISSIVE_LOST', off: false };
+  expect(
+    holdingBack(
+      site,
+      site.nodes.findIndex(({ id }) => id === 'gpu'),
+      [warm],
+    ),
+  ).toEqual([warm]);
 });
