@@ -92,13 +92,13 @@ function openKept<T>(options: KeptOptions<T>): Kept<T> {
 
   const find = async (): Promise<void> => {
     try {
-      const { whole, damaged, both } = await findCopies(options, places);
+      const { whole, damaged, alike } = await findCopies(options, places);
       if (stopped) return;
       options.onWell();
       for (const place of damaged) options.onMended(place.slice(place.lastIndexOf('/') + 1));
       options.onFound(whole?.value);
-      // A copy that is missing is made: written by a version that kept one, or lost.
-      if (both || wanted !== undefined) return;
+      // A copy that is missing, damaged or another is made anew: a crash may have come between the two.
+      if (alike || wanted !== undefined) return;
       wanted = whole;
       void write();
     } catch (error) {
@@ -154,21 +154,32 @@ function openKept<T>(options: KeptOptions<T>): Kept<T> {
 async function findCopies<T>(
   { disk, schema }: Pick<KeptOptions<T>, 'disk' | 'schema'>,
   places: readonly string[],
-): Promise<{ whole: { readonly value: T } | undefined; damaged: readonly string[]; both: boolean }> {
+): Promise<{ whole: { readonly value: T } | undefined; damaged: readonly string[]; alike: boolean }> {
   const found = await Promise.all(
-    places.map(async (place) => ({ place, copy: decode(schema, await disk.read(place)) })),
+    places.map(async (place) => {
+      const bytes = await disk.read(place);
+      return { place, bytes, copy: decode(schema, bytes) };
+    }),
   );
   const damaged = found.flatMap(({ place, copy }) => (copy === 'damaged' ? [place] : []));
   const whole = found.flatMap(({ copy }) => (copy === 'damaged' || copy === undefined ? [] : [copy]));
   if (damaged.length > 0 && whole.length === 0)
     throw new Fault('KEPT_DAMAGED', 'checksum and content do not agree, nor in its copy');
-  return { whole: whole[0], damaged, both: whole.length === places.length };
+  const [first] = found;
+  const alike =
+    whole.length === places.length &&
+    found.every(({ bytes }) => standingHead(bytes) === standingHead(first?.bytes));
+  return { whole: whole[0], damaged, alike };
 }
 
 function encode(value: unknown): Uint8Array {
   const text = JSON.stringify(value);
   return new TextEncoder().encode(`${headOf(new TextEncoder().encode(text))}${text}\n`);
 }
+
+/** The checksum that stands at the beginning of a file. */
+const standingHead = (bytes: Uint8Array | undefined): string =>
+  new TextDecoder().decode(bytes?.subarray(0, HEAD_BYTES));
 
 const headOf = (body: Uint8Array): string => `${crc32(body).toString(16).padStart(8, '0')} `;
 
@@ -179,8 +190,7 @@ function decode<T>(
 ): { readonly value: T } | 'damaged' | undefined {
   if (bytes === undefined) return undefined;
   const body = bytes.subarray(HEAD_BYTES, bytes.length - 1);
-  const head = new TextDecoder().decode(bytes.subarray(0, HEAD_BYTES));
-  if (head !== headOf(body) || bytes.at(-1) !== END) return 'damaged';
+  if (standingHead(bytes) !== headOf(body) || bytes.at(-1) !== END) return 'damaged';
   try {
     return { value: schema.parse(JSON.parse(new TextDecoder().decode(body))) };
   } catch {

@@ -4,6 +4,10 @@ import type { LimitState } from './signals.ts';
 type Envelope = NonNullable<SiteConfig['utility']>['envelope'];
 
 const DAY_MS = 86_400_000;
+/** Of beginnings of limits (UTC ms) those of the 24 h before `wallMs`. */
+export const lastDay = (events: readonly number[], wallMs: number): readonly number[] =>
+  events.filter((atMs) => wallMs - atMs < DAY_MS);
+
 const DAYS = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat'] as const;
 
 /** Minutes since midnight of `HH:MM`. */
@@ -37,7 +41,7 @@ interface Asked {
 export function breaks(envelope: Envelope, asked: Asked, wallMs: number): readonly string[] {
   if (asked.kind !== 'contracted') return [];
   const { minLimitKw, maxMinutes = Infinity, eventsPerDay = Infinity, hours } = envelope;
-  const today = asked.events.filter((atMs) => wallMs - atMs < DAY_MS).length;
+  const today = lastDay(asked.events, wallMs).length;
   return [
     ...(asked.limitKw < minLimitKw ? [`${asked.limitKw} kW is below the contract's ${minLimitKw} kW`] : []),
     ...(wallMs - asked.beganMs > maxMinutes * 60_000 ? [`it lasts longer than ${maxMinutes} min`] : []),

@@ -1,15 +1,11 @@
 import type { Observed } from '../../protocols/mqtt/status.ts';
 import { setAlarm } from './alarms.ts';
-import { breaks, obeyedKw } from './contract.ts';
+import { breaks, lastDay, obeyedKw } from './contract.ts';
 import type { Effect } from './effects.ts';
 import type { Now } from './events.ts';
 import { knownSumW } from './room.ts';
 import { endSignal, meterOf } from './state.ts';
 import type { SiteState } from './state.ts';
-
-const DAY_MS = 86_400_000;
-export const lastDay = (events: readonly number[], wallMs: number): readonly number[] =>
-  events.filter((atMs) => wallMs - atMs < DAY_MS);
 
 /** The limit that was in force before the start holds until the utility is heard: silence lifts nothing. */
 export function holdLimit(state: SiteState, now: Now): void {

@@ -3,7 +3,7 @@ import { MODES } from '../../protocols/reading.ts';
 import type { LedgerRecord, NodeBefore } from './events.ts';
 import { COMMANDS_KEPT, keep, provenAtRoot, timesOf } from './follow.ts';
 import { indexesOf, WORK_READS } from './ingest.ts';
-import { lastDay } from './limit.ts';
+import { lastDay } from './contract.ts';
 import { placeLock } from './lockouts.ts';
 import { applyOperator, personOf } from './operator.ts';
 import { shareAt } from './room.ts';

@@ -8,7 +8,7 @@ import { TerminalClient } from '../../console/cli/client.ts';
 import type { ConsoleLink } from '../../console/link.ts';
 import { realClock } from '../../host/clock.ts';
 import type { OperatorRequest } from '../../protocols/console/view.ts';
-import { hasMosquitto, mosquitto } from '../wire/bus-rigs.ts';
+import { hasMosquitto, mortalMosquitto } from '../wire/bus-rigs.ts';
 import {
   atEnd,
   freePort,
@@ -59,21 +59,9 @@ async function plainBroker(folder: string): Promise<Broker> {
     configuration,
     `listener ${port} 127.0.0.1\nallow_anonymous true\npersistence false\n${user}`,
   );
-  let child = await mosquitto(configuration, port);
-  const kill = async (): Promise<void> => {
-    if (child.exitCode !== null || child.signalCode !== null) return;
-    const gone = once(child, 'exit');
-    child.kill('SIGKILL');
-    await gone;
-  };
-  atEnd(kill);
-  return {
-    port,
-    kill,
-    start: async () => {
-      child = await mosquitto(configuration, port);
-    },
-  };
+  const broker = await mortalMosquitto(configuration, port);
+  atEnd(broker.kill);
+  return { port, ...broker };
 }
 
 /** A message on the bus, in the order in which the broker gave them out. */

@@ -146,6 +146,25 @@ export async function mosquitto(configuration: string, port: number): Promise<Ch
   }
 }
 
+/** One that runs, dies by kill -9 and is started again on the same port. */
+export async function mortalMosquitto(
+  configuration: string,
+  port: number,
+): Promise<{ readonly kill: () => Promise<void>; readonly start: () => Promise<void> }> {
+  let child = await mosquitto(configuration, port);
+  return {
+    kill: async () => {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      const gone = once(child, 'exit');
+      child.kill('SIGKILL');
+      await gone;
+    },
+    start: async () => {
+      child = await mosquitto(configuration, port);
+    },
+  };
+}
+
 /** An authority and a key of the broker at 127.0.0.1 in `folder`: ca.pem, broker.pem, broker.key. */
 export function certificates(folder: string): void {
   const openssl = (...words: string[]): void =>

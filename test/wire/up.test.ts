@@ -1,13 +1,12 @@
 /** The product as an operator runs it: whole processes, a broker and a controller that are killed, the site's own meter as judge. */
 import { execFileSync } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { connect as connectMqtt } from 'mqtt';
 import { afterAll, describe, expect, it } from 'vitest';
-import { certificates, hasMosquitto, mosquitto } from './bus-rigs.ts';
+import { certificates, hasMosquitto, mortalMosquitto } from './bus-rigs.ts';
 import {
   atEnd,
   closeAll,
@@ -143,14 +142,8 @@ async function tlsBroker(folder: string): Promise<Mosquitto> {
     ...(process.getuid?.() === 0 ? ['user root'] : []),
   ];
   writeFileSync(configuration, `${lines.join('\n')}\n`);
-  let child = await mosquitto(configuration, port);
-  const kill = async (): Promise<void> => {
-    if (child.exitCode !== null || child.signalCode !== null) return;
-    const gone = once(child, 'exit');
-    child.kill('SIGKILL');
-    await gone;
-  };
-  atEnd(kill);
+  const broker = await mortalMosquitto(configuration, port);
+  atEnd(broker.kill);
   return {
     broker: {
       url: `mqtts://127.0.0.1:${port}`,
@@ -159,10 +152,7 @@ async function tlsBroker(folder: string): Promise<Mosquitto> {
       passwordEnv: 'SITE_BROKER_PASSWORD',
       caFile: join(folder, 'ca.pem'),
     },
-    kill,
-    start: async () => {
-      child = await mosquitto(configuration, port);
-    },
+    ...broker,
   };
 }
 

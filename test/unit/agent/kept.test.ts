@@ -77,3 +77,10 @@ test('a copy that is missing is made, and nothing is said', async () => {
   expect({ found, told }).toEqual({ found: [7], told: [] });
   expect(await disk.read(COPY)).toEqual(whole);
 });
+
+test('after a crash between the two copies one value serves, and both hold it again', async () => {
+  const [old, unsaid] = [await keptBytes(7), await keptBytes(8)];
+  const { found, told, disk } = await startedWith({ [PATH]: old, [COPY]: unsaid });
+  expect({ found, told }).toEqual({ found: [7], told: [] });
+  expect(await disk.read(COPY)).toEqual(old);
+});
