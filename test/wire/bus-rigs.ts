@@ -129,7 +129,7 @@ export const hasMosquitto = (): boolean =>
   );
 
 /** Mosquitto with a configuration file, listening. */
-export async function mosquitto(configuration: string, port: number): Promise<ChildProcess> {
+async function mosquitto(configuration: string, port: number): Promise<ChildProcess> {
   const child = spawn('sh', ['-c', 'PATH=$PATH:/usr/sbin exec mosquitto -c "$0"', configuration], {
     stdio: 'ignore',
   });
