@@ -58,6 +58,8 @@ export interface TelemetryStore {
 }
 
 const TICK_MS = 1_000;
+/** What could not be written down is tried again after this. */
+const AGAIN_MS = 1_000;
 
 /** Starts the controller of one site: one queue, one step, one table of executors. */
 export async function startController(options: {
@@ -147,6 +149,8 @@ class Loop {
   #durable: Promise<boolean> = Promise.resolve(true);
   /** Why lines could not be written; each is an alarm until one is. */
   readonly #ledgerTroubles = new Set<FaultCode>();
+  /** Racks of which something was decided that could not be written down, and so was said to nobody. */
+  readonly #unsaid = new Set<string>();
   #taking = false;
   #stopped = false;
 
@@ -254,6 +258,7 @@ class Loop {
         const fault = asFault(error, 'DISK_FAILED');
         this.#deps.log.error({ code: fault.code, detail: fault.detail }, 'ledger-write-failed');
         this.#ledgerTroubles.add(fault.code);
+        this.#sayLater(records);
         this.#carryOut(
           raiseAlarm(this.#state, this.#now(), fault.code, 'ledger', fault.detail).filter(
             (effect) => effect.kind === 'report',
@@ -261,6 +266,18 @@ class Loop {
         );
       },
     );
+  }
+
+  /** What could not be written down stays decided: it is written, and said, as soon as the disk lets it. */
+  #sayLater(records: readonly LedgerRecord[]): void {
+    const isWaiting = this.#unsaid.size > 0;
+    for (const record of records) if (record.t === 'command') this.#unsaid.add(record.rack);
+    if (isWaiting || this.#unsaid.size === 0) return;
+    this.#deps.clock.after(AGAIN_MS, () => {
+      const racks = [...this.#unsaid];
+      this.#unsaid.clear();
+      if (!this.#stopped) this.submit({ kind: 'unwritten', racks });
+    });
   }
 
   #publish(topic: string, message: unknown, retain: boolean, qos: 0 | 1): void {

@@ -20,6 +20,8 @@ export type FeedName = PriceInput | 'ai-demand' | 'price-witness' | 'hashprice-w
 /** Everything the controller reacts to. The shell queues them; `step` takes them one by one. */
 export type ControllerEvent =
   | { readonly kind: 'tick' }
+  /** What was decided last of these racks could not be written down, and was said to nobody. */
+  | { readonly kind: 'unwritten'; readonly racks: readonly string[] }
   | {
       readonly kind: 'frame';
       readonly agent: string;

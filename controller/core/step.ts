@@ -40,6 +40,8 @@ export function step(state: SiteState, event: ControllerEvent, now: Now): Effect
   switch (event.kind) {
     case 'tick':
       return tick(state, now);
+    case 'unwritten':
+      return sayAgain(state, event.racks, 'it could not be written down before', now);
     case 'frame':
       return takeFrame(state, event, now);
     case 'stored':
