@@ -67,57 +67,62 @@ const plantFault =
     ];
   };
 
-const kill =
-  (process: ProcessName, disk: 'power' | 'process'): Draw =>
-  (_site, random, atMs) => [
-    {
-      atMs,
-      happening: { kind: 'kill', process, disk, downMs: between(random, 500, 90_000) },
-      fault: `${process}-${disk === 'power' ? 'power-cut' : 'killed'}`,
-    },
-  ];
+type Role = 'controller' | 'agent';
+/** Of several agents one is struck at a time. */
+const struck = (role: Role, { agents }: Site, random: Random): ProcessName => {
+  if (role === 'controller') return role;
+  return agents.length === 1 ? (agents[0] ?? role) : pick(random, agents);
+};
 
 /** One thing that happens, and ends by itself where it has an end. */
 const one =
-  (fault: string, happens: (random: Random) => Happening): Draw =>
-  (_site, random, atMs) => [{ atMs, happening: happens(random), fault }];
+  (fault: string, happens: (random: Random, site: Site) => Happening): Draw =>
+  (site, random, atMs) => [{ atMs, happening: happens(random, site), fault }];
+
+const kill = (role: Role, disk: 'power' | 'process'): Draw =>
+  one(`${role}-${disk === 'power' ? 'power-cut' : 'killed'}`, (random, site) => ({
+    kind: 'kill',
+    process: struck(role, site, random),
+    disk,
+    downMs: between(random, 500, 90_000),
+  }));
 
 /** Killed in the middle of what it does: between two timers, between two turns of promises. */
-const killAnywhere = (process: ProcessName): Draw =>
-  one(`${process}-killed-anywhere`, (random) => ({
+const killAnywhere = (role: Role): Draw =>
+  one(`${role}-killed-anywhere`, (random, site) => ({
     kind: 'kill',
-    process,
+    process: struck(role, site, random),
     disk: random.next() < 0.5 ? 'power' : 'process',
     downMs: between(random, 500, 60_000),
     after: { timers: Math.floor(between(random, 1, 400)), turns: Math.floor(between(random, 0, 12)) },
   }));
 
 /** A bit flips on the disk while its process is down. */
-const flipped = (process: ProcessName, flip: 'kept' | 'spool' | 'ledger'): Draw =>
-  one(`${process}-${flip}-flipped`, (random) => ({
+const flipped = (role: Role, flip: 'kept' | 'spool' | 'ledger'): Draw =>
+  one(`${role}-${flip}-flipped`, (random, site) => ({
     kind: 'kill',
-    process,
+    process: struck(role, site, random),
     disk: 'process',
     downMs: between(random, 500, 30_000),
     flip,
   }));
 
-const cut = (client: ProcessName, way: Way): Draw =>
-  one(way === 'both' ? `partition-${client}` : `partition-${client}-${way}`, (random) => ({
+const cut = (role: Role, way: Way): Draw =>
+  one(way === 'both' ? `partition-${role}` : `partition-${role}-${way}`, (random, site) => ({
     kind: 'partition',
-    client,
+    client: struck(role, site, random),
     ...(way !== 'both' && { way }),
     forMs: between(random, 2_000, 120_000),
   }));
 
 const troubled = (
-  client: ProcessName,
+  role: Role,
   what: 'again' | 'late' | 'lost',
   trouble: (random: Random) => LinkTrouble,
 ): Draw =>
-  one(`messages-${what}-${client}`, (random) => ({
+  one(`messages-${what}-${role}`, (random, site) => ({
     kind: 'trouble',
-    client,
+    client: struck(role, site, random),
     trouble: trouble(random),
     forMs: between(random, 1, 8) * MINUTE,
   }));
@@ -130,24 +135,24 @@ const late = (random: Random): LinkTrouble => ({
   laterMs: between(random, 50, 5_000),
 });
 
-const clockStep = (process: ProcessName): Draw =>
-  one(`${process}-clock-step`, (random) => ({
+const clockStep = (role: Role): Draw =>
+  one(`${role}-clock-step`, (random, site) => ({
     kind: 'clock',
-    process,
+    process: struck(role, site, random),
     // Seconds, hours or days, both ways.
     stepMs: between(random, -1, 1) * pick(random, [5_000, 3_600_000, 86_400_000]),
   }));
-const clockDrift = (process: ProcessName): Draw =>
-  one(`${process}-clock-drift`, (random) => ({
+const clockDrift = (role: Role): Draw =>
+  one(`${role}-clock-drift`, (random, site) => ({
     kind: 'clock',
-    process,
+    process: struck(role, site, random),
     driftMsPerS: between(random, -20, 20),
   }));
 
-const diskFault = (process: ProcessName, fault: 'full' | 'failing' | 'slow'): Draw =>
-  one(`${process}-disk-${fault}`, (random) => ({
+const diskFault = (role: Role, fault: 'full' | 'failing' | 'slow'): Draw =>
+  one(`${role}-disk-${fault}`, (random, site) => ({
     kind: 'disk',
-    process,
+    process: struck(role, site, random),
     fault,
     forMs: between(random, 2_000, 90_000),
   }));

@@ -5,8 +5,8 @@ import type { OperatorRequest } from '../protocols/console/view.ts';
 import type { WorldChange } from '../simulator/scenarios.ts';
 import { between, CLASSES, MINUTE, pick, world } from './fault-classes.ts';
 
-/** The processes of the product that a run kills, cuts off and deceives. */
-export type ProcessName = 'controller' | 'agent';
+/** A process of the product that a run kills, cuts off and deceives: `controller`, or the id of an agent. */
+export type ProcessName = string;
 
 /** Something that happens to a run besides what the world itself can do. */
 export type Happening =

@@ -8,6 +8,7 @@ import type { Result } from '../protocols/mqtt/status.ts';
 import type { Mode } from '../protocols/reading.ts';
 import type { Truth } from '../simulator/world.ts';
 import { DamageJudge } from './damage-judge.ts';
+import { Excuse } from './excuse.ts';
 import { LoadJudge } from './load-judge.ts';
 import { SettingsJudge } from './settings-judge.ts';
 import { TelemetryJudge } from './telemetry-judge.ts';
@@ -101,7 +102,8 @@ export class Judge {
   readonly #begun = new Map<string, { epoch: number; generation: number; verb: string; startedMs: number }>();
   readonly #applied: { epoch: number; generation: number; rack: string }[] = [];
   readonly #locked = new Map<number, number>();
-  #lockoutsFromMs = 0;
+  /** Who cannot be told of a lockout. */
+  readonly #deaf = new Excuse();
   #doubleOwned = 0;
   /** What was so at the last look and at the one before. */
   #truths: readonly [Truth | undefined, Truth | undefined] = [undefined, undefined];
@@ -138,7 +140,8 @@ export class Judge {
       this.#violate('gpu-owned-once', atMs, `GPUs had two owners ${truth.doubleOwned} times`);
     this.#doubleOwned = truth.doubleOwned;
     for (const [machine, sinceMs] of this.#locked) {
-      if (atMs - Math.max(sinceMs, this.#lockoutsFromMs) < LOCKOUT_MS || this.#excused(machine)) continue;
+      if (atMs - Math.max(sinceMs, this.#deafUntilMs(machine)) < LOCKOUT_MS || this.#excused(machine))
+        continue;
       this.atStake.lockout++;
       const mode = truth.modes[machine];
       if (mode !== 'mine' && mode !== 'ai') continue;
@@ -150,6 +153,10 @@ export class Judge {
   readonly #excused = (machine: number): boolean =>
     this.#around.unreachable.has(machine) || this.#around.misbehaves(machine);
 
+  #deafUntilMs(machine: number): number {
+    return this.#deaf.until(this.#site.machines[machine]?.agent ?? '');
+  }
+
   /** A lockout was acknowledged to the person who placed it. */
   locked(machines: readonly number[], atMs: number): void {
     for (const machine of machines) if (!this.#locked.has(machine)) this.#locked.set(machine, atMs);
@@ -159,17 +166,17 @@ export class Judge {
     for (const machine of machines) this.#locked.delete(machine);
   }
 
-  /** The agent is dead or does not reach its devices: it cannot be held to guard and protect. */
-  agentAway(untilMs: number): void {
-    this.load.excuseGuard(untilMs);
-    this.trips.excuse(untilMs);
+  /** An agent, or each, is dead or does not reach its devices: it cannot be held to guard and protect. */
+  agentAway(untilMs: number, agent?: string): void {
+    this.load.excuseGuard(untilMs, agent);
+    this.trips.excuse(untilMs, agent);
   }
 
-  /** The product cannot be held to what it was told while it is cut off from it. */
-  excuse(untilMs: number): void {
-    this.load.excuse(untilMs);
+  /** The product, or one agent, cannot be held to what it was told while it is cut off from it. */
+  excuse(untilMs: number, agent?: string): void {
+    this.load.excuse(untilMs, agent);
     this.telemetry.disturbed(untilMs);
-    this.#lockoutsFromMs = Math.max(this.#lockoutsFromMs, untilMs);
+    this.#deaf.add(untilMs, agent);
   }
 
   /** What the controller gives to the bus; `durable`: its line stands in the ledger and would outlive a power cut. */
@@ -230,7 +237,7 @@ export class Judge {
       }
       this.atStake['expired-or-stale']++;
       // Several when the agent's clock was set back: then nobody knows which it was.
-      const started = this.#clocks.moments('agent', one.atMs).map((atMs) => atMs - one.ms);
+      const started = this.#clocks.moments(result.agent, one.atMs).map((atMs) => atMs - one.ms);
       this.#inTime(result.rack, one, started, nowMs);
       const fresh = started.length !== 1 || this.#inOrder(one, started[0] ?? 0, nowMs);
       this.#applied.push({ epoch: one.epoch, generation: one.generation, rack: result.rack });
@@ -242,7 +249,7 @@ export class Judge {
 
   #starts(machine: number, mode: Mode, startedMs: number, nowMs: number): void {
     const lockedMs = this.#locked.get(machine);
-    if (lockedMs !== undefined && startedMs > Math.max(lockedMs, this.#lockoutsFromMs) + UNDER_WAY_MS)
+    if (lockedMs !== undefined && startedMs > Math.max(lockedMs, this.#deafUntilMs(machine)) + UNDER_WAY_MS)
       this.#violate('lockout', nowMs, `${this.#site.machines[machine]?.id} was started while locked out`);
     this.trips.started(machine, startedMs, nowMs);
     // What is said again after a long while tells nothing about the load of now.
@@ -329,10 +336,11 @@ export class Judge {
     this.#violate('converges', atMs, 'no controller is running at the end');
   }
 
-  /** A machine that cannot be reached is unknown in the controller, whatever it was last. */
-  unknown(state: SiteState, atMs: number): void {
+  /** A machine that cannot be reached is unknown in the controller, whatever it was last. `alive`: an agent runs. */
+  unknown(state: SiteState, alive: (agent: string) => boolean, atMs: number): void {
     for (const [machine, sinceMs] of this.#around.unreachable) {
       if (atMs - sinceMs < this.#patienceMs(machine)) continue;
+      if (!alive(this.#site.machines[machine]?.agent ?? '')) continue;
       this.atStake['unknown-asleep']++;
       if (isKnown(state, machine))
         this.#violate(

@@ -2,6 +2,7 @@ import type { Model } from '../config/schema/model.ts';
 import type { Site } from '../config/site.ts';
 import type { Mode } from '../protocols/reading.ts';
 import type { Truth } from '../simulator/world.ts';
+import { Excuse } from './excuse.ts';
 import type { Invariant } from './invariants.ts';
 
 type Violate = (invariant: Invariant, atMs: number, text: string) => void;
@@ -21,6 +22,8 @@ const RAMP_SHARE = 0.05;
 const OVERSHED_SHARE = 0.06;
 /** What moved load before has come to its end by then, ms: shares of the site, dwell times, hand-overs. */
 const QUIET_MS = 180_000;
+/** Of what the agents that can be told draw, so much can be taken for others: some of it misbehaves. */
+const MOVABLE_SHARE = 0.8;
 /** What a limit brought about has come by then, ms after its deadline. */
 const OVERSHED_MS = 60_000;
 
@@ -43,9 +46,15 @@ export class LoadJudge {
   readonly #capMs: number;
   /** The largest machine that is switched as a whole and often, W. */
   readonly #quantumW: number;
-  /** Until then the agent cannot guard: it is dead, or its devices do not answer, or a meter lies. */
-  #guardFromMs = 0;
+  /** Who cannot guard: it is dead, or its devices do not answer, or a meter lies. */
+  readonly #unguarded = new Excuse();
+  /** Who cannot be told anything. */
+  readonly #deaf = new Excuse();
+  /** The most that each machine has drawn so far, W: what it comes to when it works. */
+  readonly #mostW: Float64Array;
   readonly #rising = new Map<number, { readonly untilMs: number; readonly targetW: number }>();
+  /** The agent on which the utility's terminal hangs. */
+  readonly #teller: string;
   #truth: Truth | undefined;
   #limitW: number | undefined;
   #limitFromMs = 0;
@@ -64,9 +73,11 @@ export class LoadJudge {
         .filter((machine) => site.nodes[machine.nodeIndex]?.path.includes(node.index) === true)
         .map((machine) => machine.index),
     );
+    this.#teller = site.config.utility?.agent ?? site.agents[0] ?? '';
     this.#overSinceMs = new Float64Array(site.nodes.length).fill(Number.NaN);
     const asics = site.machines.flatMap(({ model }) => (model.kind === 'asic' ? [model] : []));
     this.#capMs = GUARD_MS + Math.max(0, ...asics.map((model) => model.sleepS)) * 1_500;
+    this.#mostW = new Float64Array(site.machines.length);
     this.#quantumW = Math.max(0, ...asics.map((model) => model.ratedW));
     this.#window = { startMs: 0, count: 0, sums: new Float64Array(site.machines.length) };
   }
@@ -74,8 +85,10 @@ export class LoadJudge {
   /** `wanted`: the mode each machine was last asked for by a command, undefined when by none. */
   look(truth: Truth, wanted: readonly (Mode | undefined)[], atMs: number): void {
     this.#truth = truth;
+    for (const [machine, watts] of truth.machineW.entries())
+      this.#mostW[machine] = Math.max(this.#mostW[machine] ?? 0, watts);
     this.#caps(truth, atMs);
-    this.#watchLimit(truth.nodeW[0] ?? 0, atMs);
+    this.#watchLimit(truth, atMs);
     this.#watchOvershed(truth.nodeW[0] ?? 0, atMs);
     this.#ramp(truth, wanted, atMs);
   }
@@ -86,9 +99,10 @@ export class LoadJudge {
       const capW = node.capKw * 1_000;
       if (watts >= capW * NEAR_CAP) this.#stake('cap');
       const since = this.#overSinceMs[node.index] ?? Number.NaN;
+      const guardFromMs = this.#unguarded.until(node.agent);
       if (watts <= capW * (1 + TOLERANCE)) this.#overSinceMs[node.index] = Number.NaN;
-      else if (Number.isNaN(since) || since < this.#guardFromMs)
-        this.#overSinceMs[node.index] = Math.max(atMs, this.#guardFromMs);
+      else if (Number.isNaN(since) || since < guardFromMs)
+        this.#overSinceMs[node.index] = Math.max(atMs, guardFromMs);
       else if (atMs - since > this.#capMs) {
         const text = `${node.id} at ${Math.round(watts / 1_000)} kW of ${node.capKw} kW for ${Math.round((atMs - since) / 1_000)} s`;
         this.#violate('cap', atMs, text);
@@ -97,9 +111,9 @@ export class LoadJudge {
     }
   }
 
-  /** The agent cannot be held to guard before then. */
-  excuseGuard(untilMs: number): void {
-    this.#guardFromMs = Math.max(this.#guardFromMs, untilMs);
+  /** An agent, or all of them, cannot be held to guard its nodes before then. */
+  excuseGuard(untilMs: number, agent?: string): void {
+    this.#unguarded.add(untilMs, agent);
   }
 
   /** The utility set a limit: it must hold from its deadline on, as long as the product can know of it. */
@@ -122,13 +136,35 @@ export class LoadJudge {
     this.#only = undefined;
   }
 
-  /** The product cannot be held to a limit while it is cut off from it. */
-  excuse(untilMs: number): void {
-    this.#limitFromMs = Math.max(this.#limitFromMs, untilMs);
+  /**
+   * The product, or what one agent has of it, is cut off until then. It cannot be held to a limit of which it cannot
+   * hear; to one that it knows, as far as the agents that it still reaches can make up for the others.
+   */
+  excuse(untilMs: number, agent?: string): void {
+    this.#deaf.add(untilMs, agent);
   }
 
-  #watchLimit(watts: number, atMs: number): void {
-    if (this.#limitW === undefined || atMs < this.#limitFromMs) return;
+  /** Whether what can still be told anything is enough for the limit, by what it really draws. */
+  #isFeasible(truth: Truth, limitW: number, atMs: number): boolean {
+    const { agents, machines } = this.#site;
+    if (agents.every((agent) => this.#deaf.until(agent) <= atMs)) return true;
+    let movableW = 0;
+    for (const { index, agent, model } of machines) {
+      if (this.#deaf.until(agent) > atMs) continue;
+      const rest = model.kind === 'asic' ? 'sleep' : 'idle';
+      movableW += Math.max(0, (truth.machineW[index] ?? 0) - drawnW(model, rest));
+    }
+    return (truth.nodeW[0] ?? 0) - movableW * MOVABLE_SHARE <= limitW;
+  }
+
+  #watchLimit(truth: Truth, atMs: number): void {
+    const watts = truth.nodeW[0] ?? 0;
+    const fromMs = Math.max(this.#limitFromMs, this.#deaf.until(this.#teller));
+    if (this.#limitW === undefined || atMs < fromMs) return;
+    if (!this.#isFeasible(truth, this.#limitW, atMs)) {
+      this.#limitOverMs = undefined;
+      return;
+    }
     this.#stake('limit');
     if (watts <= this.#limitW * (1 + 2 * TOLERANCE)) {
       this.#limitOverMs = undefined;
@@ -169,11 +205,20 @@ export class LoadJudge {
     const site = this.#site.machines[machine];
     const truth = this.#truth;
     if (site === undefined || truth === undefined) return;
-    const targetW = drawnW(site.model, mode);
+    const targetW = this.#comesToW(machine, mode);
     this.#rising.set(machine, { untilMs: atMs + site.model.wakeS * 2_000, targetW });
     for (const [one, { untilMs }] of this.#rising) if (untilMs < atMs) this.#rising.delete(one);
     for (const index of this.#site.nodes[site.nodeIndex]?.path ?? [])
       this.#committed(index, unknown, obeys, atMs);
+  }
+
+  /** An ASIC that has worked before comes to what it drew then, whatever its plate says. */
+  #comesToW(machine: number, mode: Mode): number {
+    const model = this.#site.machines[machine]?.model;
+    if (model === undefined) return 0;
+    const mostW = this.#mostW[machine] ?? 0;
+    const hasWorked = model.kind === 'asic' && mode === 'mine' && mostW > model.ratedW / 2;
+    return hasWorked ? mostW : drawnW(model, mode);
   }
 
   #committed(
@@ -204,10 +249,9 @@ export class LoadJudge {
 
   /** The agent was told to want less of a machine than it started it for: it is on its way up no further than that. */
   told(machine: number, mode: Mode): void {
-    const model = this.#site.machines[machine]?.model;
     const rising = this.#rising.get(machine);
-    if (model === undefined || rising === undefined) return;
-    const targetW = drawnW(model, mode);
+    if (rising === undefined) return;
+    const targetW = this.#comesToW(machine, mode);
     if (targetW < rising.targetW) this.#rising.set(machine, { ...rising, targetW });
   }
 

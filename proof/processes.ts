@@ -47,7 +47,10 @@ export interface ProcessesOptions {
   readonly damage: DamageJudge;
 }
 
-const DIRS: Record<ProcessName, string> = { controller: '/controller', agent: '/agent' };
+const DIRS = { controller: '/controller', agent: '/agent' } as const;
+/** Starts of agents are numbered from here on, and so many have a stream of chance of their own each. */
+const FIRST_BOOT = 1_000;
+const STREAMS = 500;
 /** Bytes left on a disk that fills up. */
 const LAST_BYTES = 600;
 /** A slow disk takes this long to sync, ms. */
@@ -55,14 +58,15 @@ const SLOW_SYNC_MS = 3_000;
 
 /** The processes of the product: started, killed and started again, each with its disk and its clock. */
 export class Processes {
-  readonly disks: Readonly<Record<ProcessName, MemoryDisk>>;
+  readonly #disks: ReadonlyMap<ProcessName, MemoryDisk>;
   lost = 0;
   duplicated = 0;
   readonly #options: ProcessesOptions;
-  readonly #running: Partial<Record<ProcessName, Running>> = {};
+  readonly #running = new Map<ProcessName, Running>();
   readonly #slow = new Set<ProcessName>();
   #controller: Controller | undefined;
-  #boot = 1_000;
+  /** Per agent, the number of its newest start: each counts its own, and two of them may have the same. */
+  readonly #boots = new Map<string, number>();
 
   constructor(options: ProcessesOptions) {
     this.#options = options;
@@ -72,7 +76,7 @@ export class Processes {
         clock: options.clock,
         syncMs: () => 0.5 + 5 * sync.next() + (this.#slow.has(process) ? SLOW_SYNC_MS : 0),
       });
-    this.disks = { controller: disk('controller'), agent: disk('agent') };
+    this.#disks = new Map(['controller', ...options.site.agents].map((one) => [one, disk(one)]));
   }
 
   /** The running controller, once it has started. */
@@ -81,12 +85,19 @@ export class Processes {
   }
 
   alive(process: ProcessName): boolean {
-    return this.#running[process]?.life.alive === true;
+    return this.#running.get(process)?.life.alive === true;
+  }
+
+  /** Throws RangeError for a process that the site does not have. */
+  diskOf(process: ProcessName): MemoryDisk {
+    const disk = this.#disks.get(process);
+    if (disk === undefined) throw new RangeError(`there is no process '${process}'`);
+    return disk;
   }
 
   async start(process: ProcessName): Promise<void> {
     if (process === 'controller') this.#startController();
-    else this.#startAgent();
+    else this.#startAgent(process);
     await this.#options.clock.advance(0);
   }
 
@@ -94,16 +105,16 @@ export class Processes {
   async kill(kill: Kill, ended: () => void): Promise<void> {
     const { clock, random } = this.#options;
     const { process, after } = kill;
-    const running = this.#running[process];
+    const running = this.#running.get(process);
     if (running?.life.alive !== true) return;
     const die = (): void => {
       if (!running.life.alive) return;
       if (process === 'controller') this.#countLost();
-      else this.#options.telemetry.killed(this.#boot);
+      else this.#options.telemetry.killed(process, this.#bootOf(process));
       running.life.end();
       running.bus.kill();
       const chance = random(6 + clock.monoMs());
-      this.disks[process].crash(kill.disk, chance);
+      this.diskOf(process).crash(kill.disk, chance);
       if (kill.flip !== undefined) this.#flip(kill, kill.flip, chance);
       clock.after(kill.downMs, () => void this.start(process));
       ended();
@@ -116,7 +127,7 @@ export class Processes {
   /** Nothing flips when there is no such file yet. */
   #flip({ process, downMs }: Kill, flip: keyof typeof FLIPPED, chance: Random): void {
     const { clock, damage } = this.#options;
-    const disk = this.disks[process];
+    const disk = this.diskOf(process);
     const paths = disk.paths.filter((path) => FLIPPED[flip].test(path) && disk.durable(path).length > 0);
     const path = paths[Math.floor(chance.next() * paths.length)];
     if (path === undefined) return;
@@ -135,8 +146,8 @@ export class Processes {
   }
 
   disk({ process, fault, forMs }: DiskFault): void {
-    const disk = this.disks[process];
-    if (process === 'agent') this.#options.telemetry.diskFails(this.#boot, forMs);
+    const disk = this.diskOf(process);
+    if (process !== 'controller') this.#options.telemetry.diskFails(process, this.#bootOf(process), forMs);
     if (fault === 'slow') this.#slow.add(process);
     else if (fault === 'full') disk.capacityBytes = disk.usedBytes() + LAST_BYTES;
     else
@@ -151,19 +162,21 @@ export class Processes {
 
   stop(): void {
     this.#countLost();
-    for (const running of Object.values(this.#running)) running.stop();
+    for (const running of this.#running.values()) running.stop();
   }
 
   /** Ends the controller, and reads the ledger as it stands then on its disk. */
   async ledgerRecords(): Promise<readonly LedgerRecord[]> {
     this.#countLost();
-    this.#running.controller?.life.end();
-    this.#running.controller?.bus.kill();
+    const running = this.#running.get('controller');
+    running?.life.end();
+    running?.bus.kill();
     await this.#options.clock.advance(10_000);
-    this.disks.controller.capacityBytes = Infinity;
-    this.disks.controller.heal();
+    const disk = this.diskOf('controller');
+    disk.capacityBytes = Infinity;
+    disk.heal();
     this.#slow.clear();
-    const opening = openLedger(this.disks.controller, ledgerPath(DIRS.controller));
+    const opening = openLedger(disk, ledgerPath(DIRS.controller));
     await this.#options.clock.advance(1_000);
     return (await opening).records;
   }
@@ -179,7 +192,7 @@ export class Processes {
     const life = new Life(world, () => clocks.skewMs('controller'));
     const client = broker.client('controller');
     let stop = (): void => undefined;
-    this.#running.controller = { life, bus: client, stop: () => stop() };
+    this.#running.set('controller', { life, bus: client, stop: () => stop() });
     // As under a supervisor: what ends by itself is started again.
     const again = (): void => {
       if (!life.alive) return;
@@ -194,7 +207,7 @@ export class Processes {
       deps: {
         clock: life.clock,
         http: life.http,
-        disk: this.disks.controller,
+        disk: this.diskOf('controller'),
         bus: overheard(client, onPublish, (topic, payload) => onReceive('controller', topic, payload)),
         log: silentLog,
         report: life.report,
@@ -208,14 +221,18 @@ export class Processes {
     }, again);
   }
 
-  #startAgent(): void {
+  #bootOf(agent: string): number {
+    return this.#boots.get(agent) ?? FIRST_BOOT;
+  }
+
+  #startAgent(agent: string): void {
     const { site, clocks, world, broker, onPublish, onReceive } = this.#options;
-    const life = new Life(world, () => clocks.skewMs('agent'));
-    const boot = ++this.#boot;
-    this.#options.telemetry.started(boot);
-    const agent = site.agents[0] ?? 'a1';
-    const client = broker.client('agent', { will: willOf(site.id, agent, boot) });
-    const random = this.#options.random(10 + boot);
+    const life = new Life(world, () => clocks.skewMs(agent));
+    const boot = this.#bootOf(agent) + 1;
+    this.#boots.set(agent, boot);
+    this.#options.telemetry.started(agent, boot);
+    const client = broker.client(agent, { will: willOf(site.id, agent, boot) });
+    const random = this.#options.random(10 + boot + STREAMS * site.agents.indexOf(agent));
     const effects = { clock: life.clock, random, net: life.net, http: life.http, remote: life.remote };
     const running = startAgent({
       site,
@@ -224,15 +241,15 @@ export class Processes {
       dataDir: DIRS.agent,
       deps: {
         ...effects,
-        disk: this.disks.agent,
-        bus: overheard(client, onPublish, (topic, payload) => onReceive('agent', topic, payload)),
+        disk: this.diskOf(agent),
+        bus: overheard(client, onPublish, (topic, payload) => onReceive(agent, topic, payload)),
         log: silentLog,
         report: life.report,
       },
       io: { ...effects, lines: makeLines({ net: life.net, clock: life.clock, random }), log: silentLog },
       secrets: { env: SIMULATED_ENV },
     });
-    this.#running.agent = { life, bus: client, stop: () => void running.stop() };
+    this.#running.set(agent, { life, bus: client, stop: () => void running.stop() });
   }
 }
 

@@ -57,7 +57,7 @@ export async function playScenario(
     wakeMaxS: WAKE_MAX_S,
     timeline: scenario.steps.map(({ atS, change }): Planned => ({
       atMs: SETTLE_MS + atS * 1_000,
-      happening: happeningOf(change),
+      happening: happeningOf(change, site.agents),
       fault: undefined,
     })),
     onEvent: (atMs, event) => {
@@ -82,8 +82,9 @@ export async function playScenario(
   };
 }
 
-function happeningOf(change: WorldChange): Happening {
+function happeningOf(change: WorldChange, agents: readonly string[]): Happening {
   if (change.kind !== 'process' || change.action !== 'kill') return { kind: 'world', change };
   if (change.process === 'broker') return { kind: 'broker', downMs: DOWN_MS };
-  return { kind: 'kill', process: change.process, disk: 'process', downMs: DOWN_MS };
+  const process = change.process === 'agent' ? (agents[0] ?? 'agent') : change.process;
+  return { kind: 'kill', process, disk: 'process', downMs: DOWN_MS };
 }

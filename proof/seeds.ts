@@ -5,6 +5,7 @@ import { INVARIANTS } from './invariants.ts';
 import type { Wrong } from './invariants.ts';
 import { keptOf } from './results.ts';
 import type { KeptResult } from './results.ts';
+import { shapeOf } from './site.ts';
 import { onAllCores } from './threads.ts';
 
 /** What one `sim` run came to, in the shape that programs rely on. */
@@ -81,6 +82,7 @@ export async function simulate(
     seed: first + place,
     hours,
     machines,
+    shape: shapeOf(first + place),
     stopAtViolation: true,
   })).filter(({ seed }) => !known.has(seed));
   await runAll(runs, (result) => {

@@ -10,7 +10,12 @@ export interface SiteShape {
   readonly capShare?: number;
   /** How fast it may rise, as a share of the usual ramp. */
   readonly rampShare?: number;
+  /** 2: another agent has the second feeder, with everything below it. */
+  readonly agents?: 1 | 2;
 }
+
+/** What the site of a seed is besides its size: every second one has two agents. */
+export const shapeOf = (seed: number): SiteShape => (seed % 2 === 0 ? { agents: 2 } : {});
 
 const POLL_MS = 30_000;
 const METER_MS = 2_000;
@@ -23,7 +28,10 @@ export const NO_KEY = 'SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA';
  * while one is commanded); meters, feeds and GPU telemetry at rates that a day of virtual time can afford. The
  * scenarios run at the simulated site's own rates.
  */
-export function harnessSite(machines: number, { capShare = 1, rampShare = 1 }: SiteShape = {}): Site {
+export function harnessSite(
+  machines: number,
+  { capShare = 1, rampShare = 1, agents = 1 }: SiteShape = {},
+): Site {
   const config = siteSchema.parse(simulatedSite({ machines, hostKey: NO_KEY, keyFile: '/sim/key' }));
   const groups = config.machines.map((group) => ({
     ...group,
@@ -56,5 +64,14 @@ export function harnessSite(machines: number, { capShare = 1, rampShare = 1 }: S
         }
       : node,
   );
-  return resolveSite({ ...config, nodes, machines: groups, meters, plant, prices, ...ai }, MODELS);
+  const split =
+    agents === 1
+      ? {}
+      : {
+          agents: [
+            { id: 'a1', nodes: ['main'] },
+            { id: 'a2', nodes: ['feeder-2'] },
+          ],
+        };
+  return resolveSite({ ...config, ...split, nodes, machines: groups, meters, plant, prices, ...ai }, MODELS);
 }

@@ -55,7 +55,7 @@ const STAKES: Readonly<Record<string, Stake>> = {
       return [
         price(0, LOW),
         price(60_000, HIGH),
-        happens(cutMs, { kind: 'trouble', client: 'agent', trouble, forMs: 200_000 }, 'messages-lost-agent'),
+        happens(cutMs, { kind: 'trouble', client: 'a1', trouble, forMs: 200_000 }, 'messages-lost-agent'),
         ...wakeAll(site, wokenMs, wokenMs + 20_000, 0.6, random),
       ];
     },
@@ -71,7 +71,7 @@ const STAKES: Readonly<Record<string, Stake>> = {
         ...prices,
         happens(
           30_000,
-          { kind: 'trouble', client: 'agent', trouble, forMs: 14 * MINUTE },
+          { kind: 'trouble', client: 'a1', trouble, forMs: 14 * MINUTE },
           'messages-again-agent',
         ),
       ];
@@ -124,7 +124,7 @@ const STAKES: Readonly<Record<string, Stake>> = {
     hours: 0.12,
     // The agent that restores is not the one that put to rest.
     draw: (_site, random) => {
-      const rested = { kind: 'kill', process: 'agent', disk: 'power', downMs: 2_000 } as const;
+      const rested = { kind: 'kill', process: 'a1', disk: 'power', downMs: 2_000 } as const;
       return [...blackStart(random), happens(between(random, 150_000, 200_000), rested, 'agent-power-cut')];
     },
   },

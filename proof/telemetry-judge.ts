@@ -18,7 +18,10 @@ const CAUGHT_UP_MS = 10_000;
 /** In calm, what is said has come by then, ms. */
 const COMES_MS = 30_000;
 
-const nameOf = ({ boot, group, seq }: Frame): string => `${boot} ${streamOf(group)} ${seq}`;
+/** One start of one agent: agents number their starts by themselves. */
+const startOf = (agent: string, boot: number): string => `${agent} ${boot}`;
+const nameOf = ({ agent, boot, group, seq }: Frame): string =>
+  `${startOf(agent, boot)} ${streamOf(group)} ${seq}`;
 
 /** One stream of one start of an agent, by its numbers. */
 interface Lane {
@@ -33,6 +36,7 @@ interface Told {
 }
 
 interface Boot {
+  readonly agent: string;
   readonly fromMs: number;
   readonly lanes: Map<Stream, Lane>;
   /** When it was killed; undefined: it runs. */
@@ -52,9 +56,11 @@ export class TelemetryJudge {
   readonly #clocks: WallClocks;
   readonly #violate: (invariant: Invariant, atMs: number, text: string) => void;
   readonly #stake: (invariant: Invariant) => void;
-  readonly #boots = new Map<number, Boot>();
-  #diskFailsUntilMs = Number.NEGATIVE_INFINITY;
-  #arrivedMs = 0;
+  readonly #boots = new Map<string, Boot>();
+  /** Per agent. */
+  readonly #diskFailsUntilMs = new Map<string, number>();
+  /** Per agent, when a frame of it last came. */
+  readonly #arrivedMs = new Map<string, number>();
   #calmFromMs = 0;
 
   constructor(
@@ -98,37 +104,50 @@ export class TelemetryJudge {
    * Gives the alarms in it.
    */
   arrives(topic: string, payload: Uint8Array): readonly Told[] {
-    const kind = topic.split('/').at(-1);
-    if (kind === 'result' || kind === 'event') return this.#message(payload);
+    const [agent = '', kind] = topic.split('/').slice(-2);
+    if (kind === 'result' || kind === 'event') return this.#message(agent, payload);
     if (kind !== 'backlog') return [];
     const segment = decodeSegment(payload);
-    return segment.stream === 'messages' ? segment.items.flatMap(({ bytes }) => this.#message(bytes)) : [];
+    return segment.stream === 'messages'
+      ? segment.items.flatMap(({ bytes }) => this.#message(agent, bytes))
+      : [];
   }
 
-  started(boot: number): void {
+  started(agent: string, boot: number): void {
     const fromMs = this.#clock.monoMs();
-    this.#boots.set(boot, { fromMs, lanes: new Map(), announced: 0 });
-    if (fromMs < this.#diskFailsUntilMs) this.#boot(boot).unsyncedFromMs = fromMs;
+    const failing = fromMs < this.#failsUntilMs(agent);
+    this.#boots.set(startOf(agent, boot), {
+      agent,
+      fromMs,
+      lanes: new Map(),
+      announced: 0,
+      ...(failing && { unsyncedFromMs: fromMs }),
+    });
   }
 
-  killed(boot: number): void {
-    const one = this.#boot(boot);
+  killed(agent: string, boot: number): void {
+    const one = this.#boot(agent, boot);
     const nowMs = this.#clock.monoMs();
     one.killedMs = nowMs;
-    if (nowMs >= this.#diskFailsUntilMs) one.unsyncedFromMs = nowMs - UNSYNCED_MS;
+    if (nowMs >= this.#failsUntilMs(agent)) one.unsyncedFromMs = nowMs - UNSYNCED_MS;
     else one.unsyncedFromMs = Math.min(one.unsyncedFromMs ?? nowMs, nowMs - UNSYNCED_MS);
   }
 
   /** The disk of the agent takes nothing for a while. */
-  diskFails(boot: number, forMs: number): void {
+  diskFails(agent: string, boot: number, forMs: number): void {
     const nowMs = this.#clock.monoMs();
-    if (nowMs >= this.#diskFailsUntilMs) this.#boot(boot).unsyncedFromMs = nowMs - UNSYNCED_MS;
-    this.#diskFailsUntilMs = Math.max(this.#diskFailsUntilMs, nowMs + forMs + CAUGHT_UP_MS);
+    const untilMs = this.#failsUntilMs(agent);
+    if (nowMs >= untilMs) this.#boot(agent, boot).unsyncedFromMs = nowMs - UNSYNCED_MS;
+    this.#diskFailsUntilMs.set(agent, Math.max(untilMs, nowMs + forMs + CAUGHT_UP_MS));
+  }
+
+  #failsUntilMs(agent: string): number {
+    return this.#diskFailsUntilMs.get(agent) ?? Number.NEGATIVE_INFINITY;
   }
 
   /** What an agent announces as lost is lost with a word. */
-  status({ boot, online, thinned, dropped, damaged }: Status): void {
-    const one = this.#boots.get(boot);
+  status({ agent, boot, online, thinned, dropped, damaged }: Status): void {
+    const one = this.#boots.get(startOf(agent, boot));
     if (one !== undefined && online) one.announced = Math.max(one.announced, thinned + dropped + damaged);
   }
 
@@ -145,15 +164,18 @@ export class TelemetryJudge {
   /** The end of a run: in calm, everything has come. */
   end(atMs: number): void {
     if (!this.calm(atMs)) return;
-    if (atMs - this.#arrivedMs > COMES_MS)
-      this.#violate('telemetry', atMs, `nothing came for ${Math.round((atMs - this.#arrivedMs) / 1_000)} s`);
+    for (const agent of new Set([...this.#boots.values()].map((boot) => boot.agent))) {
+      const silentMs = atMs - (this.#arrivedMs.get(agent) ?? 0);
+      if (silentMs > COMES_MS)
+        this.#violate('telemetry', atMs, `nothing came of ${agent} for ${Math.round(silentMs / 1_000)} s`);
+    }
     let announced = 0;
     for (const { announced: count } of this.#boots.values()) announced += count;
-    const lost = [...this.#boots].flatMap(([boot, one]) => this.#lost(boot, one));
+    const lost = [...this.#boots].flatMap(([start, one]) => this.#lost(start, one));
     for (const text of lost.slice(announced)) this.#violate('telemetry', atMs, text);
   }
 
-  #lost(boot: number, { fromMs, lanes, killedMs, unsyncedFromMs }: Boot): string[] {
+  #lost(start: string, { agent, fromMs, lanes, killedMs, unsyncedFromMs }: Boot): string[] {
     const lost: string[] = [];
     let newestMs = fromMs;
     const keptToMs = killedMs === undefined ? Infinity : (unsyncedFromMs ?? Infinity);
@@ -161,26 +183,26 @@ export class TelemetryJudge {
       let nextMs = killedMs ?? Infinity;
       for (let seq = tickMs.length - 1; seq >= 0; seq -= 1) {
         const tick = tickMs[seq];
-        if (tick !== undefined) nextMs = Math.min(nextMs, this.#momentOf(tick));
-        else if (nextMs < keptToMs) lost.push(`${stream} ${seq} of start ${boot} never came`);
+        if (tick !== undefined) nextMs = Math.min(nextMs, this.#momentOf(agent, tick));
+        else if (nextMs < keptToMs) lost.push(`${stream} ${seq} of start ${start} never came`);
       }
-      newestMs = Math.max(newestMs, ...tickMs.slice(-1).map((tick) => this.#momentOf(tick ?? 0)));
+      newestMs = Math.max(newestMs, ...tickMs.slice(-1).map((tick) => this.#momentOf(agent, tick ?? 0)));
     }
     if (killedMs !== undefined && Math.min(killedMs, keptToMs) - newestMs > SPEAKS_MS)
-      lost.push(`of start ${boot} nothing came of its last ${Math.round((killedMs - newestMs) / 1_000)} s`);
+      lost.push(`of start ${start} nothing came of its last ${Math.round((killedMs - newestMs) / 1_000)} s`);
     return lost;
   }
 
   /** When the agent's clock last showed this. */
-  #momentOf(wallMs: number): number {
-    return Math.max(0, ...this.#clocks.moments('agent', wallMs));
+  #momentOf(agent: string, wallMs: number): number {
+    return Math.max(0, ...this.#clocks.moments(agent, wallMs));
   }
 
   #take(frame: Frame, late: boolean, last: Map<string, number>): void {
-    const { boot, seq, group, tickMs } = frame;
+    const { agent, boot, seq, group, tickMs } = frame;
     const nowMs = this.#clock.monoMs();
-    this.#arrivedMs = nowMs;
-    const lane = this.#lane(boot, streamOf(group));
+    this.#arrivedMs.set(agent, nowMs);
+    const lane = this.#lane(agent, boot, streamOf(group));
     const before = lane.tickMs[seq];
     if (before !== undefined) {
       // Nobody knew yet that it is stored: the controller before died too soon, or it was said again meanwhile.
@@ -189,13 +211,13 @@ export class TelemetryJudge {
     }
     if (late) this.#stake('telemetry');
     lane.tickMs[seq] = tickMs;
-    const place = `${late ? 'late' : 'live'} ${boot} ${group}`;
+    const place = `${late ? 'late' : 'live'} ${startOf(agent, boot)} ${group}`;
     if (seq < (last.get(place) ?? -1))
       this.#violate('telemetry', nowMs, `${nameOf(frame)} came out of its order`);
     last.set(place, seq);
   }
 
-  #message(payload: Uint8Array): Told[] {
+  #message(agent: string, payload: Uint8Array): Told[] {
     const { boot, seq, atMs, results, code, text } = JSON.parse(new TextDecoder().decode(payload)) as {
       readonly boot: number;
       readonly seq: number;
@@ -204,20 +226,20 @@ export class TelemetryJudge {
       readonly code?: string;
       readonly text?: string;
     };
-    this.#lane(boot, 'messages').tickMs[seq] = atMs ?? results?.[0]?.atMs ?? 0;
+    this.#lane(agent, boot, 'messages').tickMs[seq] = atMs ?? results?.[0]?.atMs ?? 0;
     return code === undefined || text === undefined ? [] : [{ code, text }];
   }
 
-  #lane(boot: number, stream: Stream): Lane {
-    const { lanes } = this.#boot(boot);
+  #lane(agent: string, boot: number, stream: Stream): Lane {
+    const { lanes } = this.#boot(agent, boot);
     const lane = lanes.get(stream) ?? { tickMs: [] };
     lanes.set(stream, lane);
     return lane;
   }
 
-  #boot(boot: number): Boot {
-    const one = this.#boots.get(boot);
-    if (one === undefined) throw new RangeError(`a start ${boot} that nobody made`);
+  #boot(agent: string, boot: number): Boot {
+    const one = this.#boots.get(startOf(agent, boot));
+    if (one === undefined) throw new RangeError(`a start ${startOf(agent, boot)} that nobody made`);
     return one;
   }
 }

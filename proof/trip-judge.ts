@@ -1,5 +1,6 @@
 import type { Site } from '../config/site.ts';
 import type { Mode } from '../protocols/reading.ts';
+import { Excuse } from './excuse.ts';
 import type { Invariant } from './invariants.ts';
 
 /** What an agent may take to see an input beyond its declared delays, ms: two questions and a turn of its loop. */
@@ -33,7 +34,7 @@ export class TripJudge {
   readonly #violate: Violate;
   readonly #stake: Stake;
   readonly #held = new Map<string, Held>();
-  #fromMs = 0;
+  readonly #away = new Excuse();
   /** No PLC answers: a trip cannot be known, and the unknown starts nothing but rests nobody either. */
   #blind = false;
 
@@ -103,9 +104,9 @@ export class TripJudge {
     return this.#on(machine).length > 0;
   }
 
-  /** The agent cannot be held to what it must see and do before then. */
-  excuse(untilMs: number): void {
-    this.#fromMs = Math.max(this.#fromMs, untilMs);
+  /** An agent, or all of them, cannot be held to what it must see and do before then. */
+  excuse(untilMs: number, agent?: string): void {
+    this.#away.add(untilMs, agent);
   }
 
   started(machine: number, startedMs: number, nowMs: number): void {
@@ -122,10 +123,11 @@ export class TripJudge {
         continue;
       }
       if (atMs >= held.fromMs) this.#stake('tripped');
-      const sinceMs = Math.max(held.fromMs, held.returnedMs ?? 0, this.#fromMs);
+      const sinceMs = Math.max(held.fromMs, held.returnedMs ?? 0);
       if (!held.rests || this.#blind || atMs - sinceMs < REST_MS) continue;
-      for (const { index, id } of this.#site.machines) {
+      for (const { index, id, agent } of this.#site.machines) {
         if (!this.#isBelow(index, held.node) || excused(index)) continue;
+        if (atMs - this.#away.until(agent) < REST_MS) continue;
         const mode = modes[index];
         if (mode !== 'mine' && mode !== 'ai') continue;
         this.#violate('tripped', atMs, `${id} is in ${mode} while ${part} holds it at rest`);

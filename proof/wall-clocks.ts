@@ -16,13 +16,11 @@ const skewAt = (segment: Segment, atMs: number): number =>
 export class WallClocks {
   readonly #startWallMs: number;
   readonly #monoMs: () => number;
-  readonly #segments: Record<ProcessName, Segment[]>;
+  readonly #segments = new Map<ProcessName, Segment[]>();
 
   constructor(startWallMs: number, monoMs: () => number) {
     this.#startWallMs = startWallMs;
     this.#monoMs = monoMs;
-    const right: Segment = { fromMs: 0, skewMs: 0, driftMsPerS: 0 };
-    this.#segments = { controller: [right], agent: [right] };
   }
 
   /** How far a clock is from the truth now. */
@@ -33,18 +31,18 @@ export class WallClocks {
   step(process: ProcessName, byMs: number): void {
     const last = this.#last(process);
     const fromMs = this.#monoMs();
-    this.#segments[process].push({ ...last, fromMs, skewMs: skewAt(last, fromMs) + byMs });
+    this.#of(process).push({ ...last, fromMs, skewMs: skewAt(last, fromMs) + byMs });
   }
 
   drift(process: ProcessName, driftMsPerS: number): void {
     const fromMs = this.#monoMs();
-    this.#segments[process].push({ fromMs, skewMs: this.skewMs(process), driftMsPerS });
+    this.#of(process).push({ fromMs, skewMs: this.skewMs(process), driftMsPerS });
   }
 
   /** The moments, ms from the start, at which a clock showed this; several when it was set back in between. */
   moments(process: ProcessName, wallMs: number): number[] {
     const nowMs = this.#monoMs();
-    return this.#segments[process].flatMap((segment, place, all) => {
+    return this.#of(process).flatMap((segment, place, all) => {
       const untilMs = all[place + 1]?.fromMs ?? nowMs;
       const sinceStartMs = wallMs - this.#startWallMs - segment.skewMs;
       const rate = segment.driftMsPerS / 1_000;
@@ -55,7 +53,7 @@ export class WallClocks {
 
   /** What a clock would have shown at `atMs` by any of the errors it had since `sinceMs`. */
   shown(process: ProcessName, atMs: number, sinceMs: number): number[] {
-    return this.#segments[process].flatMap((segment, place, all) => {
+    return this.#of(process).flatMap((segment, place, all) => {
       const untilMs = Math.min(atMs, all[place + 1]?.fromMs ?? atMs);
       if (segment.fromMs > atMs || untilMs < sinceMs) return [];
       return [Math.max(sinceMs, segment.fromMs), untilMs].map(
@@ -64,8 +62,15 @@ export class WallClocks {
     });
   }
 
+  /** A clock is right before anything is done to it. */
+  #of(process: ProcessName): Segment[] {
+    const segments = this.#segments.get(process) ?? [{ fromMs: 0, skewMs: 0, driftMsPerS: 0 }];
+    this.#segments.set(process, segments);
+    return segments;
+  }
+
   #last(process: ProcessName): Segment {
-    const last = this.#segments[process].at(-1);
+    const last = this.#of(process).at(-1);
     if (last === undefined) throw new RangeError('a clock without a beginning');
     return last;
   }

@@ -25,13 +25,13 @@ test('pumps, breakers, relays and a silent PLC: nothing is started that may not,
       // The agent is away while the breaker opens and finds it open; the controller cannot tell it anything.
       {
         atMs: 85_000,
-        happening: { kind: 'kill', process: 'agent', disk: 'power', downMs: 20_000 },
+        happening: { kind: 'kill', process: 'a1', disk: 'power', downMs: 20_000 },
         fault: undefined,
       } satisfies Planned,
       ...fails(90, 'q1', 130),
       {
         atMs: 110_000,
-        happening: { kind: 'partition', client: 'agent', forMs: 220_000 },
+        happening: { kind: 'partition', client: 'a1', forMs: 220_000 },
         fault: undefined,
       } satisfies Planned,
       ...fails(130, 'ufr', 100),

@@ -64,8 +64,9 @@ const result = (generation: number, atMs: number, ms = 0): Result => ({
 const judgeOf = (
   unreachable: ReadonlyMap<number, number> = new Map(),
   settings: Readonly<Record<number, Readonly<Record<string, string | number>>>> = {},
+  of = site,
 ): Judge =>
-  new Judge(site, new WallClocks(0, () => 3_600_000), {
+  new Judge(of, new WallClocks(0, () => 3_600_000), {
     unreachable,
     misbehaves: () => false,
     powered: () => true,
@@ -98,6 +99,31 @@ describe('the judge', () => {
     expect(judge.atStake.limit).toBe(0);
     for (let s = 30; s < 300; s++) judge.power(truth(capW * 0.9), s * 1_000);
     expect(names(judge)).toContain('limit');
+  });
+
+  test('asks of a limit what the agents that can be told are able to shed, and no more', () => {
+    const limited = (firstAgentW: number): string[] => {
+      const two = harnessSite(50, { agents: 2 });
+      const judge = judgeOf(new Map(), {}, two);
+      judge.load.limit(capW * 0.6, 0, 30_000);
+      judge.excuse(600_000, 'a2');
+      const machineW = two.machines.map(({ agent }) => (agent === 'a1' ? firstAgentW : 3_000));
+      for (let s = 30; s < 200; s++) judge.power(truth(capW * 0.9, { machineW }), s * 1_000);
+      return names(judge);
+    };
+    expect(limited(3_000)).toContain('limit');
+    expect(limited(100)).toEqual([]);
+  });
+
+  test('asks an agent to guard its nodes while another one is dead, and not those of the dead one', () => {
+    const over = (dead: string): string[] => {
+      const judge = judgeOf(new Map(), {}, harnessSite(50, { agents: 2 }));
+      judge.agentAway(600_000, dead);
+      for (let s = 0; s < 60; s++) judge.power(truth(capW * 1.05), s * 1_000);
+      return names(judge);
+    };
+    expect(over('a2')).toContain('cap');
+    expect(over('a1')).toEqual([]);
   });
 
   test('sees a curtailment that was not restored exactly, and a bystander that a write took along', () => {
@@ -196,9 +222,9 @@ describe('the judge', () => {
     const judge = judgeOf(new Map([[3, 0]]));
     const state = emptyState(site, 1, 0);
     state.mode[3] = 1;
-    judge.unknown(state, 20_000);
+    judge.unknown(state, () => true, 20_000);
     expect(names(judge)).toEqual([]);
-    judge.unknown(state, 200_000);
+    judge.unknown(state, () => true, 200_000);
     expect(names(judge)).toEqual(['unknown-asleep']);
   });
 

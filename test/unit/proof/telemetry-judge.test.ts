@@ -26,7 +26,7 @@ class Bench {
   );
 
   constructor() {
-    this.judge.started(1);
+    this.judge.started('a1', 1);
   }
 
   /** Each frame at its time, as new. */
@@ -55,7 +55,7 @@ describe('the judge of telemetry', () => {
   test('sees a number that never came, and forgives one that is announced', async () => {
     const bench = new Bench();
     await bench.say(upTo(60).filter((seq) => seq !== 20));
-    expect(bench.end()).toEqual(['telemetry: meters 20 of start 1 never came']);
+    expect(bench.end()).toEqual(['telemetry: meters 20 of start a1 1 never came']);
     const honest = new Bench();
     await honest.say(upTo(60).filter((seq) => seq !== 20));
     honest.judge.status({
@@ -88,9 +88,9 @@ describe('the judge of telemetry', () => {
     void bench.judge.store(() => true).put([frame(2, 2_001)], true);
     await bench.clock.advance(10);
     expect(bench.found).toEqual([
-      'telemetry: 1 meters 2 came out of its order',
-      'telemetry: 1 meters 1 was stored twice',
-      'telemetry: 1 meters 2 came again and is another',
+      'telemetry: a1 1 meters 2 came out of its order',
+      'telemetry: a1 1 meters 1 was stored twice',
+      'telemetry: a1 1 meters 2 came again and is another',
     ]);
   });
 
@@ -102,26 +102,46 @@ describe('the judge of telemetry', () => {
     alive = false;
     await bench.clock.advance(1_000);
     await bench.say([8, 9, 11, 12]);
-    expect(bench.end()).toEqual(['telemetry: meters 10 of start 1 never came']);
+    expect(bench.end()).toEqual(['telemetry: meters 10 of start a1 1 never came']);
   });
 
   test('forgives a killed agent its last moment, not what it had for longer', async () => {
     const bench = new Bench();
     await bench.say(upTo(40));
     await bench.clock.advance(10_000);
-    bench.judge.killed(1);
+    bench.judge.killed('a1', 1);
     expect(bench.end()).toEqual([]);
     const late = new Bench();
     await late.say(upTo(40));
     await late.clock.advance(25_000);
-    late.judge.killed(1);
-    expect(late.end()).toEqual(['telemetry: of start 1 nothing came of its last 26 s']);
+    late.judge.killed('a1', 1);
+    expect(late.end()).toEqual(['telemetry: of start a1 1 nothing came of its last 26 s']);
   });
 
   test('sees that nothing comes any more', async () => {
     const bench = new Bench();
     await bench.say(upTo(10));
     await bench.clock.advance(60_000);
-    expect(bench.end()).toEqual(['telemetry: nothing came for 61 s']);
+    expect(bench.end()).toEqual(['telemetry: nothing came of a1 for 61 s']);
+  });
+
+  test('knows two agents apart whose starts have the same number', async () => {
+    const bench = new Bench();
+    bench.judge.started('a2', 1);
+    const store = bench.judge.store(() => true);
+    for (const seq of upTo(60)) {
+      void store.put([frame(seq)], false);
+      // The other one's numbers are its own: what it lacks, the first one does not have for it.
+      if (seq !== 30) void store.put([{ ...frame(seq), agent: 'a2' }], false);
+      await bench.clock.advance(1_000);
+    }
+    expect(bench.end()).toEqual(['telemetry: meters 30 of start a2 1 never came']);
+  });
+
+  test('sees that nothing comes any more of one of two agents', async () => {
+    const bench = new Bench();
+    bench.judge.started('a2', 1);
+    await bench.say(upTo(60));
+    expect(bench.end()).toEqual(['telemetry: nothing came of a2 for 60 s']);
   });
 });
