@@ -99,7 +99,7 @@ function keepSpells({ plant, clock, keeper }: LimitsOptions, pace: Pace) {
 
 export function makeLimits(options: LimitsOptions): Limits {
   const { site, agent, plant, clock } = options;
-  const envelope = makeEnvelope(plant.nodes.length, site.config.control);
+  const envelope = makeEnvelope(plant.nodes.length, site.config.control, plant.auxiliaries);
   const pace = makePace(
     rampSlicesOf(site, agent),
     plant.machines.map(({ config }) => ({

@@ -1,4 +1,6 @@
 import type { Site, SiteMachine, SiteMeter } from '../config/site.ts';
+import { drawersOf, followHeat, makeHeat } from '../protocols/auxiliary.ts';
+import type { Drawer, Heat } from '../protocols/auxiliary.ts';
 import { Fault } from '../protocols/faults.ts';
 import { flowShares, lostFeeds } from '../protocols/feeds.ts';
 import { flowOf, planCapW } from '../protocols/loading.ts';
@@ -9,7 +11,7 @@ import type { Device } from './driver.ts';
 import { METER_FRESH_MS, makeGuard } from './core/guard.ts';
 import type { GuardState } from './core/guard.ts';
 import { handoverProfile, unknownState } from './core/handover-state.ts';
-import { canObserve } from './machine.ts';
+import { canObserve, isOff } from './machine.ts';
 import type { Machine } from './machine.ts';
 
 /** A meter and its newest readings. */
@@ -50,6 +52,8 @@ export interface Plant {
   readonly racks: readonly Rack[];
   readonly meters: readonly Meter[];
   readonly nodes: readonly PlantNode[];
+  /** What draws beside machines, by places of `nodes`, and the heat it has followed. */
+  readonly auxiliaries: { readonly drawers: readonly Drawer[]; readonly heat: Heat };
   /** Of `Site.nodes`, those that are feeds without voltage. */
   lostFeeds: ReadonlySet<number>;
 }
@@ -103,8 +107,15 @@ export function buildPlant(
       short: false,
     };
   });
+  const drawers = drawersOf(
+    ownNodes.map(({ path, auxiliary }) => ({
+      path: path.flatMap((node) => nodePlace.get(node) ?? []),
+      auxiliary,
+    })),
+  );
   return {
     machines,
+    auxiliaries: { drawers, heat: makeHeat(drawers) },
     byId: new Map(machines.map((machine) => [machine.config.id, machine])),
     racks: racks.map(({ id }, place) => ({
       id,
@@ -146,6 +157,47 @@ export function noteFeeds(site: Site, plant: Plant, nowMs: number): void {
   const shares = flowShares(site.nodes, lost);
   for (const machine of plant.machines)
     machine.shares = ownShares(site, shares[machine.config.nodeIndex] ?? [], machine.config, agent);
+}
+
+/**
+ * What the machines below each node draw through it by their own word, W; the last one while they are silent.
+ * `unheardW`: of who was never heard.
+ */
+function flowByNode({ machines, nodes }: Plant, unheardW: (machine: Machine) => number): Float64Array {
+  const flowW = new Float64Array(nodes.length);
+  for (const machine of machines) {
+    const watts = isOff(machine) ? 0 : (machine.powerW ?? machine.lastPowerW ?? unheardW(machine));
+    for (const [place, node] of machine.path.entries())
+      flowW[node] = (flowW[node] ?? 0) + watts * (machine.shares[place] ?? 1);
+  }
+  return flowW;
+}
+
+/** Time has passed: what draws beside the machines follows them. */
+export function noteHeat(plant: Plant, nowMs: number): void {
+  const { drawers, heat } = plant.auxiliaries;
+  if (drawers.length === 0) return;
+  followHeat(
+    heat,
+    drawers,
+    flowByNode(plant, () => 0),
+    nowMs,
+  );
+}
+
+/**
+ * What a node draws beside its machines by declaration, W, or all nodes together (undefined). Where a meter tells, that
+ * which has followed the machines; where none does, also that which still will.
+ */
+export function auxiliaryOf(plant: Plant, node: number | undefined, isMetered: boolean): number {
+  const { drawers, heat } = plant.auxiliaries;
+  if (drawers.length === 0) return 0;
+  const flowW = isMetered ? undefined : flowByNode(plant, ({ config }) => config.model.ratedW);
+  return drawers.reduce((sum, drawer, place) => {
+    if (node !== undefined && !drawer.above.includes(node)) return sum;
+    const itW = Math.max(heat.itW[place] ?? 0, flowW?.[drawer.node] ?? 0);
+    return sum + drawer.fixedW + drawer.perItW * itW;
+  }, 0);
 }
 
 function newMachine(

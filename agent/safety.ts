@@ -1,5 +1,6 @@
 import type { Site } from '../config/site.ts';
 import type { Clock } from '../host/deps.ts';
+import { growthAlong } from '../protocols/auxiliary.ts';
 import type { Alarms } from './alarms.ts';
 import type { Control } from './control.ts';
 import { drawW, restMode, satisfies, settleMs } from './core/draw.ts';
@@ -12,7 +13,7 @@ import type { RackOrders } from './core/desired.ts';
 import { flowCapW, learnCapW, loadingText } from '../protocols/loading.ts';
 import { COMMAND_POLL_MS, isOff } from './machine.ts';
 import type { Machine } from './machine.ts';
-import { meterW, nodeCapW, noteFeeds } from './plant.ts';
+import { auxiliaryOf, meterW, nodeCapW, noteFeeds, noteHeat } from './plant.ts';
 import type { Plant, PlantNode } from './plant.ts';
 
 export interface SafetyOptions {
@@ -52,6 +53,7 @@ export function makeSafety(options: SafetyOptions): Safety {
     const nowMs = clock.monoMs();
     if (isCalm && (calm[place] = ((calm[place] ?? 0) + 1) % CALM_EVERY) !== 0)
       return noteLoad(guard, sampleW, nowMs);
+    guard.auxiliaryW = auxiliaryOf(plant, place, sampleW !== undefined);
     const verdict = guardStep(
       guard,
       sampleW,
@@ -82,6 +84,7 @@ export function makeSafety(options: SafetyOptions): Safety {
     tick: () => {
       const nowMs = clock.monoMs();
       noteFeeds(options.site, plant, nowMs);
+      noteHeat(plant, nowMs);
       for (const [place, node] of plant.nodes.entries()) {
         // Before the first machine was read a sum would say nothing but names on plates.
         const read = node.machines.some((machine) => machine.lastPowerW !== undefined);
@@ -127,7 +130,10 @@ function releaseHeld({ plant, orders }: SafetyOptions, nowMs: number): void {
       if (rests && node.guard?.active !== true) machine.held = undefined;
       continue;
     }
-    const targetW = drawW(machine.config.model, wanted.mode, wanted.powerW);
+    const growth = growthAlong(plant.auxiliaries.drawers, machine.path);
+    const targetW =
+      drawW(machine.config.model, wanted.mode, wanted.powerW) *
+      (growth[machine.path.indexOf(machine.held.node)] ?? 1);
     const load = !satisfies(machine.config.model, restMode(machine.config.model), wanted.mode);
     const asked = { epoch: doc.epoch, generation: doc.generation, load, targetW };
     if (released(machine.held, asked, { loadW: meterW(node, nowMs), capW: nodeCapW(node) }))
@@ -193,6 +199,7 @@ function failSafe(options: SafetyOptions, nowMs: number): void {
     firmCapW: firmCapKw === undefined ? undefined : firmCapKw * 1_000 * share,
     meterW: alone && root !== undefined && site.nodes[0]?.id === root.id ? meterW(root, nowMs) : undefined,
     machines: views,
+    auxiliaryW: auxiliaryOf(plant, undefined, false),
   });
   for (const index of rests) {
     const machine = lost[index];

@@ -73,11 +73,14 @@ function loadWarnings(site: Site): Explained[] {
     if (node === undefined) return [];
     const ratedKw =
       rack.machines.reduce((sum, index) => sum + (site.machines[index]?.model.ratedW ?? 0), 0) / 1_000;
-    if (ratedKw <= node.capKw) return [];
+    const { fixedKw = 0, perItKw = 0 } = node.auxiliary ?? {};
+    const allKw = fixedKw + ratedKw * (1 + perItKw);
+    if (allKw <= node.capKw) return [];
+    const beside = allKw > ratedKw ? ` and with what cools them ${round(allKw)} kW` : '';
     return [
       {
         path: ['nodes', placeOf(site, rack.id), 'capKw'],
-        message: `the ${rack.machines.length} machines in '${rack.id}' are rated ${round(ratedKw)} kW together, above its cap of ${round(node.capKw)} kW`,
+        message: `the ${rack.machines.length} machines in '${rack.id}' are rated ${round(ratedKw)} kW together${beside}, above its cap of ${round(node.capKw)} kW`,
       },
     ];
   });

@@ -33,6 +33,8 @@ function drawnW(model: Model, mode: Mode): number {
   return mode === 'ai' ? model.aiW : mode === 'mine' ? model.mineW : model.idleW;
 }
 
+const sum = (watts: readonly number[] = []): number => watts.reduce((total, one) => total + one, 0);
+
 /**
  * Watches what the site really draws: caps, the utility's limit, ramps, and that every start was admitted against
  * the draw that all starts before it will reach.
@@ -60,7 +62,14 @@ export class LoadJudge {
   #limitFromMs = 0;
   #limitOverMs: number | undefined;
   /** The limit that is watched for taking too much; undefined when something else moves load too. */
-  #only: { readonly limitW: number; readonly beforeW: number; readonly untilMs: number } | undefined;
+  #only:
+    | {
+        readonly limitW: number;
+        readonly beforeW: number;
+        readonly auxiliaryW: number;
+        readonly untilMs: number;
+      }
+    | undefined;
   #window: { readonly startMs: number; count: number; readonly sums: Float64Array };
   #means: Float64Array | undefined;
 
@@ -89,7 +98,7 @@ export class LoadJudge {
       this.#mostW[machine] = Math.max(this.#mostW[machine] ?? 0, watts);
     this.#caps(truth, atMs);
     this.#watchLimit(truth, atMs);
-    this.#watchOvershed(truth.nodeW[0] ?? 0, atMs);
+    this.#watchOvershed(truth, atMs);
     this.#ramp(truth, wanted, atMs);
   }
 
@@ -125,7 +134,7 @@ export class LoadJudge {
     this.#only =
       limitW === undefined || atMs < this.#disturbedMs + QUIET_MS
         ? undefined
-        : { limitW, beforeW, untilMs: deadlineMs + OVERSHED_MS };
+        : { limitW, beforeW, auxiliaryW: sum(this.#truth?.auxiliaryW), untilMs: deadlineMs + OVERSHED_MS };
   }
 
   #disturbedMs = 0;
@@ -179,7 +188,7 @@ export class LoadJudge {
   }
 
   /** A limit takes what it asks for: not what unknown machines might draw, and nothing twice. */
-  #watchOvershed(watts: number, atMs: number): void {
+  #watchOvershed({ nodeW, auxiliaryW }: Truth, atMs: number): void {
     const only = this.#only;
     if (only === undefined) return;
     if (atMs > only.untilMs) {
@@ -188,6 +197,8 @@ export class LoadJudge {
     }
     this.#stake('overshed');
     const leastW = Math.min(only.beforeW, only.limitW) * (1 - OVERSHED_SHARE) - 2 * this.#quantumW;
+    // What turns down after the machines does so later, and nobody may shed less because it will.
+    const watts = (nodeW[0] ?? 0) + Math.max(0, only.auxiliaryW - sum(auxiliaryW));
     if (watts >= leastW) return;
     const text = `${Math.round(watts / 1_000)} kW under a limit of ${Math.round(only.limitW / 1_000)} kW: more was shed than it asks for`;
     this.#violate('overshed', atMs, text);
@@ -231,20 +242,32 @@ export class LoadJudge {
     const node = this.#site.nodes[index];
     if (truth === undefined || node === undefined) return;
     let watts = truth.nodeW[index] ?? 0;
-    for (const one of this.#below[index] ?? []) {
-      const model = this.#site.machines[one]?.model;
-      if (model === undefined) continue;
+    const drawsW = (one: number): number => {
       const rising = this.#rising.get(one);
       const nowW = truth.machineW[one] ?? 0;
-      if (unknown.has(one)) watts += Math.max(0, model.ratedW - nowW);
+      if (unknown.has(one)) return Math.max(nowW, this.#site.machines[one]?.model.ratedW ?? 0);
       // Who does not obey is not on its way anywhere, and the product cannot know before it has waited.
-      else if (rising !== undefined && obeys(one)) watts += Math.max(0, rising.targetW - nowW);
-    }
+      return rising !== undefined && obeys(one) ? Math.max(nowW, rising.targetW) : nowW;
+    };
+    for (const one of this.#below[index] ?? []) watts += drawsW(one) - (truth.machineW[one] ?? 0);
+    watts += this.#following(index, truth, drawsW);
     const capW = node.capKw * 1_000;
     if (watts >= capW * NEAR_CAP) this.#stake('committed');
     if (watts <= capW * (1 + TOLERANCE) + this.#quantumW) return;
     const text = `${node.id} is committed to ${Math.round(watts / 1_000)} kW of ${node.capKw} kW by what was started`;
     this.#violate('committed', atMs, text);
+  }
+
+  /** What pumps and fans at a node and below it are still to follow when every machine draws `drawsW`, W. */
+  #following(index: number, { auxiliaryW }: Truth, drawsW: (machine: number) => number): number {
+    let watts = 0;
+    for (const { index: below, path, auxiliary } of this.#site.nodes) {
+      if (auxiliary === undefined || !path.includes(index)) continue;
+      const itW = (this.#below[below] ?? []).reduce((sum, one) => sum + drawsW(one), 0);
+      const reachedW = auxiliary.fixedKw * 1_000 + auxiliary.perItKw * itW;
+      watts += Math.max(0, reachedW - (auxiliaryW[below] ?? 0));
+    }
+    return watts;
   }
 
   /** The agent was told to want less of a machine than it started it for: it is on its way up no further than that. */

@@ -1,5 +1,6 @@
 import { MODELS } from '../config/models.ts';
 import { siteSchema } from '../config/schema/site.ts';
+import type { SiteConfig } from '../config/schema/site.ts';
 import { resolveSite } from '../config/site.ts';
 import type { Site } from '../config/site.ts';
 import { simulatedSite } from '../simulator/site.ts';
@@ -22,6 +23,27 @@ const METER_MS = 2_000;
 const PLC_MS = 4_000;
 /** A host key and key file for the in-memory SSH, which checks neither. */
 export const NO_KEY = 'SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA';
+
+/** What the harness has beside the machines: pumps of the hydro racks, without a meter, and coolers of the GPU row. */
+const COOLED = ['feeder-1-pdu-a', 'gpu-row'];
+const COOLERS = { fixedShare: 0.01, perItKw: 0.05, lagS: 60 };
+
+/** Nodes with their coolers; their caps and all above have room for them. */
+function withCoolers(nodes: SiteConfig['nodes']): SiteConfig['nodes'] {
+  const { fixedShare, perItKw, lagS } = COOLERS;
+  const moreKw = new Map<string, number>();
+  for (const { id, capKw } of nodes.filter((node) => COOLED.includes(node.id)))
+    for (let above: string | undefined = id; above !== undefined; above = parentOf(nodes, above))
+      moreKw.set(above, (moreKw.get(above) ?? 0) + capKw * (fixedShare + perItKw));
+  return nodes.map((node) => ({
+    ...node,
+    capKw: node.capKw + (moreKw.get(node.id) ?? 0),
+    ...(COOLED.includes(node.id) && { auxiliary: { fixedKw: node.capKw * fixedShare, perItKw, lagS } }),
+  }));
+}
+
+const parentOf = (nodes: SiteConfig['nodes'], id: string): string | undefined =>
+  nodes.find((node) => node.id === id)?.parent;
 
 /**
  * The simulated site at a size, as the harness runs it: machines polled every 30 s (and, as everywhere, each second
@@ -55,7 +77,7 @@ export function harnessSite(
     points: config.plant.points.map((point) => ({ ...point, periodMs: PLC_MS })),
     watchdogs: config.plant.watchdogs.map((one) => ({ ...one, periodMs: PLC_MS })),
   };
-  const nodes = config.nodes.map((node) =>
+  const nodes = withCoolers(config.nodes).map((node) =>
     node.parent === undefined
       ? {
           ...node,

@@ -1,5 +1,7 @@
 /** What flows through every node of the simulated site. */
 import type { Site, SiteNode } from '../config/site.ts';
+import { makeFollower } from './physics/auxiliary.ts';
+import type { Follower } from './physics/auxiliary.ts';
 import { Fault } from '../protocols/faults.ts';
 import type { PlantMachine } from './plant.ts';
 import type { Sky } from './sky.ts';
@@ -26,6 +28,9 @@ export class Sums {
   readonly #sky: Sky;
   readonly #machineW: Float64Array;
   readonly #nodeW: Float64Array;
+  /** Of what flows through each node, that which machines draw; and what draws beside them, where something does. */
+  readonly #itW: Float64Array;
+  readonly #followers: readonly (Follower | undefined)[];
   /** Per node, when its power was last worked out. */
   readonly #atMs: Float64Array;
   readonly #subtrees: readonly Subtree[];
@@ -43,6 +48,10 @@ export class Sums {
     this.#sky = sky;
     this.#machineW = new Float64Array(machines.length);
     this.#nodeW = new Float64Array(site.nodes.length);
+    this.#itW = new Float64Array(site.nodes.length);
+    this.#followers = site.nodes.map(
+      ({ auxiliary, capKw }) => auxiliary && makeFollower(auxiliary, capKw * 1_000),
+    );
     this.#atMs = new Float64Array(site.nodes.length).fill(Number.NEGATIVE_INFINITY);
     this.#subtrees = subtreesOf(site);
     this.#shares = site.nodes.map((node) => feedShares(node, this.#cut));
@@ -86,6 +95,7 @@ export class Sums {
     this.#sum(0, nowMs);
     return {
       nodeW: [...this.#nodeW],
+      auxiliaryW: this.#followers.map((follower) => follower?.powerW ?? 0),
       machineW: [...this.#machineW],
       modes: this.#machines.map((machine) => machine.mode(nowMs)),
       stateCalls: this.#machines.map((machine) => machine.stateCalls),
@@ -99,8 +109,10 @@ export class Sums {
     if (subtree === undefined) return;
     const { nodes } = this.#site;
     const nodeW = this.#nodeW;
+    const itW = this.#itW;
     for (const index of subtree.nodes) {
       const generators = this.#generators[index] ?? 0;
+      itW[index] = 0;
       nodeW[index] = generators === 0 ? 0 : -generators * this.generationW(nowMs);
       this.#atMs[index] = nowMs;
     }
@@ -113,19 +125,25 @@ export class Sums {
       this.#machineW[index] = drawW;
       loadW += drawW;
       nodeW[nodeIndex] = (nodeW[nodeIndex] ?? 0) + drawW;
+      itW[nodeIndex] = (itW[nodeIndex] ?? 0) + drawW;
     }
     for (let place = subtree.nodes.length - 1; place >= 0; place -= 1) {
       const index = subtree.nodes[place] ?? 0;
       const node = nodes[index];
       if (node === undefined) continue;
-      const throughW = nodeW[index] ?? 0;
+      const heatW = itW[index] ?? 0;
+      const followingW = this.#followers[index]?.follow(heatW, nowMs, !this.#cut.has(index)) ?? 0;
+      const throughW = (nodeW[index] ?? 0) + followingW;
       const coolingW = node.parentIndex < 0 ? loadW * this.#sky.coolingShare(nowMs) : 0;
       const inW = throughW + Math.abs(throughW) * LOSS[node.kind] + coolingW;
       nodeW[index] = inW;
       if (index === top) continue;
-      for (const [at, feed] of node.feeds.entries())
-        if (subtree.has.has(feed.node))
-          nodeW[feed.node] = (nodeW[feed.node] ?? 0) + inW * (this.#shares[index]?.[at] ?? 0);
+      for (const [at, feed] of node.feeds.entries()) {
+        if (!subtree.has.has(feed.node)) continue;
+        const share = this.#shares[index]?.[at] ?? 0;
+        nodeW[feed.node] = (nodeW[feed.node] ?? 0) + inW * share;
+        itW[feed.node] = (itW[feed.node] ?? 0) + heatW * share;
+      }
     }
   }
 }

@@ -36,6 +36,8 @@ export interface WorldOptions {
 export interface Truth {
   /** W into each node, as `Site.nodes`; net of generation at or below it. */
   readonly nodeW: readonly number[];
+  /** Of it, what hangs on each node itself beside machines, as declared by the site, W. */
+  readonly auxiliaryW: readonly number[];
   /** W of each machine at its plug, as `Site.machines`. */
   readonly machineW: readonly number[];
   /** What each machine really does, as `Site.machines`. */

@@ -1,3 +1,6 @@
+import { auxiliaryW, dueW, growthAlong, makeHeat, presentW } from '../../protocols/auxiliary.ts';
+import type { Drawer, Heat } from '../../protocols/auxiliary.ts';
+
 /**
  * The agent's own limits: a raise is admitted against the draw it will reach, on every node of the machine's path
  * that this agent owns, and at most so many starts per 10 s. What cannot be seen counts in full. So does, on both of its
@@ -22,14 +25,23 @@ export interface EnvelopeMachine {
   readonly reachingW: number | undefined;
 }
 
+/** What draws beside the machines: places as in the node list; its heat is followed by others. */
+interface EnvelopeAuxiliaries {
+  readonly drawers: readonly Drawer[];
+  readonly heat: Heat;
+}
+
 /** Committed watts per node, kept from pass to pass. */
 export interface Envelope {
   readonly marginShare: number;
   readonly startsPer10S: number;
+  readonly auxiliaries: EnvelopeAuxiliaries;
   committedW: number[];
   /** What the meter shows above the machines, held while machines below are changing. */
   residualW: number[];
   residualAtMs: number[];
+  /** What of it was auxiliaries, by declaration. */
+  residualAuxW: number[];
   /** What a node loses on the way per watt below it, by the last quiet measurement: more load loses more. */
   lossShare: number[];
   starts: number[];
@@ -44,15 +56,18 @@ const MOST_LOSS = 0.04;
 export function makeEnvelope(
   nodeCount: number,
   options: { readonly marginPct: number; readonly startsPer10S: number },
+  auxiliaries: EnvelopeAuxiliaries = { drawers: [], heat: makeHeat([]) },
 ): Envelope {
   const zeros = (): number[] => Array.from({ length: nodeCount }, () => 0);
   return {
     // Half of the margin stays free even in the agent's own reckoning; the controller plans with all of it.
     marginShare: 1 - options.marginPct / 200,
     startsPer10S: options.startsPer10S,
+    auxiliaries,
     committedW: zeros(),
     residualW: zeros(),
     residualAtMs: Array.from({ length: nodeCount }, () => Number.NEGATIVE_INFINITY),
+    residualAuxW: zeros(),
     lossShare: zeros(),
     starts: [],
   };
@@ -64,7 +79,10 @@ export function committedW(machine: EnvelopeMachine): number {
   return Math.max(machine.presentW, machine.reachingW ?? 0);
 }
 
-/** Adds everything up anew: machines and, where a node's meter shows more than they explain, the rest. */
+/**
+ * Adds everything up anew: machines, what follows them and, where a node's meter shows more than they explain, the
+ * rest.
+ */
 export function recount(
   envelope: Envelope,
   nodes: readonly EnvelopeNode[],
@@ -85,23 +103,31 @@ export function recount(
       if (machine.reachingW !== undefined) changing[node] = true;
     }
   }
+  const { drawers, heat } = envelope.auxiliaries;
+  const auxNowW = presentW(drawers, nodes.length, heat);
+  const reachedW = auxiliaryW(drawers, nodes.length, (node) => committed[node] ?? 0);
   for (const [index, node] of nodes.entries()) {
-    const heldW = envelope.residualW[index] ?? 0;
-    const age = nowMs - (envelope.residualAtMs[index] ?? 0);
-    let residualW = age <= HOLD_MS ? heldW : 0;
+    const nowW = auxNowW[index] ?? 0;
+    const followingW = (shownW: number | undefined): number => dueW(reachedW[index] ?? 0, nowW, shownW);
+    const isHeld = nowMs - (envelope.residualAtMs[index] ?? 0) <= HOLD_MS;
+    let besideW = isHeld
+      ? (envelope.residualW[index] ?? 0) + followingW(envelope.residualAuxW[index] ?? 0)
+      : followingW(undefined);
     if (node.meterW !== undefined) {
       const seenW = Math.max(0, node.meterW - (known[index] ?? 0));
       // While machines change, their promised draw hides what else there is: the last quiet measurement holds.
-      residualW = changing[index] ? Math.max(residualW, seenW) : seenW;
+      besideW = Math.max(changing[index] ? besideW : 0, seenW + followingW(nowW));
       if (!changing[index]) {
         envelope.residualW[index] = seenW;
+        envelope.residualAuxW[index] = nowW;
         envelope.residualAtMs[index] = nowMs;
         const below = known[index] ?? 0;
-        if (below > node.capW * 0.1) envelope.lossShare[index] = Math.min(MOST_LOSS, seenW / below);
+        if (below > node.capW * 0.1)
+          envelope.lossShare[index] = Math.min(MOST_LOSS, Math.max(0, seenW - nowW) / below);
       }
     }
     committed[index] =
-      (committed[index] ?? 0) + residualW + (rising[index] ?? 0) * (envelope.lossShare[index] ?? 0);
+      (committed[index] ?? 0) + besideW + (rising[index] ?? 0) * (envelope.lossShare[index] ?? 0);
   }
   envelope.committedW = committed;
 }
@@ -128,18 +154,20 @@ export function admit(
   envelope.starts = envelope.starts.filter((atMs) => nowMs - atMs < WINDOW_MS);
   if (envelope.starts.length >= envelope.startsPer10S) return { ok: false, limit: 'starts' };
   const addW = Math.max(0, targetW - committedW(machine));
-  for (const index of machine.path) {
+  const growth = growthAlong(envelope.auxiliaries.drawers, machine.path);
+  const addsW = machine.path.map(
+    (index, place) => addW * ((growth[place] ?? 1) + (envelope.lossShare[index] ?? 0)),
+  );
+  for (const [place, index] of machine.path.entries()) {
     const node = nodes[index];
     if (node === undefined) continue;
+    const needW = addsW[place] ?? addW;
     const roomW = node.capW * envelope.marginShare - (envelope.committedW[index] ?? 0);
     // A raise that was already counted in full asks for nothing more, but must not go out above the cap either.
-    if (addW * (1 + (envelope.lossShare[index] ?? 0)) > roomW)
-      return { ok: false, limit: 'cap', node: node.id, needW: addW, roomW };
+    if (needW > roomW) return { ok: false, limit: 'cap', node: node.id, needW, roomW };
   }
-  for (const index of machine.path) {
-    const withLossW = addW * (1 + (envelope.lossShare[index] ?? 0));
-    envelope.committedW[index] = (envelope.committedW[index] ?? 0) + withLossW;
-  }
+  for (const [place, index] of machine.path.entries())
+    envelope.committedW[index] = (envelope.committedW[index] ?? 0) + (addsW[place] ?? addW);
   envelope.starts.push(nowMs);
   return { ok: true };
 }

@@ -18,6 +18,8 @@ export interface FailSafeInput {
   readonly firmCapW: number | undefined;
   /** What the part draws by its meter, W; undefined when unknown. */
   readonly meterW: number | undefined;
+  /** What it draws beside the machines where no meter tells, W. */
+  readonly auxiliaryW: number;
   readonly machines: readonly FailSafeMachine[];
 }
 
@@ -37,8 +39,8 @@ export function failSafeRests(input: FailSafeInput): number[] {
 }
 
 /** Worst joules per terahash first, AI last, until the rest fits. Unknown machines count as rated where no meter tells. */
-function toFirmCap({ machines, meterW }: FailSafeInput, firmCapW: number): number[] {
-  let sumW = 0;
+function toFirmCap({ machines, meterW, auxiliaryW }: FailSafeInput, firmCapW: number): number[] {
+  let sumW = auxiliaryW;
   let goingW = 0;
   for (const machine of machines) {
     const restW = drawW(machine.model, restMode(machine.model));

@@ -37,7 +37,9 @@ export interface GuardState {
   /** What the node may carry, W: may change from look to look with how its load uses its limits in kVA and A. */
   capW: number;
   overs: number;
-  /** Meter over machine sum while both were good. */
+  /** What the node draws beside its machines by declaration, W: changes from look to look too. */
+  auxiliaryW: number;
+  /** Meter over the sum of both while all were good. */
   ratio: number;
   active: boolean;
   /** How long the node's breaker bears more than its cap. */
@@ -51,6 +53,7 @@ export interface GuardState {
 
 export const makeGuard = (capW: number, trip: readonly TripPoint[] = TYPICAL_TRIP): GuardState => ({
   capW,
+  auxiliaryW: 0,
   overs: 0,
   ratio: 1,
   active: false,
@@ -89,7 +92,7 @@ export function guardStep(
   machines: readonly GuardMachine[],
   nowMs: number,
 ): GuardVerdict {
-  const sum = machineSum(machines);
+  const sum = machineSum(machines, state.auxiliaryW);
   if (meterW !== undefined && sum.complete && sum.watts > state.capW * 0.05)
     state.ratio += (Math.min(2, Math.max(0.5, meterW / sum.watts)) - state.ratio) * 0.05;
   const loadW = meterW ?? sum.watts * state.ratio * UNMETERED;
@@ -104,8 +107,11 @@ export function guardStep(
   return { loadW, source, shed, short, began: state.active && !wasActive, ended: wasActive && !state.active };
 }
 
-function machineSum(machines: readonly GuardMachine[]): { watts: number; complete: boolean } {
-  let watts = 0;
+function machineSum(
+  machines: readonly GuardMachine[],
+  auxiliaryW: number,
+): { watts: number; complete: boolean } {
+  let watts = auxiliaryW;
   let complete = true;
   for (const machine of machines) {
     if (!machine.reachable || machine.presentW === undefined) complete = false;

@@ -30,6 +30,24 @@ const tripSchema = z
     }
   });
 
+/** What hangs on a node beside its machines, see protocols/auxiliary.ts: pumps, fans, dry coolers, chillers. */
+const auxiliarySchema = z
+  .strictObject({
+    /** Drawn all the time, kW. */
+    fixedKw: z.number().nonnegative().default(0),
+    /** Drawn beside it per kW of the machines below. */
+    perItKw: z
+      .number()
+      .nonnegative()
+      .refine((perItKw) => perItKw <= 1, 'kW per kW of machines, not percent: 6 % of their draw is 0.06')
+      .default(0),
+    /** It has followed a change of the machines within this time, s. */
+    lagS: z.number().nonnegative().max(3_600).default(60),
+  })
+  .refine(({ fixedKw, perItKw }) => fixedKw + perItKw > 0, {
+    message: 'an auxiliary load draws something: give fixedKw, perItKw or both',
+  });
+
 /** One node of the electrical tree: site, transformer, feeder, PDU or rack. */
 export const nodeSchema = z
   .strictObject({
@@ -53,6 +71,7 @@ export const nodeSchema = z
     /** How fast its load may rise and fall, kW per minute; absent: not bounded here. */
     rampUpKwPerMin: z.number().positive().optional(),
     rampDownKwPerMin: z.number().positive().optional(),
+    auxiliary: auxiliarySchema.optional(),
     /** How long its breaker bears more than the cap; absent: `TYPICAL_TRIP`. */
     trip: tripSchema.optional(),
   })
@@ -67,5 +86,9 @@ export const nodeSchema = z
   .refine((node) => node.capA === undefined || node.phaseV !== undefined, {
     message: 'capA needs phaseV, the nominal voltage between phase and neutral',
     path: ['capA'],
+  })
+  .refine((node) => (node.auxiliary?.fixedKw ?? 0) < node.capKw, {
+    message: 'fixedKw takes all that the node may carry (capKw): nothing is left for machines',
+    path: ['auxiliary', 'fixedKw'],
   });
 export type NodeConfig = z.infer<typeof nodeSchema>;

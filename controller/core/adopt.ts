@@ -1,3 +1,4 @@
+import { auxiliaryNowW } from './auxiliaries.ts';
 import { issue, restWhereFound } from './commands.ts';
 import { believedW, drawW, restMode } from './economics.ts';
 import type { Effect } from './effects.ts';
@@ -65,11 +66,14 @@ function followOn(state: SiteState): void {
  */
 function holdUnexplained(state: SiteState, underWay: ReadonlySet<number>, working: Working): void {
   const moving = sumByNode(state, (machine) => (underWay.has(machine) ? 1 : 0));
+  const auxW = auxiliaryNowW(state);
   for (const [node, before] of state.fromLedger.nodes) {
     // Of a node where nobody was sent lately, the ledger's word is old.
     if ((moving[node] ?? 0) === 0) continue;
     const same = before.working === working.machines[node];
     state.residualW[node] = before.unexplainedW + (same ? before.workingW - (working.watts[node] ?? 0) : 0);
+    // Taken for settled: what the machines below draw at this moment has been followed.
+    state.auxiliaries.inResidualW[node] = auxW[node] ?? 0;
     state.residualKnown[node] = 1;
     state.residualFound[node] = 1;
   }

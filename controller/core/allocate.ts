@@ -10,6 +10,10 @@ export interface Increment {
   /** Nodes from the machine's own up to the root. */
   readonly path: readonly number[];
   readonly addW: number;
+  /** Of it, what the machine neither draws nor is asked for yet; what follows the rest is counted already. */
+  readonly newW?: number;
+  /** As `path`: what each watt of `newW` comes to there with all that follows it; absent: itself. */
+  readonly growth?: readonly number[];
   readonly usdPerHour: number;
   /** The same before its energy is paid; absent: as `usdPerHour`. */
   readonly grossUsdPerHour?: number;
@@ -45,22 +49,26 @@ export function allocate(
   const taken = new Uint8Array(increments.length);
   const blockedBy = new Int32Array(increments.length).fill(-1);
   const columns = columnsOf(increments);
-  const { machine, rung, addW, held, path, paths } = columns;
+  const { machine, rung, addW, newW, held, path, paths, growths } = columns;
   const reached = new Int32Array(columns.machines).fill(-1);
+  const takesW: number[] = [];
   for (const index of byWorth(increments)) {
     const below = (rung[index] ?? 0) - 1;
     const owner = machine[index] ?? 0;
     if (below >= 0 && reached[owner] !== below) continue;
     const nodes = paths[path[index] ?? 0] ?? [];
     const watts = addW[index] ?? 0;
-    const full = firstFull(nodes, watts, room, held[index] === 1 ? undefined : spareW);
+    const more = newW[index] ?? 0;
+    const growth = growths[path[index] ?? 0];
+    for (let at = 0; at < nodes.length; at++) takesW[at] = watts + more * ((growth?.[at] ?? 1) - 1);
+    const full = firstFull(nodes, takesW, room, held[index] === 1 ? undefined : spareW);
     if (full >= 0) {
       blockedBy[index] = full;
       continue;
     }
     for (let at = 0; at < nodes.length; at++) {
       const node = nodes[at] ?? 0;
-      room[node] = (room[node] ?? 0) - watts;
+      room[node] = (room[node] ?? 0) - (takesW[at] ?? 0);
     }
     taken[index] = 1;
     reached[owner] = below + 1;
@@ -74,8 +82,10 @@ function columnsOf(increments: readonly Increment[]) {
   const rung = new Int32Array(increments.length);
   const path = new Int32Array(increments.length);
   const addW = new Float64Array(increments.length);
+  const newW = new Float64Array(increments.length);
   const held = new Uint8Array(increments.length);
   const paths: (readonly number[])[] = [];
+  const growths: (readonly number[] | undefined)[] = [];
   let machines = 0;
   for (let index = 0; index < increments.length; index++) {
     const one = increments[index];
@@ -83,25 +93,29 @@ function columnsOf(increments: readonly Increment[]) {
     machine[index] = one.machine;
     rung[index] = one.rung;
     addW[index] = one.addW;
+    newW[index] = one.newW ?? 0;
     held[index] = one.held ? 1 : 0;
     // Neighbours mostly hang on the same node.
-    if (paths.at(-1) !== one.path) paths.push(one.path);
+    if (paths.at(-1) !== one.path) {
+      paths.push(one.path);
+      growths.push(one.growth);
+    }
     path[index] = paths.length - 1;
     machines = Math.max(machines, one.machine + 1);
   }
-  return { machine, rung, addW, held, path, paths, machines };
+  return { machine, rung, addW, newW, held, path, paths, growths, machines };
 }
 
-/** The first node of a path without room for `addW`, -1 when all have it. */
+/** The first node of a path without room for what is taken there, -1 when all have it. */
 function firstFull(
   path: readonly number[],
-  addW: number,
+  takesW: readonly number[],
   room: Float64Array,
   spareW: Float64Array | undefined,
 ): number {
   for (let at = 0; at < path.length; at++) {
     const node = path[at] ?? 0;
-    if ((room[node] ?? 0) - addW < (spareW === undefined ? 0 : (spareW[node] ?? 0))) return node;
+    if ((room[node] ?? 0) - (takesW[at] ?? 0) < (spareW === undefined ? 0 : (spareW[node] ?? 0))) return node;
   }
   return -1;
 }

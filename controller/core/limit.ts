@@ -3,7 +3,7 @@ import { setAlarm } from './alarms.ts';
 import { breaks, lastDay, obeyedKw } from './contract.ts';
 import type { Effect } from './effects.ts';
 import type { Now } from './events.ts';
-import { knownSumW } from './room.ts';
+import { estimatedW } from './room.ts';
 import { endSignal, meterOf } from './state.ts';
 import type { SiteState } from './state.ts';
 
@@ -133,7 +133,7 @@ function judgeLimit(
     return;
   }
   const { beganMs, events } = limit;
-  const meterKw = (meterOf(state, 0, now.monoMs) ?? knownSumW(state)[0] ?? 0) / 1_000;
+  const meterKw = (meterOf(state, 0, now.monoMs) ?? estimatedW(state)[0] ?? 0) / 1_000;
   limit.obeyedKw =
     limit.agreed?.limitKw === limitKw
       ? limitKw

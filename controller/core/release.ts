@@ -3,7 +3,7 @@ import { rampWPerMs, refill } from '../../protocols/ramp.ts';
 import type { Bucket } from '../../protocols/ramp.ts';
 import { breakevenUsdPerMwh, believedW, drawW } from './economics.ts';
 import type { Now } from './events.ts';
-import { capsW, committedW, ownCapW, sumByNode } from './room.ts';
+import { capsW, committedW, newW, ownCapW, sumByNode } from './room.ts';
 import { isKnown, isOurs, meterOf } from './state.ts';
 import type { SiteState } from './state.ts';
 import type { Target, Targets } from './target.ts';
@@ -218,26 +218,19 @@ function releaseRaises(state: SiteState, raises: readonly Change[], now: Now): C
     if (!rampHasRoom(state, state.rampUp, change)) continue;
     const { path = [] } = state.site.nodes[machine.nodeIndex] ?? {};
     // Committed already holds what it draws now: what is added is up to the draw it is asked to reach.
-    const addW = Math.max(
-      0,
-      drawW(state, change.machine, change.target.mode) -
-        Math.max(believedW(state, change.machine), wishedW(state, change.machine)),
-    );
+    const addW = newW(state, change.machine, change.target.mode);
+    const growth = state.auxiliaries.growth[machine.nodeIndex] ?? [];
+    const reached = path.map((node, at) => (committed[node] ?? 0) + addW * (growth[at] ?? 1));
     const fits = path.every(
-      (node) => !blocked.has(node) && (committed[node] ?? 0) + addW <= (caps[node] ?? 0) * margin,
+      (node, at) => !blocked.has(node) && (reached[at] ?? 0) <= (caps[node] ?? 0) * margin,
     );
     if (!fits || !takeShare(state, change, now)) continue;
-    for (const node of path) committed[node] = (committed[node] ?? 0) + addW;
+    for (const [at, node] of path.entries()) committed[node] = reached[at] ?? 0;
     starts.set(agent, (starts.get(agent) ?? 0) - 1);
     takeRamp(state, state.rampUp, change);
     changes.push(change);
   }
   return changes;
-}
-
-function wishedW(state: SiteState, machine: number): number {
-  const wish = state.wish[machine];
-  return wish === undefined ? 0 : drawW(state, machine, wish.mode);
 }
 
 function recentStarts(state: SiteState, agent: string, now: Now): number {

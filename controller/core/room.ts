@@ -2,6 +2,7 @@ import type { SiteNode } from '../../config/site.ts';
 import { flowShares, lostFeeds } from '../../protocols/feeds.ts';
 import { planCapW } from '../../protocols/loading.ts';
 import type { Mode } from '../../protocols/reading.ts';
+import { auxiliaryDueW, auxiliaryNowW, noteHeat } from './auxiliaries.ts';
 import { believedW, drawW } from './economics.ts';
 import { isOff } from './inhibit.ts';
 import { isKnown, meterOf } from './state.ts';
@@ -66,8 +67,16 @@ export function shareAt(state: SiteState, node: number, above: number): number {
   return state.shares[node]?.[place] ?? 0;
 }
 
-export const knownSumW = (state: SiteState): Float64Array =>
+const knownSumW = (state: SiteState): Float64Array =>
   flowByNode(state, (machine) => (isKnown(state, machine) ? believedW(state, machine) : 0));
+
+/** What flows into each node, as far as it is known without its meter's word of now, W. */
+export function estimatedW(state: SiteState): Float64Array {
+  const auxW = auxiliaryNowW(state);
+  return knownSumW(state).map(
+    (watts, node) => watts + ((state.residualKnown[node] === 1 ? state.residualW[node] : auxW[node]) ?? 0),
+  );
+}
 
 const unknownRatedW = (state: SiteState): Float64Array =>
   sumByNode(state, (machine) =>
@@ -116,18 +125,41 @@ function raiseResidualW(state: SiteState): Float64Array {
   return residual;
 }
 
-/** What each node is committed to: known machines at the larger of their draw and what they are asked to reach, W. */
-export function committedW(state: SiteState): Float64Array {
-  const committed = sumByNode(state, (machine) => {
+/** What the known machines are committed to, W: the larger of their draw and what they are asked to reach. */
+const askedW = (state: SiteState): Float64Array =>
+  sumByNode(state, (machine) => {
     if (!isKnown(state, machine)) return 0;
     const wish = state.wish[machine];
     const now = believedW(state, machine);
     return wish === undefined ? now : Math.max(now, drawW(state, machine, wish.mode));
   });
-  const residual = raiseResidualW(state);
-  for (const node of committed.keys()) committed[node] = (committed[node] ?? 0) + (residual[node] ?? 0);
-  return committed;
+
+/** Of what a machine will draw in a mode, W, that which it neither draws nor is asked for yet. */
+export function newW(state: SiteState, machine: number, mode: Mode): number {
+  const wish = state.wish[machine];
+  const askedW = wish === undefined ? 0 : drawW(state, machine, wish.mode);
+  return Math.max(0, drawW(state, machine, mode) - Math.max(believedW(state, machine), askedW));
 }
+
+/** What each node is committed to, all that follows the machines included, W. */
+export function committedW(state: SiteState): Float64Array {
+  const asked = askedW(state);
+  const residual = raiseResidualW(state);
+  const due = auxiliaryDueW(state, () => plus(asked, unknownRatedW(state)));
+  return asked.map((watts, node) => watts + (residual[node] ?? 0) + (due[node] ?? 0));
+}
+
+/** What follows the machines that work or shall work now, W; what follows one that is being shed may not be counted on. */
+export const followingW = (state: SiteState): Float64Array =>
+  auxiliaryDueW(state, () =>
+    plus(
+      askedW(state),
+      sumByNode(state, (machine) => (isKnown(state, machine) ? 0 : heatW(state, machine))),
+    ),
+  );
+
+const plus = (one: Float64Array, other: Float64Array): Float64Array =>
+  one.map((watts, node) => watts + (other[node] ?? 0));
 
 /**
  * A machine whose draw is on its way: until it has had its settling time and one more poll, its word and the meter
@@ -165,6 +197,8 @@ export function learnResiduals(state: SiteState, monoMs: number): void {
     moves(state, machine, monoMs) && rests(state.wish[machine]?.mode ?? 'mine') ? 1 : 0,
   );
   const known = knownSumW(state);
+  noteHeat(state, () => flowByNode(state, (machine) => heatW(state, machine)), monoMs);
+  const auxW = auxiliaryNowW(state);
   const caps = capsW(state);
   for (const node of state.site.nodes) {
     const meterW = meterOf(state, node.index, monoMs);
@@ -173,13 +207,25 @@ export function learnResiduals(state: SiteState, monoMs: number): void {
     const residual = meterW - (known[node.index] ?? 0);
     const before = state.residualW[node.index] ?? 0;
     const above = meterW > (caps[node.index] ?? Infinity) && (shedding[node.index] ?? 0) === 0;
-    if (state.residualKnown[node.index] === 0 || !state.deciding) state.residualW[node.index] = residual;
-    else if (above) state.residualW[node.index] = Math.max(before, residual);
-    else if ((moving[node.index] ?? 0) === 0)
-      state.residualW[node.index] = before + 0.25 * (residual - before);
+    let part = 0;
+    if (state.residualKnown[node.index] === 0 || !state.deciding) part = 1;
+    else if (above) part = residual > before ? 1 : 0;
+    else if ((moving[node.index] ?? 0) === 0) part = 0.25;
+    const auxBefore = state.auxiliaries.inResidualW[node.index] ?? 0;
+    state.residualW[node.index] = before + part * (residual - before);
+    // Learned together, so that what is beyond both stays what it is while one follows the machines.
+    state.auxiliaries.inResidualW[node.index] = auxBefore + part * ((auxW[node.index] ?? 0) - auxBefore);
     state.residualKnown[node.index] = 1;
   }
 }
+
+/** What a machine draws, or drew when it was last known, W. */
+const heatW = (state: SiteState, machine: number): number =>
+  isKnown(state, machine)
+    ? believedW(state, machine)
+    : isOff(state, machine)
+      ? 0
+      : (state.lastKnownW[machine] ?? 0);
 
 /** Feeds lost or back: from then on what hangs on them is looked for at the other one's meter. */
 function noteFeeds(state: SiteState, monoMs: number): void {

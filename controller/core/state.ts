@@ -8,6 +8,8 @@ import type { Because, Desired } from '../../protocols/mqtt/desired.ts';
 import type { Lock } from '../../protocols/mqtt/lockouts.ts';
 import type { Inhibition, LeasePhase, Stored } from '../../protocols/mqtt/status.ts';
 import type { AiJob } from '../../protocols/prices/feed.ts';
+import { auxiliariesOf } from './auxiliaries.ts';
+import type { Auxiliaries } from './auxiliaries.ts';
 import { noLimit, noPrice } from './signals.ts';
 import type { LimitState, PriceState } from './signals.ts';
 import { makeGate } from './witness.ts';
@@ -176,6 +178,8 @@ export interface SiteState {
   readonly residualKnown: Uint8Array;
   /** 1: not learned by this controller, but found in the ledger while machines below are on their way. */
   readonly residualFound: Uint8Array;
+  /** What draws beside machines. */
+  readonly auxiliaries: Auxiliaries;
   /** Per node, as its path: the share of its draw that flows there, by the feeds that have voltage. */
   shares: readonly (readonly number[])[];
   /** Feeds without voltage, though what hangs on them and on another one goes on drawing. */
@@ -262,7 +266,7 @@ export function emptyState(site: Site, epoch: number, monoMs: number): SiteState
     learntCapW: nan(nodes),
     meterMonoMs: new Float64Array(nodes).fill(-Infinity),
     residualW: new Float64Array(nodes),
-    ...noFeedLost(site),
+    ...wiringOf(site),
     residualKnown: new Uint8Array(nodes),
     residualFound: new Uint8Array(nodes),
     fromLedger: { nodes: new Map(), limit: undefined, events: [] },
@@ -301,9 +305,11 @@ export function emptyState(site: Site, epoch: number, monoMs: number): SiteState
   };
 }
 
-const noFeedLost = ({ nodes }: Site): Pick<SiteState, 'shares' | 'lostFeeds'> => ({
-  shares: nodes.map(({ shares }) => shares),
+/** No feed lost, and what hangs on the nodes beside machines. */
+const wiringOf = (site: Site): Pick<SiteState, 'shares' | 'lostFeeds' | 'auxiliaries'> => ({
+  shares: site.nodes.map(({ shares }) => shares),
   lostFeeds: new Set(),
+  auxiliaries: auxiliariesOf(site),
 });
 
 export const rootOf = (site: Site): SiteNode => {

@@ -14,7 +14,16 @@ import {
 } from './economics.ts';
 import type { Now } from './events.ts';
 import { inhibitedTarget, inhibitionOf } from './inhibit.ts';
-import { capsW, inTransition, limitInForceKw, ownCapW, shedResidualW, sumByNode } from './room.ts';
+import {
+  capsW,
+  followingW,
+  inTransition,
+  limitInForceKw,
+  newW,
+  ownCapW,
+  shedResidualW,
+  sumByNode,
+} from './room.ts';
 import { isKnown, isOurs, modeAt, rootOf } from './state.ts';
 import type { Hold, SiteState } from './state.ts';
 
@@ -71,7 +80,10 @@ export function decideTargets(state: SiteState, now: Now): Targets {
   // What runs may use half the margin; what is started must leave all of it and some more.
   const marginShare = state.site.config.control.marginPct / 100;
   const margin = 1 - marginShare / 2;
-  const room = caps.map((cap, node) => cap * margin - (residual[node] ?? 0) - (bases[node] ?? 0));
+  const following = followingW(state);
+  const room = caps.map(
+    (cap, node) => cap * margin - (residual[node] ?? 0) - (following[node] ?? 0) - (bases[node] ?? 0),
+  );
   const allocation = allocate(
     choices,
     room,
@@ -155,17 +167,18 @@ function choiceOf(state: SiteState, index: number, job: string | undefined, now:
   const machine = state.site.machines[index];
   if (machine === undefined) return undefined;
   const path = state.site.nodes[machine.nodeIndex]?.path ?? [];
+  const growth = state.auxiliaries.growth[machine.nodeIndex] ?? [];
   const rest = restMode(machine.model);
   const wish = state.wish[index]?.mode;
   const hold = holdOf(state, index, now);
+  const place = { machine: index, rung: 0, path, growth };
   if (hold !== undefined) {
     const addW = drawW(state, index, hold.mode) - drawW(state, index, rest);
     const usdPerHour = addW * HOLD_USD_PER_WATT_HOUR;
     return {
-      machine: index,
-      rung: 0,
-      path,
+      ...place,
       addW,
+      newW: newW(state, index, hold.mode),
       usdPerHour,
       held: wish === hold.mode,
       mode: hold.mode,
@@ -191,10 +204,9 @@ function choiceOf(state: SiteState, index: number, job: string | undefined, now:
   }
   const grossUsdPerHour = earnings;
   return {
-    machine: index,
-    rung: 0,
-    path,
+    ...place,
     addW,
+    newW: newW(state, index, mode),
     usdPerHour,
     grossUsdPerHour,
     held,

@@ -27,7 +27,7 @@ import type { Now } from './events.ts';
 import { isHeld } from './lockouts.ts';
 import { manualWords } from './operator.ts';
 import { priceWords } from './price.ts';
-import { knownSumW, limitInForceKw, ownCapW, sumByNode } from './room.ts';
+import { estimatedW, limitInForceKw, ownCapW, sumByNode } from './room.ts';
 import { isKnown, meterOf, modeAt, rootOf } from './state.ts';
 import type { SiteState } from './state.ts';
 
@@ -82,12 +82,12 @@ function powerOf(
   const metered = meterOf(state, node, now.monoMs);
   if (metered !== undefined) return { powerW: metered, powerFrom: 'meter' };
   return (known[node] ?? 0) > 0
-    ? { powerW: (sums[node] ?? 0) + (state.residualW[node] ?? 0), powerFrom: 'sum' }
+    ? { powerW: sums[node] ?? 0, powerFrom: 'sum' }
     : { powerW: null, powerFrom: 'unknown' };
 }
 
 function nodeViews(state: SiteState, now: Now): NodeView[] {
-  const sums = knownSumW(state);
+  const sums = estimatedW(state);
   const known = sumByNode(state, (machine) => Number(isKnown(state, machine)));
   const expected = sumByNode(state, () => 1);
   return state.site.nodes.map((node) => ({
@@ -130,7 +130,7 @@ function ownerOf(state: SiteState, index: number): 'lockout' | 'manual' | undefi
 
 function siteView(state: SiteState, now: Now): SiteView {
   const root = rootOf(state.site);
-  const sums = knownSumW(state);
+  const sums = estimatedW(state);
   const known = state.site.machines.filter((machine) => isKnown(state, machine.index));
   const counts = sumByNode(state, (machine) => Number(isKnown(state, machine)));
   const { powerW, powerFrom } = powerOf(state, root.index, sums, counts, now);

@@ -3,7 +3,7 @@ import { raiseAlarm, setAlarm } from './alarms.ts';
 import type { Effect } from './effects.ts';
 import type { Now } from './events.ts';
 import { forgetMachine } from './ingest.ts';
-import { knownSumW, limitInForceKw, ownCapW } from './room.ts';
+import { estimatedW, limitInForceKw, ownCapW } from './room.ts';
 import { doesAsWanted, isKnown, meterOf, METER_MAX_AGE_MS, rootOf } from './state.ts';
 import type { SiteState } from './state.ts';
 import type { Targets } from './target.ts';
@@ -33,7 +33,7 @@ export function watchLimit(state: SiteState, targets: Targets, now: Now): Effect
 /** Says when everything that a signal took, as far as it may, works again. */
 export function watchRestored(state: SiteState, targets: Targets, now: Now): Effect[] {
   const root = rootOf(state.site);
-  const powerW = meterOf(state, root.index, now.monoMs) ?? knownSumW(state)[0] ?? 0;
+  const powerW = meterOf(state, root.index, now.monoMs) ?? estimatedW(state)[0] ?? 0;
   return [...state.restoring].flatMap((signalId): Effect[] => {
     const taken = state.commands
       .filter((command) => command.signalId === signalId && command.expectedW < 0)

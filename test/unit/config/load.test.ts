@@ -103,6 +103,27 @@ describe('one thing wrong: where, what, and what was meant', () => {
       /capA needs phaseV/,
     ],
     [
+      'coolers in percent',
+      '    capKw: 500',
+      '    capKw: 500\n    auxiliary: { perItKw: 6 }',
+      '15:27',
+      /kW per kW of machines, not percent: 6 % of their draw is 0\.06/,
+    ],
+    [
+      'coolers that draw nothing',
+      '    capKw: 500',
+      '    capKw: 500\n    auxiliary: { lagS: 30 }',
+      '15:5',
+      /give fixedKw, perItKw or both/,
+    ],
+    [
+      'coolers that take the whole cap',
+      '    capKw: 500',
+      '    capKw: 500\n    auxiliary: { fixedKw: 500 }',
+      '15:27',
+      /takes all that the node may carry/,
+    ],
+    [
       'a parent and two feeds',
       '    parent: main',
       '    parent: main\n    feeds: [main, r1]',
@@ -292,6 +313,12 @@ describe('warnings', () => {
   test('a rack that cannot carry its machines', () => {
     expect(warningsOf(change('    kind: rack\n    capKw: 100', '    kind: rack\n    capKw: 50'))).toEqual([
       "18: the 24 machines in 'r1' are rated 72 kW together, above its cap of 50 kW",
+    ]);
+  });
+  test('a rack that can carry its machines, but not what cools them', () => {
+    const rack = '    kind: rack\n    capKw: 75\n    auxiliary: { fixedKw: 1, perItKw: 0.05 }';
+    expect(warningsOf(change('    kind: rack\n    capKw: 100', rack))).toEqual([
+      "18: the 24 machines in 'r1' are rated 72 kW together and with what cools them 76.6 kW, above its cap of 75 kW",
     ]);
   });
   test('a child larger than its parent', () => {

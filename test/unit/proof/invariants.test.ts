@@ -13,6 +13,7 @@ const capW = (site.nodes[0]?.capKw ?? 0) * 1_000;
 
 const truth = (rootW: number, changes: Partial<Truth> = {}): Truth => ({
   nodeW: site.nodes.map((node) => (node.index === 0 ? rootW : 0)),
+  auxiliaryW: site.nodes.map(() => 0),
   machineW: site.machines.map(() => 0),
   modes: site.machines.map(() => 'mine'),
   stateCalls: site.machines.map(() => 0),

@@ -2,6 +2,7 @@ import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { admit, committedW, makeEnvelope, recount } from '../../../../agent/core/envelope.ts';
 import type { EnvelopeMachine } from '../../../../agent/core/envelope.ts';
+import { drawersOf, followHeat, makeHeat } from '../../../../protocols/auxiliary.ts';
 
 const machine = (changes: Partial<EnvelopeMachine> = {}): EnvelopeMachine => ({
   path: [1, 0],
@@ -37,6 +38,35 @@ test('what the meter shows above the machines takes room, also while machines ch
   const waking = [machine({ reachingW: 3_200 }), machine(), machine()];
   recount(envelope, nodes(100_000, 10_000, 5_100), waking, 5_000);
   expect(admit(envelope, nodes(100_000, 10_000), machine(), 3_200, 5_000).ok).toBe(false);
+});
+
+test('what follows a start takes room: all of it without a meter, the growth beside one', () => {
+  const drawers = drawersOf([
+    { path: [0] },
+    { path: [1, 0], auxiliary: { fixedKw: 2, perItKw: 0.1, lagS: 60 } },
+  ]);
+  const heat = makeHeat(drawers);
+  const asleep = Array.from({ length: 10 }, () => machine({ presentW: 0 }));
+  /** How many of ten machines of 1 kW may start, one after the other. */
+  const starts = (capW: number, meterW: number | undefined): number => {
+    followHeat(heat, drawers, [0, 0], 0);
+    const envelope = makeEnvelope(2, { marginPct: 0, startsPer10S: 100 }, { drawers, heat });
+    const list = nodes(1e9, capW, meterW);
+    recount(envelope, list, asleep, 0);
+    return asleep.filter((one) => admit(envelope, list, one, 1_000, 0).ok).length;
+  };
+  expect([starts(12_000, undefined), starts(13_000, undefined)]).toEqual([9, 10]);
+  // The meter shows that only one of the two pumps runs.
+  expect([starts(11_999, 1_000), starts(12_000, 1_000)]).toEqual([9, 10]);
+  // They work and their heat is followed no further than half: the rest is still to come.
+  const working = asleep.map(() => machine({ presentW: 1_000 }));
+  heat.itW[0] = 5_000;
+  const envelope = makeEnvelope(2, { marginPct: 0, startsPer10S: 100 }, { drawers, heat });
+  recount(envelope, nodes(1e9, 20_000, 12_500), working, 0);
+  expect(envelope.committedW[1]).toBe(13_000);
+  // Shed, they may be followed a while: without a meter that counts on.
+  recount(envelope, nodes(1e9, 20_000), asleep, 200_000);
+  expect(envelope.committedW[1]).toBe(2_500);
 });
 
 test('starts are counted over 10 s', () => {

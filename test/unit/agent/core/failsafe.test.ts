@@ -21,6 +21,7 @@ const input = (changes: Partial<FailSafeInput>): FailSafeInput => ({
   rule: 'hold',
   firmCapW: undefined,
   meterW: undefined,
+  auxiliaryW: 0,
   machines,
   ...changes,
 });

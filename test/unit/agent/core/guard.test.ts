@@ -62,6 +62,16 @@ describe('the guard', () => {
     expect(guardStep(guard, undefined, ten, 0).shed.length).toBe(1);
   });
 
+  test('what is declared beside the machines is in the sum when the meter is lost, grown or not', () => {
+    const guard = makeGuard(36_000);
+    guard.auxiliaryW = 3_200;
+    for (let sample = 0; sample < 200; sample += 1) guardStep(guard, 35_200, ten, 0);
+    guard.auxiliaryW = 5_000;
+    const { loadW, shed } = guardStep(guard, undefined, ten, 0);
+    expect(loadW).toBeCloseTo(37_000 * 1.03, -2);
+    expect(shed.length).toBe(1);
+  });
+
   test('counts against the trip curve of its node, and acts at once when that is nearly used up', () => {
     const steep = [
       { load: 1.01, s: 100 },

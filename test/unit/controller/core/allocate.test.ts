@@ -43,6 +43,17 @@ describe('allocate', () => {
     expect([...allocate([one(0, { held: true })], room(1_100, 1_100), spare).taken]).toEqual([1]);
   });
 
+  test('what follows a machine takes its part of the room, at the nodes where it hangs', () => {
+    const grown = { newW: 1_000, growth: [1, 1.06] };
+    const two = [one(0, grown), one(1, grown)];
+    expect([...allocate(two, room(2_120, 2_000), none).taken]).toEqual([1, 1]);
+    const short = allocate(two, room(2_119, 2_000), none);
+    expect([...short.taken]).toEqual([1, 0]);
+    expect([...short.blockedBy]).toEqual([-1, 0]);
+    // Who works is followed already.
+    expect([...allocate([one(0, { ...grown, newW: 0 })], room(1_000, 1_000), none).taken]).toEqual([1]);
+  });
+
   test('a rung is taken only above the one below it', () => {
     const ladder = [one(0, { rung: 0, usdPerHour: 1 }), one(0, { rung: 1, usdPerHour: 5 })];
     expect([...allocate(ladder, room(9_000, 9_000), none).taken][1]).toBe(0);
