@@ -15,7 +15,7 @@ import { emptyState } from './core/state.ts';
 import type { SiteState } from './core/state.ts';
 import { step } from './core/step.ts';
 import { openIntake } from './intake.ts';
-import { ledgerPath, openLedger } from './ledger.ts';
+import { ledgerPath, openLedger, reserveBytesOf } from './ledger.ts';
 import type { Ledger } from './ledger.ts';
 import { pollFeed } from './signals/feed.ts';
 import { feedsOf } from './signals/list.ts';
@@ -72,7 +72,7 @@ export async function startController(options: {
   onStepDown: (fault: Fault) => void;
 }): Promise<Controller> {
   const { site, deps, dataDir } = options;
-  const { ledger, records } = await openLedger(deps.disk, ledgerPath(dataDir));
+  const { ledger, records } = await openLedger(deps.disk, ledgerPath(dataDir), reserveBytesOf(site));
   const epoch = lastEpoch(records) + 1;
   const state = emptyState(site, epoch, deps.clock.monoMs());
   recover(state, records, deps.clock.wallMs());
@@ -84,7 +84,10 @@ export async function startController(options: {
   loop.onDeciding = () => intake.forget();
   await listenToBeats(site, deps, (beat) => loop.submit({ kind: 'beat', beat }));
   const stops = feedsOf(site).map((source) => pollFeed(source, deps, (event) => loop.submit(event)));
-  const stopTicks = repeat(deps, TICK_MS, () => loop.submit({ kind: 'tick' }));
+  const stopTicks = repeat(deps, TICK_MS, () => {
+    if (ledger.reserve.short) void ledger.refill();
+    loop.submit({ kind: 'tick', reserve: ledger.reserve });
+  });
   return {
     state,
     submit: (event) => loop.submit(event),

@@ -136,6 +136,15 @@ export interface AppendFile {
   /** Resolves when everything appended so far is durable. */
   sync(): Promise<void>;
   truncate(sizeBytes: number): Promise<void>;
+  /** Blocks of the disk that the file holds behind its end: this much more fits though the disk is full. */
+  readonly reservedBytes: number;
+  /**
+   * Holds at least this much behind the end; a reader finds zeros there. Durable with the next sync. Rejects with
+   * DISK_FULL when the disk gave less, which it then holds.
+   */
+  reserve(bytes: number): Promise<void>;
+  /** The next append goes there; everything behind it becomes zeros that are held, none of it is given back. */
+  rewind(sizeBytes: number): Promise<void>;
   close(): Promise<void>;
 }
 

@@ -106,10 +106,14 @@ async function openForAppend(path: string): Promise<FileHandle> {
   }
 }
 
+const ZEROS = new Uint8Array(64 * 1_024);
+
 class RealAppendFile implements AppendFile {
   readonly #path: string;
   readonly #handle: FileHandle;
   #sizeBytes: number;
+  /** How far the file holds blocks, written or zeros. */
+  #heldBytes: number;
   /** Operations one after the other: positions are ours, not the system's. */
   #tail: Promise<unknown> = Promise.resolve();
   #nextSync: Promise<void> | undefined;
@@ -118,24 +122,33 @@ class RealAppendFile implements AppendFile {
     this.#path = path;
     this.#handle = handle;
     this.#sizeBytes = sizeBytes;
+    this.#heldBytes = sizeBytes;
   }
 
   get sizeBytes(): number {
     return this.#sizeBytes;
   }
 
+  get reservedBytes(): number {
+    return this.#heldBytes - this.#sizeBytes;
+  }
+
   append(bytes: Uint8Array): Promise<void> {
     this.#nextSync = undefined;
     return this.#queued(async () => {
-      let written = 0;
-      while (written < bytes.length) {
-        const at = this.#sizeBytes + written;
-        const { bytesWritten } = await this.#handle.write(bytes, written, bytes.length - written, at);
-        if (bytesWritten === 0) throw new Fault('DISK_FAILED', `${this.#path}: nothing was written`);
-        written += bytesWritten;
-      }
+      await this.#write(bytes, this.#sizeBytes);
       this.#sizeBytes += bytes.length;
     });
+  }
+
+  async #write(bytes: Uint8Array, at: number): Promise<void> {
+    let written = 0;
+    while (written < bytes.length) {
+      const { bytesWritten } = await this.#handle.write(bytes, written, bytes.length - written, at + written);
+      if (bytesWritten === 0) throw new Fault('DISK_FAILED', `${this.#path}: nothing was written`);
+      written += bytesWritten;
+      this.#heldBytes = Math.max(this.#heldBytes, at + written);
+    }
   }
 
   // Everyone who asks between two appends waits for one fdatasync.
@@ -148,6 +161,33 @@ class RealAppendFile implements AppendFile {
     this.#nextSync = undefined;
     return this.#queued(async () => {
       await this.#handle.truncate(sizeBytes);
+      this.#sizeBytes = sizeBytes;
+      this.#heldBytes = sizeBytes;
+    });
+  }
+
+  // Zeros that were really written: a hole, or blocks that the file system only promised, would not do on every one.
+  reserve(bytes: number): Promise<void> {
+    this.#nextSync = undefined;
+    return this.#queued(async () => {
+      const toBytes = this.#sizeBytes + bytes;
+      while (this.#heldBytes < toBytes)
+        await this.#write(
+          ZEROS.subarray(0, Math.min(ZEROS.length, toBytes - this.#heldBytes)),
+          this.#heldBytes,
+        );
+    });
+  }
+
+  rewind(sizeBytes: number): Promise<void> {
+    this.#nextSync = undefined;
+    return this.#queued(async () => {
+      const found = Buffer.alloc(ZEROS.length);
+      for (let at = sizeBytes; at < this.#heldBytes; at += found.length) {
+        const { bytesRead } = await this.#handle.read(found, 0, found.length, at);
+        const zeros = ZEROS.subarray(0, bytesRead);
+        if (Buffer.compare(found.subarray(0, bytesRead), zeros) !== 0) await this.#write(zeros, at);
+      }
       this.#sizeBytes = sizeBytes;
     });
   }

@@ -6,7 +6,8 @@ import { Fault } from '../protocols/faults.ts';
  * A log is records, one after the other: length of the payload (u32), CRC-32 of all that follows with the length
  * before it (u32), SHA-256 of the previous record's hash and the payload (32 bytes), payload. Little-endian. A record
  * of length 0 is a mark: it repeats the hash before it and says that everything before it was synced. So a bad
- * record in front of a mark is damage, and a bad end without one is a write that a crash broke off.
+ * record in front of a mark is damage, and a bad end without one is a write that a crash broke off. Zeros at the end
+ * are room that the file holds for what comes; no record is all zeros.
  */
 export const HEADER_BYTES = 40;
 export const MOST_PAYLOAD_BYTES = 16 * 1_024 * 1_024;
@@ -16,8 +17,10 @@ const GENESIS: Uint8Array = new Uint8Array(32);
 export interface ReadLog {
   /** Payloads in order, views of the bytes given. */
   readonly records: readonly Uint8Array[];
-  /** Where the next record goes; bytes behind it are torn. */
+  /** Where the next record goes. */
   readonly goodBytes: number;
+  /** What stands behind it and is no zero yet: torn. */
+  readonly tornBytes: number;
   readonly head: Uint8Array;
   /** Nothing stands behind the last mark. */
   readonly marked: boolean;
@@ -58,10 +61,11 @@ export function readLog(bytes: Uint8Array): ReadLog {
   let head = GENESIS;
   let offset = 0;
   let marked = true;
-  while (offset < bytes.length) {
+  const end = contentBytes(bytes);
+  while (offset < end) {
     const record = recordAt(bytes, offset);
     if (!record) {
-      if (markBehind(bytes, offset)) throw broken(records.length, offset, 'it is damaged');
+      if (markBehind(bytes, offset, end)) throw broken(records.length, offset, 'it is damaged');
       break;
     }
     const payload = record.subarray(HEADER_BYTES);
@@ -74,7 +78,14 @@ export function readLog(bytes: Uint8Array): ReadLog {
     head = hash;
     offset += record.length;
   }
-  return { records, goodBytes: offset, head, marked };
+  return { records, goodBytes: offset, tornBytes: Math.max(0, end - offset), head, marked };
+}
+
+/** Length without the zeros at the end. */
+function contentBytes(bytes: Uint8Array): number {
+  let end = bytes.length;
+  while (end > 0 && bytes[end - 1] === 0) end -= 1;
+  return end;
 }
 
 function broken(record: number, offset: number, why: string): Fault {
@@ -85,8 +96,8 @@ function broken(record: number, offset: number, why: string): Fault {
  * Whether a mark lies somewhere behind a bad record. Only a mark proves that the bad one was once whole: of a write
  * that was broken off, the disk may have kept the later part alone.
  */
-function markBehind(bytes: Uint8Array, offset: number): boolean {
-  for (let at = offset + 1; at <= bytes.length - HEADER_BYTES; at += 1) {
+function markBehind(bytes: Uint8Array, offset: number, end: number): boolean {
+  for (let at = offset + 1; at < end && at <= bytes.length - HEADER_BYTES; at += 1) {
     const empty = bytes[at] === 0 && bytes[at + 1] === 0 && bytes[at + 2] === 0 && bytes[at + 3] === 0;
     if (empty && recordAt(bytes, at)) return true;
   }
@@ -100,9 +111,8 @@ export type LogVerdict =
 /** Whether a log is whole: its record count, hash of the last record and torn bytes at the end, or what is broken. */
 export function verifyDiskLog(bytes: Uint8Array): LogVerdict {
   try {
-    const { records, goodBytes, head } = readLog(bytes);
-    const hex = Buffer.from(head).toString('hex');
-    return { ok: true, records: records.length, tornBytes: bytes.length - goodBytes, head: hex };
+    const { records, tornBytes, head } = readLog(bytes);
+    return { ok: true, records: records.length, tornBytes, head: Buffer.from(head).toString('hex') };
   } catch (error) {
     if (error instanceof Fault) return { ok: false, fault: error };
     throw error;

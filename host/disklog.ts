@@ -10,6 +10,8 @@ export interface DiskLogOptions {
   readonly mostWaiting?: number;
   /** Bytes that may wait for the disk. Default 16 MiB. */
   readonly mostWaitingBytes?: number;
+  /** Held on the disk for what comes, so that a full disk does not stop the log at once. Default 0. */
+  readonly reserveBytes?: number;
 }
 
 export interface OpenedDiskLog {
@@ -18,6 +20,16 @@ export interface OpenedDiskLog {
   readonly records: readonly Uint8Array[];
   /** What a crash had left half-written at the end, and was cut off. */
   readonly truncatedBytes: number;
+}
+
+/** The reserve is filled up once this much of it was written to, or a sixteenth: not at every record. */
+const REFILL_BYTES = 4_096;
+
+/** What a log holds on the disk for records to come, and what it wants to hold; `short`: the disk has no room for it. */
+export interface Reserve {
+  readonly heldBytes: number;
+  readonly wantedBytes: number;
+  readonly short: boolean;
 }
 
 interface Waiting {
@@ -36,15 +48,15 @@ export async function openDiskLog(
   options: DiskLogOptions = {},
 ): Promise<OpenedDiskLog> {
   const bytes = (await disk.read(path)) ?? new Uint8Array();
-  const { records, goodBytes, head, marked } = readLog(bytes);
+  const { records, goodBytes, tornBytes, head, marked } = readLog(bytes);
   const file = await disk.append(path);
-  const truncatedBytes = file.sizeBytes - goodBytes;
-  if (truncatedBytes > 0) await file.truncate(goodBytes);
+  await file.rewind(goodBytes);
   // Also when nothing was cut: what a dead process wrote and did not sync is about to be relied on.
   await file.sync();
   const log = new DiskLog(file, { records: records.length, head, goodBytes }, options);
+  await log.refill();
   if (!marked) await log.mark();
-  return { log, records, truncatedBytes };
+  return { log, records, truncatedBytes: tornBytes };
 }
 
 /** An open log. One sync serves every record that was appended while the one before it ran. */
@@ -52,12 +64,14 @@ export class DiskLog {
   readonly #file: AppendFile;
   readonly #mostWaiting: number;
   readonly #mostWaitingBytes: number;
+  readonly #reserveBytes: number;
   #waiting: Waiting[] = [];
   #waitingBytes = 0;
   #seq: number;
   #head: Uint8Array;
   #durableBytes: number;
   #repair = false;
+  #short = false;
   #fault: Fault | undefined;
   #running: Promise<void> | undefined;
   #closed = false;
@@ -73,6 +87,7 @@ export class DiskLog {
     this.#durableBytes = start.goodBytes;
     this.#mostWaiting = options.mostWaiting ?? 10_000;
     this.#mostWaitingBytes = options.mostWaitingBytes ?? 16 * 1_024 * 1_024;
+    this.#reserveBytes = options.reserveBytes ?? 0;
   }
 
   /** Number of the last durable record; the first is 1. */
@@ -83,6 +98,24 @@ export class DiskLog {
   /** Why the last write failed, until one succeeds again. */
   get fault(): Fault | undefined {
     return this.#fault;
+  }
+
+  get reserve(): Reserve {
+    return { heldBytes: this.#file.reservedBytes, wantedBytes: this.#reserveBytes, short: this.#short };
+  }
+
+  /** Takes what the reserve lacks, as far as the disk has it; when it does not, the log goes on with what it holds. */
+  async refill(): Promise<void> {
+    const lackBytes = this.#reserveBytes - this.#file.reservedBytes;
+    if (this.#closed || (!this.#short && lackBytes <= Math.min(REFILL_BYTES, this.#reserveBytes / 16)))
+      return;
+    try {
+      await this.#file.reserve(this.#reserveBytes);
+      await this.#file.sync();
+      this.#short = false;
+    } catch {
+      this.#short = true;
+    }
   }
 
   /**
@@ -150,6 +183,7 @@ export class DiskLog {
       one.resolve({ seq: this.#seq });
     }
     await this.mark();
+    await this.refill();
   }
 
   /** Notes that everything so far was synced. Not synced itself: if it is lost, no record is. */
@@ -165,7 +199,7 @@ export class DiskLog {
 
   /** After a failed write or sync nobody knows what is in the file behind the last durable record. */
   async #mend(): Promise<void> {
-    await this.#file.truncate(this.#durableBytes);
+    await this.#file.rewind(this.#durableBytes);
     await this.#file.sync();
     this.#repair = false;
   }

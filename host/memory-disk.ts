@@ -10,6 +10,8 @@ export interface MemoryDiskOptions {
   readonly syncMs?: () => number;
   /** Bytes that fit on it, all files together. */
   readonly capacityBytes?: number;
+  /** Called whenever an append finds no room. */
+  readonly onFull?: () => void;
 }
 
 /** States of a file that grew stand one inside the other in the same memory, and none of them is ever written to. */
@@ -20,6 +22,9 @@ interface File {
   bytes: Uint8Array;
   /** The memory that `bytes` grows in. */
   room: Uint8Array;
+  /** Zeros held behind `bytes`, and how long the whole file is for certain. */
+  reserved: number;
+  firmBytes: number;
   /** States between the two, oldest first: a power cut leaves one of them, the last perhaps torn. */
   unsynced: Uint8Array[];
 }
@@ -32,6 +37,7 @@ export class MemoryDisk implements Disk {
   capacityBytes: number;
   readonly #clock: Clock;
   readonly #syncMs: () => number;
+  readonly #onFull: () => void;
   readonly #files = new Map<string, File>();
   readonly #replacing = new Map<string, Uint8Array>();
   readonly #removing = new Set<string>();
@@ -41,6 +47,7 @@ export class MemoryDisk implements Disk {
   constructor(options: MemoryDiskOptions) {
     this.#clock = options.clock;
     this.#syncMs = options.syncMs ?? (() => 0);
+    this.#onFull = options.onFull ?? (() => undefined);
     this.capacityBytes = options.capacityBytes ?? Infinity;
   }
 
@@ -51,7 +58,8 @@ export class MemoryDisk implements Disk {
   /** Bytes in the files whose path begins so. */
   usedBytes(prefix = ''): number {
     let sum = 0;
-    for (const [path, file] of this.#files) if (path.startsWith(prefix)) sum += file.bytes.length;
+    for (const [path, file] of this.#files)
+      if (path.startsWith(prefix)) sum += file.bytes.length + file.reserved;
     return sum;
   }
 
@@ -87,7 +95,7 @@ export class MemoryDisk implements Disk {
   /** Sets a file's contents, durable, for tests. */
   put(path: string, bytes: Uint8Array): void {
     const copy = bytes.slice();
-    this.#files.set(path, { durable: copy, bytes: copy, room: copy, unsynced: [] });
+    this.#files.set(path, fileOf(copy));
   }
 
   /**
@@ -103,7 +111,10 @@ export class MemoryDisk implements Disk {
     for (const path of this.#removing) if (random.next() < 0.5) this.#files.delete(path);
     this.#removing.clear();
     for (const file of this.#files.values()) {
+      const heldBytes = kind === 'power' ? file.firmBytes : file.bytes.length + file.reserved;
       if (kind === 'power') file.bytes = survivor(file, random);
+      file.reserved = Math.max(0, heldBytes - file.bytes.length);
+      file.firmBytes = file.bytes.length + file.reserved;
       file.durable = file.bytes;
       file.room = file.bytes;
       file.unsynced = [];
@@ -112,12 +123,17 @@ export class MemoryDisk implements Disk {
 
   async read(path: string): Promise<Uint8Array | undefined> {
     await this.#step('read', 0);
-    return this.#files.get(path)?.bytes.slice();
+    const file = this.#files.get(path);
+    if (file === undefined) return undefined;
+    const whole = new Uint8Array(file.bytes.length + file.reserved);
+    whole.set(file.bytes);
+    return whole;
   }
 
   async replace(path: string, bytes: Uint8Array): Promise<void> {
     const copy = bytes.slice();
-    const old = this.#files.get(path)?.bytes.length ?? 0;
+    const file = this.#files.get(path);
+    const old = file === undefined ? 0 : file.bytes.length + file.reserved;
     if (this.usedBytes() - old + copy.length > this.capacityBytes) throw new Fault('DISK_FULL', path);
     this.#replacing.set(path, copy);
     try {
@@ -129,8 +145,7 @@ export class MemoryDisk implements Disk {
   }
 
   async append(path: string): Promise<AppendFile> {
-    const none = new Uint8Array();
-    const file = this.#files.get(path) ?? { durable: none, bytes: none, room: none, unsynced: [] };
+    const file = this.#files.get(path) ?? fileOf(new Uint8Array());
     this.#files.set(path, file);
     await this.#step('read', 0);
     return this.#handle(path, file);
@@ -160,8 +175,12 @@ export class MemoryDisk implements Disk {
       tail = done.catch(() => undefined);
       return done;
     };
-    const change = (bytes: Uint8Array): void => {
+    const change = (
+      bytes: Uint8Array,
+      reserved = Math.max(0, file.reserved - bytes.length + file.bytes.length),
+    ): void => {
       if (life !== this.#life) return;
+      file.reserved = reserved;
       file.bytes = bytes;
       file.unsynced.push(bytes);
     };
@@ -169,12 +188,16 @@ export class MemoryDisk implements Disk {
       get sizeBytes() {
         return file.bytes.length;
       },
+      get reservedBytes() {
+        return file.reserved;
+      },
       append: (bytes) => {
         const copy = bytes.slice();
         return queued(async () => {
-          const room = Math.max(0, this.capacityBytes - this.usedBytes());
+          const room = file.reserved + Math.max(0, this.capacityBytes - this.usedBytes());
           if (copy.length > room) {
             change(grown(file, copy.subarray(0, room)));
+            this.#onFull();
             throw new Fault('DISK_FULL', path);
           }
           await this.#step('append', 0);
@@ -186,6 +209,7 @@ export class MemoryDisk implements Disk {
           const { bytes } = file;
           await this.#step('sync', this.#syncMs());
           file.durable = bytes;
+          file.firmBytes = bytes.length + file.reserved;
           file.unsynced = file.unsynced.slice(file.unsynced.indexOf(bytes) + 1);
         }),
       truncate: (sizeBytes) =>
@@ -193,7 +217,21 @@ export class MemoryDisk implements Disk {
           await this.#step('truncate', 0);
           // What stood behind belongs to earlier states: what comes next goes elsewhere.
           file.room = file.bytes.slice(0, sizeBytes);
-          change(file.room);
+          change(file.room, 0);
+        }),
+      reserve: (bytes) =>
+        queued(async () => {
+          await this.#step('append', 0);
+          const more = Math.max(0, bytes - file.reserved);
+          const given = Math.min(more, Math.max(0, this.capacityBytes - this.usedBytes()));
+          change(file.bytes, file.reserved + given);
+          if (given < more) throw new Fault('DISK_FULL', path);
+        }),
+      rewind: (sizeBytes) =>
+        queued(async () => {
+          await this.#step('truncate', 0);
+          file.room = file.bytes.slice(0, sizeBytes);
+          change(file.room, file.reserved + file.bytes.length - file.room.length);
         }),
       close: () => queued(() => Promise.resolve()),
     };
@@ -211,6 +249,15 @@ export class MemoryDisk implements Disk {
     throw new Fault(failure.code, `${operation} was made to fail`);
   }
 }
+
+const fileOf = (bytes: Uint8Array): File => ({
+  durable: bytes,
+  bytes,
+  room: bytes,
+  reserved: 0,
+  firmBytes: bytes.length,
+  unsynced: [],
+});
 
 const NEVER = new Promise<never>(() => undefined);
 

@@ -15,7 +15,7 @@ import type { VirtualClock } from './virtual-clock.ts';
 import type { WallClocks } from './wall-clocks.ts';
 
 /** Within this time after a cut or a crash the product knows again what is asked of it. */
-const BACK_MS = 90_000;
+export const BACK_MS = 90_000;
 /** A meter that begins to lie is found out by then. */
 const METER_MS = 60_000;
 
@@ -119,9 +119,9 @@ export class Happenings {
         if (happening.driftMsPerS !== undefined) clocks.drift(happening.process, happening.driftMsPerS);
         return;
       case 'disk':
-        processes.disk(happening);
         if (agent !== undefined) judge.trips.excuse(nowMs + happening.forMs + BACK_MS, agent);
-        return judge.excuse(nowMs + happening.forMs + BACK_MS, agent);
+        if (processes.disk(happening)) judge.excuse(nowMs + happening.forMs + BACK_MS, agent);
+        return;
       case 'operator':
         return this.#operate(happening);
       case 'kill':

@@ -16,7 +16,7 @@ import { DurableCommands } from './durable-commands.ts';
 import { EventLog } from './event-log.ts';
 import { drawTimeline } from './faults.ts';
 import type { Happening, Planned } from './faults.ts';
-import { Happenings } from './happenings.ts';
+import { BACK_MS, Happenings } from './happenings.ts';
 import { Judge } from './invariants.ts';
 import type { Invariant, Violation, Wrong } from './invariants.ts';
 import { Processes } from './processes.ts';
@@ -143,6 +143,7 @@ class Run {
       },
       telemetry: this.#judge.telemetry,
       damage: this.#judge.damage,
+      onRefused: () => this.#judge.excuse(this.#clock.monoMs() + BACK_MS),
     });
     this.#happenings = new Happenings({
       site: this.#site,

@@ -23,6 +23,8 @@ export interface KillSummary {
 
 const PATH = '/ledger.log';
 /** Kills on one disk before it is replaced: every restart goes on in the file that the crash before it left. */
+/** Used up and taken anew within a life. */
+const RESERVE_BYTES = 2_000;
 const KILLS_PER_DISK = 10;
 const MOST_RECORDS = 12;
 
@@ -83,7 +85,7 @@ class Trial {
 
   /** From a start to a kill, and what the next start finds. */
   async life(): Promise<Came> {
-    const opening = openLedger(this.#through, PATH);
+    const opening = openLedger(this.#through, PATH, RESERVE_BYTES);
     await this.#clock.advance(50);
     const { ledger, records } = await opening;
     let asked = 0;
@@ -129,7 +131,7 @@ class Trial {
   }
 
   async #check(): Promise<Pick<Came, 'lost' | 'forgotten' | 'unreadable'>> {
-    const opening = openLedger(this.#disk, PATH).catch(() => undefined);
+    const opening = openLedger(this.#disk, PATH, RESERVE_BYTES).catch(() => undefined);
     await this.#clock.advance(50);
     const opened = await opening;
     // Then nothing is left of it, and no controller starts.

@@ -45,14 +45,14 @@ export interface ProcessesOptions {
   readonly telemetry: TelemetryJudge;
   /** Is told which bits flip. */
   readonly damage: DamageJudge;
+  /** The controller's disk has refused a line for lack of room: its ledger's reserve is used up. */
+  readonly onRefused: () => void;
 }
 
 const DIRS = { controller: '/controller', agent: '/agent' } as const;
 /** Starts of agents are numbered from here on, and so many have a stream of chance of their own each. */
 const FIRST_BOOT = 1_000;
 const STREAMS = 500;
-/** Bytes left on a disk that fills up. */
-const LAST_BYTES = 600;
 /** A slow disk takes this long to sync, ms. */
 const SLOW_SYNC_MS = 3_000;
 
@@ -75,6 +75,7 @@ export class Processes {
       new MemoryDisk({
         clock: options.clock,
         syncMs: () => 0.5 + 5 * sync.next() + (this.#slow.has(process) ? SLOW_SYNC_MS : 0),
+        ...(process === 'controller' && { onFull: options.onRefused }),
       });
     this.#disks = new Map(['controller', ...options.site.agents].map((one) => [one, disk(one)]));
   }
@@ -145,11 +146,12 @@ export class Processes {
     });
   }
 
-  disk({ process, fault, forMs }: DiskFault): void {
+  /** False: the product must go on as ever, since the ledger has room of its own on a full disk. */
+  disk({ process, fault, forMs }: DiskFault): boolean {
     const disk = this.diskOf(process);
     if (process !== 'controller') this.#options.telemetry.diskFails(process, this.#bootOf(process), forMs);
     if (fault === 'slow') this.#slow.add(process);
-    else if (fault === 'full') disk.capacityBytes = disk.usedBytes() + LAST_BYTES;
+    else if (fault === 'full') disk.capacityBytes = disk.usedBytes();
     else
       for (const operation of ['append', 'sync', 'replace'] as const)
         disk.fail(operation, 'DISK_FAILED', Infinity);
@@ -158,6 +160,7 @@ export class Processes {
       else if (fault === 'full') disk.capacityBytes = Infinity;
       else disk.heal();
     });
+    return process !== 'controller' || fault !== 'full';
   }
 
   stop(): void {

@@ -21,6 +21,8 @@ export const shapeOf = (seed: number): SiteShape => (seed % 2 === 0 ? { agents: 
 const POLL_MS = 30_000;
 const METER_MS = 2_000;
 const PLC_MS = 4_000;
+/** So little that some full disks use it up. */
+const RESERVE_MIB = 1 / 16;
 /** A host key and key file for the in-memory SSH, which checks neither. */
 export const NO_KEY = 'SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA';
 
@@ -95,5 +97,9 @@ export function harnessSite(
             { id: 'a2', nodes: ['feeder-2'] },
           ],
         };
-  return resolveSite({ ...config, ...split, nodes, machines: groups, meters, plant, prices, ...ai }, MODELS);
+  const ledger = { reserveMiB: RESERVE_MIB };
+  return resolveSite(
+    { ...config, ...split, nodes, machines: groups, meters, plant, prices, ledger, ...ai },
+    MODELS,
+  );
 }

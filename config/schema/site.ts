@@ -61,6 +61,12 @@ const spoolSchema = z.strictObject({
   backlogKiBPerS: z.number().min(16).max(100_000).default(512),
 });
 
+/** The audit chain of all that is decided and commanded. */
+const ledgerSchema = z.strictObject({
+  /** Held on the controller's disk for it, so that commands go on when the disk is full; absent: by the machines. */
+  reserveMiB: z.number().min(0).max(4_096).optional(),
+});
+
 const brokerSchema = z.strictObject({
   /** `mqtt://` or `mqtts://`; absent: the embedded broker. */
   url: z.url({ protocol: /^mqtts?$/ }),
@@ -90,6 +96,7 @@ export const siteSchema = z.strictObject({
   lease: leaseSchema.prefault({}),
   control: controlSchema.prefault({}),
   spool: spoolSchema.prefault({}),
+  ledger: ledgerSchema.prefault({}),
   /** Agents and the nodes they own, each with everything below; absent: one agent for the whole site. */
   agents: z.array(z.strictObject({ id: idSchema, nodes: z.array(idSchema).min(1) })).optional(),
   nodes: z.array(nodeSchema).min(1).max(20_000),

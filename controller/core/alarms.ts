@@ -12,6 +12,7 @@ const HIGH: readonly FaultCode[] = [
   'SHED_SHORTFALL',
   'BUS_OFFLINE',
   'LEDGER_BROKEN',
+  'LEDGER_RESERVE',
   'KEPT_DAMAGED',
   'LOCKOUT_AWAKE',
   'LOCKOUT_UNHELD',

@@ -17,9 +17,16 @@ export interface Now {
 export type PriceInput = 'price' | 'hashprice';
 export type FeedName = PriceInput | 'ai-demand' | 'price-witness' | 'hashprice-witness';
 
+export interface LedgerReserve {
+  readonly heldBytes: number;
+  readonly wantedBytes: number;
+  readonly short: boolean;
+}
+
 /** Everything the controller reacts to. The shell queues them; `step` takes them one by one. */
 export type ControllerEvent =
-  | { readonly kind: 'tick' }
+  /** `reserve`: what the ledger holds on its disk for lines to come; `short`: the disk has no room for all of it. */
+  | { readonly kind: 'tick'; readonly reserve?: LedgerReserve }
   /** What was decided last of these racks could not be written down, and was said to nobody. */
   | { readonly kind: 'unwritten'; readonly racks: readonly string[] }
   | {

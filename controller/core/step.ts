@@ -29,6 +29,7 @@ import {
   watchCaps,
   watchFeeds,
   watchLimit,
+  watchReserve,
   watchRestored,
 } from './watch.ts';
 
@@ -39,7 +40,7 @@ const PICTURE_MS = 15_000;
 export function step(state: SiteState, event: ControllerEvent, now: Now): Effect[] {
   switch (event.kind) {
     case 'tick':
-      return tick(state, now);
+      return [...watchReserve(state, event.reserve, now), ...tick(state, now)];
     case 'unwritten':
       return sayAgain(state, event.racks, 'it could not be written down before', now);
     case 'frame':

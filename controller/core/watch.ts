@@ -1,12 +1,22 @@
 import { raiseAlarm, setAlarm } from './alarms.ts';
 
 import type { Effect } from './effects.ts';
-import type { Now } from './events.ts';
+import type { LedgerReserve, Now } from './events.ts';
 import { forgetMachine } from './ingest.ts';
 import { estimatedW, limitInForceKw, ownCapW } from './room.ts';
 import { doesAsWanted, isKnown, meterOf, METER_MAX_AGE_MS, rootOf } from './state.ts';
 import type { SiteState } from './state.ts';
 import type { Targets } from './target.ts';
+
+/** A disk without room for the ledger's whole reserve, and how much of it is left. */
+export function watchReserve(state: SiteState, reserve: LedgerReserve | undefined, now: Now): Effect[] {
+  if (reserve === undefined) return [];
+  const [heldKiB, wantedKiB] = [reserve.heldBytes, reserve.wantedBytes].map((bytes) =>
+    Math.floor(bytes / 1_024),
+  );
+  const text = `the disk has no room: ${heldKiB} of ${wantedKiB} KiB are left to write down what is commanded`;
+  return setAlarm(state, now, reserve.short, 'LEDGER_RESERVE', 'ledger', text);
+}
 
 /** AI work that a limit or a cap takes down, or keeps from starting, is always said aloud. */
 export function watchAi(state: SiteState, targets: Targets, now: Now): Effect[] {

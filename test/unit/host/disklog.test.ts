@@ -14,9 +14,9 @@ function fresh(syncMs = 0) {
   return { clock, disk: new MemoryDisk({ clock, syncMs: () => syncMs }) };
 }
 
-async function written(records: readonly string[]): Promise<Uint8Array> {
+async function written(records: readonly string[], reserveBytes = 0): Promise<Uint8Array> {
   const { disk } = fresh();
-  const { log } = await openDiskLog(disk, PATH);
+  const { log } = await openDiskLog(disk, PATH, { reserveBytes });
   for (const record of records) await log.append(bytes(record));
   await log.close();
   return (await disk.read(PATH)) ?? new Uint8Array();
@@ -78,9 +78,10 @@ test('whatever is acknowledged survives any crash, and nothing is invented', asy
       const { clock, disk } = fresh(3);
       const acknowledged: string[] = [];
       const tried: string[] = [];
+      const reserveBytes = random.next() < 0.5 ? 0 : 300;
       for (const { steps, fail, kind } of lives) {
-        const opening = openDiskLog(disk, PATH);
-        await clock.pass(3);
+        const opening = openDiskLog(disk, PATH, { reserveBytes });
+        await clock.pass(6);
         const { log, records } = await opening;
         const found = records.map(text);
         expect(found.filter((record) => acknowledged.includes(record))).toEqual(acknowledged);
@@ -115,20 +116,24 @@ test('a log cut anywhere opens with the records that are whole', async () => {
   }
 });
 
-test('one changed byte anywhere is noticed, and costs no record', async () => {
-  const stored = await written(['one', 'two', 'three']);
-  for (let offset = 0; offset < stored.length; offset += 1) {
-    for (const mask of [1, 0x80, 0xff]) {
-      const altered = stored.slice();
-      altered[offset] = (altered[offset] ?? 0) ^ mask;
-      const outcome = await reopened(altered).catch((error: unknown) => error);
-      // Only in the mark at the end is it no more than a torn write.
-      if (offset < stored.length - 40) expect(outcome).toMatchObject({ code: 'LEDGER_BROKEN' });
-      else expect(outcome).toMatchObject({ truncatedBytes: 40, records: { length: 3 } });
-      expect(verifyDiskLog(altered)).not.toMatchObject({ ok: true, tornBytes: 0 });
+test.each([0, 200])(
+  'one changed byte anywhere is noticed, and costs no record (reserve %i)',
+  async (reserve) => {
+    const stored = await written(['one', 'two', 'three'], reserve);
+    const { length } = await written(['one', 'two', 'three']);
+    for (let offset = 0; offset < length; offset += 1) {
+      for (const mask of [1, 0x80, 0xff]) {
+        const altered = stored.slice();
+        altered[offset] = (altered[offset] ?? 0) ^ mask;
+        const outcome = await reopened(altered).catch((error: unknown) => error);
+        // Only in the mark at the end is it no more than a torn write.
+        if (offset < length - 40) expect(outcome).toMatchObject({ code: 'LEDGER_BROKEN' });
+        else expect(outcome).toMatchObject({ truncatedBytes: 40, records: { length: 3 } });
+        expect(verifyDiskLog(altered)).not.toMatchObject({ ok: true, tornBytes: 0 });
+      }
     }
-  }
-});
+  },
+);
 
 test('records that are left out, doubled or exchanged break the chain, which says where', async () => {
   const stored = await written(['one', 'two', 'six']);
@@ -177,6 +182,54 @@ test('a disk without room takes no half record, and goes on with room', async ()
   await expect(log.append(new Uint8Array(100))).rejects.toMatchObject({ code: 'DISK_FULL' });
   disk.capacityBytes = 10_000;
   await log.append(bytes('two'));
+  expect((await openDiskLog(disk, PATH)).records.map(text)).toEqual(['one', 'two']);
+});
+
+test('a log with a reserve goes on while a disk is full to the last byte, until the reserve is used up', async () => {
+  const { disk } = fresh();
+  const { log } = await openDiskLog(disk, PATH, { reserveBytes: 1_000 });
+  await log.append(bytes('before'));
+  await settled();
+  expect(log.reserve).toEqual({ heldBytes: 1_000, wantedBytes: 1_000, short: false });
+  disk.capacityBytes = disk.usedBytes();
+  const kept = ['before'];
+  let refused: unknown;
+  for (let count = 1; count < 100 && refused === undefined; count += 1) {
+    const record = `record ${count}`;
+    refused = await log.append(bytes(record)).then(
+      () => void kept.push(record),
+      (error: unknown) => error,
+    );
+    await settled();
+    expect(disk.usedBytes()).toBeLessThanOrEqual(disk.capacityBytes);
+  }
+  expect(refused).toMatchObject({ code: 'DISK_FULL' });
+  // A record of nine bytes and the mark behind it take 89.
+  expect(kept.length).toBeGreaterThan(10);
+  expect(log.reserve).toMatchObject({ short: true });
+
+  // A restart on the full disk loses nothing, and what was left of the reserve.
+  await log.close();
+  const { log: next, records } = await openDiskLog(disk, PATH, { reserveBytes: 1_000 });
+  expect(records.map(text)).toEqual(kept);
+  expect(verifyDiskLog((await disk.read(PATH)) ?? bytes(''))).toMatchObject({ ok: true, tornBytes: 0 });
+  disk.capacityBytes = Infinity;
+  await next.refill();
+  expect(next.reserve).toEqual({ heldBytes: 1_000, wantedBytes: 1_000, short: false });
+});
+
+test('a failed write on a full disk gives none of the reserve away', async () => {
+  const { disk } = fresh();
+  const { log } = await openDiskLog(disk, PATH, { reserveBytes: 10_000 });
+  await log.append(bytes('one'));
+  await settled();
+  disk.capacityBytes = disk.usedBytes();
+  disk.fail('sync');
+  await expect(log.append(bytes('unsynced'))).rejects.toMatchObject({ code: 'DISK_FAILED' });
+  expect(await log.append(bytes('two'))).toEqual({ seq: 2 });
+  await settled();
+  expect(log.reserve.heldBytes).toBeGreaterThan(9_500);
+  await log.close();
   expect((await openDiskLog(disk, PATH)).records.map(text)).toEqual(['one', 'two']);
 });
 

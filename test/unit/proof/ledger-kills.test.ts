@@ -25,6 +25,11 @@ test('a disk that says it has synced and has not is noticed', async () => {
         append: (bytes) => file.append(bytes),
         sync: () => Promise.resolve(),
         truncate: (size) => file.truncate(size),
+        get reservedBytes() {
+          return file.reservedBytes;
+        },
+        reserve: (bytes) => file.reserve(bytes),
+        rewind: (size) => file.rewind(size),
         close: () => file.close(),
       };
     },
