@@ -10,14 +10,14 @@ import { rackPhase } from './core/lease.ts';
 import type { LeaseState } from './core/lease.ts';
 import type { RackOrders } from './core/desired.ts';
 import { attemptOf, reconcile } from './core/reconcile.ts';
-import type { Attempt, Decision, Goal, Step } from './core/reconcile.ts';
+import type { Attempt, Decision, Goal, ReconcileInput, Step } from './core/reconcile.ts';
 import { goalOf } from './goal.ts';
 import { pulse, PULSE_MS } from './handover-drive.ts';
 import type { DriveOptions } from './handover-drive.ts';
 import type { Keeper } from './kept.ts';
 import { makeLimits } from './limits.ts';
 import type { Limits } from './limits.ts';
-import { COMMAND_POLL_MS } from './machine.ts';
+import { COMMAND_POLL_MS, isUnpowered } from './machine.ts';
 import type { Machine } from './machine.ts';
 import type { Plant } from './plant.ts';
 import type { SettingsBook } from './settings-book.ts';
@@ -50,13 +50,15 @@ export interface Control {
   pump(): void;
   /** One look at a GPU host's hand-over, after a reading. */
   pulse(machine: Machine): Promise<void>;
+  /** For what starts without being commanded. */
+  readonly limits: Limits;
   stop(): void;
 }
 
 class Pilot implements Control {
   readonly #options: ControlOptions;
   readonly #actor: Actor;
-  readonly #limits: Limits;
+  readonly limits: Limits;
   readonly #drive: DriveOptions;
   /** What each machine's last command was begun for. */
   readonly #begun = new Map<Machine, Goal>();
@@ -64,7 +66,7 @@ class Pilot implements Control {
   constructor(options: ControlOptions) {
     this.#options = options;
     const { control } = options.site.config;
-    this.#limits = makeLimits(options);
+    this.limits = makeLimits(options);
     this.#drive = this.#makeDrive();
     this.#actor = makeActor({
       clock: options.clock,
@@ -93,7 +95,7 @@ class Pilot implements Control {
     this.#follow(machine, goal, decision, nowMs);
     if (decision.kind === 'dispatch') {
       const { goal, raise } = decision.step;
-      if (this.#limits.waits(machine, decision.step)) return;
+      if (this.limits.waits(machine, decision.step)) return;
       this.#actor.queue(machine, goal.owner !== 'desired' ? 'safety' : raise ? 'raise' : 'shed', goal.urgent);
     }
   }
@@ -119,7 +121,7 @@ class Pilot implements Control {
 
   stop(): void {
     this.#actor.stop();
-    this.#limits.stop();
+    this.limits.stop();
   }
 
   #goal(machine: Machine, nowMs: number): Goal | undefined {
@@ -136,13 +138,14 @@ class Pilot implements Control {
         mode: machine.mode,
         powerLimitW: machine.powerLimitW,
         beganMs: machine.beganMs,
-        reachable: machine.reachable,
+        // Off is seen too, at its outlet: it is at rest, and starts with it alone.
+        reachable: machine.reachable || isUnpowered(machine),
       },
       attempt: machine.attempt,
       inFlight: machine.inFlight,
       authority: config.authority,
       lockout: machine.lockout?.words,
-      inhibition: machine.inhibition,
+      inhibition: machine.inhibition ?? withoutPower(machine),
       phase: rackPhase(this.#options.lease, config.rack, nowMs),
       nowMs,
       pollMs: COMMAND_POLL_MS,
@@ -224,7 +227,7 @@ class Pilot implements Control {
         `shows ${machine.mode ?? 'nothing'}, should be ${decision.step.goal.mode}`,
       );
     }
-    const refusal = this.#limits.consent(machine, decision.step, decision.woke);
+    const refusal = this.limits.consent(machine, decision.step, decision.woke);
     if (refusal === undefined) return decision.step;
     const { why, detail } = refusal;
     if (why !== undefined)
@@ -359,6 +362,9 @@ class Pilot implements Control {
     });
   }
 }
+
+const withoutPower = (machine: Machine): ReconcileInput['inhibition'] =>
+  isUnpowered(machine) ? { why: 'OUTLET_OPEN', text: machine.outlet ?? '' } : undefined;
 
 /** The one rest of a lockout: done, or tried in vain. */
 const isOver = (goal: Goal, decision: Decision, attempt: Attempt | undefined): boolean =>

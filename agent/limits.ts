@@ -5,8 +5,9 @@ import type { FaultCode } from '../protocols/faults.ts';
 import { outranksRamp } from '../protocols/mqtt/desired.ts';
 import { rampWPerMs } from '../protocols/ramp.ts';
 import { MODES } from '../protocols/reading.ts';
+import type { Mode } from '../protocols/reading.ts';
 import { drawW, restMode } from './core/draw.ts';
-import { admit, makeEnvelope, recount } from './core/envelope.ts';
+import { admitAll, makeEnvelope, recount } from './core/envelope.ts';
 import type { EnvelopeMachine, EnvelopeNode } from './core/envelope.ts';
 import { makePace, noteMove, spellsAt, takeSpell, waitOf } from './core/pace.ts';
 import type { Move, Pace, Ramp } from './core/pace.ts';
@@ -41,12 +42,20 @@ export interface Refusal {
   readonly detail?: string;
 }
 
+/** A machine that gets its power, and what it does then. */
+export interface Powered {
+  readonly machine: Machine;
+  readonly mode: Mode;
+}
+
 /** The agent's own limits over everything it commands: caps, starts, ramps, least times, cycles. */
 export interface Limits {
   /** True when a refusal given earlier still stands. */
   waits(machine: Machine, step: Step): boolean;
   /** Consent, counted at once; or why not yet. `woke`: it left the state it was commanded into by itself. */
   consent(machine: Machine, step: Step, woke: boolean): Refusal | undefined;
+  /** The same for machines that get their power together and come to these modes by themselves: all or none. */
+  consentAll(powered: readonly Powered[]): Refusal | undefined;
   stop(): void;
 }
 
@@ -97,9 +106,35 @@ function keepSpells({ plant, clock, keeper }: LimitsOptions, pace: Pace) {
   };
 }
 
+/** Room under the caps, and turns among the starts: what is granted is counted at once. */
+function makeAdmission({ site, plant }: LimitsOptions) {
+  const envelope = makeEnvelope(plant.nodes.length, site.config.control, plant.auxiliaries);
+  let countedMs = Number.NEGATIVE_INFINITY;
+  let nodes: EnvelopeNode[] = [];
+  return (
+    raises: readonly { readonly machine: Machine; readonly targetW: number; readonly starts: boolean }[],
+    nowMs: number,
+  ): Refusal | undefined => {
+    if (nowMs - countedMs >= RECOUNT_MS) {
+      countedMs = nowMs;
+      nodes = plant.nodes.map((node) => ({ id: node.id, capW: nodeCapW(node), meterW: meterW(node, nowMs) }));
+      const machines = plant.machines.map((each) => envelopeOf(each, nodes, nowMs));
+      recount(envelope, nodes, machines, nowMs);
+    }
+    const asked = raises.map((raise) => ({ ...raise, machine: envelopeOf(raise.machine, nodes, nowMs) }));
+    const admission = admitAll(envelope, nodes, asked, nowMs);
+    if (admission.ok) return undefined;
+    const untilMs = nowMs + RAISE_AGAIN_MS;
+    // Waiting for its turn among the starts is no refusal: it follows within seconds.
+    if (admission.limit !== 'cap') return { untilMs };
+    const detail = `${admission.node}: needs ${Math.round(admission.needW)} W, room ${Math.round(admission.roomW)} W`;
+    return { untilMs, why: 'ENVELOPE_REFUSED', detail };
+  };
+}
+
 export function makeLimits(options: LimitsOptions): Limits {
   const { site, agent, plant, clock } = options;
-  const envelope = makeEnvelope(plant.nodes.length, site.config.control, plant.auxiliaries);
+  const admits = makeAdmission(options);
   const pace = makePace(
     rampSlicesOf(site, agent),
     plant.machines.map(({ config }) => ({
@@ -111,27 +146,9 @@ export function makeLimits(options: LimitsOptions): Limits {
     clock.monoMs(),
   );
   const spells = keepSpells(options, pace);
-  let countedMs = Number.NEGATIVE_INFINITY;
-  let nodes: EnvelopeNode[] = [];
   /** Per machine, since when it has been waiting. */
   const since = new Map<Machine, { readonly commandId: string; readonly sinceMs: number }>();
 
-  const admits = (machine: Machine, { goal }: Step, nowMs: number): Refusal | undefined => {
-    if (nowMs - countedMs >= RECOUNT_MS) {
-      countedMs = nowMs;
-      nodes = plant.nodes.map((node) => ({ id: node.id, capW: nodeCapW(node), meterW: meterW(node, nowMs) }));
-      const machines = plant.machines.map((each) => envelopeOf(each, nodes, nowMs));
-      recount(envelope, nodes, machines, nowMs);
-    }
-    const targetW = drawW(machine.config.model, goal.mode, goal.powerW);
-    const admission = admit(envelope, nodes, envelopeOf(machine, nodes, nowMs), targetW, nowMs);
-    if (admission.ok) return undefined;
-    const untilMs = nowMs + RAISE_AGAIN_MS;
-    // Waiting for its turn among the starts is no refusal: it follows within seconds.
-    if (admission.limit !== 'cap') return { untilMs };
-    const detail = `${admission.node}: needs ${Math.round(admission.needW)} W, room ${Math.round(admission.roomW)} W`;
-    return { untilMs, why: 'ENVELOPE_REFUSED', detail };
-  };
   const refuse = (machine: Machine, step: Step, refusal: Refusal, nowMs: number): Refusal => {
     const untilMs = Math.min(refusal.untilMs, nowMs + LONGEST_WAIT_MS);
     if (step.raise) machine.raiseAfterMs = untilMs;
@@ -154,16 +171,49 @@ export function makeLimits(options: LimitsOptions): Limits {
       if (step.raise && !spells.known())
         return refuse(machine, step, { untilMs: nowMs + RAISE_AGAIN_MS }, nowMs);
       const move = moveOf(machine, step, woke, nowMs);
-      const refusal = waitOf(pace, move, nowMs) ?? (step.raise ? admits(machine, step, nowMs) : undefined);
+      const { mode, powerW } = step.goal;
+      const raise = { machine, targetW: drawW(machine.config.model, mode, powerW), starts: true };
+      const refusal = waitOf(pace, move, nowMs) ?? (step.raise ? admits([raise], nowMs) : undefined);
       if (refusal !== undefined) return refuse(machine, step, refusal, nowMs);
       noteMove(pace, move, nowMs);
       spells.note();
       since.delete(machine);
       return undefined;
     },
+    consentAll: (powered) => {
+      const nowMs = clock.monoMs();
+      if (!spells.known()) return { untilMs: nowMs + RAISE_AGAIN_MS };
+      const moves = powered.map(moveByPower);
+      for (const move of moves) {
+        const wait = waitOf(pace, move, nowMs);
+        if (wait !== undefined) return wait;
+      }
+      const refusal = admits(powered.map(raiseByPower), nowMs);
+      if (refusal !== undefined) return refusal;
+      for (const move of moves) noteMove(pace, move, nowMs);
+      spells.note();
+      return undefined;
+    },
     stop: () => spells.stop(),
   };
 }
+
+/** Who is at work soon counts at its rating: nobody has set a limit on what has no power. */
+function raiseByPower({ machine, mode }: Powered) {
+  const { model } = machine.config;
+  const starts = mode === 'mine';
+  return { machine, targetW: starts ? model.ratedW : drawW(model, mode), starts };
+}
+
+const moveByPower = ({ machine, mode }: Powered): Move => ({
+  machine: machine.at,
+  mode,
+  seen: 'off',
+  deltaW: drawW(machine.config.model, mode),
+  exempt: false,
+  forMoney: false,
+  again: false,
+});
 
 /**
  * The agent's slice of every ramp, as `Site.nodes`: of a node below which other agents have machines too, the part

@@ -47,7 +47,7 @@ export interface LinkOptions {
 export interface Link {
   /** Publishes the heartbeat with a fresh nonce and returns the nonce; undefined while there is no connection. */
   status(
-    fields: Pick<Status, 'phase' | 'epoch' | 'racks' | 'guarding' | 'inhibitions' | 'host'>,
+    fields: Pick<Status, 'phase' | 'epoch' | 'racks' | 'guarding' | 'inhibitions' | 'openOutlets' | 'host'>,
   ): string | undefined;
   /** Results go out together per rack within 100 ms. */
   result(rack: string, result: MachineResult): void;

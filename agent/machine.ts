@@ -63,6 +63,10 @@ export interface Machine {
   /** What the plant's inputs say of its part of the tree: nothing is started, or it is to rest. */
   inhibition: Inhibition | undefined;
   selfWoken: boolean;
+  /** Why what gives it its power is open, in words; undefined: nothing of the kind is open. */
+  outlet: string | undefined;
+  /** The newest mode it told, also while it tells none. */
+  lastMode: Mode | undefined;
   /** Something of it is not as it shall be yet: time alone may call for a step. */
   pending: boolean;
   gpu: GpuSide | undefined;
@@ -76,8 +80,27 @@ export interface GpuSide {
   busy: boolean;
 }
 
-/** Behind an open switch, and silent: it draws nothing. */
-export const isOff = (machine: Machine): boolean => machine.inhibition?.off === true && !machine.reachable;
+/** Behind an open switch or outlet, and silent: it draws nothing. */
+export const isOff = (machine: Machine): boolean =>
+  isUnpowered(machine) || (machine.inhibition?.off === true && !machine.reachable);
+
+/** Behind an open outlet, and silent: the outlet's read-back says so in its place, and nobody asks it. */
+export const isUnpowered = (machine: Machine): boolean => machine.outlet !== undefined && !machine.reachable;
+
+/** Its outlet is seen open at `atMs` (wall clock). What it was told before is over. */
+export function seeOff(machine: Machine, words: string, atMs: number): void {
+  machine.outlet = words;
+  machine.reachable = false;
+  machine.mode = 'off';
+  machine.powerW = 0;
+  machine.powerLimitW = undefined;
+  machine.attempt = undefined;
+  machine.full = {};
+  machine.readings = {
+    mode: { ok: true, value: 'off', unit: 'text', quality: 'good', atMs },
+    power: { ok: true, value: 0, unit: 'W', quality: 'uncertain', measured: false, why: words, atMs },
+  };
+}
 
 /** Takes a reading in: true when the mode changed by it. */
 export function takeReadings(
@@ -92,6 +115,7 @@ export function takeReadings(
   } else machine.readings = { ...machine.full, ...readings };
   const before = machine.mode;
   machine.mode = modeOf(readings);
+  machine.lastMode = machine.mode ?? machine.lastMode;
   machine.powerW = numberOf(readings['power']);
   if (machine.powerW !== undefined) machine.lastPowerW = machine.powerW;
   machine.powerLimitW =
@@ -184,7 +208,9 @@ export function reachingW(machine: Machine, nowMs: number): number | undefined {
   const { model } = machine.config;
   let watts: number | undefined;
   if (attempt !== undefined && attempt.stage !== 'failed' && attempt.verb !== 'none') {
-    const untilMs = attempt.dispatchedMs + settleMs(model, attempt.mode, COMMAND_POLL_MS);
+    // One that answers late, or boots first, acts late.
+    const fromMs = attempt.endedMs ?? attempt.dispatchedMs;
+    const untilMs = fromMs + settleMs(model, attempt.mode, COMMAND_POLL_MS);
     if (nowMs < untilMs) watts = drawW(model, attempt.mode, attempt.powerW);
   }
   if (

@@ -1,25 +1,32 @@
 import { openModbusInputs, openModbusOutput } from './drivers/modbus-io.ts';
 import type { DeviceIo, Target } from './driver.ts';
+import { makeOutlets } from './outlets.ts';
+import type { Outlets, OutletsOptions } from './outlets.ts';
 import { makePermits } from './permits.ts';
 import type { Permits, PermitsOptions } from './permits.ts';
 import { startWatchdog } from './watchdog.ts';
 
-export interface PlantIoOptions extends Omit<PermitsOptions, 'openInputs'> {
+export interface PlantIoOptions
+  extends Omit<PermitsOptions, 'openInputs' | 'control'>, Omit<OutletsOptions, 'openInputs' | 'openOutput'> {
   readonly io: Pick<DeviceIo, 'clock' | 'lines'>;
   /** A target from its URL; throws TARGET_INVALID. */
   readonly target: (url: string) => Target;
-  /** False until the disk has said what must not be forgotten. */
-  readonly ready: () => boolean;
 }
 
 /** All that the agent reads and writes on the plant's PLCs. */
-export type PlantIo = Permits;
+export interface PlantIo extends Pick<Permits, 'known' | 'tick' | 'permit' | 'stop'> {
+  /** What is held back and what is open at this moment: as the heartbeat says it. */
+  status(): ReturnType<Permits['inhibitions']> & ReturnType<Outlets['status']>;
+}
 
 export function startPlantIo(options: PlantIoOptions): PlantIo {
   const { site, agent, io, target } = options;
-  const permits = makePermits({
+  const openInputs: PermitsOptions['openInputs'] = (url, points) => openModbusInputs(target(url), points, io);
+  const permits = makePermits({ ...options, openInputs });
+  const outlets = makeOutlets({
     ...options,
-    openInputs: (url, points) => openModbusInputs(target(url), points, io),
+    openInputs,
+    openOutput: (outlet) => openModbusOutput(target(outlet.target), outlet, io),
   });
   const watchdogs = site.config.plant.watchdogs
     .filter((one) => (one.agent ?? site.agents[0]) === agent)
@@ -32,12 +39,14 @@ export function startPlantIo(options: PlantIoOptions): PlantIo {
     },
     tick: () => {
       permits.tick();
+      outlets.tick();
       for (const watchdog of watchdogs) watchdog.tick();
     },
-    inhibitions: () => permits.inhibitions(),
+    status: () => ({ ...permits.inhibitions(), ...outlets.status() }),
     permit: (name) => permits.permit(name),
     stop: () => {
       permits.stop();
+      outlets.stop();
       for (const watchdog of watchdogs) watchdog.stop();
     },
   };

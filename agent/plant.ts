@@ -233,6 +233,8 @@ function newMachine(
     lockout: undefined,
     inhibition: undefined,
     selfWoken: false,
+    outlet: undefined,
+    lastMode: undefined,
     pending: false,
     gpu: observes
       ? { state: unknownState(nowMs), profile: handoverProfile(model), target: undefined, busy: false }

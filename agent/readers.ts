@@ -7,7 +7,7 @@ import type { ScheduleOptions } from './core/schedule.ts';
 import type { Device } from './driver.ts';
 import type { Frames } from './frames.ts';
 import { startKnocking } from './knock.ts';
-import { loseReadings, lostReadings, takeReadings } from './machine.ts';
+import { isUnpowered, loseReadings, lostReadings, takeReadings } from './machine.ts';
 import type { Machine } from './machine.ts';
 import { takeSample, tryOpen } from './plant.ts';
 import type { Meter, Plant } from './plant.ts';
@@ -72,7 +72,10 @@ export function startReaders(options: ReadersOptions): Readers {
     clock,
     net: deps.net,
     count: plant.machines.length,
-    doorOf: (index) => (machines.isSilent(index) ? machineAt(plant, index).device.door : undefined),
+    doorOf: (index) => {
+      const machine = machineAt(plant, index);
+      return machines.isSilent(index) && !isUnpowered(machine) ? machine.device.door : undefined;
+    },
     onAnswer: (index) => machines.callBack(index),
   });
   return {
@@ -109,7 +112,8 @@ class MachineReader implements PollHandlers {
   onFailure(...[index, fault, failures, change]: Parameters<PollHandlers['onFailure']>): void {
     const { plant, frames, deps } = this.#options;
     const machine = machineAt(plant, index);
-    if (change !== 'lost' && machine.reachable) return;
+    // Without power nobody answers, and nobody is to blame.
+    if (isUnpowered(machine) || (change !== 'lost' && machine.reachable)) return;
     // While it stays silent, the reason is the newest one.
     if (loseReadings(machine, fault, deps.clock.wallMs())) frames.soon(machine.rack);
     if (change === 'lost') this.#lost(machine, `${failures} polls unanswered: ${fault.code}`);

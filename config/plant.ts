@@ -1,6 +1,9 @@
 import type { Permissive, PlantConfig, Protection } from './schema/plant.ts';
 import type { SiteNode, SiteProblem } from './site.ts';
 
+/** Sections whose entries have ids, all different. */
+const NAMED = ['points', 'permissives', 'protections', 'outlets'] as const;
+
 const isBit = (kind: string): boolean => kind === 'coil' || kind === 'discrete';
 
 /** A protection is a contact; a permissive is one where it says what the bit must be. */
@@ -15,14 +18,14 @@ export function plantProblems(
   const problems: SiteProblem[] = [];
   const points = new Map(plant.points.map((point) => [point.id, point]));
   const seen = new Set<string>();
-  const once = (list: 'points' | 'permissives' | 'protections'): void => {
+  const once = (list: (typeof NAMED)[number]): void => {
     for (const [index, { id }] of plant[list].entries()) {
       if (seen.has(id))
         problems.push({ path: ['plant', list, index, 'id'], message: `'${id}' stands twice` });
       seen.add(id);
     }
   };
-  for (const list of ['points', 'permissives', 'protections'] as const) once(list);
+  for (const list of NAMED) once(list);
   for (const [index, { least = -Infinity, most = Infinity }] of plant.points.entries())
     if (least >= most)
       problems.push({ path: ['plant', 'points', index, 'least'], message: 'least must be below most' });

@@ -2,6 +2,8 @@ import { Fault } from '../protocols/faults.ts';
 import { flowShares, pathOf } from '../protocols/feeds.ts';
 import type { FedNode } from '../protocols/feeds.ts';
 import { nearestWord } from './nearest.ts';
+import { resolveOutlets } from './outlets.ts';
+import type { SiteOutlet } from './outlets.ts';
 import { plantProblems } from './plant.ts';
 import type { MeterConfig } from './schema/meter.ts';
 import type { Model } from './schema/model.ts';
@@ -48,6 +50,7 @@ export interface Site {
   readonly machines: readonly SiteMachine[];
   readonly meters: readonly SiteMeter[];
   readonly agents: readonly string[];
+  readonly outlets: readonly SiteOutlet[];
   /** Racks that hold machines, in order. */
   readonly racks: readonly {
     readonly id: string;
@@ -97,6 +100,7 @@ export function resolveSite(config: SiteConfig, models: ReadonlyMap<string, Mode
     problems.push({ path: ['utility', 'firmCapKw'], message: 'onLoss: firm-cap needs firmCapKw' });
   const agents = config.agents?.map((agent) => agent.id) ?? ['a1'];
   problems.push(...plantProblems(config.plant, byId, agents));
+  const outlets = resolveOutlets({ config, nodes, machines }, problems);
   if (problems.length > 0) throw new SiteInvalid(problems);
   const rackIds = [...new Set(machines.map((machine) => machine.rack))];
   return {
@@ -106,6 +110,7 @@ export function resolveSite(config: SiteConfig, models: ReadonlyMap<string, Mode
     machines,
     meters,
     agents,
+    outlets,
     racks: rackIds.map((id) => ({
       id,
       agent: byId.get(id)?.agent ?? 'a1',

@@ -1,4 +1,5 @@
 import type { Explained } from './explain.ts';
+import { outletWarnings } from './outlets.ts';
 import { planCapW } from '../protocols/loading.ts';
 import type { Site } from './site.ts';
 
@@ -13,6 +14,7 @@ export function findWarnings(site: Site): readonly Explained[] {
     ...loadWarnings(site),
     ...meterWarnings(site),
     ...secretWarnings(site),
+    ...outletWarnings(site),
   ];
 }
 

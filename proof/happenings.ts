@@ -86,6 +86,11 @@ export class Happenings {
     };
   }
 
+  /** Where the product switches outlets itself, who has power changes with it. */
+  look(nowMs: number): void {
+    if (this.#options.site.outlets.length > 0) this.#plantFaults.look(nowMs);
+  }
+
   async happen(happening: Happening): Promise<void> {
     const nowMs = this.#options.clock.monoMs();
     const { site, clock, clocks, broker, processes, judge } = this.#options;

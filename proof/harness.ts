@@ -240,6 +240,7 @@ class Run {
   #look(): Truth {
     const atMs = this.#clock.monoMs();
     const truth = this.#world.truth(atMs);
+    this.#happenings.look(atMs);
     this.#record({ t: 'truth', atMs, nodeKw: truth.nodeW.map((watts) => Math.round(watts) / 1_000) });
     this.#judge.power(truth, atMs);
     const { controller } = this.#processes;

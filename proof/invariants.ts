@@ -1,7 +1,7 @@
 import type { Site } from '../config/site.ts';
 import type { Clock } from '../host/deps.ts';
 import type { LedgerRecord } from '../controller/core/events.ts';
-import { isKnown } from '../controller/core/state.ts';
+import { isKnown, isUnpowered } from '../controller/core/state.ts';
 import type { SiteState } from '../controller/core/state.ts';
 import type { Desired, Lease } from '../protocols/mqtt/desired.ts';
 import type { Result } from '../protocols/mqtt/status.ts';
@@ -342,6 +342,8 @@ export class Judge {
       if (atMs - sinceMs < this.#patienceMs(machine)) continue;
       if (!alive(this.#site.machines[machine]?.agent ?? '')) continue;
       this.atStake['unknown-asleep']++;
+      // Off is not asleep: known by its outlet, and true.
+      if (isUnpowered(state, machine) && !this.#around.powered(machine)) continue;
       if (isKnown(state, machine))
         this.#violate(
           'unknown-asleep',

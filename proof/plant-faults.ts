@@ -30,15 +30,21 @@ export class PlantFaults {
   }
 
   happened({ part, failed }: Extract<WorldChange, { kind: 'plant' }>, nowMs: number): void {
-    const { site, world, trips, clock, reach } = this.#options;
+    const { trips, clock } = this.#options;
     if (failed) trips.failed(part, nowMs);
     else trips.returned(part, nowMs);
+    this.look(nowMs);
+    if (!failed) clock.after(PERMIT_MS, () => this.#permit(part));
+  }
+
+  /** Who has its power and who does not: outlets are switched by the product too. */
+  look(nowMs: number): void {
+    const { site, world, reach } = this.#options;
     for (const { index } of site.machines)
       if (!world.supplied(index)) {
         this.#dark.add(index);
         reach(index, false, nowMs);
       } else if (this.#dark.delete(index)) reach(index, true, nowMs);
-    if (!failed) clock.after(PERMIT_MS, () => this.#permit(part));
   }
 
   /** A person permits the restart, as long as a console shows that somebody waits for it. */

@@ -80,6 +80,8 @@ const table = {
   PERMISSIVE_LOST: { cause: 'cooling or another condition for running is lost', next: 'look at the equipment it names; starts go on by themselves when it is good again', retry: 'later' },
   PERMISSIVE_UNKNOWN: { cause: 'a condition for running cannot be read', next: 'check the PLC and its line; starts go on when it can be read', retry: 'later' },
   PROTECTION_TRIPPED: { cause: 'a breaker or relay has taken load away', next: 'find out why it tripped, bring it back, then permit the restart', retry: 'later' },
+  OUTLET_OPEN: { cause: 'a contactor or outlet is open: what is behind it has no power', next: 'nothing after an outage: it is closed when what is behind it may start; `why MACHINE` says what it waits for', retry: 'later' },
+  OUTLET_FAILED: { cause: 'a contactor or outlet does not do what it is told, or its read-back is wrong', next: 'look at the contactor, its supply, its auxiliary contact and the PLC', retry: 'later' },
   INPUT_LOST: { cause: 'inputs of a PLC cannot be read', next: 'check the PLC, its line and the points in the site file', retry: 'later' },
   WATCHDOG_FAILED: { cause: 'the hardware watchdog output cannot be written', next: 'check the PLC; it may drop the load at any moment', retry: 'later' },
   WATCHDOG_STANDS: { cause: 'the agent cannot guard and lets its hardware watchdog stand still', next: 'check meters and machine network of the node; the PLC drops the load', retry: 'later' },

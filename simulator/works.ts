@@ -1,4 +1,5 @@
 /** What the PLCs of the simulated site see and switch: cooling circuits, breakers, relays. */
+import type { SiteOutlet } from '../config/outlets.ts';
 import type { Permissive, PlantPoint, Protection } from '../config/schema/plant.ts';
 import type { Site } from '../config/site.ts';
 import { Fault } from '../protocols/faults.ts';
@@ -27,8 +28,9 @@ export interface Works {
   readonly endpoints: readonly SimulatedEndpoint[];
   /** What a permissive or protection watches breaks, or is whole again; `plc`: all PLCs fall silent. Throws USAGE. */
   fail(part: string, failed: boolean, nowMs: number): void;
-  /** False while open breakers leave the machine no way to the site. */
+  /** False while open breakers and outlets leave the machine, or the node, no way to the site. */
   supplied(machine: number): boolean;
+  live(nodeIndex: number): boolean;
   /** When the watchdog output of any agent last moved; undefined: never. */
   readonly movedMs: number | undefined;
 }
@@ -40,6 +42,12 @@ class PlantWorks implements Works {
   readonly #failed = new Set<string>();
   /** Nodes whose breaker is open, as indexes. */
   readonly #open = new Set<number>();
+  /** Nodes where a breaker or an outlet is open. */
+  #cut: ReadonlySet<number> = new Set();
+  /** Per outlet its output, as last written: true is closed. All of them are at the start. */
+  readonly #outputs: boolean[];
+  /** Contactors that do not move any more, by outlet: true is welded shut. */
+  readonly #stuck = new Map<string, boolean>();
   readonly #cooling: ReadonlyMap<string, Cooling>;
   readonly #plcs: readonly SimulatedPlc[];
 
@@ -47,17 +55,26 @@ class PlantWorks implements Works {
     this.#options = options;
     const { site, address } = options;
     const { points, permissives, watchdogs } = site.config.plant;
+    this.#outputs = site.outlets.map(() => true);
     this.#cooling = new Map(permissives.map(({ node }) => [node, circuitOf(options, node)]));
-    const targets = [...new Set([...points, ...watchdogs].map(({ target }) => target))];
+    const targets = [...new Set([...points, ...watchdogs, ...site.outlets].map(({ target }) => target))];
     const made = targets.map((target) => ({ ...address(target), plc: this.#makePlc(target) }));
     this.#plcs = made.map(({ plc }) => plc);
     this.endpoints = made.map(({ host, port, plc }) => ({ host, port, kind: 'stream', device: plc }));
   }
 
   supplied(machine: number): boolean {
-    const { site } = this.#options;
-    if (this.#open.size === 0) return true;
-    return !isCutOff(site.nodes, site.machines[machine]?.nodeIndex ?? -1, this.#open);
+    return this.live(this.#options.site.machines[machine]?.nodeIndex ?? -1);
+  }
+
+  live(nodeIndex: number): boolean {
+    return this.#cut.size === 0 || !isCutOff(this.#options.site.nodes, nodeIndex, this.#cut);
+  }
+
+  /** Where a contactor would be, its coil being fed from what it switches: without supply it drops out. */
+  #isIn({ id, index, nodeIndex }: SiteOutlet): boolean {
+    const isFed = !isCutOff(this.#options.site.nodes, nodeIndex, this.#open);
+    return this.#stuck.get(id) ?? (isFed && this.#outputs[index] === true);
   }
 
   fail(part: string, failed: boolean, nowMs: number): void {
@@ -66,31 +83,51 @@ class PlantWorks implements Works {
       return;
     }
     const { permissives, protections } = this.#options.site.config.plant;
+    const outlet = this.#options.site.outlets.find(({ id }) => id === part);
+    if (outlet !== undefined) {
+      const isIn = this.#isIn(outlet);
+      return this.#switch(nowMs, () =>
+        failed ? void this.#stuck.set(part, isIn) : void this.#stuck.delete(part),
+      );
+    }
     const permissive = permissives.find(({ id }) => id === part);
     const protection = protections.find(({ id }) => id === part);
     if (permissive === undefined && protection === undefined)
-      throw new Fault('USAGE', `there is no permissive or protection '${part}' in this site`);
+      throw new Fault('USAGE', `there is no permissive, protection or outlet '${part}' in this site`);
     if (failed) this.#failed.add(part);
     else this.#failed.delete(part);
     const circuit = this.#cooling.get(permissive?.node ?? '');
     if (circuit !== undefined && permissive?.about === 'pump') circuit.running = !failed;
     if (circuit !== undefined && permissive?.about === 'flow') circuit.blocked = failed;
-    if (protection !== undefined && cuts(protection)) this.#switch(protection.node, failed, nowMs);
+    if (protection === undefined || !cuts(protection)) return;
+    const place = this.#options.site.nodes.findIndex(({ id }) => id === protection.node);
+    this.#switch(nowMs, () => (failed ? void this.#open.add(place) : void this.#open.delete(place)));
   }
 
   #makePlc(target: string): SimulatedPlc {
     const { site, address } = this.#options;
     const { points, watchdogs } = site.config.plant;
+    const outlets = site.outlets.filter((outlet) => outlet.target === target);
     return makePlc({
       unit: address(target).unit,
-      inputs: points
-        .filter((point) => point.target === target)
-        .map((point) => ({
-          area: point.kind,
-          address: point.address,
-          words: (nowMs) => wordsOf(point, this.#seen(point, nowMs)),
+      inputs: [
+        ...outlets.map((outlet) => ({
+          area: outlet.kind,
+          address: outlet.address,
+          words: () => [this.#outputs[outlet.index] === true ? outlet.on : outlet.off],
         })),
-      onWrite: (area, place, _value, nowMs) => {
+        ...points
+          .filter((point) => point.target === target)
+          .map((point) => ({
+            area: point.kind,
+            address: point.address,
+            words: (nowMs: number) => wordsOf(point, this.#seen(point, nowMs)),
+          })),
+      ],
+      onWrite: (area, place, value, nowMs) => {
+        const outlet = outlets.find((one) => one.kind === area && one.address === place);
+        if (outlet !== undefined)
+          this.#switch(nowMs, () => (this.#outputs[outlet.index] = value === outlet.on));
         const isWatchdog = watchdogs.some(
           (one) => one.target === target && one.kind === area && one.address === place,
         );
@@ -104,6 +141,8 @@ class PlantWorks implements Works {
     const { permissives, protections } = this.#options.site.config.plant;
     const switched = protections.find(({ input }) => input === point.id);
     if (switched !== undefined) return Number(this.#failed.has(switched.id) === switched.trippedWhen);
+    const outlet = this.#options.site.outlets.find(({ input }) => input === point.id);
+    if (outlet !== undefined) return Number(this.#isIn(outlet) === outlet.closedWhen);
     const watched = permissives.find(({ input }) => input === point.id);
     const circuit = this.#cooling.get(watched?.node ?? '');
     return watched === undefined || circuit === undefined
@@ -111,14 +150,17 @@ class PlantWorks implements Works {
       : sensed(watched, circuit, this.#failed.has(watched.id), nowMs);
   }
 
-  #switch(node: string, isOpen: boolean, nowMs: number): void {
+  /** Carries a change of switches out, and gives or takes the supply of whom it concerns. */
+  #switch(nowMs: number, change: () => void): void {
     const { site, supply } = this.#options;
     const before = site.machines.map(({ index }) => this.supplied(index));
-    const place = site.nodes.findIndex(({ id }) => id === node);
-    if (isOpen) this.#open.add(place);
-    else this.#open.delete(place);
-    for (const { index } of site.machines)
-      if (this.supplied(index) !== before[index]) supply(index, this.supplied(index), nowMs);
+    change();
+    const apart = site.outlets.filter((outlet) => !this.#isIn(outlet));
+    this.#cut = new Set([...this.#open, ...apart.map(({ nodeIndex }) => nodeIndex)]);
+    for (const { index } of site.machines) {
+      const is = this.supplied(index);
+      if (is !== before[index]) supply(index, is, nowMs);
+    }
   }
 }
 

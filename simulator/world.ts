@@ -80,7 +80,10 @@ export function makeWorld({ site, random, startMs, misbehaving, wakeMaxS }: Worl
   const machines = plantOf(site, { random, sky, wakeMaxS });
   const sums = new Sums(site, machines, sky);
   const meters = new Map(
-    site.meters.map((meter): [string, SimulatedMeter] => [meter.id, meterOf(meter, random, sums)]),
+    site.meters.map((meter): [string, SimulatedMeter] => [
+      meter.id,
+      meterOf(meter, random, sums, () => works.live(meter.nodeIndex)),
+    ]),
   );
   const config = site.config.utility;
   const utility = config && makeUtilityTerminal({ unit: unitOf(config.target) });
@@ -208,7 +211,7 @@ function found<T>(known: ReadonlyMap<string, T>, id: string, what: string): T {
   return one;
 }
 
-function meterOf(meter: SiteMeter, random: Random, sums: Sums): SimulatedMeter {
+function meterOf(meter: SiteMeter, random: Random, sums: Sums, isLive: () => boolean): SimulatedMeter {
   const profile = URL.parse(meter.target)?.searchParams.get('profile') ?? '';
   const layout = LAYOUTS[profile];
   if (layout === undefined)
@@ -217,7 +220,7 @@ function meterOf(meter: SiteMeter, random: Random, sums: Sums): SimulatedMeter {
     meter.role === 'generation'
       ? (nowMs: number): number => sums.generationW(nowMs)
       : (nowMs: number): number => sums.nodeW(meter.nodeIndex, nowMs);
-  return makeMeter({ unit: unitOf(meter.target), layout, random, powerW });
+  return makeMeter({ unit: unitOf(meter.target), layout, random, powerW, isLive });
 }
 
 function feedEndpoints(site: Site, feeds: SimulatedFeeds): SimulatedEndpoint[] {

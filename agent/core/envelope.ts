@@ -144,30 +144,54 @@ export type Admission =
   | { readonly ok: false; readonly limit: 'starts' };
 
 /** Asks for a raise of one machine to `targetW`, and counts it at once when it is granted. */
-export function admit(
+export const admit = (
   envelope: Envelope,
   nodes: readonly EnvelopeNode[],
   machine: EnvelopeMachine,
   targetW: number,
   nowMs: number,
+): Admission => admitAll(envelope, nodes, [{ machine, targetW, starts: true }], nowMs);
+
+/** One machine that is to come to `targetW`; `starts`: from rest to work. */
+export interface Raise {
+  readonly machine: EnvelopeMachine;
+  readonly targetW: number;
+  readonly starts: boolean;
+}
+
+/**
+ * Asks for raises that happen together, and counts them at once when all are granted. More starts than go in 10 s need
+ * the window for themselves, and hold it for as long as they would have taken one after the other.
+ */
+export function admitAll(
+  envelope: Envelope,
+  nodes: readonly EnvelopeNode[],
+  raises: readonly Raise[],
+  nowMs: number,
 ): Admission {
+  const { startsPer10S, lossShare, auxiliaries } = envelope;
+  const starts = raises.filter((raise) => raise.starts).length;
   envelope.starts = envelope.starts.filter((atMs) => nowMs - atMs < WINDOW_MS);
-  if (envelope.starts.length >= envelope.startsPer10S) return { ok: false, limit: 'starts' };
-  const addW = Math.max(0, targetW - committedW(machine));
-  const growth = growthAlong(envelope.auxiliaries.drawers, machine.path);
-  const addsW = machine.path.map(
-    (index, place) => addW * ((growth[place] ?? 1) + (envelope.lossShare[index] ?? 0)),
-  );
-  for (const [place, index] of machine.path.entries()) {
+  const begun = envelope.starts.length;
+  if (starts > 0 && begun > 0 && begun + starts > startsPer10S) return { ok: false, limit: 'starts' };
+  const addsW = new Map<number, number>();
+  for (const { machine, targetW } of raises) {
+    const addW = Math.max(0, targetW - committedW(machine));
+    const growth = growthAlong(auxiliaries.drawers, machine.path);
+    for (const [place, index] of machine.path.entries()) {
+      const withAllW = addW * ((growth[place] ?? 1) + (lossShare[index] ?? 0));
+      addsW.set(index, (addsW.get(index) ?? 0) + withAllW);
+    }
+  }
+  for (const [index, needW] of addsW) {
     const node = nodes[index];
     if (node === undefined) continue;
-    const needW = addsW[place] ?? addW;
     const roomW = node.capW * envelope.marginShare - (envelope.committedW[index] ?? 0);
     // A raise that was already counted in full asks for nothing more, but must not go out above the cap either.
     if (needW > roomW) return { ok: false, limit: 'cap', node: node.id, needW, roomW };
   }
-  for (const [place, index] of machine.path.entries())
-    envelope.committedW[index] = (envelope.committedW[index] ?? 0) + (addsW[place] ?? addW);
-  envelope.starts.push(nowMs);
+  for (const [index, watts] of addsW) envelope.committedW[index] = (envelope.committedW[index] ?? 0) + watts;
+  for (let place = 0; place < starts; place++)
+    envelope.starts.push(nowMs + Math.floor(place / startsPer10S) * WINDOW_MS);
   return { ok: true };
 }

@@ -16,6 +16,8 @@ const common = {
   /** Least time in a state before the controller changes it for money, s. */
   minOnS: z.number().nonnegative(),
   minOffS: z.number().nonnegative(),
+  /** Asleep when its power goes, it comes back asleep. Absent, as where it is not known: it starts by itself. */
+  keepsSleep: z.boolean().optional(),
   /** Where the figures come from. */
   sources: z.array(z.string()),
 };

@@ -84,13 +84,44 @@ const watchdogSchema = z.strictObject({
   graceS: z.number().nonnegative().max(600).default(10),
 });
 
+/**
+ * A contactor or switched outlet that gives a node its power. What is behind it and would start by itself when power
+ * returns starts when the agent closes it: after an outage one after the other, each admitted like any other start.
+ */
+const outletSchema = z
+  .strictObject({
+    id: idSchema,
+    node: idSchema,
+    target: z.string(),
+    kind: z.enum(['coil', 'holding']),
+    address: z.int().min(0).max(0xffff),
+    /** What is written to close it, and to open it. */
+    on: z.int().min(0).max(0xffff).default(1),
+    off: z.int().min(0).max(0xffff).default(0),
+    /** The point of its auxiliary contact; absent: its own output is read back. */
+    input: idSchema.optional(),
+    /** The value of that point that means: closed. */
+    closedWhen: z.boolean().default(true),
+    /** Without a good value for so long nobody knows whether it is closed. */
+    unknownS: z.number().min(1).max(3_600).default(15),
+    /** From power to the first answer of what is behind it. */
+    bootS: z.number().nonnegative().max(600).default(60),
+  })
+  .refine(({ kind, on, off }) => kind === 'holding' || on + off === 1, {
+    message: 'a coil takes 0 and 1: one of them is `on`, the other one `off`',
+    path: ['on'],
+  })
+  .refine(({ on, off }) => on !== off, { message: 'on and off must differ', path: ['off'] });
+
 export const plantSchema = z.strictObject({
   points: z.array(pointSchema).max(5_000).default([]),
   permissives: z.array(permissiveSchema).max(5_000).default([]),
   protections: z.array(protectionSchema).max(5_000).default([]),
   watchdogs: z.array(watchdogSchema).max(100).default([]),
+  outlets: z.array(outletSchema).max(5_000).default([]),
 });
 export type PlantConfig = z.infer<typeof plantSchema>;
 export type PlantPoint = PlantConfig['points'][number];
 export type Permissive = PlantConfig['permissives'][number];
+export type Outlet = PlantConfig['outlets'][number];
 export type Protection = PlantConfig['protections'][number];

@@ -208,6 +208,7 @@ export function takeStatus(state: SiteState, status: Status, now: Now): Effect[]
     spooled: status.spooled,
     guarding: status.guarding,
     inhibitions: status.online ? (status.inhibitions ?? []) : (known?.inhibitions ?? []),
+    openOutlets: status.online ? (status.openOutlets ?? []) : (known?.openOutlets ?? []),
     host: status.host ?? null,
     reissuedMonoMs: known?.reissuedMonoMs ?? -Infinity,
   });
@@ -266,6 +267,7 @@ const OWN_LIMITS: ReadonlySet<string> = new Set([
   'RAMP_WAIT',
   'DWELL_WAIT',
   'CYCLES_SPENT',
+  'OUTLET_OPEN',
 ]);
 
 function takeOne(state: SiteState, one: MachineResult, now: Now): Effect[] {
@@ -292,13 +294,13 @@ function takeOne(state: SiteState, one: MachineResult, now: Now): Effect[] {
       state.stage[index] === 'sent' ||
       state.stage[index] === 'acknowledged' ||
       state.stage[index] === 'failed';
-    if (one.mode === wish.mode) {
-      state.stage[index] = 'observed';
-      state.disobeys[index] = 0;
-    }
     if (isKnown(state, index)) {
       state.mode[index] = modeIndex(one.mode);
       if (one.powerW !== undefined) state.powerW[index] = one.powerW;
+    }
+    if (one.mode === wish.mode || (one.mode === 'off' && doesAsWanted(state, index))) {
+      state.stage[index] = 'observed';
+      state.disobeys[index] = 0;
     }
     if (!wasOpen) return [];
     const power = one.powerW === undefined ? {} : { powerW: one.powerW };

@@ -103,6 +103,8 @@ export interface AgentState {
   guarding: readonly string[];
   /** What its inputs hold back, as last said: it stands while the agent is silent. */
   inhibitions: readonly Inhibition[];
+  /** Outlets it sees open, as last said. */
+  openOutlets: readonly string[];
   host: Readonly<Record<string, number>> | null;
   /** When its racks were last commanded anew after a fail-safe. */
   reissuedMonoMs: number;
@@ -346,7 +348,13 @@ export function endSignal(state: SiteState, signalId: string): void {
     if (state.restoring.size > RESTORING_MOST) state.restoring.delete(oldest);
 }
 
-/** A machine that rests or works as wanted, by its own reading. */
+/** Known to be off: its outlet is open. */
+export const isUnpowered = (state: SiteState, machine: number): boolean =>
+  state.mode[machine] === modeIndex('off');
+
+/** A machine that rests or works as wanted, by its own reading; without power it rests. */
 export function doesAsWanted(state: SiteState, machine: number): boolean {
-  return modeAt(state.mode[machine] ?? -1) === state.wish[machine]?.mode;
+  const wanted = state.wish[machine]?.mode;
+  if (isUnpowered(state, machine)) return wanted === 'sleep' || wanted === 'idle' || wanted === 'off';
+  return modeAt(state.mode[machine] ?? -1) === wanted;
 }

@@ -14,6 +14,7 @@ import {
 } from './economics.ts';
 import type { Now } from './events.ts';
 import { inhibitedTarget, inhibitionOf } from './inhibit.ts';
+import { groupByOutlet } from './outlets.ts';
 import {
   capsW,
   followingW,
@@ -24,7 +25,7 @@ import {
   shedResidualW,
   sumByNode,
 } from './room.ts';
-import { isKnown, isOurs, modeAt, rootOf } from './state.ts';
+import { isKnown, isOurs, isUnpowered, modeAt, rootOf } from './state.ts';
 import type { Hold, SiteState } from './state.ts';
 
 /** What a machine should come to. */
@@ -84,19 +85,24 @@ export function decideTargets(state: SiteState, now: Now): Targets {
   const room = caps.map(
     (cap, node) => cap * margin - (residual[node] ?? 0) - (following[node] ?? 0) - (bases[node] ?? 0),
   );
+  const grouped = groupByOutlet(state, choices);
   const allocation = allocate(
-    choices,
+    grouped.increments,
     room,
     caps.map((cap) => cap * (marginShare / 2 + SPARE_SHARE)),
   );
-  const chosen = new Map(choices.map((choice, place) => [choice.machine, { choice, place }]));
+  const chosen = new Map(
+    choices.map((choice, at) => [choice.machine, { choice, place: grouped.places[at] ?? -1 }]),
+  );
   for (const machine of state.site.machines) {
     const index = machine.index;
     if (of[index] !== undefined || !isKnown(state, index) || !isOurs(state, index)) continue;
     const found = chosen.get(index);
     const taken = found !== undefined && allocation.taken[found.place] === 1;
     const blockedBy = found === undefined ? -1 : (allocation.blockedBy[found.place] ?? -1);
-    of[index] = taken ? working(state, index, found.choice) : resting(state, index, blockedBy, jobOf);
+    const because = grouped.waits.get(index);
+    if (because !== undefined) of[index] = { mode: restMode(machine.model), because };
+    else of[index] = taken ? working(state, index, found.choice) : resting(state, index, blockedBy, jobOf);
   }
   return {
     of,
@@ -309,6 +315,7 @@ function assignJobs(state: SiteState, now: Now): Map<number, string> {
     holdOf(state, index, now) === undefined;
   const serves = (index: number): boolean =>
     state.disobeys[index] === 0 &&
+    !isUnpowered(state, index) &&
     (isKnown(state, index) || now.monoMs - (state.heardMonoMs[index] ?? -Infinity) < JOB_PATIENCE_MS);
   for (const job of wanted) {
     let missing = job.hosts;
@@ -323,7 +330,10 @@ function assignJobs(state: SiteState, now: Now): Map<number, string> {
     const candidates = state.site.machines
       .filter(
         (machine) =>
-          free(machine.index) && isKnown(state, machine.index) && state.disobeys[machine.index] === 0,
+          free(machine.index) &&
+          isKnown(state, machine.index) &&
+          !isUnpowered(state, machine.index) &&
+          state.disobeys[machine.index] === 0,
       )
       .map((machine) => machine.index)
       .sort((a, b) => rankHost(state, a) - rankHost(state, b) || a - b);

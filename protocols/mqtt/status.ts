@@ -37,6 +37,8 @@ export const statusSchema = z.strictObject({
   guarding: z.array(id),
   /** Absent where nothing is held back. */
   inhibitions: z.array(inhibitionSchema).max(10_000).optional(),
+  /** Outlets seen open: who is behind one and silent is off. Absent where none is. */
+  openOutlets: z.array(id).max(5_000).optional(),
   /** Frames, results and events kept until the controller has stored them. */
   spooled: counter,
   /** Of what was kept, since boot and in what it found: left out to save room, let go for lack of it, unreadable on the disk. */

@@ -23,6 +23,8 @@ export interface MeterOptions {
   /** Phase to neutral, V; 230 when absent. */
   readonly voltageV?: number;
   readonly powerFactor?: number;
+  /** False while there is no voltage; its own supply is another one. */
+  readonly isLive?: () => boolean;
   /** From question to answer, ms; 2 when absent. */
   readonly answerMs?: number;
 }
@@ -175,7 +177,13 @@ function phases(value: (phase: 0 | 1 | 2) => number): readonly [number, number, 
 }
 
 /** True power to what the instrument shows; the energy between two questions is integrated in steps. */
-function makeSampler({ powerW, random, voltageV = 230, powerFactor = 0.97 }: MeterOptions): {
+function makeSampler({
+  powerW,
+  random,
+  voltageV = 230,
+  powerFactor = 0.97,
+  isLive = () => true,
+}: MeterOptions): {
   at(nowMs: number): Measured;
 } {
   const spread = (size: number): number => 1 + size * (2 * random.next() - 1);
@@ -207,14 +215,17 @@ function makeSampler({ powerW, random, voltageV = 230, powerFactor = 0.97 }: Met
         return shown;
       count(nowMs);
       const phaseW = phases((phase) => ((lastW * shares[phase]) / sumOfShares) * spread(NOISE));
-      const volts = phases(() => voltageV * spread(0.004));
+      const live = Number(isLive());
+      const volts = phases(() => voltageV * spread(0.004) * live);
       shown = {
         totalW: phaseW[0] + phaseW[1] + phaseW[2],
         phaseW,
         voltageV: volts,
-        currentA: phases((phase) => Math.abs(phaseW[phase]) / (volts[phase] * powerFactor)),
+        currentA: phases(
+          (phase) => live * (Math.abs(phaseW[phase]) / ((volts[phase] || voltageV) * powerFactor)),
+        ),
         powerFactor: powerFactor * spread(0.002),
-        frequencyHz: 50 * spread(0.0004),
+        frequencyHz: 50 * spread(0.0004) * live,
         importWh,
         exportWh,
       };

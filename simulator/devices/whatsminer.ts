@@ -108,6 +108,8 @@ export class SimulatedWhatsminer implements SimulatedMiner, StreamDevice {
 
   supply(on: boolean, nowMs: number): void {
     this.power.supply(nowMs, on);
+    // Off is a state of the running miner process: with power it starts as it was shipped to.
+    if (on && this.#off && this.power.model.keepsSleep !== true) this.#powerOn(nowMs);
     if (on) this.#startedMs = this.#bootUntilMs = nowMs + BOOT_MS;
   }
 

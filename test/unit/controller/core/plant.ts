@@ -78,6 +78,8 @@ export class Plant {
   readonly liars = new Set<string>();
   /** What the agent says its inputs hold back. */
   inhibitions: readonly Inhibition[] = [];
+  /** Outlets that the agent sees open. */
+  openOutlets: readonly string[] = [];
   priceUsdPerMwh: number | undefined = 40;
   utility: { limitKw?: number; deadlineS: number; sequence: number; kind?: 'contracted' | 'emergency' } = {
     deadlineS: 60,
@@ -295,6 +297,7 @@ export class Plant {
         racks: {},
         guarding: [],
         inhibitions: [...this.inhibitions],
+        openOutlets: [...this.openOutlets],
         ...NOTHING_SPOOLED,
       },
     });

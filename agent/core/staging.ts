@@ -1,0 +1,92 @@
+/**
+ * Contactors and switched outlets after an outage: what starts by itself when power returns is held back by an outlet
+ * that the return finds open, and starts when the outlet is closed. Closing is a start of everything behind it. None is
+ * ever opened to take load away: only where nothing is drawn already. Times are monotonic ms.
+ */
+import type { Model } from '../../config/schema/model.ts';
+import type { Mode } from '../../protocols/reading.ts';
+
+/** What an outlet's read-back says; without a good value it is unknown, and what is behind it too. */
+export type Standing = 'open' | 'closed' | 'unknown';
+
+/** Voltage above an outlet; `unmeasured`: no meter stands there that could tell. */
+export type Supply = 'live' | 'dead' | 'unknown' | 'unmeasured';
+
+/** One machine behind an outlet. */
+export interface Behind {
+  readonly id: string;
+  /** Why nothing may move here, in words: hands in the rack, or not ours; undefined: nothing. */
+  readonly hands: string | undefined;
+  /** Why nothing may be started here, in words: the plant's own inputs; undefined: nothing. */
+  readonly inhibited: string | undefined;
+  /** With power it comes back at rest. */
+  readonly rests: boolean;
+  /** It is wanted at work, by a word in force. */
+  readonly wanted: boolean;
+}
+
+export interface OutletSight {
+  readonly standing: Standing;
+  /** What was written last, and when; undefined: nothing since the agent's start. */
+  readonly told: { readonly closed: boolean; readonly atMs: number } | undefined;
+  /** A closing that failed is tried again from then on. */
+  readonly againMs: number;
+  readonly supply: Supply;
+  /** Since when nothing behind it has answered; undefined: something does. */
+  readonly silentSinceMs: number | undefined;
+  /** The meter above shows less than what is behind it would draw at rest, or a switch above is open. */
+  readonly isDark: boolean;
+  /** The controller's word is in force for everything behind it. */
+  readonly live: boolean;
+  readonly behind: readonly Behind[];
+}
+
+export type OutletAct =
+  | { readonly kind: 'open' }
+  | { readonly kind: 'close' }
+  /** `why`: what an open one waits for. */
+  | { readonly kind: 'wait'; readonly why: string };
+
+/** The read-back shows a command by then. */
+export const FOLLOW_MS = 10_000;
+/** Nothing has answered for so long: a short dip, or a slow answer, opens nothing. */
+const SILENT_MS = 10_000;
+/** Who was told to open and did not is told again. */
+const AGAIN_MS = 60_000;
+
+const wait = (why: string): OutletAct => ({ kind: 'wait', why });
+
+/** What to do with one outlet now; a `close` still needs the consent of the agent's limits. */
+export function outletAct(sight: OutletSight, nowMs: number): OutletAct {
+  const { standing, told, behind } = sight;
+  const hands = behind.find((one) => one.hands !== undefined);
+  if (hands !== undefined) return wait(`${hands.id}: ${hands.hands}`);
+  if (standing === 'unknown') return wait('nobody knows whether it is closed');
+  if (told !== undefined && (told.closed ? standing === 'open' : standing === 'closed')) {
+    if (nowMs - told.atMs < (told.closed ? FOLLOW_MS : AGAIN_MS)) return wait('it is being switched');
+  }
+  if (standing === 'closed') return isDead(sight, nowMs) ? { kind: 'open' } : wait('it is closed');
+  // It dropped out by itself, or did not follow: with its output on, the return of power would close it.
+  if (told?.closed !== false) return { kind: 'open' };
+  return closing(sight, nowMs);
+}
+
+function isDead({ supply, silentSinceMs, isDark }: OutletSight, nowMs: number): boolean {
+  return silentSinceMs !== undefined && nowMs - silentSinceMs >= SILENT_MS && (supply === 'dead' || isDark);
+}
+
+function closing({ supply, againMs, live, behind }: OutletSight, nowMs: number): OutletAct {
+  if (supply === 'dead') return wait('there is no voltage above it');
+  if (supply === 'unknown') return wait('the meter above it does not tell whether there is voltage');
+  if (nowMs < againMs) return wait('it did not close; it is tried again');
+  const inhibited = behind.find((one) => one.inhibited !== undefined);
+  if (inhibited !== undefined) return wait(`${inhibited.id}: ${inhibited.inhibited}`);
+  if (!live) return wait('no controller is in charge');
+  const idle = behind.find(({ rests, wanted }) => !rests && !wanted);
+  if (idle !== undefined) return wait(`${idle.id} would start by itself and is not wanted at work`);
+  return { kind: 'close' };
+}
+
+/** True for who comes back at rest with its power: GPU hosts always, ASICs that slept and keep it. */
+export const comesBackAtRest = ({ kind, keepsSleep }: Model, lastMode: Mode | undefined): boolean =>
+  kind === 'gpu-host' || (keepsSleep === true && lastMode === 'sleep');

@@ -1,0 +1,348 @@
+import type { SiteOutlet } from '../config/outlets.ts';
+import type { PlantPoint } from '../config/schema/plant.ts';
+import type { Site } from '../config/site.ts';
+import type { Clock } from '../host/deps.ts';
+import { asFault, Fault } from '../protocols/faults.ts';
+import type { Status } from '../protocols/mqtt/status.ts';
+import { numberOf } from '../protocols/reading.ts';
+import type { Alarms } from './alarms.ts';
+import type { Control } from './control.ts';
+import type { RackOrders } from './core/desired.ts';
+import { drawW, restMode } from './core/draw.ts';
+import { rackPhase } from './core/lease.ts';
+import type { LeaseState } from './core/lease.ts';
+import { lookAt, makeRule } from './core/permissive.ts';
+import type { Rule, RuleState } from './core/permissive.ts';
+import { comesBackAtRest, FOLLOW_MS, outletAct } from './core/staging.ts';
+import type { Behind, OutletSight, Standing, Supply } from './core/staging.ts';
+import type { ModbusInputs, ModbusOutput } from './drivers/modbus-io.ts';
+import { goalOf } from './goal.ts';
+import { startInputs } from './inputs.ts';
+import type { Inputs } from './inputs.ts';
+import { isUnpowered, loseReadings, seeOff } from './machine.ts';
+import type { Machine } from './machine.ts';
+import { meterW } from './plant.ts';
+import type { Plant, PlantNode } from './plant.ts';
+
+export interface OutletsOptions {
+  readonly site: Site;
+  readonly agent: string;
+  readonly boot: number;
+  readonly plant: Plant;
+  readonly clock: Clock;
+  readonly lease: LeaseState;
+  /** One per rack of the plant. */
+  readonly orders: readonly RackOrders[];
+  readonly alarms: Alarms;
+  readonly control: Pick<Control, 'look' | 'pump' | 'limits'>;
+  /** False until the disk has said what must not be forgotten. */
+  readonly ready: () => boolean;
+  readonly openInputs: (target: string, points: readonly PlantPoint[]) => ModbusInputs;
+  /** Throws what is wrong with its target. */
+  readonly openOutput: (outlet: SiteOutlet) => ModbusOutput;
+}
+
+/** The contactors and switched outlets of the agent's nodes: read, and switched when the core says so. */
+export interface Outlets {
+  /** Looks at what time alone changes; called once a second. */
+  tick(): void;
+  /** Outlets seen open at this moment: as the heartbeat says it. */
+  status(): Pick<Status, 'openOutlets'>;
+  stop(): void;
+}
+
+const WRITE_MS = 1_500;
+/** A closing that failed is tried again after this. */
+const AGAIN_MS = 60_000;
+/** Below this there is no voltage between phase and neutral, V. */
+const DEAD_V = 50;
+/** The meter above shows nothing when it shows less than this share of what rests behind an outlet. */
+const QUIET_SHARE = 0.5;
+/** Who answers this long after its outlet was seen open has its power from somewhere. */
+const CONTRADICTS_MS = 5_000;
+/** What is off says so anew this often. */
+const FRESH_MS = 5_000;
+/** Two looks that agree: a contact bounces. */
+const BOUNCE_MS = 1_500;
+
+class Outlet {
+  readonly config: SiteOutlet;
+  readonly machines: readonly Machine[];
+  /** The nearest node above it with a meter of this agent. */
+  readonly metered: PlantNode | undefined;
+  readonly rule: Rule;
+  readonly state: RuleState = makeRule();
+  readonly output: ModbusOutput | undefined;
+  /** Since when it is seen open; undefined: it is not. */
+  openSinceMs: number | undefined;
+  told: OutletSight['told'];
+  againMs = Number.NEGATIVE_INFINITY;
+  silentSinceMs: number | undefined;
+  isWriting = false;
+  /** It was seen closed after it was last told to close. */
+  hasFollowed = false;
+  /** Something behind it answers while its read-back says that it is open. */
+  isDenied = false;
+
+  constructor(config: SiteOutlet, { site, plant, alarms, openOutput }: OutletsOptions) {
+    this.config = config;
+    const ids = new Set(config.machines.map((machine) => site.machines[machine]?.id));
+    this.machines = plant.machines.filter((machine) => ids.has(machine.config.id));
+    const above = site.nodes[config.nodeIndex]?.path.filter((node) => node !== config.nodeIndex) ?? [];
+    this.metered = above
+      .map((node) => plant.nodes.find(({ id }) => id === site.nodes[node]?.id))
+      .find((node) => node?.meter !== undefined);
+    this.rule = {
+      is: config.input === undefined || config.closedWhen,
+      hysteresis: 0,
+      delayMs: BOUNCE_MS,
+      returnMs: BOUNCE_MS,
+      unknownMs: config.unknownS * 1_000,
+    };
+    try {
+      this.output = openOutput(config);
+    } catch (error) {
+      alarms.raise('TARGET_INVALID', config.id, asFault(error).message.slice(0, 300));
+    }
+  }
+}
+
+class Switchroom implements Outlets {
+  readonly #options: OutletsOptions;
+  readonly #outlets: readonly Outlet[];
+  readonly #inputs: Inputs;
+
+  constructor(options: OutletsOptions) {
+    this.#options = options;
+    const { site, agent, clock, alarms } = options;
+    const own = site.outlets.filter((outlet) => outlet.agent === agent);
+    this.#outlets = own.map((outlet) => new Outlet(outlet, options));
+    this.#inputs = startInputs({
+      clock,
+      alarms,
+      points: own.map((outlet) => pointOf(outlet, site.config.plant.points)),
+      open: options.openInputs,
+      onRead: () => undefined,
+    });
+  }
+
+  tick(): void {
+    if (this.#outlets.length === 0) return;
+    for (const outlet of this.#outlets) this.#look(outlet);
+    this.#options.control.pump();
+  }
+
+  status(): Pick<Status, 'openOutlets'> {
+    const open = this.#outlets.filter(({ openSinceMs }) => openSinceMs !== undefined);
+    return open.length === 0 ? {} : { openOutlets: open.map(({ config }) => config.id) };
+  }
+
+  stop(): void {
+    this.#inputs.stop();
+  }
+
+  #look(outlet: Outlet): void {
+    const nowMs = this.#options.clock.monoMs();
+    const standing = this.#standing(outlet, nowMs);
+    this.#follow(outlet, standing, nowMs);
+    if (outlet.machines.some(({ reachable }) => reachable)) outlet.silentSinceMs = undefined;
+    else outlet.silentSinceMs ??= nowMs;
+    const act = outletAct(this.#sight(outlet, standing, nowMs), nowMs);
+    const maySwitch = !outlet.isWriting && this.#options.ready();
+    if (act.kind === 'open' && maySwitch) this.#write(outlet, false);
+    let why = act.kind === 'wait' ? act.why : 'it is being switched';
+    if (act.kind === 'close' && maySwitch) why = this.#close(outlet, nowMs) ?? why;
+    if (outlet.openSinceMs !== undefined) this.#off(outlet, why, nowMs);
+  }
+
+  /** What its standing means against what it was told: open, closed as told, or a failure. */
+  #follow(outlet: Outlet, standing: Standing, nowMs: number): void {
+    const { alarms } = this.#options;
+    const { told, config } = outlet;
+    const isClosing = told?.closed === true && nowMs - told.atMs < FOLLOW_MS;
+    if (standing === 'open' && !isClosing) {
+      outlet.openSinceMs ??= nowMs;
+      // It did not follow, or lost its supply again on the way.
+      if (told?.closed === true) {
+        outlet.againMs = nowMs + AGAIN_MS;
+        if (!outlet.hasFollowed) alarms.raise('OUTLET_FAILED', config.id, 'told to close, it is still open');
+      }
+    } else if (outlet.openSinceMs !== undefined) {
+      outlet.openSinceMs = undefined;
+      alarms.clear('OUTLET_OPEN', config.id, `it is ${standing}`);
+      for (const machine of outlet.machines) this.#losePower(machine, 'it has not answered since');
+    }
+    if (standing !== 'closed' || told?.closed !== true) return;
+    outlet.hasFollowed = true;
+    alarms.clear('OUTLET_FAILED', config.id, 'it is closed as it was told');
+  }
+
+  /** What its read-back says; what answers behind an open one says that the read-back is wrong. */
+  #standing(outlet: Outlet, nowMs: number): Standing {
+    const { config, rule, state, machines } = outlet;
+    const { alarms } = this.#options;
+    const sample = this.#inputs.sample(config.id);
+    if (sample === undefined || nowMs - sample.goodMs > rule.unknownMs) {
+      Object.assign(state, makeRule());
+      return 'unknown';
+    }
+    // An output with a value that is neither of the two is nobody's word.
+    if (config.input === undefined && sample.value !== config.on && sample.value !== config.off)
+      return 'unknown';
+    const value = config.input === undefined ? Number(sample.value === config.on) : sample.value;
+    if (lookAt(rule, state, { ...sample, value }, nowMs) !== 'lost') return 'closed';
+    const fromMs = outlet.isDenied ? 0 : (outlet.openSinceMs ?? nowMs) + CONTRADICTS_MS;
+    const live = machines.find(({ reachable, beganMs }) => reachable && beganMs > fromMs);
+    outlet.isDenied = live !== undefined;
+    if (live === undefined) return 'open';
+    alarms.raise('OUTLET_FAILED', config.id, `it is read as open, and ${live.config.id} behind it answers`);
+    return 'unknown';
+  }
+
+  #sight(outlet: Outlet, standing: Standing, nowMs: number): OutletSight {
+    const { lease } = this.#options;
+    const { machines, metered, told, againMs, silentSinceMs } = outlet;
+    const restW = machines.reduce((sum, { config: { model } }) => sum + drawW(model, restMode(model)), 0);
+    const aboveW = metered === undefined ? undefined : meterW(metered, nowMs);
+    return {
+      standing,
+      told,
+      againMs,
+      silentSinceMs,
+      supply: supplyOf(metered, nowMs),
+      isDark:
+        machines.every(({ inhibition }) => inhibition?.off === true) ||
+        (aboveW !== undefined && Math.abs(aboveW) < restW * QUIET_SHARE),
+      live: machines.every(({ config }) => rackPhase(lease, config.rack, nowMs) === 'live'),
+      behind: machines.map((machine) => this.#behind(machine, nowMs)),
+    };
+  }
+
+  #behind(machine: Machine, nowMs: number): Behind {
+    const { config, inhibition, lastMode } = machine;
+    const goal = goalOf(machine, this.#options, nowMs);
+    return {
+      id: config.id,
+      hands: handsOn(machine),
+      inhibited: inhibition?.text,
+      rests: comesBackAtRest(config.model, lastMode),
+      wanted: goal !== undefined && isAtWork(goal.mode) && goal.armed && !goal.expired,
+    };
+  }
+
+  /** Who is behind an open outlet and does not answer is off, and says what its outlet waits for. */
+  #off(outlet: Outlet, why: string, nowMs: number): void {
+    const { clock, control, alarms } = this.#options;
+    const { config, machines, openSinceMs = nowMs } = outlet;
+    const words = `'${config.id}' is open: ${why}`.slice(0, 300);
+    alarms.raise('OUTLET_OPEN', config.id, `${machines.length} machines below ${config.node} count as off`);
+    const atMs = clock.wallMs();
+    for (const machine of machines) {
+      if (machine.reachable && machine.beganMs > openSinceMs) continue;
+      const isNew = !isUnpowered(machine);
+      const toldMs = machine.readings['mode']?.atMs ?? 0;
+      if (!isNew && machine.outlet === words && Math.abs(atMs - toldMs) < FRESH_MS) continue;
+      // What it waits for has changed: that is said again.
+      if (machine.outlet !== words) machine.reported.delete('refused OUTLET_OPEN');
+      seeOff(machine, words, atMs);
+      alarms.clear('DEVICE_LOST', machine.config.id, words);
+      alarms.clear('RACK_LOST', machine.config.rack, words);
+      control.look(machine);
+    }
+  }
+
+  #losePower(machine: Machine, why: string): void {
+    const wasOff = isUnpowered(machine);
+    machine.outlet = undefined;
+    if (!wasOff) return;
+    loseReadings(machine, new Fault('DEVICE_LOST', why), this.#options.clock.wallMs());
+  }
+
+  /** Closes it, if the agent's limits consent; else why not. */
+  #close(outlet: Outlet, nowMs: number): string | undefined {
+    const { control } = this.#options;
+    const { machines, config } = outlet;
+    const powered = machines.map((machine) => {
+      const { model } = machine.config;
+      const mode = comesBackAtRest(model, machine.lastMode) ? restMode(model) : ('mine' as const);
+      return { machine, mode };
+    });
+    const refusal = control.limits.consentAll(powered);
+    if (refusal !== undefined) return refusal.why ?? 'its turn comes';
+    // From here on what is behind it counts as if it were at work already, until it says otherwise.
+    outlet.openSinceMs = undefined;
+    for (const { machine, mode } of powered) {
+      this.#losePower(machine, 'its power has just come back');
+      if (mode === 'mine') this.#begin(machine, config.bootS * 1_000, nowMs);
+    }
+    this.#options.alarms.clear('OUTLET_OPEN', config.id, 'it is closed');
+    outlet.hasFollowed = false;
+    this.#write(outlet, true);
+    return undefined;
+  }
+
+  /** It starts by itself now, on behalf of whoever wants it at work. */
+  #begin(machine: Machine, bootMs: number, nowMs: number): void {
+    const goal = goalOf(machine, this.#options, nowMs);
+    if (goal === undefined) return;
+    machine.attempt = {
+      commandId: goal.commandId,
+      mode: 'mine',
+      powerW: undefined,
+      verb: 'outlet',
+      tries: 1,
+      dispatchedMs: nowMs,
+      endedMs: nowMs + bootMs,
+      stage: 'acknowledged',
+    };
+  }
+
+  #write(outlet: Outlet, closed: boolean): void {
+    const { clock, alarms } = this.#options;
+    const { config, output } = outlet;
+    if (output === undefined) return;
+    outlet.isWriting = true;
+    outlet.told = { closed, atMs: clock.monoMs() };
+    output.write(closed ? config.on : config.off, WRITE_MS).then(
+      () => {
+        outlet.isWriting = false;
+      },
+      (error: unknown) => {
+        outlet.isWriting = false;
+        // Nobody knows what it did: it is told again, from what it shows then.
+        if (!closed) outlet.told = undefined;
+        alarms.raise('OUTLET_FAILED', config.id, asFault(error).message.slice(0, 300));
+      },
+    );
+  }
+}
+
+const isAtWork = (mode: string): boolean => mode === 'mine' || mode === 'ai';
+
+/** Why an agent leaves the power of a machine as it is, whatever is wanted of it. */
+function handsOn({ lockout, manual, config }: Machine): string | undefined {
+  if (lockout !== undefined) return lockout.words;
+  if (manual) return 'released to manual';
+  return config.authority === 'automatic' ? undefined : `authority is ${config.authority}`;
+}
+
+/** By the voltage that the meter above shows. */
+function supplyOf(node: PlantNode | undefined, nowMs: number): Supply {
+  if (node?.meter === undefined) return 'unmeasured';
+  const volts = meterW(node, nowMs) === undefined ? undefined : numberOf(node.meter.readings['voltage.L1N']);
+  if (volts === undefined) return 'unknown';
+  return volts < DEAD_V ? 'dead' : 'live';
+}
+
+/** Its auxiliary contact by the outlet's own name, or its own output. */
+function pointOf(
+  { id, input, target, kind, address }: SiteOutlet,
+  points: readonly PlantPoint[],
+): PlantPoint {
+  const contact = points.find((point) => point.id === input);
+  if (contact !== undefined) return { ...contact, id };
+  const plain = { type: 'uint16', wordOrder: 'msw', scale: 1, offset: 0, periodMs: 1_000 } as const;
+  return { id, target, kind, address, ...plain };
+}
+
+export const makeOutlets = (options: OutletsOptions): Outlets => new Switchroom(options);

@@ -1,0 +1,137 @@
+import { isCutOff } from '../protocols/feeds.ts';
+import type { Explained } from './explain.ts';
+import type { Outlet } from './schema/plant.ts';
+import type { Site, SiteMachine, SiteNode, SiteProblem } from './site.ts';
+
+/** An outlet and what gets its power through it. */
+export interface SiteOutlet extends Outlet {
+  readonly index: number;
+  readonly nodeIndex: number;
+  readonly agent: string;
+  /** As `Site.machines`. */
+  readonly machines: readonly number[];
+}
+
+type Tree = Pick<Site, 'config' | 'nodes' | 'machines'>;
+
+/** Every outlet with what is behind it; what is wrong with them goes to `problems`. */
+export function resolveOutlets({ config, nodes, machines }: Tree, problems: SiteProblem[]): SiteOutlet[] {
+  const resolved: SiteOutlet[] = [];
+  for (const [index, outlet] of config.plant.outlets.entries()) {
+    const at = (key: string, message: string): unknown =>
+      problems.push({ path: ['plant', 'outlets', index, key], message });
+    const node = nodes.find(({ id }) => id === outlet.node);
+    if (outlet.input !== undefined) checkInput(config.plant.points, outlet.input, at);
+    if (node === undefined) {
+      at('node', `there is no node '${outlet.node}'`);
+      continue;
+    }
+    const behind = machines.filter(({ nodeIndex }) => nodes[nodeIndex]?.path.includes(node.index));
+    for (const other of resolved) checkApart(outlet, node, other, nodes, at);
+    checkBehind(outlet, node, { nodes, behind }, at);
+    const { agent } = node;
+    resolved.push({
+      ...outlet,
+      index,
+      nodeIndex: node.index,
+      agent,
+      machines: behind.map((machine) => machine.index),
+    });
+  }
+  return resolved;
+}
+
+type At = (key: string, message: string) => unknown;
+
+function checkInput(points: Site['config']['plant']['points'], input: string, at: At): void {
+  const point = points.find(({ id }) => id === input);
+  if (point === undefined) at('input', `there is no point '${input}'`);
+  else if (point.kind !== 'coil' && point.kind !== 'discrete')
+    at('input', `'${input}' is a number: an auxiliary contact is a coil or a discrete input`);
+}
+
+/** What is behind one outlet is behind no other one: who closes it must know what starts. */
+function checkApart(
+  outlet: Outlet,
+  node: SiteNode,
+  other: SiteOutlet,
+  nodes: readonly SiteNode[],
+  at: At,
+): void {
+  if (node.index === other.nodeIndex)
+    at('node', `'${other.id}' gives '${node.id}' its power already: a node has one outlet`);
+  else if (node.path.includes(other.nodeIndex))
+    at('node', `'${node.id}' hangs below the outlet '${other.id}': put outlets on one level only`);
+  else if (nodes[other.nodeIndex]?.path.includes(node.index))
+    at('node', `'${node.id}' lies above the outlet '${other.id}': put outlets on one level only`);
+}
+
+function checkBehind(
+  outlet: Outlet,
+  node: SiteNode,
+  { nodes, behind }: { readonly nodes: readonly SiteNode[]; readonly behind: readonly SiteMachine[] },
+  at: At,
+): void {
+  if (behind.length === 0) at('node', `no machine hangs below '${node.id}'`);
+  const stranger = behind.find(({ agent }) => agent !== node.agent);
+  if (stranger !== undefined)
+    at(
+      'node',
+      `'${stranger.id}' below '${node.id}' belongs to the agent '${stranger.agent}', not to '${node.agent}': give each agent outlets of its own`,
+    );
+  const other = behind.find(({ nodeIndex }) => !isCutOff(nodes, nodeIndex, new Set([node.index])));
+  if (other !== undefined)
+    at(
+      'node',
+      `'${other.rack}' gets power by another way than '${node.id}' too: put the outlet on '${other.rack}' itself`,
+    );
+  // Closed at once, or never: what starts together must fit everywhere.
+  const startsW = new Map<number, number>();
+  for (const { nodeIndex, model } of behind)
+    for (const above of startsByItself(model) ? (nodes[nodeIndex]?.path ?? []) : [])
+      startsW.set(above, (startsW.get(above) ?? 0) + model.ratedW);
+  for (const [above, watts] of startsW) {
+    const { id = '', capKw = Infinity } = nodes[above] ?? {};
+    if (watts > capKw * 1_000) {
+      at(
+        'node',
+        `what starts by itself behind '${outlet.id}' is rated ${(watts / 1_000).toFixed(1)} kW together, '${id}' may carry ${capKw} kW: it could never be closed; use smaller outlets`,
+      );
+      return;
+    }
+  }
+}
+
+/** Whatever it did before: GPU hosts come back idle, and some firmware keeps its sleep. */
+const startsByItself = ({ kind, keepsSleep }: SiteMachine['model']): boolean =>
+  kind === 'asic' && keepsSleep !== true;
+
+/** What is allowed of outlets, but probably not meant. */
+export function outletWarnings(site: Site): Explained[] {
+  const { startsPer10S } = site.config.control;
+  return site.outlets.flatMap(({ id, index, nodeIndex, machines }): Explained[] => {
+    const behind = machines.flatMap((machine) => site.machines[machine] ?? []);
+    const starts = behind.filter(({ model }) => startsByItself(model)).length;
+    const idle = behind.find(({ authority }) => authority !== 'automatic');
+    const above = site.nodes[nodeIndex]?.path.filter((node) => node !== nodeIndex) ?? [];
+    const isMetered = site.meters.some((meter) => meter.role === 'node' && above.includes(meter.nodeIndex));
+    const path = ['plant', 'outlets', index, 'node'];
+    const warnings: Explained[] = [];
+    if (starts > startsPer10S)
+      warnings.push({
+        path,
+        message: `'${id}' starts ${starts} machines at once, more than the ${startsPer10S} in 10 s of control.startsPer10S`,
+      });
+    if (idle !== undefined)
+      warnings.push({
+        path,
+        message: `'${idle.id}' behind '${id}' has the authority '${idle.authority}': this outlet is never switched`,
+      });
+    if (!isMetered)
+      warnings.push({
+        path,
+        message: `no meter above '${id}' shows whether there is voltage: in an outage it is opened only below a breaker that says it is open, and it is closed without knowing`,
+      });
+    return warnings;
+  });
+}

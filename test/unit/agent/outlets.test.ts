@@ -1,0 +1,181 @@
+import { afterEach, expect, test } from 'vitest';
+import { makePlc } from '../../../simulator/devices/plc.ts';
+import { all, makeBench as openBench, modes } from './bench.ts';
+import type { Bench } from './bench.ts';
+
+const benches: Bench[] = [];
+afterEach(async () => {
+  for (const bench of benches.splice(0)) await bench.stop();
+});
+
+/** A rack behind a contactor that drops out with its supply, its auxiliary contact, and a breaker above it. */
+function makeRig(options: Parameters<typeof openBench>[0] = {}) {
+  const target = 'modbus://127.0.0.1/7';
+  const plant = { supply: true, output: 1, stuck: false, tripped: 0 };
+  const writes: number[] = [];
+  const isIn = (): boolean => plant.supply && plant.output === 1 && !plant.stuck;
+  let wasIn = true;
+  /** Firmware that starts by itself when its power is back. */
+  const settle = (): void => {
+    if (isIn() === wasIn) return;
+    wasIn = isIn();
+    for (const miner of bench.miners.values()) {
+      miner.behaviour = wasIn ? 'good' : 'dead';
+      miner.mode = wasIn ? 'mine' : 'sleep';
+    }
+  };
+  const plc = makePlc({
+    unit: 7,
+    inputs: [
+      { area: 'discrete', address: 1, words: () => [Number(isIn())] },
+      { area: 'discrete', address: 2, words: () => [plant.tripped] },
+    ],
+    onWrite: (_area, _address, value) => {
+      plant.output = value;
+      writes.push(value);
+      settle();
+    },
+  });
+  const bench = openBench({
+    mode: 'mine',
+    plc,
+    plant: {
+      points: [
+        { id: 'k1-in', target, kind: 'discrete', address: 1 },
+        { id: 'q0-open', target, kind: 'discrete', address: 2 },
+      ],
+      protections: [
+        { id: 'q0', node: 'main', input: 'q0-open', kind: 'breaker', autoRelease: true, releaseS: 5 },
+      ],
+      outlets: [{ id: 'k1', node: 'r1', target, kind: 'coil', address: 9, input: 'k1-in', bootS: 10 }],
+    },
+    ...options,
+  });
+  benches.push(bench);
+  const power = (supply: boolean): void => {
+    plant.supply = supply;
+    plant.tripped = Number(!supply);
+    settle();
+  };
+  const want = (generation: number, wanted: Parameters<Bench['voice']['want']>[2]): void =>
+    bench.voice.want('r1', generation, wanted, { expiresAtMs: bench.clock.wallMs() + 3_600_000 });
+  return { bench, plc, plant, writes, power, want };
+}
+
+const open = (bench: Bench): readonly string[] => bench.voice.status?.openOutlets ?? [];
+const events = (bench: Bench): string[] =>
+  bench.voice.events.map(({ code, subject, state }) => `${code} ${subject} ${state}`);
+
+test('power returns to an open contactor; it is closed when everything behind it is wanted, as one start', async () => {
+  const { bench, writes, power, want, plant } = makeRig();
+  await bench.clock.advance(8_000);
+  want(1, all(bench, 'mine'));
+  await bench.clock.advance(5_000);
+  power(false);
+  await bench.clock.advance(10_000);
+  expect(open(bench)).toEqual(['k1']);
+  // Off in the frames, at its outlet's word; and the output is off before power is back.
+  expect(plant.output).toBe(0);
+  want(2, { ...all(bench, 'mine'), 'r1-03': 'sleep' });
+  await bench.clock.advance(60_000);
+  power(true);
+  await bench.clock.advance(40_000);
+  expect(writes).toEqual([0]);
+  expect(modes(bench)).toBe('ssssssss');
+  const refused = bench.voice.results
+    .filter(({ why }) => why === 'OUTLET_OPEN')
+    .map(({ machine }) => machine);
+  expect(new Set(refused).size).toBe(7);
+  want(3, all(bench, 'mine'));
+  await bench.clock.advance(60_000);
+  expect(writes).toEqual([0, 1]);
+  expect(open(bench)).toEqual([]);
+  expect(modes(bench)).toBe('mmmmmmmm');
+  const observed = bench.voice.results.filter(
+    ({ stage, verb, generation }) => stage === 'observed' && verb === 'outlet' && generation === 3,
+  );
+  expect(observed).toHaveLength(8);
+  // Nobody was to blame, nobody was called, and nobody had to be woken.
+  expect(events(bench).filter((event) => /LOST|WOKEN|FAILED/.test(event))).toEqual([]);
+  expect([...bench.miners.values()].flatMap(({ calls }) => calls)).toEqual([]);
+});
+
+test('what all start with has to fit under the cap with all else; hands in the rack keep it open too', async () => {
+  const { bench, writes, power, want } = makeRig({ capKw: 28 });
+  await bench.clock.advance(8_000);
+  want(1, all(bench, 'mine'));
+  power(false);
+  await bench.clock.advance(15_000);
+  // 8 of 3.4 kW are 27.2 kW.
+  bench.extraW = 2_000;
+  power(true);
+  await bench.clock.advance(60_000);
+  expect(writes).toEqual([0]);
+  const whys = bench.voice.results.filter(({ why }) => why === 'OUTLET_OPEN').map(({ detail }) => detail);
+  expect(whys.at(-1)).toBe("'k1' is open: ENVELOPE_REFUSED");
+  const lock = {
+    id: 'l1',
+    kind: 'lockout' as const,
+    by: 'kim@1',
+    sinceMs: 0,
+    reason: 'fan',
+    freed: [] as string[],
+  };
+  bench.voice.lock('r1', [{ ...lock, machines: ['r1-02'] }]);
+  bench.extraW = 0;
+  await bench.clock.advance(60_000);
+  expect(writes).toEqual([0]);
+  bench.voice.lock('r1', [{ ...lock, machines: ['r1-02'], freed: ['r1-02'] }]);
+  await bench.clock.advance(30_000);
+  expect(writes).toEqual([0, 1]);
+  expect(modes(bench)).toBe('mmmmmmmm');
+});
+
+test('a read-back that cannot be read is neither open nor closed, and nothing is switched', async () => {
+  const { bench, plc, writes, power, want } = makeRig();
+  await bench.clock.advance(8_000);
+  want(1, all(bench, 'mine'));
+  power(false);
+  await bench.clock.advance(15_000);
+  expect(open(bench)).toEqual(['k1']);
+  plc.silent = true;
+  await bench.clock.advance(40_000);
+  expect(open(bench)).toEqual([]);
+  const frame = bench.voice.frames.at(-1);
+  expect(JSON.stringify(frame)).not.toContain('"off"');
+  power(true);
+  await bench.clock.advance(30_000);
+  expect(writes).toEqual([0]);
+  expect(events(bench)).toContain('INPUT_LOST k1 raised');
+});
+
+test('one that does not follow is said, written off again, and tried again a minute later', async () => {
+  const { bench, writes, power, want, plant } = makeRig();
+  await bench.clock.advance(8_000);
+  want(1, all(bench, 'mine'));
+  power(false);
+  await bench.clock.advance(20_000);
+  plant.stuck = true;
+  power(true);
+  await bench.clock.advance(50_000);
+  expect(writes).toEqual([0, 1, 0]);
+  expect(events(bench)).toContain('OUTLET_FAILED k1 raised');
+  plant.stuck = false;
+  await bench.clock.advance(60_000);
+  expect(writes).toEqual([0, 1, 0, 1]);
+  expect(modes(bench)).toBe('mmmmmmmm');
+  expect(events(bench)).toContain('OUTLET_FAILED k1 cleared');
+});
+
+test('an agent that starts in the dark opens what would close by itself', async () => {
+  const { bench, writes, power, plant } = makeRig();
+  plant.stuck = false;
+  power(false);
+  await bench.clock.advance(10_000);
+  expect(writes).toEqual([0]);
+  power(true);
+  await bench.clock.advance(30_000);
+  // Nobody wants anything of it.
+  expect(modes(bench)).toBe('ssssssss');
+  expect(open(bench)).toEqual(['k1']);
+});
