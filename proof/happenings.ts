@@ -176,14 +176,19 @@ export class Happenings {
 
   #changeWorld({ change }: Extract<Happening, { kind: 'world' }>, nowMs: number): void {
     this.#options.world.apply(change, nowMs);
-    if (change.kind === 'utility-limit')
+    if (change.kind === 'utility-limit') {
+      this.#options.judge.ramps.frees('the utility', change.event === 'emergency');
       this.#options.judge.load.limit(
         change.limitKw === undefined ? undefined : change.limitKw * 1_000,
         nowMs,
         nowMs + change.deadlineS * 1_000,
       );
+    }
     if (change.kind === 'utility-heartbeat' && !change.alive) this.#options.judge.excuse(nowMs + 600_000);
-    if (change.kind === 'meter') this.#options.judge.load.excuseGuard(nowMs + METER_MS);
+    if (change.kind === 'meter') {
+      this.#options.judge.load.excuseGuard(nowMs + METER_MS);
+      this.#options.judge.ramps.frees(change.meter, change.fault !== 'none');
+    }
     if (change.kind === 'plant') this.#plantFaults.happened(change, nowMs);
     if (change.kind === 'rack-switch')
       for (const machine of this.#options.site.machines)

@@ -10,6 +10,7 @@ import type { Truth } from '../simulator/world.ts';
 import { DamageJudge } from './damage-judge.ts';
 import { Excuse } from './excuse.ts';
 import { LoadJudge } from './load-judge.ts';
+import { RampJudge } from './ramp-judge.ts';
 import { SettingsJudge } from './settings-judge.ts';
 import { TelemetryJudge } from './telemetry-judge.ts';
 import { TripJudge } from './trip-judge.ts';
@@ -86,6 +87,7 @@ export class Judge {
   /** Commands that took effect though they must not have: twice, after their expiry, from an older epoch. */
   readonly wrong: Wrong = { twice: 0, late: 0, stale: 0 };
   readonly load: LoadJudge;
+  readonly ramps: RampJudge;
   readonly trips: TripJudge;
   readonly telemetry: TelemetryJudge;
   readonly damage: DamageJudge;
@@ -121,6 +123,7 @@ export class Judge {
       this.#violate(invariant, atMs, text);
     const stake = (invariant: Invariant): number => this.atStake[invariant]++;
     this.load = new LoadJudge(site, violate, stake);
+    this.ramps = new RampJudge(site, this.load.capMs, violate, stake);
     this.trips = new TripJudge(site, violate, stake);
     this.damage = new DamageJudge(violate, stake);
     this.telemetry = new TelemetryJudge(around.clock, clocks, violate, stake);
@@ -130,8 +133,9 @@ export class Judge {
   /** Load within its bounds; what owners have set is kept; GPUs never have two owners; who is locked out rests. */
   power(truth: Truth, atMs: number): void {
     // What comes back with its power rises by itself.
-    const asked = this.#wanted.map((mode, machine) => (this.trips.touches(machine) ? undefined : mode));
-    this.load.look(truth, asked, atMs);
+    const modes = this.#wanted.map((mode, machine) => (this.trips.touches(machine) ? undefined : mode));
+    this.load.look(truth, atMs);
+    this.ramps.look(truth, { modes, falls: (one) => this.#excused(one) || this.#locked.has(one) }, atMs);
     this.trips.look(truth.modes, this.#excused, atMs);
     this.#settings.look(truth.stateCalls, atMs);
     this.#truths = [truth, this.#truths[0]];
@@ -169,6 +173,8 @@ export class Judge {
   /** An agent, or each, is dead or does not reach its devices: it cannot be held to guard and protect. */
   agentAway(untilMs: number, agent?: string): void {
     this.load.excuseGuard(untilMs, agent);
+    // Who sees little sheds by what it must assume.
+    this.ramps.excuseFall(untilMs);
     this.trips.excuse(untilMs, agent);
   }
 

@@ -1,7 +1,7 @@
-import type { Model } from '../config/schema/model.ts';
 import type { Site } from '../config/site.ts';
 import type { Mode } from '../protocols/reading.ts';
 import type { Truth } from '../simulator/world.ts';
+import { drawnW } from './draws.ts';
 import { Excuse } from './excuse.ts';
 import type { Invariant } from './invariants.ts';
 
@@ -15,9 +15,6 @@ const NEAR_CAP = 0.97;
 const GUARD_MS = 10_000;
 /** A limit has its deadline; to find out who lies and take it elsewhere, the controller has its own time, ms. */
 const LIMIT_MS = 60_000;
-/** Ramps are judged by means over this long. */
-const WINDOW_MS = 10_000;
-const RAMP_SHARE = 0.05;
 /** A limit asks for so much and no more: the site must not fall further than this below it. */
 const OVERSHED_SHARE = 0.06;
 /** What moved load before has come to its end by then, ms: shares of the site, dwell times, hand-overs. */
@@ -27,16 +24,10 @@ const MOVABLE_SHARE = 0.8;
 /** What a limit brought about has come by then, ms after its deadline. */
 const OVERSHED_MS = 60_000;
 
-/** What a machine draws in a mode by its model. Written apart from the product, which has it twice. */
-function drawnW(model: Model, mode: Mode): number {
-  if (model.kind === 'asic') return mode === 'mine' || mode === 'ai' ? model.ratedW : model.sleepW;
-  return mode === 'ai' ? model.aiW : mode === 'mine' ? model.mineW : model.idleW;
-}
-
 const sum = (watts: readonly number[] = []): number => watts.reduce((total, one) => total + one, 0);
 
 /**
- * Watches what the site really draws: caps, the utility's limit, ramps, and that every start was admitted against
+ * Watches what the site really draws: caps, the utility's limit, and that every start was admitted against
  * the draw that all starts before it will reach.
  */
 export class LoadJudge {
@@ -45,7 +36,8 @@ export class LoadJudge {
   readonly #stake: (invariant: Invariant) => void;
   readonly #below: readonly (readonly number[])[];
   readonly #overSinceMs: Float64Array;
-  readonly #capMs: number;
+  /** What an agent alone takes to bring a node below its cap (P5), ms. */
+  readonly capMs: number;
   /** The largest machine that is switched as a whole and often, W. */
   readonly #quantumW: number;
   /** Who cannot guard: it is dead, or its devices do not answer, or a meter lies. */
@@ -70,8 +62,6 @@ export class LoadJudge {
         readonly untilMs: number;
       }
     | undefined;
-  #window: { readonly startMs: number; count: number; readonly sums: Float64Array };
-  #means: Float64Array | undefined;
 
   constructor(site: Site, violate: Violate, stake: (invariant: Invariant) => void) {
     this.#site = site;
@@ -85,21 +75,18 @@ export class LoadJudge {
     this.#teller = site.config.utility?.agent ?? site.agents[0] ?? '';
     this.#overSinceMs = new Float64Array(site.nodes.length).fill(Number.NaN);
     const asics = site.machines.flatMap(({ model }) => (model.kind === 'asic' ? [model] : []));
-    this.#capMs = GUARD_MS + Math.max(0, ...asics.map((model) => model.sleepS)) * 1_500;
+    this.capMs = GUARD_MS + Math.max(0, ...asics.map((model) => model.sleepS)) * 1_500;
     this.#mostW = new Float64Array(site.machines.length);
     this.#quantumW = Math.max(0, ...asics.map((model) => model.ratedW));
-    this.#window = { startMs: 0, count: 0, sums: new Float64Array(site.machines.length) };
   }
 
-  /** `wanted`: the mode each machine was last asked for by a command, undefined when by none. */
-  look(truth: Truth, wanted: readonly (Mode | undefined)[], atMs: number): void {
+  look(truth: Truth, atMs: number): void {
     this.#truth = truth;
     for (const [machine, watts] of truth.machineW.entries())
       this.#mostW[machine] = Math.max(this.#mostW[machine] ?? 0, watts);
     this.#caps(truth, atMs);
     this.#watchLimit(truth, atMs);
     this.#watchOvershed(truth, atMs);
-    this.#ramp(truth, wanted, atMs);
   }
 
   #caps(truth: Truth, atMs: number): void {
@@ -112,7 +99,7 @@ export class LoadJudge {
       if (watts <= capW * (1 + TOLERANCE)) this.#overSinceMs[node.index] = Number.NaN;
       else if (Number.isNaN(since) || since < guardFromMs)
         this.#overSinceMs[node.index] = Math.max(atMs, guardFromMs);
-      else if (atMs - since > this.#capMs) {
+      else if (atMs - since > this.capMs) {
         const text = `${node.id} at ${Math.round(watts / 1_000)} kW of ${node.capKw} kW for ${Math.round((atMs - since) / 1_000)} s`;
         this.#violate('cap', atMs, text);
         this.#overSinceMs[node.index] = atMs;
@@ -281,38 +268,5 @@ export class LoadJudge {
   /** A machine was put to rest: it is on its way up no more. */
   rested(machine: number): void {
     this.#rising.delete(machine);
-  }
-
-  /** What is told to work rises no faster than the site's ramp, over 10 s means and beyond one machine. */
-  #ramp(truth: Truth, wanted: readonly (Mode | undefined)[], atMs: number): void {
-    const window = this.#window;
-    for (const [machine, watts] of truth.machineW.entries())
-      window.sums[machine] = (window.sums[machine] ?? 0) + watts;
-    window.count += 1;
-    if (atMs - window.startMs < WINDOW_MS) return;
-    const means = window.sums.map((sum) => sum / window.count);
-    const before = this.#means;
-    this.#means = means;
-    this.#window = { startMs: atMs, count: 0, sums: new Float64Array(means.length) };
-    const rampKwPerMin = this.#site.nodes[0]?.rampUpKwPerMin;
-    if (before === undefined || rampKwPerMin === undefined) return;
-    let riseW = 0;
-    let quantumW = 0;
-    for (const [machine, mean] of means.entries()) {
-      const mode = wanted[machine];
-      const model = this.#site.machines[machine]?.model;
-      const changeW = mean - (before[machine] ?? 0);
-      if (model === undefined) continue;
-      // What rises by itself was raised by nobody.
-      const works = mode === 'mine' || mode === 'ai';
-      riseW += works ? changeW : Math.min(0, changeW);
-      if (works && changeW > model.ratedW * TOLERANCE)
-        quantumW = Math.max(quantumW, drawnW(model, mode) - drawnW(model, 'idle'));
-    }
-    const mostW = ((rampKwPerMin * 1_000) / 60_000) * WINDOW_MS;
-    if (riseW > mostW / 2) this.#stake('ramp');
-    if (riseW <= mostW * (1 + RAMP_SHARE) + quantumW) return;
-    const text = `load rose ${Math.round(riseW / 1_000)} kW in 10 s; the ramp allows ${Math.round(mostW / 1_000)} kW`;
-    this.#violate('ramp', atMs, text);
   }
 }

@@ -207,6 +207,16 @@ function shedResidualBefore(state: SiteState): Float64Array {`,
       },
     ],
   },
+  {
+    name: 'protection ignored',
+    edits: [
+      {
+        file: 'agent/core/permissive.ts',
+        from: 'if (!permitted && !(rule.autoRelease &&',
+        to: 'if (!permitted && rule.releaseMs < 0 && !(rule.autoRelease &&',
+      },
+    ],
+  },
 ];
 
 /** The text of a module as a mutant has it. Throws when the mutant does not fit the module any more. */

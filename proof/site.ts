@@ -9,7 +9,7 @@ import { simulatedSite } from '../simulator/site.ts';
 export interface SiteShape {
   /** What the whole site may draw, as a share of what it would need: below 1 its cap decides who works. */
   readonly capShare?: number;
-  /** How fast it may rise, as a share of the usual ramp. */
+  /** How fast it may rise and fall, as a share of the usual ramps. */
   readonly rampShare?: number;
   /** 2: another agent has the second feeder, with everything below it. */
   readonly agents?: 1 | 2;
@@ -85,6 +85,7 @@ export function harnessSite(
           ...node,
           capKw: node.capKw * capShare,
           ...(node.rampUpKwPerMin !== undefined && { rampUpKwPerMin: node.rampUpKwPerMin * rampShare }),
+          ...(node.rampDownKwPerMin !== undefined && { rampDownKwPerMin: node.rampDownKwPerMin * rampShare }),
         }
       : node,
   );

@@ -171,6 +171,19 @@ const STAKES: Readonly<Record<string, Stake>> = {
       ];
     },
   },
+  'protection ignored': {
+    hours: 0.1,
+    // A breaker trips and is closed again; nobody has permitted anything yet.
+    draw: (_site, random) => {
+      const openMs = between(random, 40_000, 90_000);
+      const closedMs = openMs + between(random, 80_000, 120_000);
+      return [
+        price(0, LOW),
+        world(openMs, { kind: 'plant', part: 'q1', failed: true }, 'plant-q1'),
+        world(closedMs, { kind: 'plant', part: 'q1', failed: false }),
+      ];
+    },
+  },
 };
 
 /** A run in which the fault of this mutant is at stake. Throws for a mutant without one. */

@@ -19,6 +19,7 @@ const NOTICED: Readonly<Record<string, { readonly by: string; readonly seed: num
   'spool trimmed on PUBACK': { by: 'telemetry', seed: 1 },
   'guard removed': { by: 'cap', seed: 1 },
   'lockout ignored': { by: 'lockout', seed: 1 },
+  'protection ignored': { by: 'tripped', seed: 1 },
 };
 
 test.for(MUTANTS)('the mutant "$name" fits the product as it is', (mutant) => {

@@ -262,6 +262,48 @@ describe('the judge', () => {
     expect(names(judge)).toEqual(['ramp']);
   });
 
+  describe('sees load that falls faster than the ramp', () => {
+    const wide = harnessSite(50, { rampShare: 0.2 });
+    const asics = wide.machines.filter(({ model }) => model.kind === 'asic').map(({ index }) => index);
+    /** Ten seconds at work, ten with so many of them at rest. */
+    const fall = (count: number, told: 'sleep' | 'mine', before: (judge: Judge) => void): string[] => {
+      const judge = judgeOf(new Map(), {}, wide);
+      const machines = Object.fromEntries(
+        wide.machines.map(({ id }) => [id, { mode: told, because: BECAUSE }]),
+      );
+      given(judge, { ...desired(1, 1e9), machines });
+      before(judge);
+      const drawing = (resting: number): Truth => {
+        const rests = new Set(asics.slice(0, resting));
+        return truth(0, { machineW: wide.machines.map(({ index }) => (rests.has(index) ? 20 : 3_300)) });
+      };
+      for (let s = 1_001; s <= 1_020; s++) judge.power(drawing(0), s * 1_000);
+      for (let s = 1_021; s <= 1_040; s++) judge.power(drawing(count), s * 1_000);
+      return names(judge);
+    };
+    const nothing = (): void => undefined;
+
+    test('and forgives one machine', () => {
+      expect(fall(30, 'sleep', nothing)).toEqual(['ramp']);
+      expect(fall(1, 'sleep', nothing)).toEqual([]);
+    });
+
+    test('and not what fell by itself, or is locked out', () => {
+      expect(fall(30, 'mine', nothing)).toEqual([]);
+      expect(fall(30, 'sleep', (judge) => judge.locked(asics, 1_000_000))).toEqual([]);
+    });
+
+    test('and not in an emergency, nor for a node at its cap, but soon after them', () => {
+      expect(fall(30, 'sleep', (judge) => judge.ramps.frees('the utility', true))).toEqual([]);
+      const atCapAt =
+        (s: number) =>
+        (judge: Judge): void =>
+          judge.power(truth((wide.nodes[0]?.capKw ?? 0) * 1_000), s * 1_000);
+      expect(fall(30, 'sleep', atCapAt(1_000))).toEqual([]);
+      expect(fall(30, 'sleep', atCapAt(900))).toEqual(['ramp']);
+    });
+  });
+
   test('sees starts that are admitted against the draw of now and not against what they will reach', () => {
     const judge = judgeOf();
     const rack = site.machines[0]?.rack ?? '';
