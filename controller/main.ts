@@ -261,7 +261,7 @@ class Loop {
         const fault = asFault(error, 'DISK_FAILED');
         this.#deps.log.error({ code: fault.code, detail: fault.detail }, 'ledger-write-failed');
         this.#ledgerTroubles.add(fault.code);
-        this.#sayLater(records);
+        this.#sayLater(commandsIn(records, after));
         this.#carryOut(
           raiseAlarm(this.#state, this.#now(), fault.code, 'ledger', fault.detail).filter(
             (effect) => effect.kind === 'report',
@@ -272,9 +272,9 @@ class Loop {
   }
 
   /** What could not be written down stays decided: it is written, and said, as soon as the disk lets it. */
-  #sayLater(records: readonly LedgerRecord[]): void {
+  #sayLater(racks: readonly string[]): void {
     const isWaiting = this.#unsaid.size > 0;
-    for (const record of records) if (record.t === 'command') this.#unsaid.add(record.rack);
+    for (const rack of racks) this.#unsaid.add(rack);
     if (isWaiting || this.#unsaid.size === 0) return;
     this.#deps.clock.after(AGAIN_MS, () => {
       const racks = [...this.#unsaid];
@@ -290,4 +290,12 @@ class Loop {
       this.#deps.log.debug({ topic, detail: asFault(error, 'BUS_OFFLINE').detail }, 'publish-failed');
     });
   }
+}
+
+/** The racks of all commands in these lines, and in what was to follow them. */
+function commandsIn(records: readonly LedgerRecord[], after: readonly Effect[]): string[] {
+  const inner = after.flatMap((effect) =>
+    effect.kind === 'ledger' ? commandsIn(effect.records, effect.after) : [],
+  );
+  return [...records.flatMap((record) => (record.t === 'command' ? [record.rack] : [])), ...inner];
 }

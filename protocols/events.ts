@@ -8,6 +8,7 @@ import type { Mode } from './reading.ts';
 export type PublicEvent =
   | { readonly event: 'signal'; readonly signalId: string; readonly kind: string; readonly source: string; readonly value?: number; readonly limitKw?: number; readonly deadlineMs?: number; readonly quality?: string }
   | { readonly event: 'plan'; readonly signalId?: string; readonly targetKw: number; readonly owner: string; readonly reason: string }
+  | { readonly event: 'notice'; readonly noticeId: string; readonly signalId?: string; readonly fromKw: number; readonly toKw: number; readonly byMs: number; readonly owner: string; readonly text: string }
   | { readonly event: 'desired'; readonly commandId: string; readonly signalId?: string; readonly rack: string; readonly epoch: number; readonly generation: number; readonly machines: Readonly<Record<string, Mode>>; readonly because: string }
   | { readonly event: 'acknowledged'; readonly commandId: string; readonly machine: string; readonly verb: string; readonly ms: number }
   | { readonly event: 'observed'; readonly commandId: string; readonly machine: string; readonly mode: Mode; readonly powerW?: number }

@@ -31,6 +31,8 @@ const leaseSchema = z
 const controlSchema = z.strictObject({
   /** Kept free below every cap, % of the cap. */
   marginPct: z.number().min(0).max(20).default(2),
+  /** A change of the site's load beyond this is announced before its first command; absent: a tenth of the site's cap. */
+  noticeKw: z.number().positive().optional(),
   /** The meter must show a shed within this time after the machines' own settling time. */
   verifyS: z.number().min(2).max(300).default(15),
   /** A shed counts as verified when the meter shows this share of it. */

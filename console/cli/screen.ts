@@ -100,7 +100,7 @@ function siteLines(view: ConsoleView, screen: Screen): ScreenLine[] {
 }
 
 /** Shown even when all is well. */
-const STANDING: readonly string[] = ['limit', 'manual', 'lockout'];
+const STANDING: readonly string[] = ['limit', 'notice', 'manual', 'lockout'];
 
 function signalLines(view: ConsoleView, nowMs: number): ScreenLine[] {
   return view.signals

@@ -130,6 +130,7 @@ export function drawBanner(view: ConsoleView, nowMs: number): void {
 /** What stands in the banner even when all is well. */
 const MARKS: Readonly<Partial<Record<SignalView['kind'], string>>> = {
   limit: '▲ LIMIT',
+  notice: '● CHANGE',
   manual: '■ MANUAL',
   lockout: '■ LOCKED OUT',
 };

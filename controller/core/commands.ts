@@ -9,7 +9,7 @@ import type { Desired, Wanted } from '../../protocols/mqtt/desired.ts';
 import type { Mode } from '../../protocols/reading.ts';
 
 /** Turns released changes into a command: wishes, ledger lines, and desired states that go out once those are durable. */
-export function issue(state: SiteState, released: Release, now: Now): Effect[] {
+export function issue(state: SiteState, released: Pick<Release, 'changes' | 'urgent'>, now: Now): Effect[] {
   const { changes, urgent } = released;
   if (changes.length === 0) return [];
   const moving = changes.filter((change) => change.deltaW !== 0);

@@ -147,6 +147,20 @@ export type LedgerRecord =
       readonly text: string;
       readonly changes: readonly MachineChange[];
     }
+  /** Stands before the first command of a change of the site's load beyond `control.noticeKw`. */
+  | {
+      readonly t: 'notice';
+      readonly atMs: number;
+      readonly noticeId: string;
+      readonly fromKw: number;
+      readonly toKw: number;
+      /** By when it is to be over, UTC ms. */
+      readonly byMs: number;
+      readonly urgent: boolean;
+      readonly owner: string;
+      readonly signalId?: string;
+      readonly text: string;
+    }
   /** Stands before the command itself: from here its proof is counted, also by a controller that comes after. */
   | {
       readonly t: 'before';

@@ -20,6 +20,8 @@ export interface Release {
   readonly changes: readonly Change[];
   /** Sheds forced by a limit or a cap rather than by money. */
   readonly urgent: boolean;
+  /** All that is to move in the end, of which `changes` go out now. */
+  readonly wanted: { readonly sheds: readonly Change[]; readonly raises: readonly Change[] };
 }
 
 /** What a ramp allows in this long may be spent at once, ms: two ticks of the controller. */
@@ -49,7 +51,7 @@ export function release(state: SiteState, targets: Targets, now: Now): Release {
   const shed = releaseSheds(state, sheds, now);
   const changes = [...neutral, ...shed.changes];
   if (shed.changes.length === 0) changes.push(...releaseRaises(state, raises, now));
-  return { changes, urgent: shed.urgent };
+  return { changes, urgent: shed.urgent, wanted: { sheds, raises } };
 }
 
 /** True when the machine already does what is wanted: taking it over moves no load. */

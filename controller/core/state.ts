@@ -10,6 +10,8 @@ import type { Inhibition, LeasePhase, Stored } from '../../protocols/mqtt/status
 import type { AiJob } from '../../protocols/prices/feed.ts';
 import { auxiliariesOf } from './auxiliaries.ts';
 import type { Auxiliaries } from './auxiliaries.ts';
+import { makeCourses } from './courses.ts';
+import type { Courses } from './courses.ts';
 import { noLimit, noPrice } from './signals.ts';
 import type { LimitState, PriceState } from './signals.ts';
 import { makeGate } from './witness.ts';
@@ -194,6 +196,8 @@ export interface SiteState {
   readonly rackGeneration: Map<string, number>;
   readonly desired: Map<string, Desired>;
   readonly commands: Command[];
+  /** What was announced of the site's load. */
+  readonly courses: Courses;
   readonly alarms: Map<string, Alarm>;
   /** Per node, what a shed left unexplained: watts before it and watts missing. */
   readonly shortfalls: Map<number, { readonly beforeW: number; readonly missingW: number }>;
@@ -299,13 +303,21 @@ export function emptyState(site: Site, epoch: number, monoMs: number): SiteState
     rampUp: site.nodes.map(() => makeBucket(monoMs)),
     rampDown: site.nodes.map(() => makeBucket(monoMs)),
     priceShare: { mostW: 0, isFull: false, moved: [] },
-    leaseSeq: 0,
-    lastLeaseMonoMs: -Infinity,
-    commandCount: 0,
-    planKw: undefined,
-    planKey: '',
+    ...nothingSaid(),
   };
 }
+
+const nothingSaid = (): Pick<
+  SiteState,
+  'leaseSeq' | 'lastLeaseMonoMs' | 'commandCount' | 'planKw' | 'planKey' | 'courses'
+> => ({
+  leaseSeq: 0,
+  lastLeaseMonoMs: -Infinity,
+  commandCount: 0,
+  planKw: undefined,
+  planKey: '',
+  courses: makeCourses(),
+});
 
 /** No feed lost, and what hangs on the nodes beside machines. */
 const wiringOf = (site: Site): Pick<SiteState, 'shares' | 'lostFeeds' | 'auxiliaries'> => ({

@@ -12,6 +12,7 @@ import { ageHashprice, ageLimit, takeFeedFailure, takeHashprice, takeJobs, turnJ
 import { takeObserved, watchContract } from './limit.ts';
 import { takeAgreement, takeWitness } from './agree.ts';
 import { agePrice, takePrice } from './price.ts';
+import { announced, announcedAgain } from './notice.ts';
 import { sayLockouts, takeHeld, watchLockouts } from './lockouts.ts';
 import { takeOperator } from './operator.ts';
 import { turnShare, release } from './release.ts';
@@ -42,7 +43,11 @@ export function step(state: SiteState, event: ControllerEvent, now: Now): Effect
     case 'tick':
       return [...watchReserve(state, event.reserve, now), ...tick(state, now)];
     case 'unwritten':
-      return sayAgain(state, event.racks, 'it could not be written down before', now);
+      return announcedAgain(
+        state,
+        sayAgain(state, event.racks, 'it could not be written down before', now),
+        now,
+      );
     case 'frame':
       return takeFrame(state, event, now);
     case 'stored':
@@ -204,7 +209,7 @@ function decide(state: SiteState, now: Now): Effect[] {
   const effects = announcePlan(state, targets);
   effects.push(...watchAi(state, targets, now));
   const released = release(state, targets, now);
-  effects.push(...issue(state, released, now));
+  effects.push(...announced(state, released, issue(state, released, now), now));
   effects.push(...watchLimit(state, targets, now), ...watchRestored(state, targets, now));
   for (const [machine, target] of targets.of.entries()) {
     const wish = state.wish[machine];

@@ -78,8 +78,11 @@ export interface MachineView {
 
 export interface SignalView {
   readonly id: string;
-  /** `manual`, `lockout`: machines a person has taken out of automation's hands; `source` is that person. */
-  readonly kind: 'price' | 'hashprice' | 'limit' | 'ai' | 'manual' | 'lockout';
+  /**
+   * `manual`, `lockout`: machines a person has taken out of automation's hands; `source` is that person. `notice`: a
+   * large change of the site's load that is under way; `source` is who wants it.
+   */
+  readonly kind: 'price' | 'hashprice' | 'limit' | 'ai' | 'notice' | 'manual' | 'lockout';
   readonly source: string;
   readonly text: string;
   readonly quality: 'good' | 'held' | 'lost';
