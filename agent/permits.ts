@@ -6,8 +6,8 @@ import { holdingBack } from '../protocols/inhibition.ts';
 import type { Inhibition, Status } from '../protocols/mqtt/status.ts';
 import type { Alarms } from './alarms.ts';
 import type { Control } from './control.ts';
-import { lookAt, lookAtTrip, makeRule } from './core/permissive.ts';
-import type { ProtectionState, Rule, RuleState, Standing, Trip } from './core/permissive.ts';
+import { isShown, lookAt, lookAtTrip, makeRule } from './core/permissive.ts';
+import type { ProtectionState, Rule, RuleState, Sample, Standing, Trip } from './core/permissive.ts';
 import type { ModbusInputs } from './drivers/modbus-io.ts';
 import { startInputs } from './inputs.ts';
 import type { Inputs } from './inputs.ts';
@@ -27,6 +27,8 @@ export interface PermitsOptions {
   readonly keeper: Keeper;
   readonly alarms: Alarms;
   readonly control: Pick<Control, 'look' | 'pump'>;
+  /** True while the pump of a loop is demanded. */
+  readonly demanded: (loop: string) => boolean;
   readonly openInputs: (target: string, points: readonly PlantPoint[]) => ModbusInputs;
 }
 
@@ -39,6 +41,8 @@ export interface Permits {
   readonly known: boolean;
   /** Looks at what time alone changes; called once a second. */
   tick(): void;
+  /** An input as last read. */
+  sample(point: string): Sample | undefined;
   /** What nodes are held back at this moment, and why: as the heartbeat says it. */
   inhibitions(): Pick<Status, 'inhibitions'>;
   /** A person permits the restart below a node (or of one protection); what is still tripped stays. */
@@ -50,6 +54,9 @@ interface Watched {
   readonly config: Permissive;
   readonly rule: Rule;
   readonly state: RuleState;
+  /** Of a loop whose pump rests by order: when it was demanded again, and whether it has come since. */
+  demandedMs: number;
+  hasCome: boolean;
 }
 
 interface Guarded {
@@ -67,6 +74,8 @@ class Warden implements Permits {
   readonly #inputs: Inputs;
   readonly #kept;
   #held: readonly Inhibition[] = [];
+  /** What only waits for a pump that it has brought about itself: nothing the controller should plan around. */
+  #waiting: readonly Inhibition[] = [];
   #stored = '';
   readonly #startedMs: number;
 
@@ -74,11 +83,17 @@ class Warden implements Permits {
     this.#options = options;
     this.#startedMs = options.clock.monoMs();
     const { site, agent, clock, alarms, keeper } = options;
-    const { points, permissives, protections } = site.config.plant;
+    const { points, permissives, protections, loops } = site.config.plant;
     const own = new Set(site.nodes.filter((node) => node.agent === agent).map(({ id }) => id));
     this.#watched = permissives
       .filter(({ node }) => own.has(node))
-      .map((config) => ({ config, rule: ruleOf(config), state: makeRule() }));
+      .map((config) => ({
+        config,
+        rule: ruleOf(config),
+        state: makeRule(),
+        demandedMs: this.#startedMs,
+        hasCome: true,
+      }));
     this.#guarded = protections
       .filter(({ node }) => own.has(node))
       .map((config) => ({
@@ -88,7 +103,10 @@ class Warden implements Permits {
         trip: { latch: undefined, permitted: false },
       }));
     this.known = this.#guarded.length === 0;
-    const used = new Set([...this.#watched, ...this.#guarded].map(({ config }) => config.input));
+    const used = new Set([
+      ...[...this.#watched, ...this.#guarded].map(({ config }) => config.input),
+      ...loops.flatMap(({ node, temperature }) => (own.has(node) ? (temperature ?? []) : [])),
+    ]);
     this.#inputs = startInputs({
       clock,
       alarms,
@@ -105,6 +123,7 @@ class Warden implements Permits {
     const { clock } = this.#options;
     const nowMs = clock.monoMs();
     const held: Inhibition[] = [];
+    const waiting: Inhibition[] = [];
     for (const one of this.#guarded) {
       const standing = lookAt(one.rule, one.state, this.#inputs.sample(one.config.input), nowMs);
       const { autoRelease, releaseS } = one.config;
@@ -114,22 +133,42 @@ class Warden implements Permits {
       if (trip !== 'clear') held.push(tripped(one, trip));
     }
     for (const one of this.#watched) {
-      const standing = lookAt(one.rule, one.state, this.#inputs.sample(one.config.input), nowMs);
+      const standing = this.#standing(one, nowMs);
       this.#sayLoss(one, standing, nowMs);
       const effect =
         standing === 'lost' ? one.config.onLoss : standing === 'unknown' ? one.config.onUnknown : 'ignore';
       // Before the first reading nothing is started, and nothing is shed for it either.
       const early = standing === 'unknown' && nowMs - this.#startedMs < one.rule.unknownMs;
       if (effect !== 'ignore') held.push(lostOf(one, standing, early ? 'inhibit' : effect));
+      else if (!one.hasCome) waiting.push(waitingOf(one));
     }
     this.#store();
-    if (JSON.stringify(held) === JSON.stringify(this.#held)) return;
+    if (JSON.stringify([held, waiting]) === JSON.stringify([this.#held, this.#waiting])) return;
     this.#held = held;
+    this.#waiting = waiting;
     this.#apply();
+  }
+
+  sample(point: string): Sample | undefined {
+    return this.#inputs.sample(point);
   }
 
   inhibitions(): Pick<Status, 'inhibitions'> {
     return this.#held.length === 0 ? {} : { inhibitions: [...this.#held] };
+  }
+
+  #standing(one: Watched, nowMs: number): Standing {
+    const { config, rule, state } = one;
+    const sample = this.#inputs.sample(config.input);
+    if (config.loop === undefined || this.#options.demanded(config.loop)) {
+      one.hasCome ||= isShown(rule, sample, one.demandedMs);
+      return lookAt(rule, state, sample, nowMs);
+    }
+    // Its pump rests by order: from the next demand on it has its time to be good again.
+    Object.assign(state, makeRule());
+    one.demandedMs = nowMs;
+    one.hasCome = false;
+    return 'good';
   }
 
   permit(name: string): void {
@@ -183,9 +222,10 @@ class Warden implements Permits {
   /** Every machine below what is held, by the strongest word that concerns it. */
   #apply(): void {
     const { site, plant, control } = this.#options;
+    const all = [...this.#held, ...this.#waiting];
     for (const machine of plant.machines) {
       let strongest: Inhibition | undefined;
-      for (const one of holdingBack(site, machine.config.nodeIndex, this.#held))
+      for (const one of holdingBack(site, machine.config.nodeIndex, all))
         if (strongest === undefined || weightOf(one) > weightOf(strongest)) strongest = one;
       if (machine.inhibition === strongest) continue;
       machine.inhibition = strongest;
@@ -257,6 +297,11 @@ function lostOf({ config }: Watched, standing: Standing, effect: 'inhibit' | 'sh
     ? `'${id}' (${about} of ${node}) is lost; ${goodWords(config)}`
     : `'${id}' (${about} of ${node}) cannot be read; starts go on when it can`;
   return { node, effect, why: lost ? 'PERMISSIVE_LOST' : 'PERMISSIVE_UNKNOWN', text, off: false };
+}
+
+function waitingOf({ config: { id, node, about } }: Watched): Inhibition {
+  const text = `'${id}' (${about} of ${node}) waits for its pump, which has rested; starts go on when it runs`;
+  return { node, effect: 'inhibit', why: 'PERMISSIVE_UNKNOWN', text, off: false };
 }
 
 function tripped({ config, trip: { latch } }: Guarded, trip: Trip): Inhibition {

@@ -4,10 +4,14 @@ import { makeOutlets } from './outlets.ts';
 import type { Outlets, OutletsOptions } from './outlets.ts';
 import { makePermits } from './permits.ts';
 import type { Permits, PermitsOptions } from './permits.ts';
+import { startPump } from './pumps.ts';
+import type { Pump } from './pumps.ts';
 import { startWatchdog } from './watchdog.ts';
 
 export interface PlantIoOptions
-  extends Omit<PermitsOptions, 'openInputs' | 'control'>, Omit<OutletsOptions, 'openInputs' | 'openOutput'> {
+  extends
+    Omit<PermitsOptions, 'openInputs' | 'control' | 'demanded'>,
+    Omit<OutletsOptions, 'openInputs' | 'openOutput'> {
   readonly io: Pick<DeviceIo, 'clock' | 'lines'>;
   /** A target from its URL; throws TARGET_INVALID. */
   readonly target: (url: string) => Target;
@@ -22,12 +26,28 @@ export interface PlantIo extends Pick<Permits, 'known' | 'tick' | 'permit' | 'st
 export function startPlantIo(options: PlantIoOptions): PlantIo {
   const { site, agent, io, target } = options;
   const openInputs: PermitsOptions['openInputs'] = (url, points) => openModbusInputs(target(url), points, io);
-  const permits = makePermits({ ...options, openInputs });
+  const pumps: Pump[] = [];
+  const permits = makePermits({
+    ...options,
+    demanded: (loop) => pumps.find((pump) => pump.loop === loop)?.on ?? true,
+    openInputs,
+  });
   const outlets = makeOutlets({
     ...options,
     openInputs,
     openOutput: (outlet) => openModbusOutput(target(outlet.target), outlet, io),
   });
+  const { loops } = site.config.plant;
+  const own = new Set(options.plant.nodes.map(({ id }) => id));
+  for (const config of loops.filter(({ node }) => own.has(node)))
+    pumps.push(
+      startPump({
+        ...options,
+        config,
+        sample: (point) => permits.sample(point),
+        open: () => openModbusOutput(target(config.target), { kind: 'coil', address: config.address }, io),
+      }),
+    );
   const watchdogs = site.config.plant.watchdogs
     .filter((one) => (one.agent ?? site.agents[0]) === agent)
     .map((config) =>
@@ -38,6 +58,7 @@ export function startPlantIo(options: PlantIoOptions): PlantIo {
       return permits.known;
     },
     tick: () => {
+      for (const pump of pumps) pump.tick();
       permits.tick();
       outlets.tick();
       for (const watchdog of watchdogs) watchdog.tick();
@@ -47,6 +68,7 @@ export function startPlantIo(options: PlantIoOptions): PlantIo {
     stop: () => {
       permits.stop();
       outlets.stop();
+      for (const pump of pumps) pump.stop();
       for (const watchdog of watchdogs) watchdog.stop();
     },
   };

@@ -2,7 +2,7 @@ import type { Permissive, PlantConfig, Protection } from './schema/plant.ts';
 import type { SiteNode, SiteProblem } from './site.ts';
 
 /** Sections whose entries have ids, all different. */
-const NAMED = ['points', 'permissives', 'protections', 'outlets'] as const;
+const NAMED = ['points', 'permissives', 'protections', 'outlets', 'loops'] as const;
 
 const isBit = (kind: string): boolean => kind === 'coil' || kind === 'discrete';
 
@@ -42,11 +42,39 @@ export function plantProblems(
           `'${one.input}' is a ${isBit(point.kind) ? 'bit: use `is`' : 'number: use `min` or `max`'}`,
         );
     }
+  problems.push(...loopProblems(plant, nodes));
   for (const [index, { agent }] of plant.watchdogs.entries())
     if (agent !== undefined && !agents.includes(agent))
       problems.push({
         path: ['plant', 'watchdogs', index, 'agent'],
         message: `there is no agent '${agent}'`,
       });
+  return problems;
+}
+
+function loopProblems(plant: PlantConfig, nodes: ReadonlyMap<string, SiteNode>): SiteProblem[] {
+  const problems: SiteProblem[] = [];
+  const written = new Map<string, string>();
+  for (const { target, kind, address } of plant.watchdogs)
+    written.set(`${kind} ${target} ${address}`, 'a watchdog');
+  for (const { id, target, kind, address } of plant.outlets)
+    written.set(`${kind} ${target} ${address}`, `the outlet '${id}'`);
+  for (const [index, { id, node, target, address, temperature }] of plant.loops.entries()) {
+    const at = (key: string, message: string): unknown =>
+      problems.push({ path: ['plant', 'loops', index, key], message });
+    if (!nodes.has(node)) at('node', `there is no node '${node}'`);
+    const point = plant.points.find((one) => one.id === temperature);
+    if (temperature !== undefined && point === undefined)
+      at('temperature', `there is no point '${temperature}'`);
+    if (point !== undefined && isBit(point.kind)) at('temperature', `'${point.id}' is a bit, no temperature`);
+    const output = `coil ${target} ${address}`;
+    const other = written.get(output);
+    if (other !== undefined) at('address', `${other} writes this coil too`);
+    written.set(output, `the loop '${id}'`);
+  }
+  const loops = new Set(plant.loops.map(({ id }) => id));
+  for (const [index, { loop }] of plant.permissives.entries())
+    if (loop !== undefined && !loops.has(loop))
+      problems.push({ path: ['plant', 'permissives', index, 'loop'], message: `there is no loop '${loop}'` });
   return problems;
 }

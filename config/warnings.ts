@@ -13,6 +13,7 @@ export function findWarnings(site: Site): readonly Explained[] {
     ...ampereWarnings(site),
     ...loadWarnings(site),
     ...meterWarnings(site),
+    ...loopWarnings(site),
     ...secretWarnings(site),
     ...outletWarnings(site),
   ];
@@ -83,6 +84,25 @@ function loadWarnings(site: Site): Explained[] {
       {
         path: ['nodes', placeOf(site, rack.id), 'capKw'],
         message: `the ${rack.machines.length} machines in '${rack.id}' are rated ${round(ratedKw)} kW together${beside}, above its cap of ${round(node.capKw)} kW`,
+      },
+    ];
+  });
+}
+
+/** A pump that rests by order is lost to a permissive that does not know of it: nothing would ever start again. */
+function loopWarnings({ config, nodes }: Site): Explained[] {
+  return config.plant.permissives.flatMap(({ id, node, about, loop }, index): Explained[] => {
+    if (loop !== undefined || (about !== 'pump' && about !== 'flow')) return [];
+    const path = (of: string): readonly number[] => nodes.find((one) => one.id === of)?.path ?? [];
+    const own = path(node)[0] ?? -1;
+    const cooled = config.plant.loops.find(
+      (one) => path(one.node).includes(own) || path(node).includes(path(one.node)[0] ?? -1),
+    );
+    if (cooled === undefined) return [];
+    return [
+      {
+        path: ['plant', 'permissives', index],
+        message: `'${id}' is lost whenever the pump of '${cooled.id}' rests, and then nothing starts it again: give it \`loop: ${cooled.id}\``,
       },
     ];
   });

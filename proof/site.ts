@@ -77,6 +77,11 @@ export function harnessSite(
   const plant = {
     ...config.plant,
     points: config.plant.points.map((point) => ({ ...point, periodMs: PLC_MS })),
+    // A pump shows at the next reading but one.
+    permissives: config.plant.permissives.map((one) =>
+      one.loop === undefined ? one : { ...one, delayS: 2 * (PLC_MS / 1_000) },
+    ),
+    loops: config.plant.loops.map((one) => ({ ...one, periodMs: PLC_MS })),
     watchdogs: config.plant.watchdogs.map((one) => ({ ...one, periodMs: PLC_MS })),
   };
   const nodes = withCoolers(config.nodes).map((node) =>

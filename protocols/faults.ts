@@ -83,6 +83,7 @@ const table = {
   OUTLET_OPEN: { cause: 'a contactor or outlet is open: what is behind it has no power', next: 'nothing after an outage: it is closed when what is behind it may start; `why MACHINE` says what it waits for', retry: 'later' },
   OUTLET_FAILED: { cause: 'a contactor or outlet does not do what it is told, or its read-back is wrong', next: 'look at the contactor, its supply, its auxiliary contact and the PLC', retry: 'later' },
   INPUT_LOST: { cause: 'inputs of a PLC cannot be read', next: 'check the PLC, its line and the points in the site file', retry: 'later' },
+  PUMP_FAILED: { cause: 'the output that demands a pump cannot be written', next: 'check the PLC; run the pump by hand while machines below it work or its water may freeze', retry: 'later' },
   WATCHDOG_FAILED: { cause: 'the hardware watchdog output cannot be written', next: 'check the PLC; it may drop the load at any moment', retry: 'later' },
   WATCHDOG_STANDS: { cause: 'the agent cannot guard and lets its hardware watchdog stand still', next: 'check meters and machine network of the node; the PLC drops the load', retry: 'later' },
   DATA_IN_USE: { cause: 'another process of the same kind works in this data directory', next: 'end that one first (kill -9 if it hangs), or name another directory with --data', retry: 'later' },

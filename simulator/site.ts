@@ -174,7 +174,7 @@ export function simulatedSite(options: SimulatedSiteOptions): SiteConfigInput {
   };
 }
 
-/** One PLC: the breaker and cooling of the first feeder, the relay of the second, the water of the GPU row, a watchdog. */
+/** One PLC: the breaker and cooling of the first feeder with its pump, the relay of the second, the water of the GPU row, a watchdog. */
 const plantOf = (target: string): SiteConfigInput['plant'] => ({
   points: [
     { id: 'i-q1-open', target, kind: 'discrete', address: 0 },
@@ -184,7 +184,15 @@ const plantOf = (target: string): SiteConfigInput['plant'] => ({
     { id: 'i-water', target, kind: 'input', address: 10, type: 'int16', scale: 0.1, least: -40, most: 120 },
   ],
   permissives: [
-    { id: 'pump', node: 'feeder-1-pdu-a', input: 'i-pump', about: 'pump', is: true, onLoss: 'shed' },
+    {
+      id: 'pump',
+      node: 'feeder-1-pdu-a',
+      input: 'i-pump',
+      about: 'pump',
+      is: true,
+      onLoss: 'shed',
+      loop: 'hydro',
+    },
     { id: 'water', node: 'feeder-1-pdu-a', input: 'i-water', about: 'temperature', max: 50, hysteresis: 5 },
     { id: 'leak', node: 'gpu-row', input: 'i-leak', about: 'leak', is: false },
   ],
@@ -197,6 +205,17 @@ const plantOf = (target: string): SiteConfigInput['plant'] => ({
       kind: 'under-frequency',
       autoRelease: true,
       releaseS: 30,
+    },
+  ],
+  loops: [
+    {
+      id: 'hydro',
+      node: 'feeder-1-pdu-a',
+      target,
+      address: 21,
+      runOnS: 120,
+      temperature: 'i-water',
+      freezeBelowC: 5,
     },
   ],
   watchdogs: [{ target, kind: 'coil', address: 20 }],

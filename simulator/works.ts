@@ -15,6 +15,7 @@ export interface WorksOptions {
   readonly site: Site;
   /** W into a node, losses included. */
   readonly nodeW: (nodeIndex: number, nowMs: number) => number;
+  readonly ambientC: (nowMs: number) => number;
   /** Gives or takes a machine's supply. */
   readonly supply: (machine: number, on: boolean, nowMs: number) => void;
   readonly address: (target: string) => {
@@ -54,10 +55,12 @@ class PlantWorks implements Works {
   constructor(options: WorksOptions) {
     this.#options = options;
     const { site, address } = options;
-    const { points, permissives, watchdogs } = site.config.plant;
+    const { points, permissives, loops, watchdogs } = site.config.plant;
     this.#outputs = site.outlets.map(() => true);
-    this.#cooling = new Map(permissives.map(({ node }) => [node, circuitOf(options, node)]));
-    const targets = [...new Set([...points, ...watchdogs, ...site.outlets].map(({ target }) => target))];
+    this.#cooling = new Map([...permissives, ...loops].map(({ node }) => [node, circuitOf(options, node)]));
+    const targets = [
+      ...new Set([...points, ...loops, ...watchdogs, ...site.outlets].map(({ target }) => target)),
+    ];
     const made = targets.map((target) => ({ ...address(target), plc: this.#makePlc(target) }));
     this.#plcs = made.map(({ plc }) => plc);
     this.endpoints = made.map(({ host, port, plc }) => ({ host, port, kind: 'stream', device: plc }));
@@ -106,7 +109,7 @@ class PlantWorks implements Works {
 
   #makePlc(target: string): SimulatedPlc {
     const { site, address } = this.#options;
-    const { points, watchdogs } = site.config.plant;
+    const { points, loops, watchdogs } = site.config.plant;
     const outlets = site.outlets.filter((outlet) => outlet.target === target);
     return makePlc({
       unit: address(target).unit,
@@ -128,6 +131,11 @@ class PlantWorks implements Works {
         const outlet = outlets.find((one) => one.kind === area && one.address === place);
         if (outlet !== undefined)
           this.#switch(nowMs, () => (this.#outputs[outlet.index] = value === outlet.on));
+        for (const { node, target: output, address: coil } of loops) {
+          const circuit = this.#cooling.get(node);
+          if (circuit !== undefined && output === target && area === 'coil' && coil === place)
+            circuit.demanded = value !== 0;
+        }
         const isWatchdog = watchdogs.some(
           (one) => one.target === target && one.kind === area && one.address === place,
         );
@@ -138,7 +146,9 @@ class PlantWorks implements Works {
 
   /** What an input shows: the first thing that watches it says what it is wired to. */
   #seen(point: PlantPoint, nowMs: number): number {
-    const { permissives, protections } = this.#options.site.config.plant;
+    const { permissives, protections, loops } = this.#options.site.config.plant;
+    const loop = loops.find(({ temperature }) => temperature === point.id);
+    if (loop !== undefined) return this.#cooling.get(loop.node)?.waterC(nowMs) ?? 0;
     const switched = protections.find(({ input }) => input === point.id);
     if (switched !== undefined) return Number(this.#failed.has(switched.id) === switched.trippedWhen);
     const outlet = this.#options.site.outlets.find(({ input }) => input === point.id);
@@ -167,10 +177,10 @@ class PlantWorks implements Works {
 export const makeWorks = (options: WorksOptions): Works => new PlantWorks(options);
 
 /** A circuit made for the whole load of its node. */
-function circuitOf({ site, nodeW }: WorksOptions, node: string): Cooling {
+function circuitOf({ site, nodeW, ambientC }: WorksOptions, node: string): Cooling {
   const place = site.nodes.find(({ id }) => id === node);
   if (place === undefined) return makeCooling(() => 0);
-  return makeCooling((nowMs) => Math.max(0, nodeW(place.index, nowMs)) / (place.capKw * 1_000));
+  return makeCooling((nowMs) => Math.max(0, nodeW(place.index, nowMs)) / (place.capKw * 1_000), ambientC);
 }
 
 /** An under-frequency relay only says that load must go; the others are the switch, or open it. */
@@ -184,7 +194,11 @@ function sensed(
 ): number {
   if (is !== undefined) {
     const good =
-      about === 'pump' ? circuit.running : about === 'flow' ? circuit.flow(nowMs) > 0.5 : !isFailed;
+      about === 'pump'
+        ? circuit.running && circuit.demanded
+        : about === 'flow'
+          ? circuit.flow(nowMs) > 0.5
+          : !isFailed;
     return Number(good === is);
   }
   if (about === 'flow') return circuit.flow(nowMs) * 2 * (min ?? 1);

@@ -97,6 +97,7 @@ export function makeWorld({ site, random, startMs, misbehaving, wakeMaxS }: Worl
   const works = makeWorks({
     site,
     nodeW: (nodeIndex, nowMs) => sums.nodeW(nodeIndex, nowMs),
+    ambientC: (nowMs) => sky.ambientC(nowMs),
     supply: (machine, on, nowMs) => machines[machine]?.supply(on, nowMs),
     address: (target) => ({ ...addressOf(target, 502), unit: unitOf(target) }),
   });

@@ -52,6 +52,10 @@ export function lookAt(rule: Rule, state: RuleState, sample: Sample | undefined,
   return state.lost ? 'lost' : 'good';
 }
 
+/** True for a reading begun at `sinceMs` or later that is as it must be. */
+export const isShown = (rule: Rule, sample: Sample | undefined, sinceMs: number): boolean =>
+  sample !== undefined && sample.goodMs >= sinceMs && !isWrong(rule, sample.value, false);
+
 function isWrong({ is, min, max, hysteresis }: Rule, value: number, lost: boolean): boolean {
   const more = lost ? hysteresis : 0;
   if (is !== undefined) return (value !== 0) !== is;

@@ -37,6 +37,8 @@ const permissiveSchema = z
     input: idSchema,
     /** What the input tells of, for people and for the simulated plant. */
     about: z.enum(['pump', 'flow', 'temperature', 'leak', 'other']).default('other'),
+    /** It is looked at only while the pump of this loop is demanded: what rests by order is not lost. */
+    loop: idSchema.optional(),
     is: z.boolean().optional(),
     min: z.number().optional(),
     max: z.number().optional(),
@@ -113,10 +115,36 @@ const outletSchema = z
   })
   .refine(({ on, off }) => on !== off, { message: 'on and off must differ', path: ['off'] });
 
+/** A water loop whose pump the agent demands: before and while anything below works, after that, and in frost. */
+const loopSchema = z
+  .strictObject({
+    id: idSchema,
+    /** The loop cools what is below it. */
+    node: idSchema,
+    /** The coil that demands its pump, 0-based; 1: it shall run. */
+    target: z.string(),
+    address: z.int().min(0).max(0xffff),
+    /** It is written this often, changed or not. */
+    periodMs: z.number().min(200).max(60_000).default(1_000),
+    /** The pump runs so long after the last machine has gone to rest. */
+    runOnS: z.number().nonnegative().max(86_400).default(600),
+    /** Point that tells how cold the loop or the air around it is, °C; and below what its water must not stand. */
+    temperature: idSchema.optional(),
+    freezeBelowC: z.number().min(-60).max(60).optional(),
+    hysteresisC: z.number().nonnegative().max(30).default(2),
+    /** Without a good value for so long it may be freezing. */
+    unknownS: z.number().min(1).max(3_600).default(15),
+  })
+  .refine((loop) => (loop.temperature === undefined) === (loop.freezeBelowC === undefined), {
+    message: 'frost needs both: `temperature`, the point that tells it, and `freezeBelowC`',
+  });
+export type Loop = z.infer<typeof loopSchema>;
+
 export const plantSchema = z.strictObject({
   points: z.array(pointSchema).max(5_000).default([]),
   permissives: z.array(permissiveSchema).max(5_000).default([]),
   protections: z.array(protectionSchema).max(5_000).default([]),
+  loops: z.array(loopSchema).max(1_000).default([]),
   watchdogs: z.array(watchdogSchema).max(100).default([]),
   outlets: z.array(outletSchema).max(5_000).default([]),
 });

@@ -13,6 +13,33 @@ const fails = (s: number, part: string, forS: number): Planned[] => [
   at(s + forS, { kind: 'plant', part, failed: false }),
 ];
 
+test('a pump that rests by order is no lost condition; when it is wanted and does not come, nothing starts before it', async () => {
+  const lost: { readonly s: number; readonly raised: boolean }[] = [];
+  const SPIKE_S = 30;
+  const BACK_S = 290;
+  const run = await runSeed({
+    seed: 3,
+    hours: 0.16,
+    machines: 14,
+    timeline: [
+      // It would never rest, and its pump with it.
+      at(1, { kind: 'machine', machine: 'r1-01', behaviour: 'none' }),
+      at(SPIKE_S, { kind: 'price', usdPerMwh: 400 }),
+      // It fails while it stands still, and nobody can know before it is wanted.
+      ...fails(BACK_S - 40, 'pump', 140),
+      at(BACK_S, { kind: 'price', usdPerMwh: 20 }),
+    ].sort((a, b) => a.atMs - b.atMs),
+    onEvent: (atMs, event) => {
+      if (event.event === 'alarm' && event.subject === 'pump')
+        lost.push({ s: atMs / 1_000, raised: event.state === 'raised' });
+    },
+  });
+  expect(run.violations).toEqual([]);
+  expect(lost.map(({ raised }) => raised)).toEqual([true, false]);
+  expect(lost[0]?.s).toBeGreaterThan(BACK_S);
+  expect(lost[1]?.s).toBeGreaterThan(BACK_S + 100);
+}, 60_000);
+
 test('pumps, breakers, relays and a silent PLC: nothing is started that may not, and everything comes back', async () => {
   const alarms = new Set<string>();
   const run = await runSeed({

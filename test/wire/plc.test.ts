@@ -1,5 +1,6 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { openModbusInputs, openModbusOutput } from '../../agent/drivers/modbus-io.ts';
+import { startPump } from '../../agent/pumps.ts';
 import { siteSchema } from '../../config/schema/site.ts';
 import { realClock } from '../../host/clock.ts';
 import { makePlc } from '../../simulator/devices/plc.ts';
@@ -79,4 +80,44 @@ describe('a PLC', () => {
     await openModbusOutput(target, { kind: 'holding', address: 3_059 }, io).write(0x43_8b, 2_000);
     expect(await values()).toMatchObject({ out: 1 });
   });
+});
+
+describe('the pump of a loop', () => {
+  const both = it.skipIf(!hasPeer('mbpoll', ['-V']) || !hasPeer(PYTHON, ['-c', 'import pymodbus.datastore']));
+  both(
+    'independent: a pump is demanded before anything is known, and rests when nothing needs it',
+    async () => {
+      const port = Number(await startPeer(PYTHON, 'modbus_server.py', ['tcp', '3']));
+      const io = wireIo();
+      const target = modbusUrl('modbus', port, 3, {});
+      const loop = siteSchema.shape.plant.unwrap().shape.loops.unwrap().element;
+      const config = loop.parse({
+        id: 'hydro',
+        node: 'r1',
+        target: 'modbus://127.0.0.1/3',
+        address: 7,
+        runOnS: 0,
+        periodMs: 200,
+      });
+      const seen = async () =>
+        /\[7\]:\s+(\d)/.exec(
+          await mbpoll(port, ['-a', '3', '-t', '0', '-r', '7', '-c', '1', '127.0.0.1']),
+        )?.[1];
+      expect(await seen()).toBe('0');
+      const pump = startPump({
+        clock: realClock,
+        alarms: { raise: () => undefined, clear: () => undefined, tell: () => undefined },
+        plant: { nodes: [] },
+        orders: [],
+        config,
+        sample: () => undefined,
+        open: () => openModbusOutput(target, { kind: 'coil', address: config.address }, io),
+      });
+      opened.push(() => pump.stop());
+      await expect.poll(seen).toBe('1');
+      // No machine hangs on the loop, and nobody asks about frost.
+      pump.tick();
+      await expect.poll(seen).toBe('0');
+    },
+  );
 });

@@ -112,3 +112,36 @@ plant:
     ),
   ).toEqual([warm]);
 });
+
+test('loops: names that lead nowhere, a coil written twice, half a frost; and a pump that would never come back', () => {
+  const TARGET = "target: 'modbus://10.0.0.7/1'";
+  const watchdogs = `  watchdogs: [{ ${TARGET}, kind: coil, address: 8 }]\n`;
+  expect(
+    problems(`${watchdogs}  loops:
+    - { id: l1, node: mian, ${TARGET}, address: 8 }
+    - { id: l1, node: main, ${TARGET}, address: 9, temperature: run, freezeBelowC: 5 }
+    - { id: l2, node: main, ${TARGET}, address: 9, temperature: out, freezeBelowC: 5 }
+  permissives: [{ id: a, node: main, input: run, is: true, loop: l3 }]
+`).filter((text) => !text.includes('least')),
+  ).toEqual([
+    "13 there is no node 'mian' main",
+    '13 a watchdog writes this coil too',
+    "14 'l1' stands twice",
+    "14 'run' is a bit, no temperature",
+    "15 the loop 'l1' writes this coil too",
+    "15 there is no point 'out'",
+    "16 there is no loop 'l3'",
+  ]);
+  expect(problems(`  loops: [{ id: l1, node: main, ${TARGET}, address: 9, freezeBelowC: 5 }]\n`)).toEqual([
+    '11 frost needs both: `temperature`, the point that tells it, and `freezeBelowC`',
+  ]);
+  const warnings = (loop: string): string[] =>
+    parseSite(
+      `${HEAD.replace(', least: 90, most: 40', '')}  permissives: [{ id: a, node: main, input: run, about: pump, is: true${loop} }]
+  loops: [{ id: l1, node: main, ${TARGET}, address: 9 }]
+`,
+      MODELS,
+    ).warnings.map(({ message }) => message);
+  expect(warnings('').filter((text) => text.includes('loop: l1'))).toHaveLength(1);
+  expect(warnings(', loop: l1').filter((text) => text.includes('loop: l1'))).toEqual([]);
+});
