@@ -7,6 +7,7 @@ import { drawW, restMode, satisfies, settleMs } from './core/draw.ts';
 import { failSafeRests } from './core/failsafe.ts';
 import { guardStep, noteLoad, released } from './core/guard.ts';
 import type { GuardMachine, GuardState, GuardVerdict } from './core/guard.ts';
+import { makeStall, readsAgain } from './core/stall.ts';
 import { rackPhase } from './core/lease.ts';
 import type { LeaseState } from './core/lease.ts';
 import type { RackOrders } from './core/desired.ts';
@@ -43,6 +44,7 @@ const CALM_SHARE = 0.97;
 export function makeSafety(options: SafetyOptions): Safety {
   const { plant, clock, control, alarms } = options;
   const calm = plant.nodes.map(() => 0);
+  const stall = makeStall(clock.monoMs());
 
   const step = (place: number, node: PlantNode, sampleW: number | undefined): void => {
     const { guard } = node;
@@ -79,16 +81,20 @@ export function makeSafety(options: SafetyOptions): Safety {
   return {
     onSample: (place) => {
       const node = plant.nodes[place];
-      if (node !== undefined) step(place, node, meterW(node, clock.monoMs()));
+      if (node === undefined) return;
+      const nowMs = clock.monoMs();
+      const sampleW = meterW(node, nowMs);
+      if (sampleW !== undefined || !readsAgain(stall, nowMs)) step(place, node, sampleW);
     },
     tick: () => {
       const nowMs = clock.monoMs();
+      const reads = readsAgain(stall, nowMs);
       noteFeeds(options.site, plant, nowMs);
       noteHeat(plant, nowMs);
       for (const [place, node] of plant.nodes.entries()) {
         // Before the first machine was read a sum would say nothing but names on plates.
         const read = node.machines.some((machine) => machine.lastPowerW !== undefined);
-        if (node.guard !== undefined && read && meterW(node, nowMs) === undefined)
+        if (node.guard !== undefined && read && !reads && meterW(node, nowMs) === undefined)
           step(place, node, undefined);
       }
       releaseHeld(options, nowMs);

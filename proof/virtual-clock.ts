@@ -38,6 +38,11 @@ export class VirtualClock implements Clock {
     this.#wallOffsetMs += byMs;
   }
 
+  /** Time goes by and nobody notices, as for a process that is stopped: what was due meanwhile fires late. */
+  freeze(ms: number): void {
+    this.#nowMs += ms;
+  }
+
   after(delayMs: number, fn: () => void): () => void {
     const atMs = this.#nowMs + (Number.isFinite(delayMs) ? Math.max(0, delayMs) : 0);
     const timer: Timer = { atMs, order: this.#order++, fn };
@@ -99,7 +104,7 @@ export class VirtualClock implements Clock {
     for (let next = this.#heap[0]; next !== undefined && next.atMs <= untilMs; next = this.#heap[0]) {
       pop(this.#heap);
       if (next.fn === undefined) continue;
-      this.#nowMs = next.atMs;
+      this.#nowMs = Math.max(this.#nowMs, next.atMs);
       next.fn();
       if (this.#afterTimers.length > 0) this.#countTimer();
       return true;

@@ -47,6 +47,14 @@ export const hashpriceSchema = z.strictObject({
   fallbackUsdPerPhDay: z.number().positive(),
 });
 
+function isTimeZone(timeZone: string): boolean {
+  try {
+    return new Intl.DateTimeFormat('en-US', { timeZone }).resolvedOptions().timeZone !== '';
+  } catch {
+    return false;
+  }
+}
+
 const timeOfDay = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'is no time of day (HH:MM)');
 
 /**
@@ -58,7 +66,9 @@ const envelopeSchema = z.strictObject({
   minLimitKw: z.number().nonnegative().default(0),
   maxMinutes: z.number().positive().optional(),
   eventsPerDay: z.int().positive().max(1_000).optional(),
-  /** Hours of the contract, UTC; absent: at any time. */
+  /** By whose clocks `hours` are meant, summer time included: an IANA name such as `America/Chicago`. */
+  timeZone: z.string().refine(isTimeZone, 'is no IANA time zone, such as America/Chicago').default('UTC'),
+  /** Hours of the contract; absent: at any time. */
   hours: z
     .array(
       z.strictObject({

@@ -1,4 +1,5 @@
 import type { SiteConfig } from '../../config/schema/site.ts';
+import { localTime, WEEKDAYS } from '../../protocols/local-time.ts';
 import type { LimitState } from './signals.ts';
 
 type Envelope = NonNullable<SiteConfig['utility']>['envelope'];
@@ -8,18 +9,17 @@ const DAY_MS = 86_400_000;
 export const lastDay = (events: readonly number[], wallMs: number): readonly number[] =>
   events.filter((atMs) => wallMs - atMs < DAY_MS);
 
-const DAYS = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat'] as const;
-
 /** Minutes since midnight of `HH:MM`. */
 const minutesOf = (text: string): number => Number(text.slice(0, 2)) * 60 + Number(text.slice(3, 5));
 
-/** True when a moment (UTC ms) is inside one of the hours of a contract. Hours that end before they begin pass midnight. */
-export function isInHours(hours: NonNullable<Envelope['hours']>, wallMs: number): boolean {
-  const minute = Math.floor((wallMs % DAY_MS) / 60_000);
-  // 1970-01-01 was a Thursday.
-  const weekday = (Math.floor(wallMs / DAY_MS) + 4) % 7;
+/**
+ * True when a moment (UTC ms) is inside one of the hours of a contract, by the clocks of its time zone (IANA name).
+ * Hours that end before they begin pass midnight. In the night in which clocks go back an hour counts twice.
+ */
+export function isInHours(hours: NonNullable<Envelope['hours']>, wallMs: number, timeZone: string): boolean {
+  const { weekday, minute } = localTime(wallMs, timeZone);
   const has = (days: readonly string[] | undefined, day: number): boolean =>
-    days === undefined || days.includes(DAYS[(day + 7) % 7] ?? '');
+    days === undefined || days.includes(WEEKDAYS[(day + 7) % 7] ?? '');
   return hours.some(({ days, from, until }) => {
     const start = minutesOf(from);
     const end = minutesOf(until);
@@ -40,13 +40,15 @@ interface Asked {
 /** Which bound of its contract a limit breaks, in words; undefined: none. What is statutory stands above any contract. */
 export function breaks(envelope: Envelope, asked: Asked, wallMs: number): readonly string[] {
   if (asked.kind !== 'contracted') return [];
-  const { minLimitKw, maxMinutes = Infinity, eventsPerDay = Infinity, hours } = envelope;
+  const { minLimitKw, maxMinutes = Infinity, eventsPerDay = Infinity, hours, timeZone } = envelope;
   const today = lastDay(asked.events, wallMs).length;
   return [
     ...(asked.limitKw < minLimitKw ? [`${asked.limitKw} kW is below the contract's ${minLimitKw} kW`] : []),
     ...(wallMs - asked.beganMs > maxMinutes * 60_000 ? [`it lasts longer than ${maxMinutes} min`] : []),
     ...(today > eventsPerDay ? [`it is number ${today} in 24 h, ${eventsPerDay} are allowed`] : []),
-    ...(hours !== undefined && !isInHours(hours, wallMs) ? ['it is outside the hours of the contract'] : []),
+    ...(hours !== undefined && !isInHours(hours, wallMs, timeZone)
+      ? ['it is outside the hours of the contract']
+      : []),
   ];
 }
 

@@ -356,3 +356,23 @@ test('least times and starts of the day outlive the agent', async () => {
   await second.clock.advance(30_000);
   expect(modes(second)).toBe('mm');
 });
+
+test('an agent that stood still reads its meters again before it takes them for lost, and no longer than that takes', async () => {
+  // The sum of the machines with its margin is above the cap; the meter is not.
+  const bench = makeBench({ capKw: 26 });
+  await bench.clock.advance(20_000);
+  const sleeps = (): number =>
+    [...bench.miners.values()].reduce(
+      (sum, { calls }) => sum + calls.filter((verb) => verb === 'sleep').length,
+      0,
+    );
+  bench.clock.freeze(35_000);
+  await bench.clock.advance(20_000);
+  expect(sleeps()).toBe(0);
+  bench.clock.freeze(35_000);
+  bench.meterFault = true;
+  await bench.clock.advance(2_500);
+  expect(sleeps()).toBe(0);
+  await bench.clock.advance(5_000);
+  expect(sleeps()).toBeGreaterThan(0);
+});

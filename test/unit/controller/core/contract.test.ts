@@ -113,5 +113,31 @@ test.each([
   const plain = hours.map((one) =>
     'days' in one ? { ...one, days: [...(one.days ?? [])] } : { ...one, days: undefined },
   );
-  expect(isInHours(plain, at(text))).toBe(isIn);
+  expect(isInHours(plain, at(text), 'UTC')).toBe(isIn);
+});
+
+test.each([
+  // Sunday, 25 October 2026: clocks in Berlin go back at 03:00 (01:00 UTC); in Chicago on 1 November.
+  ['Europe/Berlin', '2026-10-24T05:30Z', false],
+  ['Europe/Berlin', '2026-10-24T06:30Z', true],
+  ['Europe/Berlin', '2026-10-26T06:30Z', false],
+  ['Europe/Berlin', '2026-10-26T07:30Z', true],
+  ['Europe/Berlin', '2026-03-28T06:30Z', false],
+  ['Europe/Berlin', '2026-03-30T06:30Z', true],
+  ['America/Chicago', '2026-10-30T13:30Z', true],
+  ['America/Chicago', '2026-11-02T13:30Z', false],
+  ['America/Chicago', '2026-11-02T14:30Z', true],
+  ['Asia/Kolkata', '2026-07-01T02:29Z', false],
+  ['Asia/Kolkata', '2026-07-01T02:31Z', true],
+] as const)('hours from 08:00 to 18:00 in %s at %s: %s', (timeZone, text, isIn) => {
+  expect(isInHours([{ from: '08:00', until: '18:00' }], Date.parse(text), timeZone)).toBe(isIn);
+});
+
+test('the weekday of hours that pass midnight is the one in which they begin, there', () => {
+  const night = [{ days: ['fri' as const], from: '22:00', until: '04:00' }];
+  // Friday 23:00 in Los Angeles is Saturday in UTC.
+  expect(isInHours(night, Date.parse('2026-07-04T06:00Z'), 'America/Los_Angeles')).toBe(true);
+  expect(isInHours(night, Date.parse('2026-07-04T06:00Z'), 'UTC')).toBe(false);
+  expect(isInHours(night, Date.parse('2026-07-04T10:30Z'), 'America/Los_Angeles')).toBe(true);
+  expect(isInHours(night, Date.parse('2026-07-05T06:00Z'), 'America/Los_Angeles')).toBe(false);
 });
