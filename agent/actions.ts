@@ -28,6 +28,8 @@ export interface Actions {
 export function makeActions(options: ActionsOptions): Actions {
   const { plant, clock, lease, alarms } = options;
   const known = new Set<string>();
+  /** Permissions that came too soon or too late, and are said again: each is an alarm once. */
+  const refused = new Set<string>();
 
   const say = (
     machine: Machine,
@@ -65,15 +67,17 @@ export function makeActions(options: ActionsOptions): Actions {
     take: (action) => {
       if (known.has(action.id)) return;
       if (known.size >= MOST_KNOWN) known.clear();
-      known.add(action.id);
       const { verb } = action;
-      if (verb === 'permit') {
-        const late = staleness(action, lease, clock.monoMs());
-        if (late === undefined) options.permit(action.machine);
-        else
+      const late = verb === 'permit' ? staleness(action, lease, clock.monoMs()) : undefined;
+      if (late !== undefined) {
+        if (refused.size >= MOST_KNOWN) refused.clear();
+        if (!refused.has(action.id))
           alarms.tell(late.code, action.machine, `the permission to restart was not taken: ${late.message}`);
+        refused.add(action.id);
         return;
       }
+      known.add(action.id);
+      if (verb === 'permit') return options.permit(action.machine);
       const machine = plant.byId.get(action.machine);
       if (machine === undefined) {
         alarms.tell('BUS_MESSAGE', action.machine, `${action.verb} for a machine of another agent`);

@@ -9,6 +9,8 @@ import { restMode } from './economics.ts';
 import type { ControllerEvent, Now } from './events.ts';
 
 const PERMIT_MS = 60_000;
+/** One that an agent has not shown to have taken is said again after this, ms. */
+const AGAIN_MS = 2_000;
 
 /** The word that holds a machine back; what rests it comes before what only keeps it from starting. */
 export function inhibitionOf(state: SiteState, machine: number): Inhibition | undefined {
@@ -51,6 +53,28 @@ export function sayPermits(
       verb: 'permit' as const,
       expiresAtMs: now.wallMs + PERMIT_MS,
     };
+    const boot = state.agents.get(own.agent)?.boot;
+    state.permits.set(action.id, { agent: own.agent, boot, node, action, saidMonoMs: now.monoMs });
     return [{ kind: 'action', agent: own.agent, action }];
+  });
+}
+
+/**
+ * A permission may be lost on the way: it is said again, with the same id, until its trip is gone from what the agent
+ * says, or it expires. An agent that has started anew does not know what it took before: to it none is repeated.
+ */
+export function repeatPermits(state: SiteState, now: Now): Effect[] {
+  return [...state.permits].flatMap(([id, permit]): Effect[] => {
+    const agent = state.agents.get(permit.agent);
+    const stands = agent?.inhibitions.some(
+      ({ node, why }) => node === permit.node && why === 'PROTECTION_TRIPPED',
+    );
+    if (stands !== true || agent?.boot !== permit.boot || now.wallMs >= permit.action.expiresAtMs) {
+      state.permits.delete(id);
+      return [];
+    }
+    if (now.monoMs - permit.saidMonoMs < AGAIN_MS) return [];
+    permit.saidMonoMs = now.monoMs;
+    return [{ kind: 'action', agent: permit.agent, action: permit.action }];
   });
 }

@@ -6,7 +6,7 @@ import { MODES } from '../../protocols/reading.ts';
 import type { Mode } from '../../protocols/reading.ts';
 import type { Because, Desired } from '../../protocols/mqtt/desired.ts';
 import type { Lock } from '../../protocols/mqtt/lockouts.ts';
-import type { Inhibition, LeasePhase, Stored } from '../../protocols/mqtt/status.ts';
+import type { Action, Inhibition, LeasePhase, Stored } from '../../protocols/mqtt/status.ts';
 import type { AiJob } from '../../protocols/prices/feed.ts';
 import { auxiliariesOf } from './auxiliaries.ts';
 import type { Auxiliaries } from './auxiliaries.ts';
@@ -126,6 +126,15 @@ export interface Hold {
   readonly reason: string;
 }
 
+/** A person's permission to restart below a node, on its way to the start of an agent that was in force then. */
+export interface Permit {
+  readonly agent: string;
+  readonly boot: number | undefined;
+  readonly node: string;
+  readonly action: Action;
+  saidMonoMs: number;
+}
+
 /** What prices alone have moved in the window that ends now, and the most they may. */
 export interface Share {
   mostW: number;
@@ -228,6 +237,8 @@ export interface SiteState {
   readonly rampUp: readonly Bucket[];
   readonly rampDown: readonly Bucket[];
   readonly priceShare: Share;
+  /** Permissions to restart that their agents have not shown to have taken, by id. */
+  readonly permits: Map<string, Permit>;
   leaseSeq: number;
   lastLeaseMonoMs: number;
   commandCount: number;
@@ -309,8 +320,9 @@ export function emptyState(site: Site, epoch: number, monoMs: number): SiteState
 
 const nothingSaid = (): Pick<
   SiteState,
-  'leaseSeq' | 'lastLeaseMonoMs' | 'commandCount' | 'planKw' | 'planKey' | 'courses'
+  'permits' | 'leaseSeq' | 'lastLeaseMonoMs' | 'commandCount' | 'planKw' | 'planKey' | 'courses'
 > => ({
+  permits: new Map(),
   leaseSeq: 0,
   lastLeaseMonoMs: -Infinity,
   commandCount: 0,

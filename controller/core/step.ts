@@ -9,6 +9,7 @@ import type { Effect } from './effects.ts';
 import type { ControllerEvent, Now } from './events.ts';
 import { takeFrame, takeMissed, takeResult, takeStatus, takeStored } from './ingest.ts';
 import { ageHashprice, ageLimit, takeFeedFailure, takeHashprice, takeJobs, turnJobs } from './inputs.ts';
+import { repeatPermits } from './inhibit.ts';
 import { takeObserved, watchContract } from './limit.ts';
 import { takeAgreement, takeWitness } from './agree.ts';
 import { agePrice, takePrice } from './price.ts';
@@ -126,6 +127,7 @@ function tick(state: SiteState, now: Now): Effect[] {
     ...watchCaps(state, now),
     ...watchFeeds(state, now),
     ...watchLockouts(state, now),
+    ...repeatPermits(state, now),
   ];
   learnResiduals(state, now.monoMs);
   if (!state.deciding && pictureComplete(state, now)) {

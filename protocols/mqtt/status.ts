@@ -112,7 +112,7 @@ export const agentEventSchema = z.strictObject({
 });
 export type AgentEvent = z.infer<typeof agentEventSchema>;
 
-/** A one-shot action: carried out once by id, never retried. `permit`: a restart below a node, in place of a machine. */
+/** A one-shot action: carried out once by id, never retried. `permit`: a restart below a node, in place of a machine; said again with the same id until it is taken. */
 export const actionSchema = z.strictObject({
   v: z.literal(1),
   site: id,

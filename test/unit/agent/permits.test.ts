@@ -182,3 +182,30 @@ test('the watchdog output moves while the agent guards, stands still when it is 
   await bench.stop();
   expect(await within(30_000)).toBe(0);
 });
+
+test('a permission that came when no controller was in charge is taken when it is said again, and then once', async () => {
+  const { bench, sees } = makeRig({ mode: 'sleep' });
+  await bench.clock.advance(8_000);
+  sees.tripped = 1;
+  await bench.clock.advance(3_000);
+  sees.tripped = 0;
+  await bench.clock.advance(5_000);
+  const { epoch } = bench.voice;
+  bench.voice.epoch = epoch + 1;
+  bench.voice.act('p-1', 'r1', 'permit');
+  bench.voice.act('p-1', 'r1', 'permit');
+  bench.voice.epoch = epoch;
+  await bench.clock.advance(1_000);
+  expect(inhibitions(bench)).toBe('shed PROTECTION_TRIPPED');
+  expect(events(bench).filter((event) => event.startsWith('DESIRED_STALE')).length).toBe(1);
+  bench.voice.act('p-1', 'r1', 'permit');
+  await bench.clock.advance(3_000);
+  expect(inhibitions(bench)).toBe('');
+  sees.tripped = 1;
+  await bench.clock.advance(3_000);
+  sees.tripped = 0;
+  await bench.clock.advance(5_000);
+  bench.voice.act('p-1', 'r1', 'permit');
+  await bench.clock.advance(3_000);
+  expect(inhibitions(bench)).toBe('shed PROTECTION_TRIPPED');
+});

@@ -79,3 +79,29 @@ test('a person permits the restart: one word to the agent for each protection in
   order(plant, 'anna#1', 'permit', ['r1']);
   expect(plant.actions).toMatchObject([{ machine: 'q1', verb: 'permit', epoch: 1 }]);
 });
+
+test('a permission is said again, as the same one, until its trip is gone, it expires, or the agent starts anew', () => {
+  const site = siteSchema.parse(smallSite);
+  const point = { id: 'open', target: 'modbus://127.0.0.1/1', kind: 'discrete' as const, address: 1 };
+  const protection = { id: 'q1', node: 'r1', input: 'open', kind: 'breaker' as const };
+  const permitted = (): Plant => {
+    const plant = new Plant({ ...site, plant: { points: [point], protections: [protection] } });
+    plant.inhibitions = [held('shed', { node: 'r1', why: 'PROTECTION_TRIPPED' })];
+    plant.run(20);
+    order(plant, 'anna#1', 'permit', ['r1']);
+    return plant.run(10);
+  };
+  const said = ({ actions }: Plant): number => actions.length;
+  const taken = permitted();
+  expect(said(taken)).toBeGreaterThan(3);
+  expect(new Set(taken.actions.map(({ id }) => id)).size).toBe(1);
+  taken.inhibitions = [];
+  const until = said(taken.run(2));
+  expect(said(taken.run(20))).toBe(until);
+  const expired = permitted().run(60);
+  expect(said(expired.run(20))).toBe(said(expired.run(20)));
+  const restarted = permitted();
+  restarted.boot += 1;
+  const before = said(restarted.run(2));
+  expect(said(restarted.run(20))).toBe(before);
+});
