@@ -6,7 +6,7 @@ import { openDevice, parseTarget } from '../agent/target.ts';
 import type { Secrets } from '../agent/target.ts';
 import { loadSite, SiteFileInvalid } from '../config/load.ts';
 import type { ConfigProblem, LoadedSite } from '../config/load.ts';
-import { profileIds } from '../config/meters.ts';
+import { profileIds, profilesOf, steersBy, SUNSPEC } from '../config/meters.ts';
 import { MODELS } from '../config/models.ts';
 import type { Site } from '../config/site.ts';
 import { makeLog } from '../host/log.ts';
@@ -59,7 +59,7 @@ export async function run(argv: string[]): Promise<number> {
 async function check(file: string, probing: boolean): Promise<Outcome> {
   let loaded: LoadedSite;
   try {
-    loaded = await loadSite(file, readIfThere, MODELS, profileIds());
+    loaded = await loadSite(file, readIfThere, MODELS, [...profileIds(), SUNSPEC]);
   } catch (error) {
     const fault = asFault(error);
     const problems =
@@ -121,8 +121,14 @@ function targetProblems({ site, problemAt }: LoadedSite): Finding[] {
     if (machine !== undefined) tryTarget(machine.target, ['machines', index, 'target'], true);
     first += group.hosts?.length ?? group.count ?? 0;
   }
-  for (const [index, meter] of site.config.meters.entries())
+  for (const [index, meter] of site.config.meters.entries()) {
+    const before = found.length;
     tryTarget(meter.target, ['meters', index, 'target'], true);
+    const name = parseTarget(meter.target, anySecret).options['profile'] ?? SUNSPEC;
+    if (found.length > before || profilesOf(name).every(steersBy)) continue;
+    const detail = `profile ${name}: its power is disputed or not 'fast': it can be shown, not steered by. Compare it with the meter's display, then write a profile of your own with agree "yes"`;
+    found.push({ code: 'CONFIG_INVALID', ...problemAt(['meters', index, 'target'], detail) });
+  }
   if (site.config.utility) tryTarget(site.config.utility.target, ['utility', 'target'], false);
   effects.lines.close();
   return found;

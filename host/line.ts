@@ -52,6 +52,11 @@ export class ModbusException extends Fault {
   }
 }
 
+/** Exceptions 2 and 3 speak of the registers asked for, the others of the moment. */
+export function isRefusal(fault: Fault): boolean {
+  return fault instanceof ModbusException && (fault.exception === 2 || fault.exception === 3);
+}
+
 const QUEUE_MAX = 64;
 const TIMEOUT_MIN_MS = 100;
 const TIMEOUT_MAX_MS = 3_000;

@@ -51,6 +51,7 @@ const table = {
   SHED_SHORTFALL: { cause: 'the meter shows less reduction than commanded', next: 'see the machines named; the rest was taken elsewhere', retry: 'later' },
   CAP_EXCEEDED: { cause: 'measured power is above a cap', next: 'load is being shed; look for load outside control', retry: 'later' },
   FEED_LOST: { cause: 'one of two feeds has no voltage', next: 'find out why its breaker is open; the other feed carries everything and has no second one', retry: 'later' },
+  DEVICE_OTHER: { cause: 'the device is another than the configuration says', next: 'check the address, the unit and the profile', retry: 'later' },
   METER_LOST: { cause: 'a meter stopped answering', next: 'check the meter and its line; control goes on from machine sums with a margin', retry: 'later' },
   METER_IMPLAUSIBLE: { cause: 'a meter’s values contradict the machines', next: 'check wiring, CT ratio and profile', retry: 'later' },
   PRICE_INVALID: { cause: 'the price feed gave a value that cannot be a price', next: 'check the feed; the last good price holds for its allowed time', retry: 'later' },

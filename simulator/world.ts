@@ -1,10 +1,12 @@
 /** A whole site in software: machines, electrical tree, sun, weather, meters, the utility and the feeds, under anyone's clock. */
+import { meterProfile, SUNSPEC } from '../config/meters.ts';
 import type { Site, SiteMeter } from '../config/site.ts';
 import type { Random } from '../host/deps.ts';
 import { Fault } from '../protocols/faults.ts';
 import type { Mode } from '../protocols/reading.ts';
 import type { SimulatedEndpoint } from './device.ts';
 import { makeMeter } from './devices/meter.ts';
+import { layoutOfProfile } from './devices/profile-layout.ts';
 import type { SimulatedMeter } from './devices/meter.ts';
 import type { MeterLayoutId } from './devices/meter-layouts.ts';
 import { makeUtilityTerminal } from './devices/utility-terminal.ts';
@@ -214,9 +216,8 @@ function found<T>(known: ReadonlyMap<string, T>, id: string, what: string): T {
 
 function meterOf(meter: SiteMeter, random: Random, sums: Sums, isLive: () => boolean): SimulatedMeter {
   const profile = URL.parse(meter.target)?.searchParams.get('profile') ?? '';
-  const layout = LAYOUTS[profile];
-  if (layout === undefined)
-    throw new Fault('CONFIG_INVALID', `meter '${meter.id}': profile '${profile}' is not simulated`);
+  const layout =
+    LAYOUTS[profile] ?? layoutOfProfile(meterProfile(profile === SUNSPEC ? 'sunspec-213' : profile));
   const powerW =
     meter.role === 'generation'
       ? (nowMs: number): number => sums.generationW(nowMs)

@@ -1,65 +1,72 @@
-import type { MeterPoint, MeterProfile } from '../../config/schema/profile.ts';
-import { wordsOf } from '../../protocols/modbus/registers.ts';
+import type { MeterProfile } from '../../config/schema/profile.ts';
+import type { Point, Span } from './modbus-points.ts';
 
-/** One read and the points it serves, in the order of their addresses. */
+/** One read and what it serves, in the order of addresses. */
 export interface Block {
   readonly address: number;
   readonly count: number;
-  readonly points: readonly MeterPoint[];
+  readonly spans: readonly Span[];
+  readonly points: readonly Point[];
 }
 
 type Limits = MeterProfile['limits'];
 
 /**
- * The fewest reads for these points: neighbours are joined while the gap and the length allow. `barriers`: addresses
+ * The fewest reads for these spans: neighbours are joined while the gap and the length allow. `barriers`: addresses
  * over which the meter refused to read; no block spans the gap before one.
  */
 export function planBlocks(
-  points: readonly MeterPoint[],
+  spans: readonly Span[],
   limits: Limits,
   barriers: ReadonlySet<number>,
 ): readonly Block[] {
-  const sorted = [...points].sort((a, b) => a.addr - b.addr);
   const blocks: Block[] = [];
-  let open: MeterPoint[] = [];
-  for (const point of sorted) {
-    const joined = [...open, point];
-    const gap = open.length === 0 ? 0 : point.addr - endOf(open);
-    const fits = lengthOf(joined, limits) <= limits.maxRegisters && gap <= limits.maxGap;
-    if (open.length > 0 && (!fits || barriers.has(point.addr))) {
+  let open: Span[] = [];
+  const walls = limits.barriers ?? [];
+  for (const span of [...spans].sort((a, b) => a.from - b.from)) {
+    const end = endOf(open);
+    const joined = [...open, span];
+    const fits = lengthOf(joined, limits) <= limits.maxRegisters && span.from - end <= limits.maxGap;
+    const walled = barriers.has(span.from) || walls.some((wall) => end <= wall && wall <= span.from);
+    if (open.length > 0 && (!fits || walled)) {
       blocks.push(blockOf(open, limits));
-      open = [point];
+      open = [span];
     } else open = joined;
   }
   if (open.length > 0) blocks.push(blockOf(open, limits));
   return blocks;
 }
 
-/** Where to cut a block that the meter refused as a whole: before the point after the widest gap, else in the middle. */
-export function cutOf(block: Block): number | undefined {
+/** Where to cut a block that the meter refused as a whole: before the span after the widest gap, else in the middle. */
+export function cutOf({ spans }: Block): number | undefined {
   let widest = 0;
   let cut: number | undefined;
-  for (const [index, point] of block.points.entries()) {
-    const before = block.points[index - 1];
+  for (const [index, span] of spans.entries()) {
+    const before = spans[index - 1];
     if (!before) continue;
-    const gap = point.addr - (before.addr + wordsOf(before.type));
+    const gap = span.from - before.to;
     if (gap > widest) {
       widest = gap;
-      cut = point.addr;
+      cut = span.from;
     }
   }
-  return cut ?? (block.points.length > 1 ? block.points[block.points.length >> 1]?.addr : undefined);
+  return cut ?? (spans.length > 1 ? spans[spans.length >> 1]?.from : undefined);
 }
 
-function endOf(points: readonly MeterPoint[]): number {
-  return Math.max(...points.map((point) => point.addr + wordsOf(point.type)));
+function endOf(spans: readonly Span[]): number {
+  return Math.max(...spans.map(({ to }) => to));
 }
 
-function lengthOf(points: readonly MeterPoint[], limits: Limits): number {
-  const length = endOf(points) - (points[0]?.addr ?? 0);
+function lengthOf(spans: readonly Span[], limits: Limits): number {
+  const length = endOf(spans) - (spans[0]?.from ?? 0);
   return limits.evenCount ? length + (length % 2) : length;
 }
 
-function blockOf(points: readonly MeterPoint[], limits: Limits): Block {
-  return { address: points[0]?.addr ?? 0, count: lengthOf(points, limits), points };
+function blockOf(spans: readonly Span[], limits: Limits): Block {
+  return {
+    address: spans[0]?.from ?? 0,
+    count: lengthOf(spans, limits),
+    spans,
+    points: spans.flatMap(({ points }) => points),
+  };
 }

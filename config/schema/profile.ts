@@ -6,28 +6,67 @@ import { REGISTER_TYPES, wordsOf } from '../../protocols/modbus/registers.ts';
  * The register map of one family of meters, as data: `config/meters/*.json`. Addresses are the wire's, 0-based.
  * Quantities are those of `read --json`; import is positive.
  */
-const pointSchema = z.strictObject({
-  q: z.string().regex(/^[a-z][A-Za-z]*(\.[A-Za-z0-9]+)*$/),
-  addr: z.int().min(0).max(0xffff),
+const address = z.int().min(0).max(0xffff);
+const factor = z.number().refine((value) => value !== 0, 'a factor of 0 makes every value 0');
+const markers = z.array(z.string().regex(/^0x[0-9A-F]+$/));
+const name = z.string().regex(/^[a-z][A-Za-z0-9]*$/);
+
+/** A number in registers that is no quantity itself. */
+const registerSchema = z.strictObject({
+  addr: address,
   type: z.enum(REGISTER_TYPES),
-  /** When it differs from the profile's. */
   wordOrder: z.enum(['msw', 'lsw']).optional(),
-  /** Register value times this is the value in `unit`. */
-  scale: z.number().refine((scale) => scale !== 0, 'a scale of 0 makes every value 0'),
-  unit: z.enum(['W', 'var', 'VA', 'V', 'A', 'Hz', 'Wh', '1']),
-  /** `fast`: what control needs, read every period; `slow`: the rest. */
-  class: z.enum(['fast', 'slow']),
-  /** How many independent sources say so: several, one, or they contradict each other. */
-  agree: z.enum(['yes', 'single', 'no']),
 });
 
-const markers = z.array(z.string().regex(/^0x[0-9A-F]+$/));
+/**
+ * The value in `unit` is register × `times` × 10^`exponent` × each of `ratios` × the first of `choose` whose `when` is
+ * true, + `offset`. `exponent` names one of `exponents`, `ratios` and `when` name `parameters`. No case of `choose` true: no value.
+ */
+const scaleSchema = z.union([
+  factor,
+  z.strictObject({
+    times: factor.optional(),
+    offset: z.number().optional(),
+    exponent: name.optional(),
+    ratios: z.array(name).optional(),
+    choose: z
+      .array(z.strictObject({ when: z.record(name, z.number()), times: factor }))
+      .min(1)
+      .optional(),
+  }),
+]);
+
+const pointSchema = registerSchema.extend({
+  q: z.string().regex(/^[a-z][A-Za-z]*(\.[A-Za-z0-9]+)*$/),
+  scale: scaleSchema,
+  unit: z.enum(['W', 'var', 'VA', 'V', 'A', 'Hz', 'Wh', '1']),
+  /** `four-quadrant`: a power factor from -2 to 2, beyond ±1 it leads. */
+  coding: z.enum(['four-quadrant']).optional(),
+  /** Bit patterns that mean no value, when they differ from the profile's. */
+  invalid: markers.optional(),
+  /** `fast`: what control needs, each period; `normal`: with every full read; `slow`: every half minute; `constant`: every ten minutes. */
+  class: z.enum(['fast', 'normal', 'slow', 'constant']),
+  /** How many independent sources say so: several, one, or they contradict each other. */
+  agree: z.enum(['yes', 'single', 'no']),
+  /** Keys of `sources`. */
+  src: z.array(z.string()).min(1),
+});
+
+/** A text (`ascii`, two characters per register) or a whole number that says which device this is. */
+const identitySchema = z.union([
+  z.strictObject({ addr: address, ascii: z.int().min(1).max(32) }),
+  registerSchema,
+]);
 
 export const profileSchema = z
   .strictObject({
     id: z.string().regex(/^[a-z0-9-]+$/),
     vendor: z.string(),
     models: z.array(z.string()).min(1),
+    /** The customer can change this map in the device: it serves only as the beginning of a site's own profile. */
+    template: z.literal(true).optional(),
+    /** Addresses count from the first register of this SunSpec model, which is found by walking the chain. */
+    sunspecModel: z.int().min(1).max(65_534).optional(),
     /** 3 holding registers, 4 input registers. */
     fc: z.union([z.literal(3), z.literal(4)]),
     wordOrder: z.enum(['msw', 'lsw']),
@@ -38,31 +77,101 @@ export const profileSchema = z
       evenCount: z.boolean(),
       /** Registers without a point that may be read along to save a request. */
       maxGap: z.int().min(0).max(125),
+      /** The pause that the meter needs between two requests, ms. */
+      minIntervalMs: z.int().min(0).max(2_000).optional(),
+      /** Addresses before which every read ends. */
+      barriers: z.array(address).optional(),
     }),
     /** Bit patterns by type that mean: no value. NaN and infinities never are values. */
     invalid: z.partialRecord(z.enum(REGISTER_TYPES), markers),
-    points: z.array(pointSchema).min(1),
+    /** Settings of the meter that decide what its numbers mean, read at the start and every ten minutes. */
+    parameters: z.record(name, registerSchema.extend({ times: factor.optional() })).optional(),
+    /** Powers of ten in registers, which can change at any time: read in one request with the points they scale. */
+    exponents: z.record(name, registerSchema).optional(),
+    /** What tells the device apart: `expect` must be there, `serial` and `firmware` are shown and watched. */
+    identity: z
+      .strictObject({
+        expect: z
+          .strictObject({ at: identitySchema, oneOf: z.array(z.union([z.string(), z.number()])).min(1) })
+          .optional(),
+        model: identitySchema.optional(),
+        serial: identitySchema.optional(),
+        firmware: identitySchema.optional(),
+      })
+      .optional(),
+    points: z.array(pointSchema),
+    /** Points of equal channels: `q` and `addr` are those of channel 1, channel n stands `stride` × (n - 1) further. */
+    channels: z
+      .strictObject({
+        count: z.int().min(2).max(255),
+        stride: z.int().min(1).max(0xffff),
+        points: z.array(pointSchema).min(1),
+      })
+      .optional(),
+    /** Quantities that come from one moment: they are read in one request. */
+    atomic: z.array(z.array(z.string()).min(2)).optional(),
     /** Quantities that are the sum of points, all of which must be there (tariffs). */
     sums: z.array(z.strictObject({ q: z.string(), of: z.array(z.string()).min(2) })),
-    sources: z.array(z.string()).min(1),
+    sources: z.record(z.string(), z.string()),
     notes: z.array(z.string()),
   })
   .superRefine((profile, context) => {
     const fail = (message: string): void => context.addIssue({ code: 'custom', message });
-    const names = [...profile.points.map((point) => point.q), ...profile.sums.map((sum) => sum.q)];
-    for (const name of names) {
-      if (names.indexOf(name) !== names.lastIndexOf(name)) fail(`${name} stands twice`);
-    }
-    for (const point of profile.points) {
-      if (point.agree === 'no' && point.class === 'fast')
-        fail(`${point.q}: control must not use a disputed point`);
-      if (point.addr + wordsOf(point.type) > 0x1_0000) fail(`${point.q}: beyond register 65535`);
-    }
-    for (const sum of profile.sums) {
-      const units = sum.of.map((name) => profile.points.find((point) => point.q === name)?.unit);
-      if (units.includes(undefined)) fail(`${sum.q}: a part is no point`);
-      if (new Set(units).size > 1) fail(`${sum.q}: parts have different units`);
-    }
+    for (const message of mistakesOf(profile)) fail(message);
   });
+
+interface Unchecked {
+  readonly template?: true | undefined;
+  readonly points: readonly MeterPoint[];
+  readonly channels?:
+    | { readonly count: number; readonly stride: number; readonly points: readonly MeterPoint[] }
+    | undefined;
+  readonly parameters?: Readonly<Record<string, unknown>> | undefined;
+  readonly exponents?: Readonly<Record<string, unknown>> | undefined;
+  readonly atomic?: readonly (readonly string[])[] | undefined;
+  readonly sums: readonly { readonly q: string; readonly of: readonly string[] }[];
+  readonly sources: Readonly<Record<string, string>>;
+}
+
+/** What a profile says that cannot be, beyond the shape of its fields. */
+function* mistakesOf(profile: Unchecked): Generator<string> {
+  const { points, channels, sums } = profile;
+  if (points.length === 0 && channels === undefined && profile.template !== true) yield 'no points';
+  const names = [...points, ...sums].map(({ q }) => q);
+  const ofChannel = (channels?.points ?? []).map(({ q }) => q);
+  for (const list of [names, ofChannel]) {
+    for (const [index, q] of list.entries()) if (list.indexOf(q) < index) yield `${q} stands twice`;
+  }
+  const last = channels ? channels.stride * (channels.count - 1) : 0;
+  for (const point of points) yield* mistakesOfPoint(point, profile, 0);
+  for (const point of channels?.points ?? []) yield* mistakesOfPoint(point, profile, last);
+  for (const sum of sums) {
+    const units = sum.of.map((q) => points.find((point) => point.q === q)?.unit);
+    if (units.includes(undefined)) yield `${sum.q}: a part is no point`;
+    if (new Set(units).size > 1) yield `${sum.q}: parts have different units`;
+  }
+  for (const q of (profile.atomic ?? []).flat()) {
+    if (!points.some((point) => point.q === q)) yield `atomic: ${q} is no point`;
+  }
+}
+
+function* mistakesOfPoint(point: MeterPoint, profile: Unchecked, furtherBy: number): Generator<string> {
+  const { q, scale } = point;
+  if (point.agree === 'no' && point.class === 'fast') yield `${q}: control must not use a disputed point`;
+  if (point.addr + furtherBy + wordsOf(point.type) > 0x1_0000) yield `${q}: beyond register 65535`;
+  for (const key of point.src) {
+    if (!Object.hasOwn(profile.sources, key)) yield `${q}: no source '${key}' under sources`;
+  }
+  if (typeof scale === 'number') return;
+  const { exponent, ratios = [], choose = [] } = scale;
+  if (exponent !== undefined && !Object.hasOwn(profile.exponents ?? {}, exponent))
+    yield `${q}: no '${exponent}' under exponents`;
+  for (const used of [...ratios, ...choose.flatMap(({ when }) => Object.keys(when))]) {
+    if (!Object.hasOwn(profile.parameters ?? {}, used)) yield `${q}: no '${used}' under parameters`;
+  }
+}
+
 export type MeterProfile = z.infer<typeof profileSchema>;
 export type MeterPoint = z.infer<typeof pointSchema>;
+export type RegisterPlace = z.infer<typeof registerSchema>;
+export type IdentityPlace = z.infer<typeof identitySchema>;

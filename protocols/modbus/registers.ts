@@ -1,4 +1,8 @@
-/** Numbers in 16-bit registers: types, word order, invalid markers. */
+/**
+ * Numbers in 16-bit registers: types, word order, invalid markers. Iskra's: T5 and T6 are a signed power of ten (high
+ * byte) and a mantissa of 24 bits, without and with sign; T7 is a power factor, 0xFF in the high byte for export, and
+ * ten-thousandths in the low word.
+ */
 
 export const REGISTER_TYPES = [
   'int16',
@@ -9,6 +13,9 @@ export const REGISTER_TYPES = [
   'uint64',
   'float32',
   'float64',
+  'iskraT5',
+  'iskraT6',
+  'iskraT7',
 ] as const;
 export type RegisterType = (typeof REGISTER_TYPES)[number];
 
@@ -21,6 +28,9 @@ const WORDS: Readonly<Record<RegisterType, 1 | 2 | 4>> = {
   int32: 2,
   uint32: 2,
   float32: 2,
+  iskraT5: 2,
+  iskraT6: 2,
+  iskraT7: 2,
   int64: 4,
   uint64: 4,
   float64: 4,
@@ -91,6 +101,12 @@ function rawOf(type: RegisterType): number {
       return scratch.getFloat64(0);
     case 'int64':
       return Number(scratch.getBigInt64(0));
+    case 'iskraT5':
+      return (scratch.getUint32(0) & 0xff_ffff) * 10 ** scratch.getInt8(0);
+    case 'iskraT6':
+      return ((scratch.getInt32(0) << 8) >> 8) * 10 ** scratch.getInt8(0);
+    case 'iskraT7':
+      return ((scratch.getUint8(0) === 0 ? 1 : -1) * scratch.getUint16(2)) / 10_000;
     default:
       return Number(scratch.getBigUint64(0));
   }
@@ -107,6 +123,14 @@ export function encodeNumber(raw: number, type: RegisterType, wordOrder: WordOrd
     case 'float64':
       scratch.setFloat64(0, raw);
       break;
+    case 'iskraT5':
+    case 'iskraT6':
+      putExponential(raw, type === 'iskraT5' ? 0xff_ffff : 0x7f_ffff);
+      break;
+    case 'iskraT7':
+      scratch.setUint16(0, raw < 0 ? 0xff00 : 0);
+      scratch.setUint16(2, Math.min(10_000, Math.round(Math.abs(raw) * 10_000)));
+      break;
     case 'int64':
     case 'uint64':
       scratch.setBigInt64(0, BigInt(clampInteger(raw, type)));
@@ -120,6 +144,15 @@ export function encodeNumber(raw: number, type: RegisterType, wordOrder: WordOrd
   for (let index = 0; index < words; index += 1)
     registers[index] = scratch.getUint16(2 * (wordOrder === 'msw' ? index : words - 1 - index));
   return registers;
+}
+
+/** The mantissa as large as it can be: the most digits. */
+function putExponential(raw: number, most: number): void {
+  const held = Number.isFinite(raw) && (raw > 0 || most === 0x7f_ffff) ? raw : 0;
+  let exponent = -6;
+  while (Math.abs(Math.round(held / 10 ** exponent)) > most) exponent += 1;
+  scratch.setInt32(0, Math.round(held / 10 ** exponent) & 0xff_ffff);
+  scratch.setInt8(0, exponent);
 }
 
 function clampInteger(

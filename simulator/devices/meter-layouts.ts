@@ -1,4 +1,4 @@
-import type { RegisterType } from '../../protocols/modbus/registers.ts';
+import type { RegisterType, WordOrder } from '../../protocols/modbus/registers.ts';
 
 /** What a simulated meter measures at one moment. NaN: no value. */
 export interface Measured {
@@ -17,6 +17,7 @@ export interface Measured {
 export interface Field {
   readonly at: number;
   readonly type: RegisterType;
+  readonly wordOrder?: WordOrder;
   readonly value: number;
   readonly none?: readonly number[];
 }
@@ -114,9 +115,20 @@ const b2x: MeterLayout = {
   fc: 3,
   regions: [
     [0x5000, 8],
+    [0x5460, 24],
     [0x5b00, 62],
+    [0x8900, 16],
+    [0x8960, 2],
   ],
   fields: (measured) => [
+    u32(0x8900, 11_223_344),
+    // "B1.0", "B23 "
+    u32(0x8908, 0x42312e30),
+    u32(0x8960, 0x42323320),
+    ...[0, 1, 2].flatMap((phase) => [
+      u64(0x5460 + 4 * phase, measured.importWh / 30),
+      u64(0x546c + 4 * phase, measured.exportWh / 30),
+    ]),
     u64(0x5000, measured.importWh / 10),
     u64(0x5004, measured.exportWh / 10),
     ...three(0x5b00, scaled(measured.voltageV, 10), u32),

@@ -1,6 +1,7 @@
 /**
- * Simulated power meters on Modbus TCP. The layouts are written from the vendors' register lists, apart from the
- * profiles that the drivers read, so that an error in one shows against the other.
+ * Simulated power meters on Modbus TCP. The layouts of four families are written from the vendors' register lists,
+ * apart from the profiles that the drivers read, so that an error in one shows against the other; the other families
+ * are served as their profile says.
  */
 import type { Random } from '../../host/deps.ts';
 import { decodeRequest, encodeException, encodeRead } from '../../protocols/modbus/serve.ts';
@@ -9,14 +10,14 @@ import type { ReadRequest } from '../../protocols/modbus/frame.ts';
 import { encodeNumber } from '../../protocols/modbus/registers.ts';
 import type { StreamDevice } from '../device.ts';
 import { METER_LAYOUTS } from './meter-layouts.ts';
-import type { Field, Measured, MeterLayoutId } from './meter-layouts.ts';
+import type { Field, Measured, MeterLayout, MeterLayoutId } from './meter-layouts.ts';
 
 /** `frozen`: registers stand still; `silent`: no answer; `garbage`: random bytes; `nan`: no valid numbers; `sign`, `x1000`: wrong power; `swapped`: the transformer of one phase is mounted backwards. */
 export type MeterFault = 'none' | 'frozen' | 'silent' | 'garbage' | 'nan' | 'sign' | 'x1000' | 'swapped';
 
 export interface MeterOptions {
   readonly unit: number;
-  readonly layout: MeterLayoutId;
+  readonly layout: MeterLayoutId | MeterLayout;
   /** True power through the meter, W, import positive. Asked with times that never go back. */
   readonly powerW: (nowMs: number) => number;
   readonly random: Random;
@@ -49,7 +50,7 @@ const EXCEPTION_UNREACHABLE = 11;
 /** A meter that shows `powerW` with the errors of its class and counts its energy. */
 export function makeMeter(options: MeterOptions): SimulatedMeter {
   const { random, answerMs = 2 } = options;
-  const layout = METER_LAYOUTS[options.layout];
+  const layout = typeof options.layout === 'string' ? METER_LAYOUTS[options.layout] : options.layout;
   const sampler = makeSampler(options);
   let image: Image | undefined;
   const imageAt = (nowMs: number): Image => {
@@ -125,7 +126,7 @@ function makeImage(content: {
 /** NaN stands for "no value": the vendor's marker in integers. */
 function encodeField(field: Field): Uint16Array {
   if (!Number.isNaN(field.value) || field.type.startsWith('float'))
-    return encodeNumber(field.value, field.type);
+    return encodeNumber(field.value, field.type, field.wordOrder);
   return Uint16Array.from(field.none ?? []);
 }
 
