@@ -20,7 +20,7 @@ export function profileIds(): readonly string[] {
 }
 
 /** A site's own profile is named by its file, relative to the working directory. */
-export const isProfileFile = (name: string): boolean => name.endsWith('.json');
+const isProfileFile = (name: string): boolean => name.endsWith('.json');
 
 /**
  * The built-in meter profile of this id, or the profile in a file, read once. Throws TARGET_INVALID when there is none

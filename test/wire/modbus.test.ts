@@ -119,6 +119,34 @@ describe('the driver, against an independent server', () => {
   }
 });
 
+describe('scales that stand in registers, against an independent server', () => {
+  const read = async (image: string, profile: string): Promise<Readings> => {
+    const port = Number(await startPeer(PYTHON, 'modbus_server.py', ['tcp', '3', image]));
+    return modbusMeter.open(modbusUrl('modbus', port, 3, { profile }), wireIo()).read('full', 5_000);
+  };
+
+  withPymodbus('a SunSpec meter is found and read', async () => {
+    const readings = await read('sunspec', 'sunspec');
+    expect(readings['power.active.total']).toMatchObject({ ok: true, value: 276_500, unit: 'W' });
+    expect(value(readings, 'power.active.L2')).toBe(91_700);
+    expect(value(readings, 'voltage.L2N')).toBeCloseTo(231, 6);
+    expect(value(readings, 'current.L3')).toBeCloseTo(41.3, 6);
+    expect(value(readings, 'frequency')).toBeCloseTo(49.98, 6);
+    expect(value(readings, 'powerFactor.total')).toBeCloseTo(0.97, 6);
+    expect(value(readings, 'energy.active.import')).toBe(100_000_000);
+    expect(readings['energy.active.export']).toMatchObject({ ok: false, why: 'VALUE_INVALID' });
+    expect(readings['voltage.L1L2']).toMatchObject({ ok: false, why: 'VALUE_INVALID' });
+  });
+
+  withPymodbus('a Satec meter is read in the resolution that it is set to', async () => {
+    const readings = await read('em133', 'satec-em133');
+    expect(readings['power.active.total']).toMatchObject({ ok: true, value: -5_250_000, unit: 'W' });
+    expect(value(readings, 'voltage.L1N')).toBe(19_919);
+    expect(value(readings, 'current.L1')).toBeCloseTo(412.5, 6);
+    expect(readings['parameter.ptRatio']).toMatchObject({ ok: true, value: 120 });
+  });
+});
+
 interface Asked {
   readonly transaction: readonly [number, number];
   readonly n: number;

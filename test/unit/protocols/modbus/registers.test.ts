@@ -26,6 +26,9 @@ describe('numbers in registers', () => {
     ['float64', [0x405e, 0xdd2f, 0x1a9f, 0xbe77], 123.456],
     ['int64', [0xffff, 0xffff, 0xffff, 0xfffe], -2],
     ['uint64', [0, 1, 0, 0], 2 ** 32],
+    ['iskraT5', [0xfe00, 23_015], 230.15],
+    ['iskraT6', [0xffed, 0x2979], -123_456.7],
+    ['iskraT7', [0xff00, 9_850], -0.985],
   ])('%s', (type, words, value) => {
     const msw = decode(words, type);
     expect(msw.ok && msw.value).toBeCloseTo(value, 4);
@@ -61,13 +64,16 @@ describe('numbers in registers', () => {
         fc.constantFrom(...REGISTER_TYPES),
         fc.constantFrom<WordOrder>('msw', 'lsw'),
         fc.integer({ min: 0, max: 32_767 }),
-        (type, order, value) => {
+        (type, order, whole) => {
+          // A power factor holds no more than 1.
+          const value = type === 'iskraT7' ? (whole % 10_001) / 10_000 : whole;
           const words = encodeNumber(value, type, order);
           expect(words.length).toBe(wordsOf(type));
-          expect(decodeNumber(words, 0, { type, wordOrder: order, scale: 1, invalid: [] })).toEqual({
-            ok: true,
-            value,
-          });
+          const decoded = decodeNumber(words, 0, { type, wordOrder: order, scale: 1, invalid: [] });
+          // A mantissa times a power of ten is off by what doubles are.
+          expect(decoded.ok && Math.abs(decoded.value - value)).toBeLessThanOrEqual(
+            type.startsWith('iskra') ? 1e-9 : 0,
+          );
         },
       ),
     );
