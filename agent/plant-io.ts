@@ -37,9 +37,12 @@ export function startPlantIo(options: PlantIoOptions): PlantIo {
     openInputs,
     openOutput: (outlet) => openModbusOutput(target(outlet.target), outlet, io),
   });
-  const { loops } = site.config.plant;
-  const own = new Set(options.plant.nodes.map(({ id }) => id));
-  for (const config of loops.filter(({ node }) => own.has(node)))
+  // Where nothing may be commanded, nothing is written either, and a pump is whatever it is.
+  const isCommanded = (loop: string): boolean =>
+    options.plant.nodes.some(
+      ({ id, machines }) => id === loop && machines.some(({ config }) => config.authority === 'automatic'),
+    );
+  for (const config of site.config.plant.loops.filter(({ node }) => isCommanded(node)))
     pumps.push(
       startPump({
         ...options,

@@ -58,17 +58,20 @@ export function allocate(
     if (below >= 0 && reached[owner] !== below) continue;
     const nodes = paths[path[index] ?? 0] ?? [];
     const watts = addW[index] ?? 0;
-    const more = newW[index] ?? 0;
     const growth = growths[path[index] ?? 0];
-    for (let at = 0; at < nodes.length; at++) takesW[at] = watts + more * ((growth?.[at] ?? 1) - 1);
-    const full = firstFull(nodes, takesW, room, held[index] === 1 ? undefined : spareW);
+    const more = growth === undefined ? 0 : (newW[index] ?? 0);
+    // What nothing follows takes the same everywhere: nearly all, and there are 700,000.
+    const takes = more === 0 ? undefined : takesW;
+    if (takes !== undefined)
+      for (let at = 0; at < nodes.length; at++) takes[at] = watts + more * ((growth?.[at] ?? 1) - 1);
+    const full = firstFull(nodes, watts, takes, room, held[index] === 1 ? undefined : spareW);
     if (full >= 0) {
       blockedBy[index] = full;
       continue;
     }
     for (let at = 0; at < nodes.length; at++) {
       const node = nodes[at] ?? 0;
-      room[node] = (room[node] ?? 0) - (takesW[at] ?? 0);
+      room[node] = (room[node] ?? 0) - (takes?.[at] ?? watts);
     }
     taken[index] = 1;
     reached[owner] = below + 1;
@@ -98,7 +101,7 @@ function columnsOf(increments: readonly Increment[]) {
     // Neighbours mostly hang on the same node.
     if (paths.at(-1) !== one.path) {
       paths.push(one.path);
-      growths.push(one.growth);
+      growths.push(one.growth?.some((growth) => growth !== 1) === true ? one.growth : undefined);
     }
     path[index] = paths.length - 1;
     machines = Math.max(machines, one.machine + 1);
@@ -106,16 +109,18 @@ function columnsOf(increments: readonly Increment[]) {
   return { machine, rung, addW, newW, held, path, paths, growths, machines };
 }
 
-/** The first node of a path without room for what is taken there, -1 when all have it. */
+/** The first node of a path without room for `addW`, or for what is taken there, -1 when all have it. */
 function firstFull(
   path: readonly number[],
-  takesW: readonly number[],
+  addW: number,
+  takesW: readonly number[] | undefined,
   room: Float64Array,
   spareW: Float64Array | undefined,
 ): number {
   for (let at = 0; at < path.length; at++) {
     const node = path[at] ?? 0;
-    if ((room[node] ?? 0) - (takesW[at] ?? 0) < (spareW === undefined ? 0 : (spareW[node] ?? 0))) return node;
+    if ((room[node] ?? 0) - (takesW?.[at] ?? addW) < (spareW === undefined ? 0 : (spareW[node] ?? 0)))
+      return node;
   }
   return -1;
 }

@@ -9,7 +9,10 @@ afterEach(async () => {
 });
 
 /** A loop whose pump does what its coil says and is a condition for starting; 20 °C. */
-function makeRig(mode: 'mine' | 'sleep', pumpObeys = true) {
+function makeRig(
+  mode: 'mine' | 'sleep',
+  { pumpObeys = true, authority = 'automatic' as 'automatic' | 'observe' } = {},
+) {
   const sees = { tenths: 200 };
   const writes: { readonly atMs: number; readonly value: number }[] = [];
   const target = 'modbus://127.0.0.1/7';
@@ -26,6 +29,7 @@ function makeRig(mode: 'mine' | 'sleep', pumpObeys = true) {
   });
   const bench = makeBench({
     mode,
+    authority,
     plc,
     plant: {
       points: [
@@ -75,7 +79,7 @@ test('a start that is wanted brings the pump back first, and is not held up by i
 });
 
 test('a pump that does not come when it is demanded is lost, and nothing is started', async () => {
-  const { bench, coil } = makeRig('sleep', false);
+  const { bench, coil } = makeRig('sleep', { pumpObeys: false });
   await bench.clock.advance(75_000);
   expect(coil()).toBe(0);
   expect(bench.voice.status?.inhibitions).toBeUndefined();
@@ -86,6 +90,12 @@ test('a pump that does not come when it is demanded is lost, and nothing is star
   await bench.clock.advance(15_000);
   expect(modes(bench)).toBe('ssssssss');
   for (const miner of bench.miners.values()) expect(miner.calls).not.toContain('wake');
+});
+
+test('where nothing may be commanded, no pump is either', async () => {
+  const { bench, writes } = makeRig('sleep', { authority: 'observe' });
+  await bench.clock.advance(120_000);
+  expect(writes).toEqual([]);
 });
 
 test('one machine that cannot be seen may work', async () => {
