@@ -42,6 +42,8 @@ export interface Machine {
   /** When the newest reading began; -Infinity before the first. */
   beganMs: number;
   reachable: boolean;
+  /** Since when it has been answering without a gap. */
+  answersSinceMs: number;
   attempt: Attempt | undefined;
   inFlight: boolean;
   queued: 'safety' | 'shed' | 'raise' | undefined;
@@ -121,6 +123,7 @@ export function takeReadings(
   machine.powerLimitW =
     machine.config.model.kind === 'asic' ? numberOf(machine.readings['power.limit']) : undefined;
   machine.beganMs = beganMs;
+  if (!machine.reachable) machine.answersSinceMs = beganMs;
   machine.reachable = true;
   if (machine.mode === before) return false;
   machine.modeSinceMs = beganMs;
@@ -220,6 +223,9 @@ export function reachingW(machine: Machine, nowMs: number): number | undefined {
     machine.gpu.target !== 'idle'
   )
     watts = drawW(model, machine.gpu.target);
+  // Just back, and not saying what it does: it may be starting by itself.
+  const isBack = machine.reachable && nowMs - machine.answersSinceMs < model.wakeS * 1_500;
+  if (isBack && mode === undefined) watts ??= drawW(model, 'mine');
   // Hashing shows at once, its draw only after the ramp.
   const isNew = mode !== undefined && nowMs - machine.modeSinceMs < model.wakeS * 1_500;
   if (isNew && (watts === undefined || machine.modeSinceMs > (attempt?.dispatchedMs ?? 0)))

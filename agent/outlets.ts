@@ -72,6 +72,8 @@ class Outlet {
   readonly metered: PlantNode | undefined;
   readonly rule: Rule;
   readonly state: RuleState = makeRule();
+  /** `state` is of what is known now. */
+  isRead = false;
   readonly output: ModbusOutput | undefined;
   /** Since when it is seen open; undefined: it is not. */
   openSinceMs: number | undefined;
@@ -81,6 +83,8 @@ class Outlet {
   isWriting = false;
   /** It was seen closed after it was last told to close. */
   hasFollowed = false;
+  /** It failed to be so; seen so, as it was told, it has ended. */
+  failed: Standing | undefined;
   /** Something behind it answers while its read-back says that it is open. */
   isDenied = false;
 
@@ -165,37 +169,52 @@ class Switchroom implements Outlets {
       // It did not follow, or lost its supply again on the way.
       if (told?.closed === true) {
         outlet.againMs = nowMs + AGAIN_MS;
-        if (!outlet.hasFollowed) alarms.raise('OUTLET_FAILED', config.id, 'told to close, it is still open');
+        if (!outlet.hasFollowed) this.#fail(outlet, 'closed', 'told to close, it is still open');
       }
     } else if (outlet.openSinceMs !== undefined) {
       outlet.openSinceMs = undefined;
       alarms.clear('OUTLET_OPEN', config.id, `it is ${standing}`);
       for (const machine of outlet.machines) this.#losePower(machine, 'it has not answered since');
     }
-    if (standing !== 'closed' || told?.closed !== true) return;
-    outlet.hasFollowed = true;
-    alarms.clear('OUTLET_FAILED', config.id, 'it is closed as it was told');
+    if (standing === 'closed' && told?.closed === false && nowMs - told.atMs >= FOLLOW_MS)
+      this.#fail(
+        outlet,
+        'open',
+        'told to open, it is closed: what is behind it starts as soon as there is power',
+      );
+    if (standing === 'unknown' || told?.closed !== (standing === 'closed')) return;
+    if (told.closed) outlet.hasFollowed = true;
+    if (outlet.failed !== standing) return;
+    outlet.failed = undefined;
+    alarms.clear('OUTLET_FAILED', config.id, `it is ${standing} as it was told`);
+  }
+
+  #fail(outlet: Outlet, failed: Standing, text: string): void {
+    outlet.failed = failed;
+    this.#options.alarms.raise('OUTLET_FAILED', outlet.config.id, text.slice(0, 300));
   }
 
   /** What its read-back says; what answers behind an open one says that the read-back is wrong. */
   #standing(outlet: Outlet, nowMs: number): Standing {
     const { config, rule, state, machines } = outlet;
-    const { alarms } = this.#options;
     const sample = this.#inputs.sample(config.id);
     if (sample === undefined || nowMs - sample.goodMs > rule.unknownMs) {
-      Object.assign(state, makeRule());
+      outlet.isRead = false;
       return 'unknown';
     }
     // An output with a value that is neither of the two is nobody's word.
     if (config.input === undefined && sample.value !== config.on && sample.value !== config.off)
       return 'unknown';
     const value = config.input === undefined ? Number(sample.value === config.on) : sample.value;
+    // The first word after none is taken as it is; from then on it must last.
+    if (!outlet.isRead) Object.assign(state, makeRule(), { lost: (value !== 0) !== rule.is });
+    outlet.isRead = true;
     if (lookAt(rule, state, { ...sample, value }, nowMs) !== 'lost') return 'closed';
     const fromMs = outlet.isDenied ? 0 : (outlet.openSinceMs ?? nowMs) + CONTRADICTS_MS;
     const live = machines.find(({ reachable, beganMs }) => reachable && beganMs > fromMs);
     outlet.isDenied = live !== undefined;
     if (live === undefined) return 'open';
-    alarms.raise('OUTLET_FAILED', config.id, `it is read as open, and ${live.config.id} behind it answers`);
+    this.#fail(outlet, 'closed', `it is read as open, and ${live.config.id} behind it answers`);
     return 'unknown';
   }
 
@@ -298,7 +317,7 @@ class Switchroom implements Outlets {
   }
 
   #write(outlet: Outlet, closed: boolean): void {
-    const { clock, alarms } = this.#options;
+    const { clock } = this.#options;
     const { config, output } = outlet;
     if (output === undefined) return;
     outlet.isWriting = true;
@@ -311,7 +330,7 @@ class Switchroom implements Outlets {
         outlet.isWriting = false;
         // Nobody knows what it did: it is told again, from what it shows then.
         if (!closed) outlet.told = undefined;
-        alarms.raise('OUTLET_FAILED', config.id, asFault(error).message.slice(0, 300));
+        this.#fail(outlet, closed ? 'closed' : 'open', asFault(error).message);
       },
     );
   }

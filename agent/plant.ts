@@ -219,6 +219,7 @@ function newMachine(
     powerLimitW: undefined,
     beganMs: Number.NEGATIVE_INFINITY,
     reachable: false,
+    answersSinceMs: Number.NEGATIVE_INFINITY,
     attempt: undefined,
     inFlight: false,
     queued: undefined,

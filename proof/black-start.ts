@@ -40,6 +40,11 @@ export interface BlackStart {
   readonly alarms: Readonly<Record<string, number>>;
 }
 
+interface BlackStartOptions {
+  readonly troubles?: readonly Planned[];
+  readonly onProgress?: (atMs: number, kw: number) => void;
+}
+
 const PER_RACK = 10;
 const RESTS_MS = 30_000;
 const DARK_MS = 240_000;
@@ -76,7 +81,7 @@ interface Place {
 }
 
 /** Two feeders, one main breaker, a contactor for each rack of machines that start by themselves. */
-export function blackStartSite(machines: number): Site {
+function blackStartSite(machines: number): Site {
   const { utility, prices } = simulatedSite({ hostKey: NO_KEY, keyFile: '/sim/key', machines: 14 });
   const places = Array.from({ length: Math.max(4, Math.round(machines / PER_RACK)) }, (_, place): Place => ({
     id: `r${place + 1}`,
@@ -168,11 +173,11 @@ const plantOf = (starting: readonly Place[]): SiteConfigInput['plant'] => ({
 const startsOf = (capKw: number): number =>
   Math.max(PER_RACK, Math.ceil((capKw * UP_SHARE * 1.25) / 6 / KEEPS.kw));
 
-/** Plays one outage on `blackStartSite(machines)`. */
+/** Plays one outage on `blackStartSite(machines)`. `troubles`: what else goes wrong. */
 export async function playBlackStart(
   seed: number,
   machines: number,
-  onProgress: (atMs: number, kw: number) => void = () => undefined,
+  { troubles = [], onProgress = () => undefined }: BlackStartOptions = {},
 ): Promise<BlackStart> {
   const site = blackStartSite(machines);
   const capKw = site.nodes[0]?.capKw ?? 0;
@@ -196,7 +201,8 @@ export async function playBlackStart(
       at(DARK_MS + 10_000, { kind: 'price', usdPerMwh: 20 }),
       at(BACK_MS, { kind: 'plant', part: 'q0', failed: false }),
       at(FALLS_MS, { kind: 'utility-limit', ...limit }),
-    ],
+      ...troubles,
+    ].sort((a, b) => a.atMs - b.atMs),
     react: (truth, atMs) => {
       seen.look(truth, atMs);
       if (atMs % 60_000 < 1_000) onProgress(atMs, Math.round((truth.nodeW[0] ?? 0) / 1_000));

@@ -10,9 +10,9 @@ const { values } = parseArgs({
 });
 const MOST_PCT = 5;
 const cpuBefore = process.cpuUsage();
-const result = await playBlackStart(Number(values.seed), Number(values.machines), (atMs, kw) =>
-  process.stderr.write(`${Math.round(atMs / 1_000)} s: ${kw} kW\n`),
-);
+const result = await playBlackStart(Number(values.seed), Number(values.machines), {
+  onProgress: (atMs, kw) => void process.stderr.write(`${Math.round(atMs / 1_000)} s: ${kw} kW\n`),
+});
 const cpu = process.cpuUsage(cpuBefore);
 const { upErrorPct, downErrorPct, overCapKw, startsIn10S, startsPer10S, atOnce, backS, violations } = result;
 const ok =

@@ -60,6 +60,8 @@ export class Miner implements Device {
   /** When each of them came, monotonic ms. */
   readonly callsMs: number[] = [];
   behaviour: 'good' | 'dead' | 'ignores' | 'hangs' = 'good';
+  /** It is starting: it draws next to nothing yet, and does not say what it does. */
+  isStarting = false;
   /** Its firmware tells no power while it sleeps. */
   silentAtRest = false;
   readonly #clock: VirtualClock;
@@ -77,7 +79,7 @@ export class Miner implements Device {
   }
 
   get powerW(): number {
-    return this.mode === 'mine' ? 3_200 : 30;
+    return this.mode === 'mine' && !this.isStarting ? 3_200 : 30;
   }
 
   async #set(verb: Verb, mode: Mode, afterMs: number): Promise<void> {
@@ -107,7 +109,9 @@ export class Miner implements Device {
         ? { ok: false, why: 'VALUE_MISSING', detail: '', atMs }
         : { ok: true, value: this.powerW, unit: 'W', quality: 'good', atMs, measured: true },
       hashrate: { ok: true, value: this.mode === 'mine' ? 1e14 : 0, unit: 'H/s', quality: 'good', atMs },
-      mode: { ok: true, value: this.mode, unit: 'text', quality: 'good', atMs },
+      mode: this.isStarting
+        ? { ok: false, why: 'VALUE_MISSING', detail: '', atMs }
+        : { ok: true, value: this.mode, unit: 'text', quality: 'good', atMs },
     };
   }
 

@@ -11,9 +11,11 @@ afterEach(async () => {
 /** A rack behind a contactor that drops out with its supply, its auxiliary contact, and a breaker above it. */
 function makeRig(options: Parameters<typeof openBench>[0] = {}) {
   const target = 'modbus://127.0.0.1/7';
-  const plant = { supply: true, output: 1, stuck: false, tripped: 0 };
+  const plant = { supply: true, output: 1, stuck: false, isWelded: false, tripped: 0 };
   const writes: number[] = [];
   const isIn = (): boolean => plant.supply && plant.output === 1 && !plant.stuck;
+  /** Of a welded contact the auxiliary one stays too, with or without supply. */
+  const shows = (): boolean => plant.isWelded || isIn();
   let wasIn = true;
   /** Firmware that starts by itself when its power is back. */
   const settle = (): void => {
@@ -27,7 +29,7 @@ function makeRig(options: Parameters<typeof openBench>[0] = {}) {
   const plc = makePlc({
     unit: 7,
     inputs: [
-      { area: 'discrete', address: 1, words: () => [Number(isIn())] },
+      { area: 'discrete', address: 1, words: () => [Number(shows())] },
       { area: 'discrete', address: 2, words: () => [plant.tripped] },
     ],
     onWrite: (_area, _address, value) => {
@@ -167,6 +169,21 @@ test('one that does not follow is said, written off again, and tried again a min
   expect(events(bench)).toContain('OUTLET_FAILED k1 cleared');
 });
 
+test('welded shut: told to open in the dark it stays closed, which is said, and asked again once a minute', async () => {
+  const { bench, writes, power, plant } = makeRig();
+  await bench.clock.advance(8_000);
+  plant.isWelded = true;
+  power(false);
+  await bench.clock.advance(100_000);
+  expect(writes).toEqual([0, 0]);
+  expect(events(bench)).toContain('OUTLET_FAILED k1 raised');
+  expect(open(bench)).toEqual([]);
+  plant.isWelded = false;
+  await bench.clock.advance(10_000);
+  expect(events(bench)).toContain('OUTLET_FAILED k1 cleared');
+  expect(open(bench)).toEqual(['k1']);
+});
+
 test('an agent that starts in the dark opens what would close by itself', async () => {
   const { bench, writes, power, plant } = makeRig();
   plant.stuck = false;
@@ -178,4 +195,23 @@ test('an agent that starts in the dark opens what would close by itself', async 
   // Nobody wants anything of it.
   expect(modes(bench)).toBe('ssssssss');
   expect(open(bench)).toEqual(['k1']);
+});
+
+test('who has come back from the dark and does not say what it does counts as one that is starting', async () => {
+  const bench = openBench({ mode: 'sleep', count: 2, capKw: 5 });
+  benches.push(bench);
+  await bench.clock.advance(8_000);
+  const [first, second] = [...bench.miners.values()];
+  if (first === undefined || second === undefined) throw new Error('two miners');
+  first.behaviour = 'dead';
+  await bench.clock.advance(30_000);
+  Object.assign(first, { behaviour: 'good', mode: 'mine', isStarting: true });
+  while (!bench.voice.events.some(({ state }) => state === 'cleared')) await bench.clock.advance(500);
+  bench.voice.want('r1', 1, { 'r1-02': 'mine' });
+  await bench.clock.advance(4_000);
+  expect(second.mode).toBe('sleep');
+  expect(bench.voice.results.map(({ why }) => why)).toContain('ENVELOPE_REFUSED');
+  // Not for ever: what never says it is none that starts.
+  await bench.clock.advance(30_000);
+  expect(second.mode).toBe('mine');
 });

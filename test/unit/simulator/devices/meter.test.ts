@@ -55,6 +55,23 @@ describe('a simulated meter', () => {
     expect(exportWh / 20_000).toBeCloseTo(1, 1);
   });
 
+  it('shows neither volts nor hertz nor amperes where there is no voltage', () => {
+    let isLive = true;
+    const live = makeMeter({
+      unit: 3,
+      layout: 'pm5xxx',
+      powerW: () => (isLive ? 50_000 : 0),
+      random: seededRandom(9),
+      isLive: () => isLive,
+    });
+    expect(live.measured(0).voltageV[0]).toBeGreaterThan(220);
+    isLive = false;
+    const dead = live.measured(2_000);
+    expect(
+      [...dead.voltageV, ...dead.currentA, dead.frequencyHz, dead.totalW].every((one) => one === 0),
+    ).toBe(true);
+  });
+
   it('renews its registers once a second', () => {
     const meter = meterOf();
     const at = (nowMs: number): unknown => meter.respond(ask(power), nowMs);

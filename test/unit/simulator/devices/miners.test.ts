@@ -48,6 +48,23 @@ const whatsminer = (): SimulatedWhatsminer =>
     password: 'pw',
   });
 
+test('asleep when its power goes, an Antminer comes back asleep and a Whatsminer at work', () => {
+  for (const make of [SimulatedAntminer, SimulatedWhatsminer]) {
+    const own = model(make === SimulatedAntminer ? 'antminer-s21' : 'whatsminer-m30s-plus');
+    const miner = new make({
+      id: 'm',
+      model: own,
+      random: seededRandom(1),
+      startMs: 0,
+      password: 'pw',
+      mode: 'sleep',
+    });
+    miner.supply(false, 1_000);
+    miner.supply(true, 60_000);
+    expect(miner.power.mining).toBe(own.keepsSleep !== true);
+  }
+});
+
 describe('SimulatedAntminer', () => {
   const ask = (miner: SimulatedAntminer, command: string, nowMs: number) =>
     jsonOf(miner.respond(bytesOf({ command }), nowMs));
