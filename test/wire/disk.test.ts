@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -54,6 +54,27 @@ test('appends, syncs and truncations keep their order', async () => {
   await file.close();
   await expect(file.append(bytes('x'))).rejects.toMatchObject({ code: 'DISK_FAILED' });
   expect(await makeDisk().read(path)).toEqual(bytes('az'));
+});
+
+test('room that a file holds is really written, used by what is appended, and kept when the end goes back', async () => {
+  const path = join(folder, 'held');
+  const file = await makeDisk().append(path);
+  await file.append(bytes('abc'));
+  await file.reserve(100_000);
+  await file.sync();
+  expect(statSync(path).size).toBe(100_003);
+  expect(statSync(path).blocks * 512).toBeGreaterThan(100_000);
+  await file.append(bytes('defg'));
+  expect([file.sizeBytes, file.reservedBytes, statSync(path).size]).toEqual([7, 99_996, 100_003]);
+  await file.close();
+  const again = await makeDisk().append(path);
+  await again.rewind(2);
+  await again.append(bytes('z'));
+  expect([again.sizeBytes, again.reservedBytes]).toEqual([3, 100_000]);
+  await again.close();
+  const found = await makeDisk().read(path);
+  expect(new TextDecoder().decode(found?.subarray(0, 3))).toBe('abz');
+  expect(found?.subarray(3).every((byte) => byte === 0)).toBe(true);
 });
 
 const WRITER = `
