@@ -182,7 +182,31 @@ const person =
     ];
   };
 
-/** Every class of fault that can be drawn. */
+/** A feed of racks that have two: its breaker opens, or nobody knows any more what flows through it, or both. */
+const feedLost =
+  (fault: string, isCut: boolean, isBlind: boolean): Draw =>
+  (site, random, atMs) => {
+    const feeds = site.nodes.flatMap((node) => (node.feeds.length > 1 ? node.feeds : []));
+    if (feeds.length === 0) return [];
+    const { node: index } = pick(random, feeds);
+    const node = site.nodes[index]?.id ?? '';
+    const meter = site.meters.find((one) => one.nodeIndex === index)?.id ?? '';
+    const endMs = atMs + between(random, 1, 6) * MINUTE;
+    const both = (at: number, lost: boolean, name?: string): Planned[] => [
+      ...(isBlind ? [world(at, { kind: 'meter', meter, fault: lost ? 'silent' : 'none' }, name)] : []),
+      ...(isCut ? [world(at, { kind: 'electric-feed', node, up: !lost }, name)] : []),
+    ];
+    return [...both(atMs, true, fault), ...both(endMs, false)];
+  };
+
+/** What can happen to racks with two feeds, in sites that have some: drawn apart from the others. */
+export const FEED_CLASSES: readonly Draw[] = [
+  feedLost('feed-lost', true, false),
+  feedLost('feed-meter-lost', false, true),
+  feedLost('feed-lost-unmetered', true, true),
+];
+
+/** Every class of fault that can be drawn in any site. */
 export const CLASSES: readonly Draw[] = [
   machineFault('dead', 'asic'),
   machineFault('ignores', 'asic'),

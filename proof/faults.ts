@@ -3,7 +3,7 @@ import type { Random } from '../host/deps.ts';
 import type { LinkTrouble, Way } from '../host/memory-link.ts';
 import type { OperatorRequest } from '../protocols/console/view.ts';
 import type { WorldChange } from '../simulator/scenarios.ts';
-import { between, CLASSES, MINUTE, pick, world } from './fault-classes.ts';
+import { between, CLASSES, FEED_CLASSES, MINUTE, pick, world } from './fault-classes.ts';
 
 /** A process of the product that a run kills, cuts off and deceives: `controller`, or the id of an agent. */
 export type ProcessName = string;
@@ -68,19 +68,32 @@ export interface Planned {
 
 /**
  * The timeline of one seed: prices, limits and AI work that move all the time, and faults drawn from the classes,
- * ending `calmMs` before the end so that convergence can be judged. Sorted by time.
+ * ending `calmMs` before the end so that convergence can be judged. Sorted by time. What happens to racks with two
+ * feeds has a stream of chance of its own.
  */
-export function drawTimeline(site: Site, random: Random, durationMs: number, calmMs: number): Planned[] {
+export function drawTimeline(
+  site: Site,
+  random: Random,
+  ofFeeds: Random,
+  durationMs: number,
+  calmMs: number,
+): Planned[] {
   const planned: Planned[] = [...market(site, random, durationMs, calmMs)];
   const classes = CLASSES.filter(() => random.next() < 0.6);
   const untilMs = Math.max(0, durationMs - calmMs);
+  const strike = (from: typeof CLASSES, chance: Random, atMs: number): void => {
+    for (const one of pick(chance, from)(site, chance, atMs))
+      planned.push({ ...one, atMs: Math.min(one.atMs, untilMs) });
+  };
   for (let atMs = 3 * MINUTE; atMs < untilMs && classes.length > 0; atMs += between(random, 2, 12) * MINUTE)
-    planned.push(
-      ...pick(random, classes)(site, random, atMs).map((one) => ({
-        ...one,
-        atMs: Math.min(one.atMs, untilMs),
-      })),
-    );
+    strike(classes, random, atMs);
+  const feedsUntilMs = site.nodes.some(({ feeds }) => feeds.length > 1) ? untilMs : 0;
+  for (
+    let atMs = between(ofFeeds, 3, 20) * MINUTE;
+    atMs < feedsUntilMs;
+    atMs += between(ofFeeds, 8, 30) * MINUTE
+  )
+    strike(FEED_CLASSES, ofFeeds, atMs);
   return planned.sort((a, b) => a.atMs - b.atMs);
 }
 

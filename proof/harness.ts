@@ -164,7 +164,13 @@ class Run {
     const durationMs = hours * 3_600_000;
     const timeline =
       this.#options.timeline ??
-      drawTimeline(this.#site, this.#random(5), durationMs, Math.min(CALM_MS, durationMs / 2));
+      drawTimeline(
+        this.#site,
+        this.#random(5),
+        this.#random(9),
+        durationMs,
+        Math.min(CALM_MS, durationMs / 2),
+      );
     await this.#clock.advance(200);
     for (const agent of this.#site.agents) await this.#processes.start(agent);
     await this.#processes.start('controller');

@@ -42,6 +42,8 @@ export class LoadJudge {
   readonly #quantumW: number;
   /** Who cannot guard: it is dead, or its devices do not answer, or a meter lies. */
   readonly #unguarded = new Excuse();
+  /** Breakers that are open. */
+  readonly #open = new Set<string>();
   /** Who cannot be told anything. */
   readonly #deaf = new Excuse();
   /** The most that each machine has drawn so far, W: what it comes to when it works. */
@@ -237,12 +239,30 @@ export class LoadJudge {
       return rising !== undefined && obeys(one) ? Math.max(nowW, rising.targetW) : nowW;
     };
     for (const one of this.#below[index] ?? []) watts += drawsW(one) - (truth.machineW[one] ?? 0);
-    watts += this.#following(index, truth, drawsW);
+    watts += this.#following(index, truth, drawsW) + this.#elsewhere(index, truth);
     const capW = node.capKw * 1_000;
     if (watts >= capW * NEAR_CAP) this.#stake('committed');
     if (watts <= capW * (1 + TOLERANCE) + this.#quantumW) return;
     const text = `${node.id} is committed to ${Math.round(watts / 1_000)} kW of ${node.capKw} kW by what was started`;
     this.#violate('committed', atMs, text);
+  }
+
+  /** Of machines with two feeds, what flows through the other one and comes here on the day on which that is lost, W. */
+  #elsewhere(index: number, { machineW }: Truth): number {
+    if (this.#open.size > 0) return 0;
+    let watts = 0;
+    for (const one of this.#below[index] ?? []) {
+      const { path = [], shares = [] } = this.#site.nodes[this.#site.machines[one]?.nodeIndex ?? -1] ?? {};
+      const share = shares[path.indexOf(index)] ?? 1;
+      if (share < 1) watts += (machineW[one] ?? 0) * (1 - share);
+    }
+    return watts;
+  }
+
+  /** A breaker opens or closes: while one is open, its load may flow elsewhere already. */
+  breaker(name: string, isOpen: boolean): void {
+    if (isOpen) this.#open.add(name);
+    else this.#open.delete(name);
   }
 
   /** What pumps and fans at a node and below it are still to follow when every machine draws `drawsW`, W. */

@@ -13,10 +13,15 @@ export interface SiteShape {
   readonly rampShare?: number;
   /** 2: another agent has the second feeder, with everything below it. */
   readonly agents?: 1 | 2;
+  /** 2: the GPU racks hang on two feeds, the second one below the first feeder, which is short of room for both loads. */
+  readonly feeds?: 1 | 2;
 }
 
-/** What the site of a seed is besides its size: every second one has two agents. */
-export const shapeOf = (seed: number): SiteShape => (seed % 2 === 0 ? { agents: 2 } : {});
+/** What the site of a seed is besides its size: of four in a row two have two agents, and two have dual-fed racks. */
+export const shapeOf = (seed: number): SiteShape => ({
+  ...(seed % 2 === 0 && { agents: 2 }),
+  ...(seed % 4 >= 2 && { feeds: 2 }),
+});
 
 const POLL_MS = 30_000;
 const METER_MS = 2_000;
@@ -47,6 +52,35 @@ function withCoolers(nodes: SiteConfig['nodes']): SiteConfig['nodes'] {
 const parentOf = (nodes: SiteConfig['nodes'], id: string): string | undefined =>
   nodes.find((node) => node.id === id)?.parent;
 
+/** Of what a feeder's own machines need, so much it has room for beside all that the GPU hosts may draw. */
+const BESIDE_GPUS = 0.55;
+
+/** `feeder-1` has room for its miners and half of what the GPU hosts draw, or for all of that and some of the miners. */
+function withTwoFeeds(
+  nodes: SiteConfig['nodes'],
+  meters: SiteConfig['meters'],
+): Pick<SiteConfig, 'nodes' | 'meters'> {
+  const row = nodes.find(({ id }) => id === 'gpu-row');
+  const meter = meters.find(({ node }) => node === 'gpu-row');
+  if (row === undefined || meter === undefined) throw new Error('the site has no metered gpu-row');
+  const other = { ...row, id: 'gpu-row-b', parent: 'feeder-1' };
+  return {
+    nodes: [
+      ...nodes.map((node) => {
+        if (node.id === 'feeder-1') return { ...node, capKw: node.capKw * BESIDE_GPUS + row.capKw };
+        if (node.parent !== 'gpu-row') return node;
+        const { parent: _, ...rest } = node;
+        return { ...rest, feeds: ['gpu-row', 'gpu-row-b'] as [string, string] };
+      }),
+      other,
+    ],
+    meters: [
+      ...meters,
+      { ...meter, id: 'm-gpu-row-b', node: other.id, target: meter.target.replace('.0.5:', '.0.7:') },
+    ],
+  };
+}
+
 /**
  * The simulated site at a size, as the harness runs it: machines polled every 30 s (and, as everywhere, each second
  * while one is commanded); meters, feeds and GPU telemetry at rates that a day of virtual time can afford. The
@@ -54,7 +88,7 @@ const parentOf = (nodes: SiteConfig['nodes'], id: string): string | undefined =>
  */
 export function harnessSite(
   machines: number,
-  { capShare = 1, rampShare = 1, agents = 1 }: SiteShape = {},
+  { capShare = 1, rampShare = 1, agents = 1, feeds = 1 }: SiteShape = {},
 ): Site {
   const config = siteSchema.parse(simulatedSite({ machines, hostKey: NO_KEY, keyFile: '/sim/key' }));
   const groups = config.machines.map((group) => ({
@@ -103,9 +137,7 @@ export function harnessSite(
             { id: 'a2', nodes: ['feeder-2'] },
           ],
         };
+  const fed = feeds === 1 ? { nodes, meters } : withTwoFeeds(nodes, meters);
   const ledger = { reserveMiB: RESERVE_MIB };
-  return resolveSite(
-    { ...config, ...split, nodes, machines: groups, meters, plant, prices, ledger, ...ai },
-    MODELS,
-  );
+  return resolveSite({ ...config, ...split, ...fed, machines: groups, plant, prices, ledger, ...ai }, MODELS);
 }

@@ -142,9 +142,18 @@ export class TripJudge {
     return [...this.#held].filter(([, held]) => this.#isBelow(machine, held.node));
   }
 
-  #isBelow(machine: number, node: string): boolean {
-    const place = this.#site.machines[machine]?.nodeIndex ?? -1;
-    return (this.#site.nodes[place]?.path ?? []).some((index) => this.#site.nodes[index]?.id === node);
+  /** Below a switch is what has no other way to the site; below anything else, all that hangs there. */
+  #isBelow(machine: number, id: string): boolean {
+    const { nodes, machines, config } = this.#site;
+    const place = machines[machine]?.nodeIndex ?? -1;
+    const protection = config.plant.protections.find(({ node }) => node === id);
+    if (protection === undefined || protection.kind === 'under-frequency')
+      return (nodes[place]?.path ?? []).some((index) => nodes[index]?.id === id);
+    const hangsOn = (index: number): boolean => {
+      const feeds = nodes[index]?.feeds ?? [];
+      return nodes[index]?.id === id || (feeds.length > 0 && feeds.every(({ node }) => hangsOn(node)));
+    };
+    return hangsOn(place);
   }
 
   #isOver(part: string, { returnedMs }: Held, atMs: number): boolean {

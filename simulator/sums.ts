@@ -2,7 +2,6 @@
 import type { Site, SiteNode } from '../config/site.ts';
 import { makeFollower } from './physics/auxiliary.ts';
 import type { Follower } from './physics/auxiliary.ts';
-import { Fault } from '../protocols/faults.ts';
 import type { PlantMachine } from './plant.ts';
 import type { Sky } from './sky.ts';
 import type { Truth } from './world.ts';
@@ -39,7 +38,7 @@ export class Sums {
   readonly #plants: number;
   readonly #solarW: number;
   /** Nodes without voltage, and what flows where because of it. */
-  readonly #cut = new Set<number>();
+  #cut: ReadonlySet<number> = new Set();
   #shares: readonly (readonly number[])[];
 
   constructor(site: Site, machines: readonly PlantMachine[], sky: Sky) {
@@ -73,18 +72,13 @@ export class Sums {
     return this.#solarW * this.#sky.sun(nowMs);
   }
 
-  /**
-   * Opens or closes the breaker of a feed: what hangs on another one too draws all from there. Throws USAGE when
-   * something hangs on this one alone: a supply that ends is none of what this knows.
-   */
-  cut(id: string, open: boolean): void {
-    const { nodes } = this.#site;
-    const feed = nodes.find((node) => node.id === id);
-    const alone = nodes.some(({ feeds }) => feeds.length === 1 && feeds[0]?.node === feed?.index);
-    if (feed === undefined || alone) throw new Fault('USAGE', `'${id}' is no feed beside another one`);
-    if (open) this.#cut.add(feed.index);
-    else this.#cut.delete(feed.index);
-    this.#shares = nodes.map((node) => feedShares(node, this.#cut));
+  /** From now on breakers are open at these nodes: what hangs there and elsewhere draws all from elsewhere. */
+  cut(open: ReadonlySet<number>): void {
+    const dead = new Set<number>();
+    for (const { index, feeds } of this.#site.nodes)
+      if (open.has(index) || (feeds.length > 0 && feeds.every(({ node }) => dead.has(node)))) dead.add(index);
+    this.#cut = dead;
+    this.#shares = this.#site.nodes.map((node) => feedShares(node, dead));
   }
 
   forget(): void {

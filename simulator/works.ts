@@ -18,6 +18,8 @@ export interface WorksOptions {
   readonly ambientC: (nowMs: number) => number;
   /** Gives or takes a machine's supply. */
   readonly supply: (machine: number, on: boolean, nowMs: number) => void;
+  /** Where a breaker or an outlet is open, as indexes of nodes: what hangs there on two feeds draws from the other one. */
+  readonly onSwitch: (cut: ReadonlySet<number>) => void;
   readonly address: (target: string) => {
     readonly host: string;
     readonly port: number;
@@ -29,6 +31,8 @@ export interface Works {
   readonly endpoints: readonly SimulatedEndpoint[];
   /** What a permissive or protection watches breaks, or is whole again; `plc`: all PLCs fall silent. Throws USAGE. */
   fail(part: string, failed: boolean, nowMs: number): void;
+  /** Opens or closes the breaker of a node beside which what hangs on it has another feed. Throws USAGE for any other. */
+  feed(node: string, up: boolean, nowMs: number): void;
   /** False while open breakers and outlets leave the machine, or the node, no way to the site. */
   supplied(machine: number): boolean;
   live(nodeIndex: number): boolean;
@@ -107,6 +111,14 @@ class PlantWorks implements Works {
     this.#switch(nowMs, () => (failed ? void this.#open.add(place) : void this.#open.delete(place)));
   }
 
+  feed(id: string, up: boolean, nowMs: number): void {
+    const { nodes } = this.#options.site;
+    const feed = nodes.find((node) => node.id === id);
+    const alone = nodes.some(({ feeds }) => feeds.length === 1 && feeds[0]?.node === feed?.index);
+    if (feed === undefined || alone) throw new Fault('USAGE', `'${id}' is no feed beside another one`);
+    this.#switch(nowMs, () => (up ? void this.#open.delete(feed.index) : void this.#open.add(feed.index)));
+  }
+
   #makePlc(target: string): SimulatedPlc {
     const { site, address } = this.#options;
     const { points, loops, watchdogs } = site.config.plant;
@@ -162,11 +174,12 @@ class PlantWorks implements Works {
 
   /** Carries a change of switches out, and gives or takes the supply of whom it concerns. */
   #switch(nowMs: number, change: () => void): void {
-    const { site, supply } = this.#options;
+    const { site, supply, onSwitch } = this.#options;
     const before = site.machines.map(({ index }) => this.supplied(index));
     change();
     const apart = site.outlets.filter((outlet) => !this.#isIn(outlet));
     this.#cut = new Set([...this.#open, ...apart.map(({ nodeIndex }) => nodeIndex)]);
+    onSwitch(this.#cut);
     for (const { index } of site.machines) {
       const is = this.supplied(index);
       if (is !== before[index]) supply(index, is, nowMs);

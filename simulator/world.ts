@@ -101,6 +101,7 @@ export function makeWorld({ site, random, startMs, misbehaving, wakeMaxS }: Worl
     nodeW: (nodeIndex, nowMs) => sums.nodeW(nodeIndex, nowMs),
     ambientC: (nowMs) => sky.ambientC(nowMs),
     supply: (machine, on, nowMs) => machines[machine]?.supply(on, nowMs),
+    onSwitch: (cut) => sums.cut(cut),
     address: (target) => ({ ...addressOf(target, 502), unit: unitOf(target) }),
   });
   const devices: Devices = { machines: byId, meters, utility, feeds, switches, sums, works };
@@ -197,7 +198,7 @@ function applyChange(devices: Devices, change: WorldChange, nowMs: number): void
       found(devices.meters, change.meter, 'meter').fault = change.fault;
       return undefined;
     case 'electric-feed':
-      return devices.sums.cut(change.node, !change.up);
+      return devices.works.feed(change.node, change.up, nowMs);
     case 'process':
       return undefined;
   }

@@ -1,8 +1,5 @@
 /** GPU racks with two cords, on two feeders of which one also carries miners: a breaker opens while AI runs. */
 import { expect, test } from 'vitest';
-import { MODELS } from '../../config/models.ts';
-import { resolveSite } from '../../config/site.ts';
-import type { Site } from '../../config/site.ts';
 import type { PublicEvent } from '../../protocols/events.ts';
 import type { Planned } from '../../proof/faults.ts';
 import { runSeed } from '../../proof/harness.ts';
@@ -13,40 +10,8 @@ const MACHINES = 40;
 const CUT_MS = 480_000;
 const BACK_MS = 660_000;
 
-/** `feeder-1` has room for its miners and half of what the GPU hosts draw, or for all of that and some of the miners. */
-function dualSite(): Site {
-  const { config, machines } = harnessSite(MACHINES);
-  const row = config.nodes.find(({ id }) => id === 'gpu-row');
-  const gpuW = machines.reduce((sum, { model }) => sum + (model.kind === 'gpu-host' ? model.aiW : 0), 0);
-  if (row === undefined) throw new Error('the site has no gpu-row');
-  const nodes = config.nodes.map((node) => {
-    if (node.id === 'feeder-1') return { ...node, capKw: node.capKw * 0.55 + (gpuW / 1_000) * 1.03 };
-    if (node.parent !== 'gpu-row') return node;
-    const { parent: _, ...rest } = node;
-    return { ...rest, feeds: ['gpu-row', 'gpu-row-b'] as [string, string] };
-  });
-  const meter = config.meters.find(({ node }) => node === 'gpu-row');
-  if (meter === undefined) throw new Error('gpu-row has no meter');
-  return resolveSite(
-    {
-      ...config,
-      nodes: [...nodes, { ...row, id: 'gpu-row-b', parent: 'feeder-1' }],
-      meters: [
-        ...config.meters,
-        {
-          ...meter,
-          id: 'm-gpu-row-b',
-          node: 'gpu-row-b',
-          target: meter.target.replace('.0.5:', '.0.7:'),
-        },
-      ],
-    },
-    MODELS,
-  );
-}
-
 test('the feed that is left carries all of it, below every cap from the first second on', async () => {
-  const site = dualSite();
+  const site = harnessSite(MACHINES, { feeds: 2 });
   const place = (id: string): number => site.nodes.findIndex((node) => node.id === id);
   const hosts = site.machines.filter(({ model }) => model.kind === 'gpu-host').length;
   const world = (atMs: number, change: WorldChange): Planned => ({

@@ -322,6 +322,25 @@ describe('the judge', () => {
     expect(judge.atStake.committed).toBeGreaterThan(0);
   });
 
+  test('sees a start that fits as long as the other feed of the same feeder’s racks holds, and no longer', () => {
+    const dual = harnessSite(50, { feeds: 2 });
+    const feeder = dual.nodes.find(({ id }) => id === 'feeder-1');
+    const { id, rack } = dual.machines[0] ?? fail();
+    const run = (isOpen: boolean): string[] => {
+      const judge = judgeOf(new Map(), {}, dual);
+      judge.load.breaker('gpu-row', isOpen);
+      given(judge, { ...desired(1, 1e9), rack });
+      const machineW = dual.machines.map(({ model }) => (model.kind === 'gpu-host' ? 9_000 : 0));
+      const nodeW = dual.nodes.map(({ id: node }) => (node === feeder?.id ? feeder.capKw * 800 : 0));
+      judge.power(truth(0, { machineW, nodeW }), 1_000);
+      const started = { ...(result(1, 2_000).results[0] ?? fail()), machine: id, verb: 'wake' };
+      judge.result({ ...result(1, 2_000), rack, results: [started] }, 2_000);
+      return names(judge);
+    };
+    expect(run(false)).toEqual(['committed']);
+    expect(run(true)).toEqual([]);
+  });
+
   test('sees a limit that took more than it asked for, unless something else moved load', () => {
     const run = (disturbed: boolean): string[] => {
       const judge = judgeOf();
