@@ -230,8 +230,11 @@ export class MemoryDisk implements Disk {
       rewind: (sizeBytes) =>
         queued(async () => {
           await this.#step('truncate', 0);
-          file.room = file.bytes.slice(0, sizeBytes);
-          change(file.room, file.reserved + file.bytes.length - file.room.length);
+          // It may end within the zeros that are held: a record's last bytes can be zeros themselves.
+          const heldBytes = file.bytes.length + file.reserved;
+          file.room = new Uint8Array(Math.min(sizeBytes, heldBytes));
+          file.room.set(file.bytes.subarray(0, sizeBytes));
+          change(file.room, heldBytes - file.room.length);
         }),
       close: () => queued(() => Promise.resolve()),
     };

@@ -60,6 +60,22 @@ test('an append resolves after its sync, and one sync serves all that came meanw
   expect(done.length).toBe(100);
 });
 
+/** Found by chance, 1 of 65,000: a mark whose hash ends in 0 is cut by one byte, which the reserve's zeros give back. */
+const LIVES_WITH_A_ZERO_AT_THE_END = [
+  {
+    steps: [
+      { appends: 4, passMs: 5 },
+      { appends: 1, passMs: 2 },
+      { appends: 3, passMs: 5 },
+      { appends: 4, passMs: 3 },
+    ],
+    fail: null,
+    kind: 'power' as const,
+  },
+  { steps: [{ appends: 1, passMs: 3 }], fail: null, kind: 'power' as const },
+  { steps: [{ appends: 0, passMs: 0 }], fail: null, kind: 'power' as const },
+];
+
 test('whatever is acknowledged survives any crash, and nothing is invented', async () => {
   const life = fc.record({
     steps: fc.array(
@@ -102,7 +118,7 @@ test('whatever is acknowledged survives any crash, and nothing is invented', asy
         disk.heal();
       }
     }),
-    { numRuns: 2_000 },
+    { numRuns: 2_000, examples: [[LIVES_WITH_A_ZERO_AT_THE_END, -666_114_234]] },
   );
 });
 
