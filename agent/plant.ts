@@ -1,6 +1,6 @@
-import type { Site, SiteMachine, SiteMeter } from '../config/site.ts';
+import type { Site, SiteMeter, SiteNode } from '../config/site.ts';
 import { drawersOf, followHeat, makeHeat } from '../protocols/auxiliary.ts';
-import type { Drawer, Heat } from '../protocols/auxiliary.ts';
+import type { Drawer, DrawerShares, Heat } from '../protocols/auxiliary.ts';
 import { Fault } from '../protocols/faults.ts';
 import { flowShares, lostFeeds } from '../protocols/feeds.ts';
 import { flowOf, planCapW } from '../protocols/loading.ts';
@@ -53,7 +53,7 @@ export interface Plant {
   readonly meters: readonly Meter[];
   readonly nodes: readonly PlantNode[];
   /** What draws beside machines, by places of `nodes`, and the heat it has followed. */
-  readonly auxiliaries: { readonly drawers: readonly Drawer[]; readonly heat: Heat };
+  readonly auxiliaries: { readonly drawers: readonly Drawer[]; readonly heat: Heat; shares: DrawerShares };
   /** Of `Site.nodes`, those that are feeds without voltage. */
   lostFeeds: ReadonlySet<number>;
 }
@@ -69,13 +69,14 @@ export function buildPlant(
   const nodePlace = new Map(ownNodes.map((node, place) => [node.index, place]));
   const racks = site.racks.filter((rack) => rack.agent === agent);
   const rackPlace = new Map(racks.map((rack, place) => [rack.id, place]));
+  const declared = site.nodes.map(({ shares }) => shares);
   const machines: Machine[] = [];
   for (const rack of racks)
     for (const index of rack.machines) {
       const config = site.machines[index];
       if (config === undefined) continue;
       const path = (site.nodes[config.nodeIndex]?.path ?? []).flatMap((node) => nodePlace.get(node) ?? []);
-      const shares = ownShares(site, site.nodes[config.nodeIndex]?.shares ?? [], config, agent);
+      const shares = ownShares(site, declared, config.nodeIndex, agent);
       machines.push(
         newMachine(
           { at: machines.length, config, rack: rackPlace.get(rack.id) ?? 0, path, shares },
@@ -107,15 +108,9 @@ export function buildPlant(
       short: false,
     };
   });
-  const drawers = drawersOf(
-    ownNodes.map(({ path, auxiliary }) => ({
-      path: path.flatMap((node) => nodePlace.get(node) ?? []),
-      auxiliary,
-    })),
-  );
   return {
     machines,
-    auxiliaries: { drawers, heat: makeHeat(drawers) },
+    auxiliaries: auxiliariesOf(site, agent, ownNodes, nodePlace),
     byId: new Map(machines.map((machine) => [machine.config.id, machine])),
     racks: racks.map(({ id }, place) => ({
       id,
@@ -127,18 +122,40 @@ export function buildPlant(
   };
 }
 
-/** Of the shares along a machine's path those at this agent's nodes, as `Machine.path`. */
+function auxiliariesOf(
+  site: Site,
+  agent: string,
+  own: readonly SiteNode[],
+  placeOf: ReadonlyMap<number, number>,
+): Plant['auxiliaries'] {
+  const drawers = drawersOf(
+    own.map(({ path, auxiliary }) => ({ path: path.flatMap((node) => placeOf.get(node) ?? []), auxiliary })),
+  );
+  const declared = site.nodes.map(({ shares }) => shares);
+  return { drawers, heat: makeHeat(drawers), shares: drawerShares(site, agent, drawers, own, declared) };
+}
+
+/** Of each drawer's shares those at this agent's nodes, as `Drawer.above`. */
+const drawerShares = (
+  site: Site,
+  agent: string,
+  drawers: readonly Drawer[],
+  own: readonly SiteNode[],
+  shares: readonly (readonly number[])[],
+): DrawerShares => drawers.map(({ node }) => ownShares(site, shares, own[node]?.index ?? -1, agent));
+
+/** Of the shares along a node's path those at this agent's nodes, as `Machine.path`. */
 const ownShares = (
   site: Site,
-  shares: readonly number[],
-  { nodeIndex }: SiteMachine,
+  shares: readonly (readonly number[])[],
+  nodeIndex: number,
   agent: string,
 ): readonly number[] =>
   (site.nodes[nodeIndex]?.path ?? []).flatMap((node, place) =>
-    site.nodes[node]?.agent === agent ? [shares[place] ?? 1] : [],
+    site.nodes[node]?.agent === agent ? [shares[nodeIndex]?.[place] ?? 1] : [],
   );
 
-/** Feeds lost or back, of what hangs on two: what their machines draw flows through the other one from then on. */
+/** Feeds lost or back, of what hangs on two: what it draws flows through the other one from then on. */
 export function noteFeeds(site: Site, plant: Plant, nowMs: number): void {
   if (!site.nodes.some(({ feeds }) => feeds.length > 1)) return;
   const agent = plant.machines[0]?.config.agent ?? '';
@@ -156,7 +173,8 @@ export function noteFeeds(site: Site, plant: Plant, nowMs: number): void {
   plant.lostFeeds = lost;
   const shares = flowShares(site.nodes, lost);
   for (const machine of plant.machines)
-    machine.shares = ownShares(site, shares[machine.config.nodeIndex] ?? [], machine.config, agent);
+    machine.shares = ownShares(site, shares, machine.config.nodeIndex, agent);
+  plant.auxiliaries.shares = drawerShares(site, agent, plant.auxiliaries.drawers, own, shares);
 }
 
 /**
@@ -190,13 +208,15 @@ export function noteHeat(plant: Plant, nowMs: number): void {
  * which has followed the machines; where none does, also that which still will.
  */
 export function auxiliaryOf(plant: Plant, node: number | undefined, isMetered: boolean): number {
-  const { drawers, heat } = plant.auxiliaries;
+  const { drawers, heat, shares } = plant.auxiliaries;
   if (drawers.length === 0) return 0;
   const flowW = isMetered ? undefined : flowByNode(plant, ({ config }) => config.model.ratedW);
   return drawers.reduce((sum, drawer, place) => {
-    if (node !== undefined && !drawer.above.includes(node)) return sum;
+    const step = node === undefined ? 0 : drawer.above.indexOf(node);
+    if (step < 0) return sum;
+    const share = node === undefined ? 1 : (shares[place]?.[step] ?? 1);
     const itW = Math.max(heat.itW[place] ?? 0, flowW?.[drawer.node] ?? 0);
-    return sum + drawer.fixedW + drawer.perItW * itW;
+    return sum + (drawer.fixedW + drawer.perItW * itW) * share;
   }, 0);
 }
 

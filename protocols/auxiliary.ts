@@ -73,23 +73,35 @@ export function followHeat(
   heat.atMs = nowMs;
 }
 
+/**
+ * Of what each drawer draws, the share that flows through each of its `above`, as a meter there shows it. Without
+ * shares what hangs on two feeds counts in full on both, for the day on which one is lost.
+ */
+export type DrawerShares = readonly (readonly number[])[];
+
 /** What everything beside the machines draws at each of `count` nodes, W, when the machines below a drawer draw `itW`. */
 export function auxiliaryW(
   drawers: readonly Drawer[],
   count: number,
   itW: (node: number, place: number) => number,
+  shares?: DrawerShares,
 ): Float64Array {
   const watts = new Float64Array(count);
   for (const [place, { node, above, fixedW, perItW }] of drawers.entries()) {
     const own = fixedW + perItW * itW(node, place);
-    for (const one of above) watts[one] = (watts[one] ?? 0) + own;
+    for (const [step, one] of above.entries())
+      watts[one] = (watts[one] ?? 0) + own * (shares?.[place]?.[step] ?? 1);
   }
   return watts;
 }
 
 /** The same for what it draws now. */
-export const presentW = (drawers: readonly Drawer[], count: number, heat: Heat): Float64Array =>
-  auxiliaryW(drawers, count, (_, place) => heat.itW[place] ?? 0);
+export const presentW = (
+  drawers: readonly Drawer[],
+  count: number,
+  heat: Heat,
+  shares?: DrawerShares,
+): Float64Array => auxiliaryW(drawers, count, (_, place) => heat.itW[place] ?? 0, shares);
 
 /**
  * What must be counted at a node beside its machines and beside what its meter showed of everything else, W.

@@ -1,5 +1,5 @@
 import { auxiliaryW, dueW, growthAlong, makeHeat, presentW } from '../../protocols/auxiliary.ts';
-import type { Drawer, Heat } from '../../protocols/auxiliary.ts';
+import type { Drawer, DrawerShares, Heat } from '../../protocols/auxiliary.ts';
 
 /**
  * The agent's own limits: a raise is admitted against the draw it will reach, on every node of the machine's path
@@ -29,6 +29,8 @@ export interface EnvelopeMachine {
 interface EnvelopeAuxiliaries {
   readonly drawers: readonly Drawer[];
   readonly heat: Heat;
+  /** Changed by others too, as feeds are lost and come back; absent: nothing hangs on two. */
+  readonly shares?: DrawerShares;
 }
 
 /** Committed watts per node, kept from pass to pass. */
@@ -103,12 +105,14 @@ export function recount(
       if (machine.reachingW !== undefined) changing[node] = true;
     }
   }
-  const { drawers, heat } = envelope.auxiliaries;
+  const { drawers, heat, shares } = envelope.auxiliaries;
   const auxNowW = presentW(drawers, nodes.length, heat);
+  const auxFlowW = presentW(drawers, nodes.length, heat, shares);
   const reachedW = auxiliaryW(drawers, nodes.length, (node) => committed[node] ?? 0);
   for (const [index, node] of nodes.entries()) {
-    const nowW = auxNowW[index] ?? 0;
-    const followingW = (shownW: number | undefined): number => dueW(reachedW[index] ?? 0, nowW, shownW);
+    const metersAuxW = auxFlowW[index] ?? 0;
+    const followingW = (shownW: number | undefined): number =>
+      dueW(reachedW[index] ?? 0, auxNowW[index] ?? 0, shownW);
     const isHeld = nowMs - (envelope.residualAtMs[index] ?? 0) <= HOLD_MS;
     let besideW = isHeld
       ? (envelope.residualW[index] ?? 0) + followingW(envelope.residualAuxW[index] ?? 0)
@@ -116,14 +120,14 @@ export function recount(
     if (node.meterW !== undefined) {
       const seenW = Math.max(0, node.meterW - (known[index] ?? 0));
       // While machines change, their promised draw hides what else there is: the last quiet measurement holds.
-      besideW = Math.max(changing[index] ? besideW : 0, seenW + followingW(nowW));
+      besideW = Math.max(changing[index] ? besideW : 0, seenW + followingW(metersAuxW));
       if (!changing[index]) {
         envelope.residualW[index] = seenW;
-        envelope.residualAuxW[index] = nowW;
+        envelope.residualAuxW[index] = metersAuxW;
         envelope.residualAtMs[index] = nowMs;
         const below = known[index] ?? 0;
         if (below > node.capW * 0.1)
-          envelope.lossShare[index] = Math.min(MOST_LOSS, Math.max(0, seenW - nowW) / below);
+          envelope.lossShare[index] = Math.min(MOST_LOSS, Math.max(0, seenW - metersAuxW) / below);
       }
     }
     committed[index] =

@@ -1,4 +1,4 @@
-import { auxiliaryNowW } from './auxiliaries.ts';
+import { auxiliaryFlowW } from './auxiliaries.ts';
 import { issue, restWhereFound } from './commands.ts';
 import { believedW, drawW, restMode } from './economics.ts';
 import type { Effect } from './effects.ts';
@@ -66,7 +66,7 @@ function followOn(state: SiteState): void {
  */
 function holdUnexplained(state: SiteState, underWay: ReadonlySet<number>, working: Working): void {
   const moving = sumByNode(state, (machine) => (underWay.has(machine) ? 1 : 0));
-  const auxW = auxiliaryNowW(state);
+  const auxW = auxiliaryFlowW(state);
   for (const [node, before] of state.fromLedger.nodes) {
     // Of a node where nobody was sent lately, the ledger's word is old.
     if ((moving[node] ?? 0) === 0) continue;

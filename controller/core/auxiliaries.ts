@@ -17,7 +17,7 @@ export interface Auxiliaries {
   readonly heat: Heat;
   /** Per node, as its path: what one more watt of a machine there comes to. */
   readonly growth: readonly (readonly number[])[];
-  /** What of the residual of each node was theirs when it was learned, W. */
+  /** What of the residual of each node was theirs when it was learned, W: of two feeds each shows its share. */
   readonly inResidualW: Float64Array;
 }
 
@@ -42,14 +42,16 @@ export function noteHeat(
   followHeat(heat, drawers, flowW(), monoMs);
 }
 
-/** Of each node, what draws there and below beside machines now, by declaration, W. */
-export const auxiliaryNowW = ({ auxiliaries: { drawers, heat }, site }: SiteState): Float64Array =>
-  presentW(drawers, site.nodes.length, heat);
+/** Of what draws there and below beside machines now, by declaration, that which each node's meter shows, W. */
+export function auxiliaryFlowW({ auxiliaries: { drawers, heat }, site, shares }: SiteState): Float64Array {
+  const through = drawers.map(({ node }) => shares[node] ?? []);
+  return presentW(drawers, site.nodes.length, heat, through);
+}
 
 /** What each node must carry beside its machines and its residual when those below it draw `itW`, W. */
 export function auxiliaryDueW(state: SiteState, itW: () => Float64Array): Float64Array {
-  const { drawers, inResidualW } = state.auxiliaries;
-  const nowW = auxiliaryNowW(state);
+  const { drawers, heat, inResidualW } = state.auxiliaries;
+  const nowW = presentW(drawers, state.site.nodes.length, heat);
   if (drawers.length === 0) return nowW;
   const watts = itW();
   const reachedW = auxiliaryW(drawers, nowW.length, (node) => watts[node] ?? 0);

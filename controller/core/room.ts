@@ -2,7 +2,7 @@ import type { SiteNode } from '../../config/site.ts';
 import { flowShares, lostFeeds } from '../../protocols/feeds.ts';
 import { planCapW } from '../../protocols/loading.ts';
 import type { Mode } from '../../protocols/reading.ts';
-import { auxiliaryDueW, auxiliaryNowW, noteHeat } from './auxiliaries.ts';
+import { auxiliaryDueW, auxiliaryFlowW, noteHeat } from './auxiliaries.ts';
 import { believedW, drawW } from './economics.ts';
 import { isOff } from './inhibit.ts';
 import { isKnown, meterOf } from './state.ts';
@@ -72,10 +72,14 @@ const knownSumW = (state: SiteState): Float64Array =>
 
 /** What flows into each node, as far as it is known without its meter's word of now, W. */
 export function estimatedW(state: SiteState): Float64Array {
-  const auxW = auxiliaryNowW(state);
-  return knownSumW(state).map(
-    (watts, node) => watts + ((state.residualKnown[node] === 1 ? state.residualW[node] : auxW[node]) ?? 0),
-  );
+  const { inResidualW } = state.auxiliaries;
+  const auxW = auxiliaryFlowW(state);
+  return knownSumW(state).map((watts, node) => {
+    const isLearned = state.residualKnown[node] === 1;
+    // What of it followed the machines then is not what follows them now.
+    const besideW = isLearned ? (state.residualW[node] ?? 0) - (inResidualW[node] ?? 0) : 0;
+    return watts + besideW + (auxW[node] ?? 0);
+  });
 }
 
 const unknownRatedW = (state: SiteState): Float64Array =>
@@ -198,7 +202,7 @@ export function learnResiduals(state: SiteState, monoMs: number): void {
   );
   const known = knownSumW(state);
   noteHeat(state, () => flowByNode(state, (machine) => heatW(state, machine)), monoMs);
-  const auxW = auxiliaryNowW(state);
+  const auxW = auxiliaryFlowW(state);
   const caps = capsW(state);
   for (const node of state.site.nodes) {
     const meterW = meterOf(state, node.index, monoMs);

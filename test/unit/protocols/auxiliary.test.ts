@@ -28,6 +28,13 @@ test('what draws on a node draws on all above it', () => {
   expect([...watts]).toEqual([5_000 + 2_000 + 3_600 + 1_200, 3_600 + 1_200, 1_200, 0]);
 });
 
+test('a meter on one of two feeds shows its share', () => {
+  const itW = [0, 0, 20_000, 0];
+  const shares = [[1], [1, 1], [1, 0.25, 1]];
+  const watts = auxiliaryW(drawers, 4, (node) => itW[node] ?? 0, shares);
+  expect([...watts]).toEqual([5_000 + 1_200, 300, 1_200, 0]);
+});
+
 test('the first look is taken as settled; a change has been followed by 95 % within the lag', () => {
   const heat = makeHeat(drawers);
   followHeat(heat, drawers, [100_000, 0, 0, 0], 1_000);

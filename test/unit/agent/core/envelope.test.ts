@@ -69,6 +69,29 @@ test('what follows a start takes room: all of it without a meter, the growth bes
   expect(envelope.committedW[1]).toBe(2_500);
 });
 
+test('pumps on two feeds count in full on both, though a meter shows one part of them', () => {
+  // Site, two feeds, a rack on both with 4 kW of pumps and fans after its heat.
+  const drawers = drawersOf([
+    { path: [0] },
+    { path: [1, 0] },
+    { path: [2, 0] },
+    { path: [3, 2, 1, 0], auxiliary: { fixedKw: 4, perItKw: 0.2, lagS: 10 } },
+  ]);
+  const shares = [1, 0.5, 0.5, 1];
+  const heat = makeHeat(drawers);
+  followHeat(heat, drawers, [10_000, 5_000, 5_000, 10_000], 0);
+  const auxiliaries = { drawers, heat, shares: [shares] };
+  const envelope = makeEnvelope(4, { marginPct: 0, startsPer10S: 100 }, auxiliaries);
+  const working = Array.from({ length: 10 }, () => machine({ path: [3, 2, 1, 0], shares, presentW: 1_000 }));
+  const list = [16_000, 8_000, 8_000, undefined].map((meterW, node) => ({
+    id: `n${node}`,
+    capW: 1e9,
+    meterW,
+  }));
+  recount(envelope, list, working, 0);
+  expect(envelope.committedW).toEqual([16_000, 16_000, 16_000, 16_000]);
+});
+
 test('starts are counted over 10 s', () => {
   const envelope = makeEnvelope(2, { marginPct: 2, startsPer10S: 2 });
   const wide = nodes(1e9, 1e9);

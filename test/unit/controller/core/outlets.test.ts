@@ -75,3 +75,42 @@ test('one that shall rest keeps the others from starting, and they say so', () =
     text: "behind 'k1', which is open and starts all or none: r1-04 shall rest",
   });
 });
+
+test('as it closes, one that is not known any more leaves the others as they are, and starts none', () => {
+  const plant = darkRack();
+  const lost = { ok: false, why: 'DEVICE_LOST' } as const;
+  // Its frame comes before the status that says that the outlet is closed.
+  const lose = (): Plant => {
+    plant.silent.add('r1-01');
+    const tickMs = 1_000_000 + plant.nowMs + 500;
+    const rows = [{ id: 'r1-01', readings: { mode: { ...lost, atMs: tickMs } } }];
+    plant.take({ kind: 'frame', agent: 'a1', boot: 1, seq: plant.nowMs + 1, group: 'r1', tickMs, rows });
+    return plant.run(1);
+  };
+  lose();
+  plant.priceUsdPerMwh = 20;
+  plant.run(60);
+  expect(targets(plant)).toEqual(['?', ...all('sleep').slice(1)]);
+  expect(plant.state.wish[1]?.because.text).toBe(
+    "behind 'k1', which is open and starts all or none: r1-01 is not known",
+  );
+  plant.silent.clear();
+  plant.run(60);
+  expect(targets(plant)).toEqual(all('mine'));
+  lose();
+  expect(targets(plant)).toEqual(['?', ...all('mine').slice(1)]);
+  // What comes before them takes their room all the same.
+  plant.extraW.set('f1', 20_000);
+  plant.run(30);
+  expect(targets(plant)).toEqual(['?', ...all('sleep').slice(1)]);
+});
+
+test('who is seen at work behind an outlet said open is decided for itself', () => {
+  const plant = darkRack();
+  plant.priceUsdPerMwh = 20;
+  plant.run(60);
+  plant.mode[0] = 'mine';
+  plant.run(2);
+  order(plant, 'anna#1', 'lockout', ['r1-01']);
+  expect(targets(plant)).toEqual(['sleep', ...all('mine').slice(1)]);
+});
