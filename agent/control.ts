@@ -142,6 +142,7 @@ class Pilot implements Control {
         reachable: machine.reachable || isUnpowered(machine),
       },
       attempt: machine.attempt,
+      toldBefore: machine.toldBefore,
       inFlight: machine.inFlight,
       authority: config.authority,
       lockout: machine.lockout?.words,
@@ -238,6 +239,7 @@ class Pilot implements Control {
   #began(machine: Machine, step: Step): void {
     const nowMs = this.#options.clock.monoMs();
     machine.attempt = attemptOf(step, nowMs);
+    machine.toldBefore = undefined;
     this.#begun.set(machine, step.goal);
     machine.reported.delete('acknowledged');
     machine.reported.delete('observed');

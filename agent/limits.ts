@@ -71,15 +71,18 @@ export interface LimitsOptions {
 const isExempt = (goal: Goal): boolean =>
   goal.owner !== 'desired' || (goal.because !== undefined && outranksRamp(goal.because));
 
-/** Least times and starts per day outlive the agent: a restart is no new day. */
+/** Least times, starts per day and what was last told outlive the agent: a restart is no new day. */
 function keepSpells({ plant, clock, keeper }: LimitsOptions, pace: Pace) {
   let known = false;
   let waiting: (() => void) | undefined;
   const file = keeper.open('pace', fileSchema, (found) => {
     known = true;
-    for (const { at, config } of plant.machines) {
+    for (const machine of plant.machines) {
+      const { at, config, attempt } = machine;
       const kept = found !== undefined && Object.hasOwn(found, config.id) ? found[config.id] : undefined;
-      if (kept !== undefined) takeSpell(pace, at, kept, clock.monoMs(), clock.wallMs());
+      if (kept === undefined) continue;
+      takeSpell(pace, at, kept, clock.monoMs(), clock.wallMs());
+      if (attempt === undefined) machine.toldBefore = kept.mode;
     }
   });
   const note = (): void => {

@@ -45,6 +45,8 @@ export interface Machine {
   /** Since when it has been answering without a gap. */
   answersSinceMs: number;
   attempt: Attempt | undefined;
+  /** The mode it was last told to be in before the agent started; until it is told anew, or found without power. */
+  toldBefore: Mode | undefined;
   inFlight: boolean;
   queued: 'safety' | 'shed' | 'raise' | undefined;
   /** The goal whose results were reported, and which stages. */
@@ -97,6 +99,7 @@ export function seeOff(machine: Machine, words: string, atMs: number): void {
   machine.powerW = 0;
   machine.powerLimitW = undefined;
   machine.attempt = undefined;
+  machine.toldBefore = undefined;
   machine.full = {};
   machine.readings = {
     mode: { ok: true, value: 'off', unit: 'text', quality: 'good', atMs },

@@ -241,6 +241,7 @@ function newMachine(
     reachable: false,
     answersSinceMs: Number.NEGATIVE_INFINITY,
     attempt: undefined,
+    toldBefore: undefined,
     inFlight: false,
     queued: undefined,
     reportedFor: '',

@@ -61,6 +61,8 @@ export interface ReconcileInput {
   readonly goal: Goal | undefined;
   readonly sight: Sight;
   readonly attempt: Attempt | undefined;
+  /** What it was last told before the agent started; undefined: nothing, or that is over. */
+  readonly toldBefore: Mode | undefined;
   readonly inFlight: boolean;
   readonly authority: Authority;
   /** Who locks it out, in words; undefined: nobody. */
@@ -210,7 +212,7 @@ function perGpuW(model: Extract<Model, { kind: 'gpu-host' }>, hostW: number): nu
 
 /** The first command, the wait for its effect, one repetition after a reading that shows it did not work, then rest. */
 function pursue(
-  { model, sight, attempt, pollMs }: ReconcileInput,
+  { model, sight, attempt, toldBefore, pollMs }: ReconcileInput,
   goal: Goal,
   step: Step,
   nowMs: number,
@@ -224,7 +226,7 @@ function pursue(
     attempt !== undefined && satisfies(model, goal.mode, attempt.mode) && attempt.powerW === limitOf(step);
   if (!same) {
     // A mode that cannot be read may be put to rest, which is safe, but not started.
-    if (sight.mode === undefined && step.raise) return none('unseen');
+    if (sight.mode === undefined && (step.raise || wasTold(model, toldBefore, step))) return none('unseen');
     return dispatch(1);
   }
   if (attempt.stage === 'observed')
@@ -243,6 +245,16 @@ function pursue(
     detail: `${attempt.verb} given ${attempt.tries} times, the machine shows ${sight.mode}`,
   };
 }
+
+/**
+ * True when the same was said before the agent's own restart: as without one, only a reading says that it did not
+ * work. What protects does not wait for it, and a hand-over does nothing that is done already.
+ */
+const wasTold = (model: Model, toldBefore: Mode | undefined, { kind, goal }: Step): boolean =>
+  kind === 'verb' &&
+  goal.owner === 'desired' &&
+  toldBefore !== undefined &&
+  satisfies(model, goal.mode, toldBefore);
 
 const limitOf = (step: Step): number | undefined =>
   step.kind === 'verb' && (step.verb === 'power-limit' || step.verb === 'cap') ? step.goal.powerW : undefined;

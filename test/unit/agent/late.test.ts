@@ -67,3 +67,25 @@ test.each([61_000, 187_000])(
     rig.kill();
   },
 );
+
+test('an agent that starts again tells nobody again who does not say yet what it does', async () => {
+  const first = makeBench({ count: 2 });
+  await first.clock.advance(6_000);
+  first.voice.want('r1', 1, all(first, 'sleep'), { expiresAtMs: START_MS + 3_600_000 });
+  await first.clock.advance(15_000);
+  await first.stop();
+  const second = makeBench({ count: 2, mode: 'sleep', disk: first.disk });
+  benches.push(second);
+  const [one, other] = [...second.miners.values()];
+  if (one === undefined || other === undefined) throw new Error('two miners');
+  Object.assign(one, { isStarting: true });
+  Object.assign(other, { isStarting: true });
+  await second.clock.advance(6_000);
+  second.voice.want('r1', 1, all(second, 'sleep'), { expiresAtMs: START_MS + 3_600_000 });
+  await second.clock.advance(60_000);
+  expect([one.calls, other.calls]).toEqual([[], []]);
+  Object.assign(one, { isStarting: false });
+  Object.assign(other, { isStarting: false, mode: 'mine' });
+  await second.clock.advance(10_000);
+  expect([one.calls, other.calls]).toEqual([[], ['sleep']]);
+});
