@@ -175,14 +175,8 @@ export class MemoryDisk implements Disk {
       tail = done.catch(() => undefined);
       return done;
     };
-    const change = (
-      bytes: Uint8Array,
-      reserved = Math.max(0, file.reserved - bytes.length + file.bytes.length),
-    ): void => {
-      if (life !== this.#life) return;
-      file.reserved = reserved;
-      file.bytes = bytes;
-      file.unsynced.push(bytes);
+    const change = (bytes: Uint8Array, reserved?: number): void => {
+      if (life === this.#life) write(file, bytes, reserved);
     };
     return {
       get sizeBytes() {
@@ -263,6 +257,17 @@ const fileOf = (bytes: Uint8Array): File => ({
 });
 
 const NEVER = new Promise<never>(() => undefined);
+
+/** The file comes to hold these bytes; what was reserved behind them becomes theirs where they grow into it. */
+function write(
+  file: File,
+  bytes: Uint8Array,
+  reserved = Math.max(0, file.reserved - bytes.length + file.bytes.length),
+): void {
+  file.reserved = reserved;
+  file.bytes = bytes;
+  file.unsynced.push(bytes);
+}
 
 /** The file's bytes with `more` behind them. A copy of the whole at each append would make a long run quadratic. */
 function grown(file: File, more: Uint8Array): Uint8Array {
