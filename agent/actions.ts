@@ -1,6 +1,6 @@
 import type { Clock } from '../host/deps.ts';
 import { asFault, Fault } from '../protocols/faults.ts';
-import type { Action, MachineResult } from '../protocols/mqtt/status.ts';
+import type { Action, MachineResult, Trip } from '../protocols/mqtt/status.ts';
 import type { Alarms } from './alarms.ts';
 import { controllerMs, rackPhase } from './core/lease.ts';
 import type { LeaseState } from './core/lease.ts';
@@ -16,8 +16,8 @@ export interface ActionsOptions {
   readonly lease: LeaseState;
   readonly alarms: Alarms;
   readonly result: (rack: string, result: MachineResult) => void;
-  /** A person permits the restart below a node. */
-  readonly permit: (node: string) => void;
+  /** A person permits the restart after a trip. */
+  readonly permit: (trip: Trip) => void;
 }
 
 /** One-shot verbs (reboot, locate) and permissions to restart: each id once, never again by itself. */
@@ -77,7 +77,10 @@ export function makeActions(options: ActionsOptions): Actions {
         return;
       }
       known.add(action.id);
-      if (verb === 'permit') return options.permit(action.machine);
+      if (verb === 'permit') {
+        if (action.trip !== undefined) options.permit(action.trip);
+        return;
+      }
       const machine = plant.byId.get(action.machine);
       if (machine === undefined) {
         alarms.tell('BUS_MESSAGE', action.machine, `${action.verb} for a machine of another agent`);

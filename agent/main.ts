@@ -138,7 +138,7 @@ class Agent {
     this.#actions = makeActions({
       ...shared,
       result: (rack, result) => this.#link?.result(rack, result),
-      permit: (node) => this.#plantIo.permit(node),
+      permit: (trip) => this.#plantIo.permit(trip),
     });
     this.#frames = startFrames({ site: site.id, agent, clock, plant: this.#plant, spool: this.#spool });
     this.#readers = startReaders({

@@ -2,8 +2,8 @@ import * as z from 'zod';
 import type { Permissive, PlantPoint, Protection } from '../config/schema/plant.ts';
 import type { Site } from '../config/site.ts';
 import type { Clock } from '../host/deps.ts';
-import { holdingBack } from '../protocols/inhibition.ts';
-import type { Inhibition, Status } from '../protocols/mqtt/status.ts';
+import { holdingBack, isSameReturn } from '../protocols/inhibition.ts';
+import type { Inhibition, Status, Trip as TripSaid } from '../protocols/mqtt/status.ts';
 import type { Alarms } from './alarms.ts';
 import type { Control } from './control.ts';
 import { isShown, lookAt, lookAtTrip, makeRule } from './core/permissive.ts';
@@ -45,8 +45,8 @@ export interface Permits {
   sample(point: string): Sample | undefined;
   /** What nodes are held back at this moment, and why: as the heartbeat says it. */
   inhibitions(): Pick<Status, 'inhibitions'>;
-  /** A person permits the restart below a node (or of one protection); what is still tripped stays. */
-  permit(name: string): void;
+  /** A person permits the restart after one trip; what has tripped or was lost since stays. */
+  permit(trip: TripSaid): void;
   stop(): void;
 }
 
@@ -171,20 +171,19 @@ class Warden implements Permits {
     return 'good';
   }
 
-  permit(name: string): void {
-    const { alarms } = this.#options;
-    for (const { config, trip } of this.#guarded) {
-      if (config.node !== name && config.id !== name) continue;
-      if (trip.latch?.returnedMs === undefined) {
-        if (trip.latch !== undefined)
-          alarms.tell(
-            'PROTECTION_TRIPPED',
-            config.id,
-            'not permitted: it is still tripped, or cannot be read',
-          );
-      } else trip.permitted = true;
+  permit(said: TripSaid): void {
+    const one = this.#guarded.find(({ config }) => config.id === said.protection);
+    if (one?.trip.latch === undefined) return;
+    const trip = saidOf(one);
+    if (isSameReturn(trip, said)) {
+      one.trip.permitted = true;
+      return this.tick();
     }
-    this.tick();
+    const why =
+      trip?.returnedMs === undefined
+        ? 'it is still tripped, or cannot be read'
+        : 'it has tripped or was lost again since; look again, then permit anew';
+    this.#options.alarms.tell('PROTECTION_TRIPPED', one.config.id, `not permitted: ${why}`);
   }
 
   stop(): void {
@@ -196,7 +195,7 @@ class Warden implements Permits {
     this.known = true;
     for (const { id, sinceMs } of latched) {
       const one = this.#guarded.find(({ config }) => config.id === id);
-      if (one !== undefined) one.trip.latch ??= { sinceWallMs: sinceMs, returnedMs: undefined };
+      if (one !== undefined) one.trip.latch ??= { sinceWallMs: sinceMs, returned: undefined };
     }
     this.#stored = JSON.stringify(this.#latched());
     this.tick();
@@ -304,16 +303,25 @@ function waitingOf({ config: { id, node, about } }: Watched): Inhibition {
   return { node, effect: 'inhibit', why: 'PERMISSIVE_UNKNOWN', text, off: false };
 }
 
-function tripped({ config, trip: { latch } }: Guarded, trip: Trip): Inhibition {
-  const { id, node, kind } = config;
+/** As the controller names it. */
+function saidOf({ config: { id }, trip: { latch } }: Guarded): TripSaid | undefined {
+  if (latch === undefined) return undefined;
+  const { sinceWallMs: sinceMs, returned } = latch;
+  return { protection: id, sinceMs, ...(returned === undefined ? {} : { returnedMs: returned.wallMs }) };
+}
+
+function tripped(one: Guarded, trip: Trip): Inhibition {
+  const { id, node, kind } = one.config;
   if (trip === 'unknown') {
     const text = `'${id}' (${kind} of ${node}) cannot be read; starts go on when it can`;
     return { node, effect: 'inhibit', why: 'PERMISSIVE_UNKNOWN', text, off: false };
   }
-  const since = new Date(latch?.sinceWallMs ?? 0).toISOString().slice(0, 16);
+  const said = saidOf(one);
+  const since = new Date(said?.sinceMs ?? 0).toISOString().slice(0, 16);
   const now = trip === 'tripped' ? 'has tripped' : 'tripped and is back, or cannot be read';
-  const text = `'${id}' (${kind} of ${node}) ${now} (${since}Z); ${releaseWords(config)}`;
-  return { node, effect: 'shed', why: 'PROTECTION_TRIPPED', text, off: trip === 'tripped' };
+  const text = `'${id}' (${kind} of ${node}) ${now} (${since}Z); ${releaseWords(one.config)}`;
+  const held = { node, effect: 'shed', why: 'PROTECTION_TRIPPED', text, off: trip === 'tripped' } as const;
+  return said === undefined ? held : { ...held, trip: said };
 }
 
 export const makePermits = (options: PermitsOptions): Permits => new Warden(options);

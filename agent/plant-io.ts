@@ -67,7 +67,7 @@ export function startPlantIo(options: PlantIoOptions): PlantIo {
       for (const watchdog of watchdogs) watchdog.tick();
     },
     status: () => ({ ...permits.inhibitions(), ...outlets.status() }),
-    permit: (name) => permits.permit(name),
+    permit: (trip) => permits.permit(trip),
     stop: () => {
       permits.stop();
       outlets.stop();

@@ -1,6 +1,6 @@
 import { isCutOff } from './feeds.ts';
 import type { FedNode } from './feeds.ts';
-import type { Inhibition } from './mqtt/status.ts';
+import type { Inhibition, Trip } from './mqtt/status.ts';
 
 /** Of a site, what says who hangs on what and which relays there are. */
 interface Electrical {
@@ -11,6 +11,13 @@ interface Electrical {
     };
   };
 }
+
+/** True for the same trip whose input has been back without a break since. */
+export const isSameReturn = (one: Trip | undefined, other: Trip | undefined): boolean =>
+  one?.returnedMs !== undefined &&
+  one.returnedMs === other?.returnedMs &&
+  one.sinceMs === other.sinceMs &&
+  one.protection === other.protection;
 
 /**
  * Of what holds nodes back, what concerns a machine on this node: all on its path. Only a switch that opened on one of

@@ -66,8 +66,8 @@ function isWrong({ is, min, max, hysteresis }: Rule, value: number, lost: boolea
 /** A trip that holds what is below it at rest. */
 export interface Latch {
   readonly sinceWallMs: number;
-  /** Since when the input is back; undefined while it is tripped or unknown. */
-  returnedMs: number | undefined;
+  /** Since when the input is back, on both clocks; undefined while it is tripped or unknown. */
+  returned: { readonly monoMs: number; readonly wallMs: number } | undefined;
 }
 
 export type Trip = 'clear' | 'tripped' | 'waiting' | 'unknown';
@@ -92,18 +92,18 @@ export function lookAtTrip(
   const { permitted } = state;
   state.permitted = false;
   if (standing === 'lost') {
-    state.latch ??= { sinceWallMs: wallMs, returnedMs: undefined };
-    state.latch.returnedMs = undefined;
+    state.latch ??= { sinceWallMs: wallMs, returned: undefined };
+    state.latch.returned = undefined;
     return 'tripped';
   }
   const { latch } = state;
   if (latch === undefined) return standing === 'unknown' ? 'unknown' : 'clear';
   if (standing === 'unknown') {
-    latch.returnedMs = undefined;
+    latch.returned = undefined;
     return 'waiting';
   }
-  latch.returnedMs ??= nowMs;
-  if (!permitted && !(rule.autoRelease && nowMs - latch.returnedMs >= rule.releaseMs)) return 'waiting';
+  latch.returned ??= { monoMs: nowMs, wallMs };
+  if (!permitted && !(rule.autoRelease && nowMs - latch.returned.monoMs >= rule.releaseMs)) return 'waiting';
   state.latch = undefined;
   return 'clear';
 }

@@ -1,6 +1,7 @@
 /** What the plant's own inputs hold back, as the agents say it: the agent enforces it, the controller does not fight it. */
-import { holdingBack } from '../../protocols/inhibition.ts';
-import type { Inhibition } from '../../protocols/mqtt/status.ts';
+import { holdingBack, isSameReturn } from '../../protocols/inhibition.ts';
+import type { Action, Inhibition, Trip } from '../../protocols/mqtt/status.ts';
+import { raiseAlarm } from './alarms.ts';
 import type { Effect } from './effects.ts';
 import { isKnown } from './state.ts';
 import type { SiteState } from './state.ts';
@@ -34,47 +35,75 @@ export function inhibitedTarget(state: SiteState, machine: number, works: boolea
   return { mode: restMode(model), because: { owner: 'protection', rule, text: held.text } };
 }
 
-/** A person permits restarts: one word to each agent for every protection in the scope. */
+/** The protections in a scope, each with its trip as its agent last said it; undefined: it has not tripped. */
+function tripsIn(state: SiteState, scope: readonly string[]) {
+  const { nodes, config } = state.site;
+  return config.plant.protections.flatMap(({ id, node }) => {
+    const own = nodes.find((one) => one.id === node);
+    const named =
+      scope.includes(id) || own?.path.some((index) => scope.includes(nodes[index]?.id ?? '')) === true;
+    return own === undefined || !named ? [] : [{ id, agent: own.agent, trip: tripOf(state, own.agent, id) }];
+  });
+}
+
+const tripOf = (state: SiteState, agent: string, protection: string): Trip | undefined =>
+  state.agents.get(agent)?.inhibitions.find(({ trip }) => trip?.protection === protection)?.trip;
+
+/** What a person who permits the restart in a scope is told; `some`: there is something to permit. */
+export function permitWords(
+  state: SiteState,
+  scope: readonly string[],
+): { readonly some: boolean; readonly conflicts: readonly string[] } {
+  const trips = tripsIn(state, scope).filter(({ trip }) => trip !== undefined);
+  const early = trips.filter(({ trip }) => trip?.returnedMs === undefined);
+  const conflicts = early.map(
+    ({ id }) => `'${id}' is still tripped, or cannot be read: it is permitted when it is back`,
+  );
+  if (trips.length === 0) conflicts.push('nothing there waits for a permission to restart');
+  return { some: early.length < trips.length, conflicts };
+}
+
+/** A person permits restarts: one word to its agent for each protection in the scope that is back from a trip. */
 export function sayPermits(
   state: SiteState,
   { commandId, request }: Pick<Extract<ControllerEvent, { kind: 'operator' }>, 'commandId' | 'request'>,
   now: Now,
 ): Effect[] {
   const { site, epoch } = state;
-  const scope = new Set(request.scope);
-  return site.config.plant.protections.flatMap(({ id, node }): Effect[] => {
-    const own = site.nodes.find((one) => one.id === node);
-    const named = scope.has(id) || own?.path.some((index) => scope.has(site.nodes[index]?.id ?? '')) === true;
-    if (own === undefined || !named) return [];
+  return tripsIn(state, request.scope).flatMap(({ id, agent, trip }): Effect[] => {
+    if (trip?.returnedMs === undefined) return [];
     const head = { v: 1 as const, site: site.id, id: `${commandId}-${id}`, epoch };
-    const action = {
+    const action: Action = {
       ...head,
       machine: id,
-      verb: 'permit' as const,
+      verb: 'permit',
+      trip,
       expiresAtMs: now.wallMs + PERMIT_MS,
     };
-    const boot = state.agents.get(own.agent)?.boot;
-    state.permits.set(action.id, { agent: own.agent, boot, node, action, saidMonoMs: now.monoMs });
-    return [{ kind: 'action', agent: own.agent, action }];
+    const boot = state.agents.get(agent)?.boot;
+    state.permits.set(action.id, { agent, boot, action, saidMonoMs: now.monoMs });
+    return [{ kind: 'action', agent, action }];
   });
 }
 
 /**
  * A permission may be lost on the way: it is said again, with the same id, until its trip is gone from what the agent
- * says, or it expires. An agent that has started anew does not know what it took before: to it none is repeated.
+ * says, or it expires. It is for that trip alone: when its input has been lost since, a person looks again. An agent
+ * that has started anew does not know what it took before: to it none is repeated.
  */
 export function repeatPermits(state: SiteState, now: Now): Effect[] {
   return [...state.permits].flatMap(([id, permit]): Effect[] => {
-    const agent = state.agents.get(permit.agent);
-    const stands = agent?.inhibitions.some(
-      ({ node, why }) => node === permit.node && why === 'PROTECTION_TRIPPED',
-    );
-    if (stands !== true || agent?.boot !== permit.boot || now.wallMs >= permit.action.expiresAtMs) {
+    const { agent, boot, action } = permit;
+    const trip = tripOf(state, agent, action.machine);
+    const stands = isSameReturn(trip, action.trip);
+    if (!stands || state.agents.get(agent)?.boot !== boot || now.wallMs >= action.expiresAtMs) {
       state.permits.delete(id);
-      return [];
+      if (stands || trip === undefined) return [];
+      const text = 'tripped or lost again after the restart was permitted: look again, then permit anew';
+      return raiseAlarm(state, now, 'PROTECTION_TRIPPED', action.machine, text);
     }
     if (now.monoMs - permit.saidMonoMs < AGAIN_MS) return [];
     permit.saidMonoMs = now.monoMs;
-    return [{ kind: 'action', agent: permit.agent, action: permit.action }];
+    return [{ kind: 'action', agent, action }];
   });
 }

@@ -130,7 +130,6 @@ export interface Hold {
 export interface Permit {
   readonly agent: string;
   readonly boot: number | undefined;
-  readonly node: string;
   readonly action: Action;
   saidMonoMs: number;
 }

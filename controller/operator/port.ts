@@ -8,6 +8,7 @@ import { waiting } from '../core/agree.ts';
 import { believedW, drawW, energyUsdPerMwh, miningUsdPerHour } from '../core/economics.ts';
 import type { Now } from '../core/events.ts';
 import { indexesOf } from '../core/ingest.ts';
+import { permitWords } from '../core/inhibit.ts';
 import { blockedBy, machinesOf, requestedMode } from '../core/operator.ts';
 import { committedW, capsW } from '../core/room.ts';
 import { isKnown } from '../core/state.ts';
@@ -129,6 +130,8 @@ async function execute(
   const machines = all.filter((_, at) => blocks[at] === undefined);
   const [first] = blocks.filter((block) => block !== undefined);
   if (machines.length === 0) throw new Fault('OPERATOR_REFUSED', first ?? 'there is no machine');
+  const permits = request.action === 'permit' ? permitWords(state, request.scope) : undefined;
+  if (permits?.some === false) throw new Fault('OPERATOR_REFUSED', permits.conflicts[0] ?? '');
   const names = machines.map((machine) => state.site.machines[machine]?.id ?? '');
   await controller.record([
     { t: 'operator', atMs: clock.wallMs(), commandId, actor, request, machines: names },
@@ -175,6 +178,7 @@ function previewOf(
   }
   for (const model of unable)
     conflicts.push(`${model} cannot '${request.action}'; those machines are left out`);
+  if (request.action === 'permit') conflicts.push(...permitWords(state, request.scope).conflicts);
   const committed = committedW(state);
   const caps = capsW(state);
   if (deltaW > 0 && (committed[0] ?? 0) + deltaW > (caps[0] ?? Infinity))

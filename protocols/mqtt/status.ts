@@ -10,6 +10,16 @@ const faultCode = z.enum(Object.keys(FAULTS) as [FaultCode, ...FaultCode[]]);
 export const LEASE_PHASES = ['starting', 'live', 'stale', 'lost'] as const;
 export type LeasePhase = (typeof LEASE_PHASES)[number];
 
+/** One trip of a protection, and one return of its input: a permission to restart is for this one and no other. */
+const tripSchema = z.strictObject({
+  protection: id,
+  /** When it tripped, UTC ms by the agent's clock. */
+  sinceMs: z.number(),
+  /** Since when its input is back; absent while it is tripped or cannot be read. */
+  returnedMs: z.number().optional(),
+});
+export type Trip = z.infer<typeof tripSchema>;
+
 /** What the plant's own inputs hold back below a node, at this moment. */
 const inhibitionSchema = z.strictObject({
   node: id,
@@ -20,6 +30,8 @@ const inhibitionSchema = z.strictObject({
   text: z.string().max(300),
   /** True while a switch is open: who does not answer below it counts as off. */
   off: z.boolean(),
+  /** Of a protection that has tripped. */
+  trip: tripSchema.optional(),
 });
 export type Inhibition = z.infer<typeof inhibitionSchema>;
 
@@ -112,7 +124,7 @@ export const agentEventSchema = z.strictObject({
 });
 export type AgentEvent = z.infer<typeof agentEventSchema>;
 
-/** A one-shot action: carried out once by id, never retried. `permit`: a restart below a node, in place of a machine; said again with the same id until it is taken. */
+/** A one-shot action: carried out once by id, never retried. `permit`: the restart after one trip of a protection, in place of a machine; said again with the same id until it is taken. */
 export const actionSchema = z.strictObject({
   v: z.literal(1),
   site: id,
@@ -120,6 +132,8 @@ export const actionSchema = z.strictObject({
   epoch: counter,
   machine: id,
   verb: z.enum(['reboot', 'locate', 'permit']),
+  /** Which trip is permitted: one that came later, or that was lost again since, is not. */
+  trip: tripSchema.optional(),
   /** The controller's clock, as the lease beat carries it. */
   expiresAtMs: z.number(),
 });

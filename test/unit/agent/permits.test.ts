@@ -2,6 +2,7 @@ import { afterEach, expect, test } from 'vitest';
 import { makePlc } from '../../../simulator/devices/plc.ts';
 import { all, makeBench as openBench, modes } from './bench.ts';
 import type { Bench } from './bench.ts';
+import type { Trip } from '../../../protocols/mqtt/status.ts';
 
 const benches: Bench[] = [];
 afterEach(async () => {
@@ -43,6 +44,8 @@ function makeRig(options: Parameters<typeof openBench>[0] = {}, onLoss: 'inhibit
 
 const inhibitions = (bench: Bench): string =>
   (bench.voice.status?.inhibitions ?? []).map(({ effect, why }) => `${effect} ${why}`).join('; ');
+/** The trip that the agent says it holds for. */
+const trip = (bench: Bench): Trip | undefined => bench.voice.status?.inhibitions?.[0]?.trip;
 const refusals = (bench: Bench): Set<string> =>
   new Set(
     bench.voice.results
@@ -111,7 +114,7 @@ test('a trip holds what is below at rest after its return, until a person permit
   await bench.clock.advance(3_000);
   expect(inhibitions(bench)).toBe('shed PROTECTION_TRIPPED');
   // No permission while it is open.
-  bench.voice.act('p-1', 'r1', 'permit');
+  bench.voice.act('p-1', 'q1', 'permit', trip(bench));
   sees.tripped = 0;
   await bench.clock.advance(5_000);
   // Power is back, and firmware starts by itself.
@@ -119,7 +122,7 @@ test('a trip holds what is below at rest after its return, until a person permit
   bench.voice.want('r1', 1, all(bench, 'mine'), { expiresAtMs: bench.clock.wallMs() + 600_000 });
   await bench.clock.advance(15_000);
   expect(modes(bench)).toBe('ssssssss');
-  bench.voice.act('p-2', 'r1', 'permit');
+  bench.voice.act('p-2', 'q1', 'permit', trip(bench));
   await bench.clock.advance(20_000);
   expect(modes(bench)).toBe('mmmmmmmm');
   expect(events(bench).filter((event) => event.includes('PROTECTION'))).toEqual([
@@ -191,21 +194,59 @@ test('a permission that came when no controller was in charge is taken when it i
   sees.tripped = 0;
   await bench.clock.advance(5_000);
   const { epoch } = bench.voice;
+  const first = trip(bench);
   bench.voice.epoch = epoch + 1;
-  bench.voice.act('p-1', 'r1', 'permit');
-  bench.voice.act('p-1', 'r1', 'permit');
+  bench.voice.act('p-1', 'q1', 'permit', first);
+  bench.voice.act('p-1', 'q1', 'permit', first);
   bench.voice.epoch = epoch;
   await bench.clock.advance(1_000);
   expect(inhibitions(bench)).toBe('shed PROTECTION_TRIPPED');
   expect(events(bench).filter((event) => event.startsWith('DESIRED_STALE')).length).toBe(1);
-  bench.voice.act('p-1', 'r1', 'permit');
+  bench.voice.act('p-1', 'q1', 'permit', first);
   await bench.clock.advance(3_000);
   expect(inhibitions(bench)).toBe('');
   sees.tripped = 1;
   await bench.clock.advance(3_000);
   sees.tripped = 0;
   await bench.clock.advance(5_000);
-  bench.voice.act('p-1', 'r1', 'permit');
+  bench.voice.act('p-1', 'q1', 'permit', trip(bench));
   await bench.clock.advance(3_000);
   expect(inhibitions(bench)).toBe('shed PROTECTION_TRIPPED');
+});
+
+test('a permission is for the trip it was given for: not for a later one, nor after the input was lost again', async () => {
+  const { bench, plc, sees } = makeRig({ mode: 'sleep' });
+  await bench.clock.advance(8_000);
+  sees.tripped = 1;
+  await bench.clock.advance(3_000);
+  // Given while it is open, or without a trip: none, also when it arrives after the return.
+  const open = trip(bench);
+  sees.tripped = 0;
+  await bench.clock.advance(3_000);
+  const back = trip(bench);
+  expect(open).toMatchObject({ protection: 'q1' });
+  expect(back).toEqual({ ...open, returnedMs: expect.any(Number) });
+  bench.voice.act('p-1', 'q1', 'permit', open);
+  bench.voice.act('p-2', 'q1', 'permit');
+  // It opens once more before the word arrives.
+  sees.tripped = 1;
+  await bench.clock.advance(3_000);
+  sees.tripped = 0;
+  await bench.clock.advance(3_000);
+  bench.voice.act('p-3', 'q1', 'permit', back);
+  await bench.clock.advance(3_000);
+  expect(inhibitions(bench)).toBe('shed PROTECTION_TRIPPED');
+  expect(bench.voice.events.at(-1)?.text).toMatch(/^not permitted: it has tripped or was lost again since/);
+  // It cannot be read for a while: nobody knows what it was meanwhile.
+  const again = trip(bench);
+  plc.silent = true;
+  await bench.clock.advance(60_000);
+  plc.silent = false;
+  await bench.clock.advance(10_000);
+  bench.voice.act('p-4', 'q1', 'permit', again);
+  await bench.clock.advance(3_000);
+  expect(inhibitions(bench)).toContain('shed PROTECTION_TRIPPED');
+  bench.voice.act('p-5', 'q1', 'permit', trip(bench));
+  await bench.clock.advance(3_000);
+  expect(inhibitions(bench)).not.toContain('PROTECTION_TRIPPED');
 });

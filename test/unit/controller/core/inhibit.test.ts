@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Inhibition } from '../../../../protocols/mqtt/status.ts';
+import { permitWords } from '../../../../controller/core/inhibit.ts';
 import { siteSchema } from '../../../../config/schema/site.ts';
 import { order } from './order.ts';
 import { Plant } from './plant.ts';
@@ -13,6 +14,11 @@ const held = (effect: Inhibition['effect'], changes: Partial<Inhibition> = {}): 
   off: false,
   ...changes,
 });
+const tripped = (sinceMs: number, returnedMs?: number): Inhibition =>
+  held('shed', {
+    why: 'PROTECTION_TRIPPED',
+    trip: { protection: 'q1', sinceMs, ...(returnedMs === undefined ? {} : { returnedMs }) },
+  });
 const of = (plant: Plant, rack: string): string =>
   plant.state.site.machines
     .filter((machine) => machine.rack === rack)
@@ -73,11 +79,41 @@ test('a person permits the restart: one word to the agent for each protection in
   const site = siteSchema.parse(smallSite);
   const point = { id: 'open', target: 'modbus://127.0.0.1/1', kind: 'discrete' as const, address: 1 };
   const protection = { id: 'q1', node: 'r1', input: 'open', kind: 'breaker' as const };
-  const plant = new Plant({ ...site, plant: { points: [point], protections: [protection] } }).run(20);
+  const plant = new Plant({ ...site, plant: { points: [point], protections: [protection] } });
+  plant.inhibitions = [tripped(1_000, 2_000)];
+  plant.run(20);
   order(plant, 'anna#1', 'permit', ['r2']);
   expect(plant.actions).toEqual([]);
   order(plant, 'anna#1', 'permit', ['r1']);
   expect(plant.actions).toMatchObject([{ machine: 'q1', verb: 'permit', epoch: 1 }]);
+  expect(plant.actions[0]?.trip).toEqual({ protection: 'q1', sinceMs: 1_000, returnedMs: 2_000 });
+});
+
+test('a permission is given for one trip: none while it is open, and none is said again for the next return', () => {
+  const site = siteSchema.parse(smallSite);
+  const point = { id: 'open', target: 'modbus://127.0.0.1/1', kind: 'discrete' as const, address: 1 };
+  const protection = { id: 'q1', node: 'r1', input: 'open', kind: 'breaker' as const };
+  const plant = new Plant({ ...site, plant: { points: [point], protections: [protection] } }).run(20);
+  const nothing = 'nothing there waits for a permission to restart';
+  expect(permitWords(plant.state, ['r1'])).toEqual({ some: false, conflicts: [nothing] });
+  plant.inhibitions = [tripped(1_000)];
+  plant.run(5);
+  const early = "'q1' is still tripped, or cannot be read: it is permitted when it is back";
+  expect(permitWords(plant.state, ['r1'])).toEqual({ some: false, conflicts: [early] });
+  order(plant, 'anna#1', 'permit', ['r1']);
+  plant.inhibitions = [tripped(1_000, 20_000)];
+  plant.run(10);
+  expect(plant.actions).toEqual([]);
+  expect(permitWords(plant.state, ['site'])).toEqual({ some: true, conflicts: [] });
+  order(plant, 'anna#1', 'permit', ['r1']);
+  plant.run(1);
+  expect(plant.actions.length).toBe(1);
+  plant.inhibitions = [tripped(1_000, 30_000)];
+  plant.run(20);
+  expect(plant.actions.length).toBe(1);
+  expect(plant.state.alarms.get('PROTECTION_TRIPPED:q1')?.text).toBe(
+    'tripped or lost again after the restart was permitted: look again, then permit anew',
+  );
 });
 
 test('a permission is said again, as the same one, until its trip is gone, it expires, or the agent starts anew', () => {
@@ -86,7 +122,7 @@ test('a permission is said again, as the same one, until its trip is gone, it ex
   const protection = { id: 'q1', node: 'r1', input: 'open', kind: 'breaker' as const };
   const permitted = (): Plant => {
     const plant = new Plant({ ...site, plant: { points: [point], protections: [protection] } });
-    plant.inhibitions = [held('shed', { node: 'r1', why: 'PROTECTION_TRIPPED' })];
+    plant.inhibitions = [tripped(1_000, 2_000)];
     plant.run(20);
     order(plant, 'anna#1', 'permit', ['r1']);
     return plant.run(10);
