@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 
+import type { Target } from '../agent/driver.ts';
+import { pointsOf } from '../agent/drivers/modbus-points.ts';
 import { openDevice, parseTarget } from '../agent/target.ts';
 import type { Secrets } from '../agent/target.ts';
 import { loadSite, SiteFileInvalid } from '../config/load.ts';
@@ -106,13 +108,15 @@ function targetProblems({ site, problemAt }: LoadedSite): Finding[] {
   const effects = realEffects();
   const io = { ...effects, log: makeLog({ name: 'check', level: 'silent' }) };
   const found: Finding[] = [];
-  const tryTarget = (target: string, path: readonly PropertyKey[], open: boolean): void => {
+  const tryTarget = (target: string, path: readonly PropertyKey[], open: boolean): Target | undefined => {
     try {
       const parsed = parseTarget(target, anySecret);
       if (open) openDevice(parsed, io).close();
+      return parsed;
     } catch (error) {
       const { code, detail } = asFault(error);
       found.push({ code, ...problemAt(path, detail) });
+      return undefined;
     }
   };
   let first = 0;
@@ -122,16 +126,25 @@ function targetProblems({ site, problemAt }: LoadedSite): Finding[] {
     first += group.hosts?.length ?? group.count ?? 0;
   }
   for (const [index, meter] of site.config.meters.entries()) {
-    const before = found.length;
-    tryTarget(meter.target, ['meters', index, 'target'], true);
-    const name = parseTarget(meter.target, anySecret).options['profile'] ?? SUNSPEC;
-    if (found.length > before || profilesOf(name).every(steersBy)) continue;
-    const detail = `profile ${name}: its power is disputed or not 'fast': it can be shown, not steered by. Compare it with the meter's display, then write a profile of your own with agree "yes"`;
+    const target = tryTarget(meter.target, ['meters', index, 'target'], true);
+    const detail = target && unsteerable(target.options);
+    if (detail === undefined) continue;
     found.push({ code: 'CONFIG_INVALID', ...problemAt(['meters', index, 'target'], detail) });
   }
   if (site.config.utility) tryTarget(site.config.utility.target, ['utility', 'target'], false);
   effects.lines.close();
   return found;
+}
+
+/** Why a meter with this target cannot be steered by; undefined: it can. */
+function unsteerable({ profile: name = SUNSPEC, channel }: Target['options']): string | undefined {
+  const profiles = profilesOf(name);
+  const steersWith = (number: number | undefined): boolean =>
+    profiles.every((profile) => pointsOf(profile, number, 0).some(steersBy));
+  if (steersWith(channel === undefined ? undefined : Number(channel))) return undefined;
+  if (channel === undefined && profiles.some(({ channels }) => channels) && steersWith(1))
+    return `profile ${name} measures circuits and no total: &channel= says which of them stands for the node`;
+  return `profile ${name}: its power is disputed or not 'fast': it can be shown, not steered by. Compare it with the meter's display, then write a profile of your own with agree "yes"`;
 }
 
 interface Summary {

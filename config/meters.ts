@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 
 import { Fault } from '../protocols/faults.ts';
 import { profileSchema } from './schema/profile.ts';
-import type { MeterProfile } from './schema/profile.ts';
+import type { MeterPoint, MeterProfile } from './schema/profile.ts';
 
 const folder = new URL('./meters/', import.meta.url);
 const loaded = new Map<string, MeterProfile>();
@@ -63,11 +63,9 @@ export function profilesOf(name: string): readonly MeterProfile[] {
     .map(meterProfile);
 }
 
-/** Whether the total power of such a meter may steer: it is read with what is fast, and its sources do not disagree. */
-export const steersBy = ({ points, channels }: MeterProfile): boolean =>
-  [...points, ...(channels?.points ?? [])].some(
-    (point) => point.q === 'power.active.total' && point.class === 'fast' && point.agree !== 'no',
-  );
+/** Whether a point is a total power that may steer: it is read with what is fast, and its sources do not disagree. */
+export const steersBy = (point: MeterPoint): boolean =>
+  point.q === 'power.active.total' && point.class === 'fast' && point.agree !== 'no';
 
 /** A profile from JSON text; `id` is what it must call itself. Throws CONFIG_INVALID with what is wrong. */
 export function parseProfile(text: string, id: string): MeterProfile {

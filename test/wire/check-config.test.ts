@@ -61,10 +61,32 @@ test.each([
   ['antminer://10.0.1.{n}?user=root&passwordEnv=P', 'antmine://10.0.1.{n}?user=root', '9:66 TARGET_INVALID'],
   ['?user=root&passwordEnv=P', '?user=root&pasword=P', '9:66 TARGET_INVALID'],
   ['modbus://10.0.0.1:502/1', 'modbus://10.0.0.1:502/777', '7:34 TARGET_INVALID'],
+  ['modbus://10.0.0.1:502/1?profile=schneider-pm5xxx', 'foo', '7:34 TARGET_INVALID'],
+  ['modbus://10.0.0.1:502/1', 'modbus://10.0.0.1:99999/1', '7:34 TARGET_INVALID'],
+  ['profile=schneider-pm5xxx', 'profile', '7:34 TARGET_INVALID'],
+  ['?profile=schneider-pm5xxx', '', '7:34 TARGET_INVALID'],
 ])('a target no driver takes: %s', async (from, to, message) => {
   const { code, text } = await check(await fileOf(SITE.replace(from, to)));
   expect(code).toBe(1);
   expect(text).toContain(message);
+});
+
+test.each(['raritan-px3', 'accuenergy-acurev-2100'])(
+  '%s measures circuits: it steers by one of them, not without',
+  async (profile) => {
+    const of = (options: string): Promise<string> =>
+      fileOf(SITE.replace('profile=schneider-pm5xxx', `profile=${profile}${options}`));
+    const all = await check(await of(''));
+    expect(all.code).toBe(1);
+    expect(all.text).toMatch(/:7:34 CONFIG_INVALID .*&channel=/);
+    expect(await check(await of('&channel=2'))).toMatchObject({ code: 0 });
+  },
+);
+
+test('every mistake is told, not only the first', async () => {
+  const text = SITE.replace(/modbus:[^']*/, 'foo').replace('antminer://', 'antmine://');
+  const { text: said } = await check(await fileOf(text));
+  expect(said.match(/TARGET_INVALID .*/g)?.length).toBe(2);
 });
 
 test('as JSON, one object, whatever happened', async () => {
