@@ -1,12 +1,10 @@
 import type { Loop } from '../config/schema/plant.ts';
 import type { Clock } from '../host/deps.ts';
 import { asFault } from '../protocols/faults.ts';
-import type { Mode } from '../protocols/reading.ts';
 import type { Alarms } from './alarms.ts';
 import type { RackOrders } from './core/desired.ts';
-import { drawW, restMode, satisfies } from './core/draw.ts';
 import type { Sample } from './core/permissive.ts';
-import { demandOf, makeLoop } from './core/run-on.ts';
+import { demandOf, makeLoop, mayNeedWater } from './core/run-on.ts';
 import type { Demand } from './core/run-on.ts';
 import type { ModbusOutput } from './drivers/modbus-io.ts';
 import { isOff, reachingW } from './machine.ts';
@@ -56,7 +54,7 @@ export function startPump(options: PumpOptions): Pump {
   let written = false;
   const tick = (): void => {
     const nowMs = clock.monoMs();
-    const mayWork = machines.some((machine) => mayWorkNow(machine, wantedOf(options.orders, machine), nowMs));
+    const mayWork = machines.some((machine) => needsIt(machine, options.orders, nowMs));
     const temperature = config.temperature === undefined ? undefined : options.sample(config.temperature);
     demand = demandOf({ ...times, freezeBelowC, hysteresisC }, state, mayWork, temperature, nowMs);
     if (waiting !== undefined && written !== pump.on) {
@@ -103,18 +101,13 @@ export function startPump(options: PumpOptions): Pump {
   return pump;
 }
 
-const wantedOf = (orders: readonly RackOrders[], { rack, config }: Machine): Mode | undefined =>
-  orders[rack]?.current?.machines[config.id]?.mode;
-
-/** It works, is on its way to, shall, or nobody knows: the pump comes before the machine. */
-function mayWorkNow(machine: Machine, wanted: Mode | undefined, nowMs: number): boolean {
-  const { model } = machine.config;
-  const rest = restMode(model);
-  const rests = (mode: Mode): boolean => satisfies(model, rest, mode);
-  if (wanted !== undefined && !rests(wanted)) return true;
-  if (isOff(machine)) return false;
-  if (machine.mode === undefined || !rests(machine.mode)) return true;
-  const restW = drawW(model, rest);
-  // Its word and its draw may contradict each other.
-  return (reachingW(machine, nowMs) ?? 0) > restW || (machine.powerW ?? 0) > 2 * restW;
-}
+/** The pump comes before the machine. */
+const needsIt = (machine: Machine, orders: readonly RackOrders[], nowMs: number): boolean =>
+  mayNeedWater({
+    model: machine.config.model,
+    wanted: orders[machine.rack]?.current?.machines[machine.config.id]?.mode,
+    mode: machine.mode,
+    powerW: machine.powerW,
+    reachingW: reachingW(machine, nowMs),
+    isOff: isOff(machine),
+  });

@@ -1,4 +1,6 @@
 import { isCutOff } from '../protocols/feeds.ts';
+import { machinesBelow, strangerText } from './below.ts';
+import type { Tree } from './below.ts';
 import type { Explained } from './explain.ts';
 import type { Outlet } from './schema/plant.ts';
 import type { Site, SiteMachine, SiteNode, SiteProblem } from './site.ts';
@@ -12,8 +14,6 @@ export interface SiteOutlet extends Outlet {
   readonly machines: readonly number[];
 }
 
-type Tree = Pick<Site, 'config' | 'nodes' | 'machines'>;
-
 /** Every outlet with what is behind it; what is wrong with them goes to `problems`. */
 export function resolveOutlets({ config, nodes, machines }: Tree, problems: SiteProblem[]): SiteOutlet[] {
   const resolved: SiteOutlet[] = [];
@@ -26,7 +26,7 @@ export function resolveOutlets({ config, nodes, machines }: Tree, problems: Site
       at('node', `there is no node '${outlet.node}'`);
       continue;
     }
-    const behind = machines.filter(({ nodeIndex }) => nodes[nodeIndex]?.path.includes(node.index));
+    const behind = machinesBelow({ nodes, machines }, node);
     for (const other of resolved) checkApart(outlet, node, other, nodes, at);
     checkBehind(outlet, node, { nodes, behind }, at);
     const { agent } = node;
@@ -73,12 +73,8 @@ function checkBehind(
   at: At,
 ): void {
   if (behind.length === 0) at('node', `no machine hangs below '${node.id}'`);
-  const stranger = behind.find(({ agent }) => agent !== node.agent);
-  if (stranger !== undefined)
-    at(
-      'node',
-      `'${stranger.id}' below '${node.id}' belongs to the agent '${stranger.agent}', not to '${node.agent}': give each agent outlets of its own`,
-    );
+  const words = strangerText(node, behind);
+  if (words !== undefined) at('node', `${words}: give each agent outlets of its own`);
   const other = behind.find(({ nodeIndex }) => !isCutOff(nodes, nodeIndex, new Set([node.index])));
   if (other !== undefined)
     at(

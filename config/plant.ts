@@ -1,4 +1,6 @@
-import type { Permissive, PlantConfig, Protection } from './schema/plant.ts';
+import type { Permissive, Protection } from './schema/plant.ts';
+import { machinesBelow, strangerText } from './below.ts';
+import type { Tree } from './below.ts';
 import type { SiteNode, SiteProblem } from './site.ts';
 
 /** Sections whose entries have ids, all different. */
@@ -11,10 +13,11 @@ const asksBit = (one: Permissive | Protection): boolean => 'kind' in one || one.
 
 /** What is wrong with the plant section: names that lead nowhere, bits with bounds, numbers without. */
 export function plantProblems(
-  plant: PlantConfig,
+  tree: Tree,
   nodes: ReadonlyMap<string, SiteNode>,
   agents: readonly string[],
 ): SiteProblem[] {
+  const { plant } = tree.config;
   const problems: SiteProblem[] = [];
   const points = new Map(plant.points.map((point) => [point.id, point]));
   const seen = new Set<string>();
@@ -42,7 +45,7 @@ export function plantProblems(
           `'${one.input}' is a ${isBit(point.kind) ? 'bit: use `is`' : 'number: use `min` or `max`'}`,
         );
     }
-  problems.push(...loopProblems(plant, nodes));
+  problems.push(...loopProblems(tree, nodes));
   for (const [index, { agent }] of plant.watchdogs.entries())
     if (agent !== undefined && !agents.includes(agent))
       problems.push({
@@ -52,7 +55,8 @@ export function plantProblems(
   return problems;
 }
 
-function loopProblems(plant: PlantConfig, nodes: ReadonlyMap<string, SiteNode>): SiteProblem[] {
+function loopProblems(tree: Tree, nodes: ReadonlyMap<string, SiteNode>): SiteProblem[] {
+  const { plant } = tree.config;
   const problems: SiteProblem[] = [];
   const written = new Map<string, string>();
   for (const { target, kind, address } of plant.watchdogs)
@@ -62,7 +66,13 @@ function loopProblems(plant: PlantConfig, nodes: ReadonlyMap<string, SiteNode>):
   for (const [index, { id, node, target, address, temperature }] of plant.loops.entries()) {
     const at = (key: string, message: string): unknown =>
       problems.push({ path: ['plant', 'loops', index, key], message });
-    if (!nodes.has(node)) at('node', `there is no node '${node}'`);
+    const cooled = nodes.get(node);
+    if (cooled === undefined) at('node', `there is no node '${node}'`);
+    else {
+      // Whoever demands the pump must see all that it cools.
+      const words = strangerText(cooled, machinesBelow(tree, cooled));
+      if (words !== undefined) at('node', `${words}: give each agent a loop of its own`);
+    }
     const point = plant.points.find((one) => one.id === temperature);
     if (temperature !== undefined && point === undefined)
       at('temperature', `there is no point '${temperature}'`);

@@ -99,7 +99,7 @@ export function resolveSite(config: SiteConfig, models: ReadonlyMap<string, Mode
   if (config.utility?.onLoss === 'firm-cap' && config.utility.firmCapKw === undefined)
     problems.push({ path: ['utility', 'firmCapKw'], message: 'onLoss: firm-cap needs firmCapKw' });
   const agents = config.agents?.map((agent) => agent.id) ?? ['a1'];
-  problems.push(...plantProblems(config.plant, byId, agents));
+  problems.push(...plantProblems({ config, nodes, machines }, byId, agents));
   const outlets = resolveOutlets({ config, nodes, machines }, problems);
   if (problems.length > 0) throw new SiteInvalid(problems);
   const rackIds = [...new Set(machines.map((machine) => machine.rack))];

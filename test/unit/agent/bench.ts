@@ -286,6 +286,8 @@ interface BenchOptions {
   readonly count?: number;
   readonly capKw?: number;
   readonly lease?: SiteConfigInput['lease'];
+  /** What the model says a miner draws asleep; absent: as it does. */
+  readonly sleepW?: number;
   /** Of an agent that ran before. */
   readonly disk?: MemoryDisk;
   readonly startMs?: number;
@@ -319,7 +321,7 @@ function toySite(options: BenchOptions): Site {
     machines: [{ rack: 'r1', model: 'toy', target: 'toy://{n}', count: options.count ?? 8, periodMs: 5_000 }],
     prices: { hash: { url: 'http://127.0.0.1/h', periodMs: 60_000, maxAgeS: 600, fallbackUsdPerPhDay: 50 } },
   } satisfies SiteConfigInput);
-  return resolveSite(config, new Map([['toy', MODEL]]));
+  return resolveSite(config, new Map([['toy', { ...MODEL, sleepW: options.sleepW ?? MODEL.sleepW }]]));
 }
 
 export function makeBench(options: BenchOptions = {}): Bench {

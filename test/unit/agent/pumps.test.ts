@@ -11,7 +11,7 @@ afterEach(async () => {
 /** A loop whose pump does what its coil says and is a condition for starting; 20 °C. */
 function makeRig(
   mode: 'mine' | 'sleep',
-  { pumpObeys = true, authority = 'automatic' as 'automatic' | 'observe' } = {},
+  { pumpObeys = true, authority = 'automatic' as 'automatic' | 'observe', sleepW = 30 } = {},
 ) {
   const sees = { tenths: 200 };
   const writes: { readonly atMs: number; readonly value: number }[] = [];
@@ -30,6 +30,7 @@ function makeRig(
   const bench = makeBench({
     mode,
     authority,
+    sleepW,
     plc,
     plant: {
       points: [
@@ -90,6 +91,13 @@ test('a pump that does not come when it is demanded is lost, and nothing is star
   await bench.clock.advance(15_000);
   expect(modes(bench)).toBe('ssssssss');
   for (const miner of bench.miners.values()) expect(miner.calls).not.toContain('wake');
+});
+
+test('what draws much at rest keeps its pump, and a pump that fails is lost, though nothing is wanted to work', async () => {
+  const { bench, writes } = makeRig('sleep', { sleepW: 500, pumpObeys: false });
+  await bench.clock.advance(100_000);
+  expect(writes.map(({ value }) => value)).not.toContain(0);
+  expect(bench.voice.status?.inhibitions?.map(({ why }) => why)).toEqual(['PERMISSIVE_LOST']);
 });
 
 test('where nothing may be commanded, no pump is either', async () => {

@@ -145,3 +145,38 @@ test('loops: names that lead nowhere, a coil written twice, half a frost; and a 
   expect(warnings('').filter((text) => text.includes('loop: l1'))).toHaveLength(1);
   expect(warnings(', loop: l1').filter((text) => text.includes('loop: l1'))).toEqual([]);
 });
+
+test('a loop is of one agent with all that it cools', () => {
+  const said = (loops: string): string[] => {
+    try {
+      parseSite(
+        `schema: 1
+site: demo
+agents: [{ id: a1, nodes: [main] }, { id: a2, nodes: [r2] }]
+nodes:
+  - { id: main, kind: site, capKw: 100 }
+  - { id: r1, kind: rack, parent: main, capKw: 40 }
+  - { id: r2, kind: rack, parent: main, capKw: 40 }
+machines:
+  - { rack: r1, model: antminer-s21, target: 'antminer://10.0.1.{n}', count: 2 }
+  - { rack: r2, model: antminer-s21, target: 'antminer://10.0.2.{n}', count: 2 }
+prices:
+  hash: { url: 'http://10.0.0.9/h', periodMs: 60000, maxAgeS: 600, fallbackUsdPerPhDay: 50 }
+plant:
+  loops:
+${loops}`,
+        MODELS,
+      );
+      return [];
+    } catch (error) {
+      if (!(error instanceof SiteFileInvalid)) throw error;
+      return error.problems.map(({ line, message }) => `${line} ${message}`);
+    }
+  };
+  const loop = (id: string, node: string, address: number): string =>
+    `    - { id: ${id}, node: ${node}, target: 'modbus://10.0.0.7/1', address: ${address} }\n`;
+  expect(said(loop('l1', 'main', 1))).toEqual([
+    "15 'r2-01' below 'main' belongs to the agent 'a2', not to 'a1': give each agent a loop of its own",
+  ]);
+  expect(said(loop('l1', 'r1', 1) + loop('l2', 'r2', 2))).toEqual([]);
+});

@@ -1,7 +1,9 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { demandOf, makeLoop } from '../../../../agent/core/run-on.ts';
-import type { LoopRule } from '../../../../agent/core/run-on.ts';
+import { demandOf, makeLoop, mayNeedWater } from '../../../../agent/core/run-on.ts';
+import type { Cooled, LoopRule } from '../../../../agent/core/run-on.ts';
+import { MODELS } from '../../../../config/models.ts';
+import { gpuHost } from './toys.ts';
 
 const rule: LoopRule = { runOnMs: 60_000, freezeBelowC: 5, hysteresisC: 2, unknownMs: 15_000 };
 const warm = (nowMs: number, value = 20) => ({ value, goodMs: nowMs });
@@ -59,4 +61,43 @@ test('whatever comes, it stands only when nothing may have worked for the whole 
       }
     }),
   );
+});
+
+const cooled = (model: string, changes: Partial<Cooled>): Cooled => ({
+  model: MODELS.get(model) ?? gpuHost(),
+  wanted: undefined,
+  mode: 'sleep',
+  powerW: undefined,
+  reachingW: undefined,
+  isOff: false,
+  ...changes,
+});
+
+test('miners asleep need no water; what works, will, cannot be seen or contradicts itself does', () => {
+  const miner = (changes: Partial<Cooled>): boolean => mayNeedWater(cooled('antminer-s21', changes));
+  expect(miner({})).toBe(false);
+  expect(miner({ powerW: 70, wanted: 'sleep', reachingW: 60 })).toBe(false);
+  expect(miner({ mode: 'off' })).toBe(false);
+  expect(miner({ powerW: 190 })).toBe(true);
+  expect(miner({ mode: 'mine' })).toBe(true);
+  expect(miner({ wanted: 'mine' })).toBe(true);
+  expect(miner({ reachingW: 3_500 })).toBe(true);
+  expect(miner({ mode: undefined })).toBe(true);
+  expect(miner({ mode: undefined, isOff: true })).toBe(false);
+  expect(miner({ wanted: 'mine', isOff: true })).toBe(true);
+});
+
+test('an idle GPU host warms standing water: it needs its pump unless it is off', () => {
+  for (const model of ['gpu-8x-h100', 'gpu-8x-a100']) {
+    const host = (changes: Partial<Cooled>): boolean => mayNeedWater(cooled(model, changes));
+    for (const mode of ['idle', 'sleep'] as const) {
+      expect(host({ mode, wanted: 'idle' })).toBe(true);
+      expect(host({ mode, wanted: 'idle', powerW: 1_400 })).toBe(true);
+      // Its own word is no reason to let the water stand.
+      expect(host({ mode, powerW: 0 })).toBe(true);
+    }
+    expect(host({ mode: 'off', wanted: 'idle' })).toBe(false);
+    expect(host({ mode: 'off', powerW: 900 })).toBe(true);
+    expect(host({ mode: undefined, isOff: true })).toBe(false);
+  }
 });
