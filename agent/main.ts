@@ -14,6 +14,7 @@ import { makeOrders, offerDesired, promote } from './core/desired.ts';
 import type { RackOrders } from './core/desired.ts';
 import { agentPhase, issueNonce, makeLease, takeBeat } from './core/lease.ts';
 import type { LeaseState } from './core/lease.ts';
+import { makeStall } from './core/stall.ts';
 import type { Device, DeviceIo, Target } from './driver.ts';
 import { openUtilityTerminal } from './drivers/utility-terminal.ts';
 import { startFrames } from './frames.ts';
@@ -122,6 +123,7 @@ class Agent {
       boot,
       plant: this.#plant,
       clock,
+      stall: makeStall(clock.monoMs()),
       lease: this.#lease,
       orders: this.#orders,
       alarms: this.#alarms,

@@ -13,6 +13,8 @@ import { rackPhase } from './core/lease.ts';
 import type { LeaseState } from './core/lease.ts';
 import { lookAt, makeRule } from './core/permissive.ts';
 import type { Rule, RuleState } from './core/permissive.ts';
+import { isAwaited } from './core/stall.ts';
+import type { Stall } from './core/stall.ts';
 import { comesBackAtRest, FOLLOW_MS, outletAct } from './core/staging.ts';
 import type { Behind, OutletSight, Standing, Supply } from './core/staging.ts';
 import type { ModbusInputs, ModbusOutput } from './drivers/modbus-io.ts';
@@ -30,6 +32,7 @@ export interface OutletsOptions {
   readonly boot: number;
   readonly plant: Plant;
   readonly clock: Clock;
+  readonly stall: Stall;
   readonly lease: LeaseState;
   /** One per rack of the plant. */
   readonly orders: readonly RackOrders[];
@@ -132,7 +135,12 @@ class Switchroom implements Outlets {
 
   tick(): void {
     if (this.#outlets.length === 0) return;
-    for (const outlet of this.#outlets) this.#look(outlet);
+    const { clock, stall } = this.#options;
+    for (const outlet of this.#outlets) {
+      // What was so when the agent stood still counts as so until it could be read again.
+      const goodMs = this.#inputs.sample(outlet.config.id)?.goodMs;
+      if (!isAwaited(stall, goodMs, clock.monoMs())) this.#look(outlet);
+    }
     this.#options.control.pump();
   }
 

@@ -8,6 +8,8 @@ import type { Alarms } from './alarms.ts';
 import type { Control } from './control.ts';
 import { isShown, lookAt, lookAtTrip, makeRule } from './core/permissive.ts';
 import type { ProtectionState, Rule, RuleState, Sample, Standing, Trip } from './core/permissive.ts';
+import { isAwaited, readsAgain } from './core/stall.ts';
+import type { Stall } from './core/stall.ts';
 import type { ModbusInputs } from './drivers/modbus-io.ts';
 import { startInputs } from './inputs.ts';
 import type { Inputs } from './inputs.ts';
@@ -24,6 +26,7 @@ export interface PermitsOptions {
   readonly agent: string;
   readonly plant: Plant;
   readonly clock: Clock;
+  readonly stall: Stall;
   readonly keeper: Keeper;
   readonly alarms: Alarms;
   readonly control: Pick<Control, 'look' | 'pump'>;
@@ -134,11 +137,13 @@ class Warden implements Permits {
     }
     for (const one of this.#watched) {
       const standing = this.#standing(one, nowMs);
-      this.#sayLoss(one, standing, nowMs);
+      // Before it could be read, after the start or a stand-still, nothing is started, and nothing is shed for it either.
+      const early =
+        standing === 'unknown' &&
+        (nowMs - this.#startedMs < one.rule.unknownMs || readsAgain(this.#options.stall, nowMs));
+      this.#sayLoss(one, standing, early);
       const effect =
         standing === 'lost' ? one.config.onLoss : standing === 'unknown' ? one.config.onUnknown : 'ignore';
-      // Before the first reading nothing is started, and nothing is shed for it either.
-      const early = standing === 'unknown' && nowMs - this.#startedMs < one.rule.unknownMs;
       if (effect !== 'ignore') held.push(lostOf(one, standing, early ? 'inhibit' : effect));
       else if (!one.hasCome) waiting.push(waitingOf(one));
     }
@@ -159,7 +164,9 @@ class Warden implements Permits {
 
   #standing(one: Watched, nowMs: number): Standing {
     const { config, rule, state } = one;
-    const sample = this.#inputs.sample(config.input);
+    const newest = this.#inputs.sample(config.input);
+    // The agent has stood still since, and may have a newer one any moment.
+    const sample = isAwaited(this.#options.stall, newest?.goodMs, nowMs) ? undefined : newest;
     if (config.loop === undefined || this.#options.demanded(config.loop)) {
       one.hasCome ||= isShown(rule, sample, one.demandedMs);
       return lookAt(rule, state, sample, nowMs);
@@ -241,7 +248,7 @@ class Warden implements Permits {
     if (trip === 'clear') alarms.clear('PROTECTION_TRIPPED', id, `restart below ${node} is permitted`);
   }
 
-  #sayLoss({ config, rule }: Watched, standing: Standing, nowMs: number): void {
+  #sayLoss({ config }: Watched, standing: Standing, early: boolean): void {
     const { alarms } = this.#options;
     const { id, node, about, input, onLoss } = config;
     if (standing === 'lost') {
@@ -250,8 +257,7 @@ class Warden implements Permits {
       alarms.raise('PERMISSIVE_LOST', id, `${about} of ${node} is ${value}: ${what}; ${goodWords(config)}`);
     }
     if (standing === 'good') alarms.clear('PERMISSIVE_LOST', id, `${about} of ${node} is good again`);
-    const late = nowMs - this.#startedMs >= rule.unknownMs;
-    if (standing === 'unknown' && late && config.onUnknown !== 'ignore')
+    if (standing === 'unknown' && !early && config.onUnknown !== 'ignore')
       alarms.raise('PERMISSIVE_UNKNOWN', id, `${about} of ${node} cannot be read; nothing below is started`);
     if (standing !== 'unknown') alarms.clear('PERMISSIVE_UNKNOWN', id, `${about} of ${node} is read again`);
   }

@@ -7,7 +7,8 @@ import { drawW, restMode, satisfies, settleMs } from './core/draw.ts';
 import { failSafeRests } from './core/failsafe.ts';
 import { guardStep, noteLoad, released } from './core/guard.ts';
 import type { GuardMachine, GuardState, GuardVerdict } from './core/guard.ts';
-import { makeStall, readsAgain } from './core/stall.ts';
+import { readsAgain } from './core/stall.ts';
+import type { Stall } from './core/stall.ts';
 import { rackPhase } from './core/lease.ts';
 import type { LeaseState } from './core/lease.ts';
 import type { RackOrders } from './core/desired.ts';
@@ -21,6 +22,7 @@ export interface SafetyOptions {
   readonly site: Site;
   readonly plant: Plant;
   readonly clock: Clock;
+  readonly stall: Stall;
   readonly lease: LeaseState;
   readonly orders: readonly RackOrders[];
   readonly alarms: Alarms;
@@ -42,9 +44,8 @@ const CALM_EVERY = 10;
 const CALM_SHARE = 0.97;
 
 export function makeSafety(options: SafetyOptions): Safety {
-  const { plant, clock, control, alarms } = options;
+  const { plant, clock, stall, control, alarms } = options;
   const calm = plant.nodes.map(() => 0);
-  const stall = makeStall(clock.monoMs());
 
   const step = (place: number, node: PlantNode, sampleW: number | undefined): void => {
     const { guard } = node;

@@ -133,6 +133,25 @@ test('what all start with has to fit under the cap with all else; hands in the r
   expect(modes(bench)).toBe('mmmmmmmm');
 });
 
+test('an agent that stood still reads an open outlet again before it takes what is behind it for unknown', async () => {
+  const { bench, plc, power, want } = makeRig();
+  await bench.clock.advance(8_000);
+  want(1, all(bench, 'mine'));
+  power(false);
+  await bench.clock.advance(20_000);
+  expect(open(bench)).toEqual(['k1']);
+  bench.clock.freeze(35_000);
+  await bench.clock.advance(10_000);
+  expect(open(bench)).toEqual(['k1']);
+  const told = (): string[] => events(bench).filter((event) => /OUTLET|DEVICE/.test(event));
+  expect(told()).toEqual(['OUTLET_OPEN k1 raised']);
+  await bench.clock.advance(30_000);
+  plc.silent = true;
+  bench.clock.freeze(35_000);
+  await bench.clock.advance(10_000);
+  expect(told()).toContain('OUTLET_OPEN k1 cleared');
+});
+
 test('a read-back that cannot be read is neither open nor closed, and nothing is switched', async () => {
   const { bench, plc, writes, power, want } = makeRig();
   await bench.clock.advance(8_000);

@@ -10,7 +10,11 @@ afterEach(async () => {
 });
 
 /** What the plant does: the pump runs, water is 18.5 °C, the breaker is closed. */
-function makeRig(options: Parameters<typeof openBench>[0] = {}, onLoss: 'inhibit' | 'shed' = 'inhibit') {
+function makeRig(
+  options: Parameters<typeof openBench>[0] = {},
+  onLoss: 'inhibit' | 'shed' = 'inhibit',
+  onUnknown: 'inhibit' | 'shed' = 'inhibit',
+) {
   const sees = { pump: 1, tenths: 185, tripped: 0 };
   const target = 'modbus://127.0.0.1/7';
   const plc = makePlc({
@@ -31,7 +35,7 @@ function makeRig(options: Parameters<typeof openBench>[0] = {}, onLoss: 'inhibit
         { id: 'inlet', target, kind: 'input', address: 4, type: 'int16', scale: 0.1, least: -40, most: 90 },
       ],
       permissives: [
-        { id: 'pump', node: 'r1', input: 'pump-run', about: 'pump', is: true, onLoss, delayS: 3 },
+        { id: 'pump', node: 'r1', input: 'pump-run', about: 'pump', is: true, onLoss, onUnknown, delayS: 3 },
         { id: 'water', node: 'r1', input: 'inlet', about: 'temperature', max: 40, hysteresis: 5 },
       ],
       protections: [{ id: 'q1', node: 'r1', input: 'breaker-open', kind: 'breaker' }],
@@ -105,6 +109,33 @@ test('an input that cannot be read holds starts back and sheds nothing; nor does
   sees.tenths = 200;
   await bench.clock.advance(10_000);
   expect(inhibitions(bench)).toBe('');
+});
+
+test('an agent that stood still asks its PLC again before it sheds for what it does not know', async () => {
+  const { bench, plc, sees } = makeRig({ mode: 'mine' }, 'shed', 'shed');
+  await bench.clock.advance(8_000);
+  bench.clock.freeze(35_000);
+  await bench.clock.advance(20_000);
+  expect(modes(bench)).toBe('mmmmmmmm');
+  expect(inhibitions(bench)).toBe('');
+  // Wrong for a moment when it stood still, and right again when it goes on.
+  await bench.clock.advance(20_000);
+  sees.pump = 0;
+  await bench.clock.advance(1_500);
+  sees.pump = 1;
+  bench.clock.freeze(10_000);
+  await bench.clock.advance(10_000);
+  expect(modes(bench)).toBe('mmmmmmmm');
+  expect(events(bench).filter((event) => event.includes('PERMISSIVE'))).toEqual([]);
+  // A PLC that does not answer then either is unknown, and that is shed for as declared.
+  await bench.clock.advance(30_000);
+  plc.silent = true;
+  bench.clock.freeze(35_000);
+  await bench.clock.advance(2_500);
+  expect(bench.voice.status?.inhibitions?.map(({ effect }) => effect)).not.toContain('shed');
+  await bench.clock.advance(10_000);
+  expect(inhibitions(bench)).toContain('shed PERMISSIVE_UNKNOWN');
+  expect(modes(bench)).toBe('ssssssss');
 });
 
 test('a trip holds what is below at rest after its return, until a person permits the restart', async () => {
