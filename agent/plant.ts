@@ -181,15 +181,25 @@ export function noteFeeds(site: Site, plant: Plant, nowMs: number): void {
  * What the machines below each node draw through it by their own word, W; the last one while they are silent.
  * `unheardW`: of who was never heard.
  */
-function flowByNode({ machines, nodes }: Plant, unheardW: (machine: Machine) => number): Float64Array {
+const flowByNode = (plant: Part, unheardW: (machine: Machine) => number): Float64Array =>
+  sumByNode(plant, (machine) =>
+    isOff(machine) ? 0 : (machine.powerW ?? machine.lastPowerW ?? unheardW(machine)),
+  );
+
+type Part = Pick<Plant, 'machines' | 'nodes'>;
+
+/** Of a draw that each machine has, what flows through each node, W. */
+function sumByNode({ machines, nodes }: Part, wattsOf: (machine: Machine) => number): Float64Array {
   const flowW = new Float64Array(nodes.length);
   for (const machine of machines) {
-    const watts = isOff(machine) ? 0 : (machine.powerW ?? machine.lastPowerW ?? unheardW(machine));
+    const watts = wattsOf(machine);
     for (const [place, node] of machine.path.entries())
       flowW[node] = (flowW[node] ?? 0) + watts * (machine.shares[place] ?? 1);
   }
   return flowW;
 }
+
+const ratedW = ({ config }: Machine): number => config.model.ratedW;
 
 /** Time has passed: what draws beside the machines follows them. */
 export function noteHeat(plant: Plant, nowMs: number): void {
@@ -204,21 +214,44 @@ export function noteHeat(plant: Plant, nowMs: number): void {
 }
 
 /**
- * What a node draws beside its machines by declaration, W, or all nodes together (undefined). Where a meter tells, that
- * which has followed the machines; where none does, also that which still will.
+ * What a node draws beside its machines by declaration, W. Where a meter tells, that which has followed the machines;
+ * where none does, also that which still will.
  */
-export function auxiliaryOf(plant: Plant, node: number | undefined, isMetered: boolean): number {
+export function auxiliaryOf(plant: Plant, node: number, isMetered: boolean): number {
   const { drawers, heat, shares } = plant.auxiliaries;
   if (drawers.length === 0) return 0;
-  const flowW = isMetered ? undefined : flowByNode(plant, ({ config }) => config.model.ratedW);
+  const flowW = isMetered ? undefined : flowByNode(plant, ratedW);
   return drawers.reduce((sum, drawer, place) => {
-    const step = node === undefined ? 0 : drawer.above.indexOf(node);
+    const step = drawer.above.indexOf(node);
     if (step < 0) return sum;
-    const share = node === undefined ? 1 : (shares[place]?.[step] ?? 1);
+    const share = shares[place]?.[step] ?? 1;
     const itW = Math.max(heat.itW[place] ?? 0, flowW?.[drawer.node] ?? 0);
     return sum + (drawer.fixedW + drawer.perItW * itW) * share;
   }, 0);
 }
+
+/**
+ * What is drawn beside some of the agent's machines where no meter tells, W: what follows them, and their share by
+ * plates of what is always there and of what lags behind.
+ */
+export function auxiliaryBeside(plant: Plant, machines: readonly Machine[]): number {
+  const { drawers, heat } = plant.auxiliaries;
+  if (drawers.length === 0) return 0;
+  const part = { machines, nodes: plant.nodes };
+  const flowW = flowByNode(part, ratedW);
+  const plateW = sumByNode(part, ratedW);
+  const allPlateW = sumByNode(plant, ratedW);
+  const ofAll = sumRated(machines) / sumRated(plant.machines);
+  return drawers.reduce((sum, { node, fixedW, perItW }, place) => {
+    const belowW = allPlateW[node] ?? 0;
+    // What has none of the agent's machines below it follows no one in particular.
+    const share = belowW > 0 ? (plateW[node] ?? 0) / belowW : ofAll;
+    return sum + share * fixedW + perItW * Math.max(share * (heat.itW[place] ?? 0), flowW[node] ?? 0);
+  }, 0);
+}
+
+const sumRated = (machines: readonly Machine[]): number =>
+  machines.reduce((sum, machine) => sum + ratedW(machine), 0);
 
 function newMachine(
   place: Pick<Machine, 'at' | 'config' | 'rack' | 'path' | 'shares'>,

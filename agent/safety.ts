@@ -15,7 +15,7 @@ import type { RackOrders } from './core/desired.ts';
 import { flowCapW, learnCapW, loadingText } from '../protocols/loading.ts';
 import { COMMAND_POLL_MS, isOff } from './machine.ts';
 import type { Machine } from './machine.ts';
-import { auxiliaryOf, meterW, nodeCapW, noteFeeds, noteHeat } from './plant.ts';
+import { auxiliaryBeside, auxiliaryOf, meterW, nodeCapW, noteFeeds, noteHeat } from './plant.ts';
 import type { Plant, PlantNode } from './plant.ts';
 
 export interface SafetyOptions {
@@ -26,7 +26,7 @@ export interface SafetyOptions {
   readonly lease: LeaseState;
   readonly orders: readonly RackOrders[];
   readonly alarms: Alarms;
-  readonly control: Control;
+  readonly control: Pick<Control, 'look' | 'pump'>;
 }
 
 /** The agent's own protection: guards of nodes and the fail-safe. It needs no controller. */
@@ -206,7 +206,7 @@ function failSafe(options: SafetyOptions, nowMs: number): void {
     firmCapW: firmCapKw === undefined ? undefined : firmCapKw * 1_000 * share,
     meterW: alone && root !== undefined && site.nodes[0]?.id === root.id ? meterW(root, nowMs) : undefined,
     machines: views,
-    auxiliaryW: auxiliaryOf(plant, undefined, false),
+    auxiliaryW: auxiliaryBeside(plant, lost),
   });
   for (const index of rests) {
     const machine = lost[index];
