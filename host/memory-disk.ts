@@ -166,15 +166,20 @@ export class MemoryDisk implements Disk {
     this.#files.delete(path);
   }
 
-  #handle(path: string, file: File): AppendFile {
+  /** Work on one file, one after the other as on the real disk, and none after a crash. */
+  #queue(): (work: () => Promise<void>) => Promise<void> {
     const life = this.#life;
-    // One after the other, as the real one does.
     let tail: Promise<unknown> = Promise.resolve();
-    const queued = (work: () => Promise<void>): Promise<void> => {
+    return (work) => {
       const done = tail.then(() => (life === this.#life ? work() : NEVER));
       tail = done.catch(() => undefined);
       return done;
     };
+  }
+
+  #handle(path: string, file: File): AppendFile {
+    const life = this.#life;
+    const queued = this.#queue();
     const change = (bytes: Uint8Array, reserved?: number): void => {
       if (life === this.#life) write(file, bytes, reserved);
     };
