@@ -174,7 +174,7 @@ export class Judge {
   agentAway(untilMs: number, agent?: string): void {
     this.load.excuseGuard(untilMs, agent);
     // Who sees little sheds by what it must assume.
-    this.ramps.excuseFall(untilMs);
+    this.ramps.excuseFall(untilMs, agent);
     this.trips.excuse(untilMs, agent);
   }
 

@@ -2,6 +2,7 @@ import type { Site } from '../config/site.ts';
 import type { Mode } from '../protocols/reading.ts';
 import type { Truth } from '../simulator/world.ts';
 import { drawnW } from './draws.ts';
+import { Excuse } from './excuse.ts';
 import type { Invariant } from './invariants.ts';
 
 /** Ramps are judged by means over this long. */
@@ -37,7 +38,7 @@ export class RampJudge {
   #window: { readonly startMs: number; count: number; readonly sums: Float64Array };
   #means: Float64Array | undefined;
   readonly #freed = new Set<string>();
-  #fallsFreeUntilMs = 0;
+  readonly #fallsFree = new Excuse();
 
   constructor(site: Site, settleMs: number, violate: Violate, stake: (invariant: Invariant) => void) {
     this.#site = site;
@@ -53,9 +54,9 @@ export class RampJudge {
     else this.#freed.delete(what);
   }
 
-  /** Load may fall as fast as it must until then. */
-  excuseFall(untilMs: number): void {
-    this.#fallsFreeUntilMs = Math.max(this.#fallsFreeUntilMs, untilMs);
+  /** The load of an agent's machines, or of all, may fall as fast as it must until then. */
+  excuseFall(untilMs: number, agent?: string): void {
+    this.#fallsFree.add(untilMs, agent);
   }
 
   look(truth: Truth, asked: Asked, atMs: number): void {
@@ -75,9 +76,7 @@ export class RampJudge {
     if (before === undefined) return;
     const { rampUpKwPerMin, rampDownKwPerMin } = this.#site.nodes[0] ?? {};
     this.#judge('rose', this.#rise(before, means, asked), rampUpKwPerMin, atMs);
-    // A mean is made of what was before its window too.
-    if (atMs - 2 * WINDOW_MS >= this.#fallsFreeUntilMs)
-      this.#judge('fell', this.#fall(before, means, asked), rampDownKwPerMin, atMs);
+    this.#judge('fell', this.#fall(before, means, asked, atMs), rampDownKwPerMin, atMs);
   }
 
   #judge(what: 'rose' | 'fell', moved: Moved, kwPerMin: number | undefined, atMs: number): void {
@@ -103,14 +102,17 @@ export class RampJudge {
     return moved;
   }
 
-  #fall(before: Float64Array, means: Float64Array, { modes, falls }: Asked): Moved {
+  #fall(before: Float64Array, means: Float64Array, { modes, falls }: Asked, atMs: number): Moved {
     const moved: Moved = { watts: 0, quantumW: 0 };
-    for (const { index, model } of this.#site.machines) {
+    // A mean is made of what was before its window too.
+    const sinceMs = atMs - 2 * WINDOW_MS;
+    for (const { index, model, agent } of this.#site.machines) {
       const mode = modes[index];
       const wasW = before[index] ?? 0;
       const fellW = wasW - (means[index] ?? 0);
       if (fellW < 0) moved.watts += fellW;
-      if (fellW <= 0 || mode === undefined || falls(index)) continue;
+      if (fellW <= 0 || mode === undefined || falls(index) || sinceMs < this.#fallsFree.until(agent))
+        continue;
       // Below what it is told to draw it goes by itself: a hand-over passes through rest.
       const toldW = Math.min(fellW, Math.max(0, wasW - drawnW(model, mode)));
       moved.watts += toldW;

@@ -49,22 +49,38 @@ describe('the judge of load', () => {
     const wide = harnessSite(50, { rampShare: 0.2 });
     const asics = wide.machines.filter(({ model }) => model.kind === 'asic').map(({ index }) => index);
     /** Ten seconds at work, ten with so many of them at rest. */
-    const fall = (count: number, told: 'sleep' | 'mine', before: (judge: Judge) => void): string[] => {
-      const judge = judgeOf(new Map(), {}, wide);
+    const fall = (
+      count: number,
+      told: 'sleep' | 'mine',
+      before: (judge: Judge) => void,
+      of = wide,
+      those = asics,
+    ): string[] => {
+      const judge = judgeOf(new Map(), {}, of);
       const machines = Object.fromEntries(
-        wide.machines.map(({ id }) => [id, { mode: told, because: BECAUSE }]),
+        of.machines.map(({ id }) => [id, { mode: told, because: BECAUSE }]),
       );
       given(judge, { ...desired(1, 1e9), machines });
       before(judge);
       const drawing = (resting: number): Truth => {
-        const rests = new Set(asics.slice(0, resting));
-        return truth(0, { machineW: wide.machines.map(({ index }) => (rests.has(index) ? 20 : 3_300)) });
+        const rests = new Set(those.slice(0, resting));
+        return truth(0, { machineW: of.machines.map(({ index }) => (rests.has(index) ? 20 : 3_300)) });
       };
       for (let s = 1_001; s <= 1_020; s++) judge.power(drawing(0), s * 1_000);
       for (let s = 1_021; s <= 1_040; s++) judge.power(drawing(count), s * 1_000);
       return names(judge);
     };
     const nothing = (): void => undefined;
+
+    test('at one agent while another one is away, and not at the one that is', () => {
+      const two = harnessSite(50, { rampShare: 0.2, agents: 2 });
+      const fallOf = (agent: string): string[] => {
+        const own = asics.filter((index) => two.machines[index]?.agent === agent);
+        return fall(20, 'sleep', (judge) => judge.agentAway(1_100_000, 'a2'), two, own);
+      };
+      expect(fallOf('a1')).toEqual(['ramp']);
+      expect(fallOf('a2')).toEqual([]);
+    });
 
     test('and forgives one machine', () => {
       expect(fall(30, 'sleep', nothing)).toEqual(['ramp']);
