@@ -4,6 +4,7 @@ import type { SiteConfigInput } from '../config/schema/site.ts';
 import { resolveSite } from '../config/site.ts';
 import type { Site } from '../config/site.ts';
 import type { PublicEvent } from '../protocols/events.ts';
+import type { Mode } from '../protocols/reading.ts';
 import { defaultMisbehaviour } from '../simulator/scenarios.ts';
 import { simulatedSite } from '../simulator/site.ts';
 import type { WorldChange } from '../simulator/scenarios.ts';
@@ -31,8 +32,8 @@ export interface BlackStart {
   /** The most machines that began to work within 10 s while the load rose, and how many may. */
   readonly startsIn10S: number;
   readonly startsPer10S: number;
-  /** Machines at work by themselves in the first minute after power was back. */
-  readonly atOnce: number;
+  /** Starts at any time after power was back of machines that were not told to work: nobody had let them. */
+  readonly unasked: number;
   /** From power to nine tenths of what worked before, s; undefined: it never came to that. */
   readonly backS: number | undefined;
   readonly violations: readonly string[];
@@ -233,7 +234,9 @@ class Sightings {
   readonly #alarms = new Map<string, number>();
   #modes: Truth['modes'] = [];
   #overCapW = 0;
-  #atOnce = 0;
+  #unasked = 0;
+  /** By machine, what it was last told. */
+  readonly #told = new Map<string, Mode>();
   #beforeKw = 0;
   #backMs: number | undefined;
 
@@ -249,13 +252,16 @@ class Sightings {
     if (atMs > BACK_MS && kw >= 0.9 * this.#beforeKw) this.#backMs ??= atMs;
     if (atMs > BACK_MS)
       for (const [machine, mode] of modes.entries())
-        if (mode === 'mine' && this.#modes[machine] !== 'mine') this.#starts.push(atMs);
-    if (atMs > BACK_MS && atMs < BACK_MS + RELEASE_S * 1_000)
-      this.#atOnce = Math.max(this.#atOnce, modes.filter((mode) => mode === 'mine').length);
+        if (mode === 'mine' && this.#modes[machine] !== 'mine') {
+          this.#starts.push(atMs);
+          if (this.#told.get(this.#site.machines[machine]?.id ?? '') !== 'mine') this.#unasked += 1;
+        }
     this.#modes = modes;
   }
 
   hear(event: PublicEvent, atMs: number): void {
+    if (event.event === 'desired')
+      for (const [id, mode] of Object.entries(event.machines)) this.#told.set(id, mode);
     if (event.event === 'meter' && event.node === 'main' && event.quality === 'good')
       this.#meter.push({ atMs, kw: event.powerW / 1_000 });
     if (event.event === 'alarm' && event.state === 'raised' && atMs > DARK_MS)
@@ -282,7 +288,7 @@ class Sightings {
         ),
       ),
       startsPer10S: config.control.startsPer10S,
-      atOnce: this.#atOnce,
+      unasked: this.#unasked,
       backS: this.#backMs === undefined ? undefined : Math.round((this.#backMs - BACK_MS) / 1_000),
       alarms: Object.fromEntries(this.#alarms),
     };

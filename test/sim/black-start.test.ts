@@ -26,11 +26,17 @@ test('a dark site starts again behind contactors: with an agent that died in the
   expect(run.violations).toEqual([]);
   expect(run.outlets).toBe(2);
   expect(run.alarms).toMatchObject({ OUTLET_FAILED: 1, INPUT_LOST: 2 });
-  // With power nothing works by itself; then all of it comes back, and a limit takes most away again.
-  expect(run.atOnce).toBe(0);
+  // Nobody works who was not told to; then all of it comes back, and a limit takes most away again.
+  expect(run.unasked).toBe(0);
   expect(run.backS).toBeGreaterThan(60);
   expect(run.overCapKw).toBe(0);
   expect(run.startsIn10S).toBeLessThanOrEqual(run.startsPer10S);
   expect(run.upErrorPct).toBeLessThanOrEqual(5);
   expect(run.downErrorPct).toBeLessThanOrEqual(5);
+}, 60_000);
+
+test('it is seen when machines that start by themselves get their power before they may work', async () => {
+  // Its contactor is welded since the load went down.
+  const run = await playBlackStart(1, 40, { troubles: [plant(200, 'k-r2', true)] });
+  expect(run.unasked).toBe(10);
 }, 60_000);
