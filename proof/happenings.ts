@@ -189,7 +189,11 @@ export class Happenings {
       this.#options.judge.load.excuseGuard(nowMs + METER_MS);
       this.#options.judge.ramps.frees(change.meter, change.fault !== 'none');
     }
-    if (change.kind === 'electric-feed') this.#options.judge.load.breaker(change.node, !change.up);
+    if (change.kind === 'electric-feed') {
+      this.#options.judge.load.breaker(change.node, !change.up);
+      // Who hangs on two feeds may be dark or lit by either.
+      this.#plantFaults.look(nowMs);
+    }
     if (change.kind === 'plant') this.#options.judge.load.breaker(change.part, change.failed);
     if (change.kind === 'plant') this.#plantFaults.happened(change, nowMs);
     if (change.kind === 'rack-switch')

@@ -143,7 +143,11 @@ function gpuMachine(
     exec: (command, nowMs) => {
       if (off(nowMs)) return { kind: 'silence' };
       if (/\bsystemctl\b.*\b(start|stop|restart)\b|\bnvidia-smi\b.*\s-pl\b/.test(command)) stateCalls += 1;
-      return gpus.exec(command, nowMs);
+      const answer = gpus.exec(command, nowMs);
+      if (answer.kind !== 'stream') return answer;
+      // What was printing ends with the power, without a word, and does not go on when it is back.
+      const bootMs = readyMs;
+      return { ...answer, lines: (atMs) => (readyMs === bootMs ? answer.lines(atMs) : []) };
     },
   };
   const host = url.hostname;

@@ -5,6 +5,7 @@ import { resolveSite } from '../../../config/site.ts';
 import { seededRandom } from '../../../host/random.ts';
 import { decodeAnswer, encodeRequest } from '../../../protocols/modbus/frame.ts';
 import type { ReadRequest } from '../../../protocols/modbus/frame.ts';
+import { harnessSite } from '../../../proof/site.ts';
 import { simulatedSite } from '../../../simulator/site.ts';
 import { makeWorld } from '../../../simulator/world.ts';
 
@@ -74,4 +75,26 @@ test('a stuck contactor stays as it is, whatever is written', () => {
   expect(modes('r4', 2_000)).toEqual(new Set(['mine']));
   world.apply({ kind: 'plant', part: 'k-r4', failed: false }, 3_000);
   expect(modes('r4', 4_000)).toEqual(new Set(['off']));
+});
+
+test('what a GPU host prints ends with its power and does not go on with it', () => {
+  const site = harnessSite(20, { feeds: 2 });
+  const world = makeWorld({ site, random: seededRandom(7), startMs: 0, misbehaving: [] });
+  const host = world.endpoints.find((one) => one.kind === 'ssh');
+  if (host?.kind !== 'ssh') throw new Error('no GPU host');
+  const watch = (nowMs: number) => {
+    const answer = host.device.exec('nvidia-smi --query-gpu=power.draw --format=csv --loop-ms=4000', nowMs);
+    return (atMs: number): number | undefined =>
+      answer.kind === 'stream' ? answer.lines(atMs).length : undefined;
+  };
+  const feed = (node: string, up: boolean, atMs: number): void =>
+    world.apply({ kind: 'electric-feed', node, up }, atMs);
+  const printed = watch(0);
+  feed('gpu-row', false, 1_000);
+  expect(printed(2_000)).toBeGreaterThan(0);
+  feed('gpu-row-b', false, 3_000);
+  expect(printed(4_000)).toBe(0);
+  feed('gpu-row', true, 5_000);
+  expect(printed(400_000)).toBe(0);
+  expect(watch(400_000)(404_000)).toBeGreaterThan(0);
 });
