@@ -57,6 +57,16 @@ export interface TelemetryStore {
   put(frames: readonly Frame[], late: boolean): Promise<void>;
 }
 
+/** Lines that commands are, or that must stand before them. */
+const COMMANDING: ReadonlySet<LedgerRecord['t']> = new Set(['before', 'notice', 'command']);
+
+type LedgerEffect = Extract<Effect, { kind: 'ledger' }>;
+
+/** What is to be written down, and done once it is. */
+interface Line extends Pick<LedgerEffect, 'records' | 'after'> {
+  readonly sinceMonoMs: number;
+}
+
 const TICK_MS = 1_000;
 /** What could not be written down is tried again after this. */
 const AGAIN_MS = 1_000;
@@ -86,7 +96,7 @@ export async function startController(options: {
   const stops = feedsOf(site).map((source) => pollFeed(source, deps, (event) => loop.submit(event)));
   const stopTicks = repeat(deps, TICK_MS, () => {
     if (ledger.reserve.short) void ledger.refill();
-    loop.submit({ kind: 'tick', reserve: ledger.reserve });
+    loop.submit({ kind: 'tick', reserve: ledger.reserve, ...loop.unwritten() });
   });
   return {
     state,
@@ -152,8 +162,11 @@ class Loop {
   #durable: Promise<boolean> = Promise.resolve(true);
   /** Why lines could not be written; each is an alarm until one is. */
   readonly #ledgerTroubles = new Set<FaultCode>();
-  /** Racks of which something was decided that could not be written down, and so was said to nobody. */
-  readonly #unsaid = new Set<string>();
+  /** Commands, and what stands before them, that are not written down yet: written in this order, then said. */
+  #unwritten: Line[] = [];
+  #writing = false;
+  /** Settles with the next attempt to write them. */
+  #attempt: PromiseWithResolvers<void> | undefined;
   #taking = false;
   #stopped = false;
 
@@ -204,7 +217,8 @@ class Loop {
         this.#deps.report(effect.event);
         break;
       case 'ledger':
-        this.#writeThen(effect.records, effect.after);
+        if (effect.records.some(({ t }) => COMMANDING.has(t))) this.#command(effect);
+        else void this.#record(effect);
         break;
       case 'desired':
         // A newer generation may have been decided while this one was being written down; and one not yet written
@@ -234,9 +248,71 @@ class Loop {
     }
   }
 
-  /** Not durable means not done: a command whose ledger line cannot be written never goes out. */
-  #writeThen(records: readonly LedgerRecord[], after: readonly Effect[]): void {
+  /** Since when commands wait to be written down, when that is longer than a disk takes. */
+  unwritten(): { unwrittenSinceMonoMs?: number } {
+    const sinceMonoMs = this.#unwritten[0]?.sinceMonoMs;
+    const waits = sinceMonoMs !== undefined && this.#deps.clock.monoMs() - sinceMonoMs >= AGAIN_MS;
+    return waits ? { unwrittenSinceMonoMs: sinceMonoMs } : {};
+  }
+
+  async #record({ records, after }: LedgerEffect): Promise<void> {
+    if (await this.#isWritten(records)) this.#carryOut(after);
+  }
+
+  /** Not durable means not done: a command goes out behind its own line and all that were decided before it. */
+  #command({ records, after }: LedgerEffect): void {
+    this.#unwritten.push({ records, after, sinceMonoMs: this.#deps.clock.monoMs() });
+    if (this.#attempt !== undefined) return;
+    this.#attempt = Promise.withResolvers();
+    this.#wait(this.#attempt.promise);
+    // What is decided in one step is written together.
+    void Promise.resolve().then(() => this.#writeCommands());
+  }
+
+  async #writeCommands(): Promise<void> {
+    if (this.#stopped || this.#writing || this.#unwritten.length === 0) return;
+    const attempt = this.#attempt;
+    this.#attempt = undefined;
+    const lines = [...this.#unwritten];
+    this.#writing = true;
+    const isWritten = await this.#isWritten(lines.flatMap(({ records }) => records));
+    this.#writing = false;
+    if (!isWritten) {
+      attempt?.reject(new Fault('DISK_FAILED', 'commands wait for the ledger'));
+      this.#deps.clock.after(AGAIN_MS, () => void this.#writeCommands());
+      return;
+    }
+    attempt?.resolve();
+    this.#unwritten.splice(0, lines.length);
+    for (const record of lines.flatMap(({ records }) => records))
+      if (record.t === 'command') this.#written.set(record.rack, record.generation);
+    for (const { after } of lines) this.#carryOut(after);
+    await this.#writeCommands();
+  }
+
+  /** True once these lines are durable; false when they could not be written, which is an alarm until some can. */
+  async #isWritten(records: readonly LedgerRecord[]): Promise<boolean> {
     const writing = this.#ledger.append(records);
+    this.#wait(writing);
+    try {
+      await writing;
+    } catch (error) {
+      const fault = asFault(error, 'DISK_FAILED');
+      this.#deps.log.error({ code: fault.code, detail: fault.detail }, 'ledger-write-failed');
+      this.#ledgerTroubles.add(fault.code);
+      const told = raiseAlarm(this.#state, this.#now(), fault.code, 'ledger', fault.detail);
+      this.#carryOut(told.filter((effect) => effect.kind === 'report'));
+      return false;
+    }
+    for (const code of this.#stopped ? [] : this.#ledgerTroubles) {
+      this.#ledgerTroubles.delete(code);
+      this.#carryOut(clearAlarm(this.#state, this.#now(), code, 'ledger'));
+    }
+    return !this.#stopped;
+  }
+
+  /** Counts what is being written among what `durable` waits for. */
+  #wait(writing: Promise<void>): void {
     const durable = Promise.all([this.#durable, writing]).then(
       ([before]) => before,
       () => false,
@@ -245,41 +321,6 @@ class Loop {
     // What failed once must not be held against what comes after it.
     void durable.then(() => {
       if (this.#durable === durable) this.#durable = Promise.resolve(true);
-    });
-    writing.then(
-      () => {
-        for (const record of records)
-          if (record.t === 'command') this.#written.set(record.rack, record.generation);
-        if (this.#stopped) return;
-        this.#carryOut(after);
-        for (const code of this.#ledgerTroubles) {
-          this.#ledgerTroubles.delete(code);
-          this.#carryOut(clearAlarm(this.#state, this.#now(), code, 'ledger'));
-        }
-      },
-      (error: unknown) => {
-        const fault = asFault(error, 'DISK_FAILED');
-        this.#deps.log.error({ code: fault.code, detail: fault.detail }, 'ledger-write-failed');
-        this.#ledgerTroubles.add(fault.code);
-        this.#sayLater(commandsIn(records, after));
-        this.#carryOut(
-          raiseAlarm(this.#state, this.#now(), fault.code, 'ledger', fault.detail).filter(
-            (effect) => effect.kind === 'report',
-          ),
-        );
-      },
-    );
-  }
-
-  /** What could not be written down stays decided: it is written, and said, as soon as the disk lets it. */
-  #sayLater(racks: readonly string[]): void {
-    const isWaiting = this.#unsaid.size > 0;
-    for (const rack of racks) this.#unsaid.add(rack);
-    if (isWaiting || this.#unsaid.size === 0) return;
-    this.#deps.clock.after(AGAIN_MS, () => {
-      const racks = [...this.#unsaid];
-      this.#unsaid.clear();
-      if (!this.#stopped) this.submit({ kind: 'unwritten', racks });
     });
   }
 
@@ -290,12 +331,4 @@ class Loop {
       this.#deps.log.debug({ topic, detail: asFault(error, 'BUS_OFFLINE').detail }, 'publish-failed');
     });
   }
-}
-
-/** The racks of all commands in these lines, and in what was to follow them. */
-function commandsIn(records: readonly LedgerRecord[], after: readonly Effect[]): string[] {
-  const inner = after.flatMap((effect) =>
-    effect.kind === 'ledger' ? commandsIn(effect.records, effect.after) : [],
-  );
-  return [...records.flatMap((record) => (record.t === 'command' ? [record.rack] : [])), ...inner];
 }

@@ -113,8 +113,13 @@ export class DiskLog {
       await this.#file.reserve(this.#reserveBytes);
       await this.#file.sync();
       this.#short = false;
-    } catch {
+    } catch (error) {
       this.#short = true;
+      const fault = asFault(error, 'DISK_FAILED');
+      if (fault.code === 'DISK_FULL') return;
+      // A failed sync may have cost the mark before it: what comes next must not stand behind a hole.
+      this.#fault = fault;
+      this.#repair = true;
     }
   }
 

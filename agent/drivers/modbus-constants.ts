@@ -8,6 +8,8 @@ import { isRefusal } from '../../host/line.ts';
 import { formatOf, identityIn, identityWords } from './modbus-points.ts';
 
 const EVERY_MS = 600_000;
+/** A meter that is starting refuses what it has: what was refused is asked for again after this time. */
+const AGAIN_MS = 30_000;
 
 type Ask = (address: number, count: number, deadlineMs: number) => Promise<LineAnswer>;
 
@@ -16,7 +18,9 @@ export class MeterConstants {
   readonly #profile: MeterProfile;
   readonly #io: DeviceIo;
   readonly #ask: Ask;
-  #readMs = -Infinity;
+  #dueMs = -Infinity;
+  /** Whether every parameter was read last time. */
+  #isWhole = true;
   /** The settings that its numbers depend on, by name; what could not be read is absent. */
   parameters: ReadonlyMap<string, number> = new Map();
   identity: { readonly model?: string; readonly serial?: string; readonly firmware?: string } = {};
@@ -35,17 +39,22 @@ export class MeterConstants {
    */
   async renew(scope: 'fast' | 'full', deadlineMs: number, where: string): Promise<void> {
     const { parameters = {}, identity = {} } = this.#profile;
-    const first = this.#readMs === -Infinity;
+    const first = this.#dueMs === -Infinity;
     const nowMs = this.#io.clock.monoMs();
-    if (!first && (scope === 'fast' || nowMs - this.#readMs < EVERY_MS)) return;
+    if (nowMs < this.#dueMs || (scope === 'fast' && !first && this.#isWhole)) return;
     try {
       await this.#expectDevice(deadlineMs, where);
-      const found = new Map<string, number>();
+      // What cannot be read now is believed to be what it was.
+      const found = new Map(this.parameters);
+      let isWhole = true;
       const readings: Record<string, Reading> = {};
       for (const [name, place] of Object.entries(parameters)) {
         const answer = await this.#tryAsk(place.addr, wordsOf(place.type), deadlineMs);
         const number = answer && decodeNumber(answer.registers, 0, formatOf(this.#profile, place));
-        if (!answer || !number?.ok) continue;
+        if (!answer || !number?.ok) {
+          isWhole = false;
+          continue;
+        }
         // Tenths and hundredths are compared with whole numbers: what the division leaves over must not matter.
         const value = Number((number.value * (place.times ?? 1)).toPrecision(12));
         found.set(name, value);
@@ -62,7 +71,8 @@ export class MeterConstants {
       this.parameters = found;
       this.identity = texts;
       this.readings = readings;
-      this.#readMs = nowMs;
+      this.#isWhole = isWhole;
+      this.#dueMs = nowMs + (isWhole ? EVERY_MS : AGAIN_MS);
     } catch (error) {
       const fault = asFault(error);
       if (first || fault.code === 'DEVICE_OTHER') throw fault;

@@ -11,6 +11,8 @@ const BEGINNINGS = [40_000, 50_000, 0];
 const MARK = [0x5375, 0x6e53];
 const CHAIN_END = 0xffff;
 const MODELS_MOST = 64;
+/** Single lost answers are no reason to walk the chain again. */
+const FAILURES_MOST = 3;
 
 /** A device whose map is found by walking its chain of SunSpec models: the first that one of the profiles is for. */
 export class SunspecMeter implements Device {
@@ -20,6 +22,7 @@ export class SunspecMeter implements Device {
   readonly #profiles: readonly MeterProfile[];
   readonly #make: (profile: MeterProfile, furtherBy: number) => MappedMeter;
   #found: MappedMeter | undefined;
+  #failures = 0;
 
   constructor(
     place: MeterPlace,
@@ -48,10 +51,13 @@ export class SunspecMeter implements Device {
     const deadlineMs = clock.monoMs() + timeoutMs;
     this.#found ??= await this.#find(deadlineMs);
     try {
-      return await use(this.#found, deadlineMs - clock.monoMs());
+      const value = await use(this.#found, deadlineMs - clock.monoMs());
+      this.#failures = 0;
+      return value;
     } catch (error) {
-      // It may come back as another device, or with another chain.
-      this.#found = undefined;
+      this.#failures += 1;
+      // Out of sight for so long it may come back as another device, or with another chain.
+      if (this.#failures >= FAILURES_MOST) this.#found = undefined;
       throw error;
     }
   }

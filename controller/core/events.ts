@@ -25,10 +25,11 @@ export interface LedgerReserve {
 
 /** Everything the controller reacts to. The shell queues them; `step` takes them one by one. */
 export type ControllerEvent =
-  /** `reserve`: what the ledger holds on its disk for lines to come; `short`: the disk has no room for all of it. */
-  | { readonly kind: 'tick'; readonly reserve?: LedgerReserve }
-  /** What was decided last of these racks could not be written down, and was said to nobody. */
-  | { readonly kind: 'unwritten'; readonly racks: readonly string[] }
+  /**
+   * `reserve`: what the ledger holds on its disk for lines to come; `short`: the disk has no room for all of it.
+   * `unwrittenSinceMonoMs`: since when commands wait to be written down, when that is too long; they were said to nobody.
+   */
+  | { readonly kind: 'tick'; readonly reserve?: LedgerReserve; readonly unwrittenSinceMonoMs?: number }
   | {
       readonly kind: 'frame';
       readonly agent: string;

@@ -1,6 +1,7 @@
 /**
  * Announcements: before the first command of a change of the site's load beyond `control.noticeKw`, a line in the
- * ledger says from what to what, by when and why. It is synced before any of the commands is written down.
+ * ledger says from what to what, by when and why. The shell writes lines in order and says nothing of any before all of
+ * them are durable, so that the notice is never behind what it announces.
  */
 import { rampWPerMs } from '../../protocols/ramp.ts';
 import type { Course, NoticeRecord } from './courses.ts';
@@ -21,39 +22,28 @@ const DEFAULT_SHARE = 0.1;
 export const noticeKwOf = ({ site }: Pick<SiteState, 'site'>): number =>
   site.config.control.noticeKw ?? DEFAULT_SHARE * rootOf(site).capKw;
 
-/** The commands of a release, behind the notice they need; changes what is known to be announced. */
-export function announced(state: SiteState, released: Release, commands: Effect[], now: Now): Effect[] {
+/** The notices that a release needs before its commands; changes what is known to be announced. */
+export function announce(state: SiteState, released: Release, now: Now): Effect[] {
   const { courses } = state;
   const down = follow(state, courses.down, released, released.wanted.sheds, now);
   const up = follow(state, courses.up, released, released.wanted.raises, now);
   // One that goes the other way takes the place of the one before.
   if (down.length > 0) courses.up.notice = undefined;
   else if (up.length > 0) courses.down.notice = undefined;
-  return behind([...down, ...up], commands);
+  return [...down, ...up].map(given);
 }
 
-/** Commands that could not be written down are said again behind the notices that stand: perhaps these could not either. */
-export const announcedAgain = (state: SiteState, commands: Effect[], { wallMs }: Now): Effect[] =>
-  behind(underWay(state, wallMs), commands);
-
-/** The notices whose time is not over. */
+/** The notices whose time is not over, or of which something is still to come. */
 const underWay = ({ courses }: SiteState, wallMs: number): NoticeRecord[] =>
-  [courses.down, courses.up].flatMap(({ notice }) =>
-    notice === undefined || notice.byMs < wallMs ? [] : [notice],
+  [courses.down, courses.up].flatMap(({ notice, leftW }) =>
+    notice === undefined || (notice.byMs < wallMs && leftW === 0) ? [] : [notice],
   );
 
-/** What goes out only once the notices are durable: the shell gives the inner lines to the ledger no sooner. */
-function behind(notices: readonly NoticeRecord[], commands: Effect[]): Effect[] {
-  if (notices.length === 0) return commands;
-  const reports = notices.map((notice): Effect => {
-    const { noticeId, fromKw, toKw, byMs, owner, text, signalId } = notice;
-    const signal = signalId === undefined ? {} : { signalId };
-    return {
-      kind: 'report',
-      event: { event: 'notice', noticeId, fromKw, toKw, byMs, owner, text, ...signal },
-    };
-  });
-  return [{ kind: 'ledger', records: notices, after: [...reports, ...commands] }];
+function given(notice: NoticeRecord): Effect {
+  const { noticeId, fromKw, toKw, byMs, owner, text, signalId } = notice;
+  const signal = signalId === undefined ? {} : { signalId };
+  const event = { event: 'notice', noticeId, fromKw, toKw, byMs, owner, text, ...signal } as const;
+  return { kind: 'ledger', records: [notice], after: [{ kind: 'report', event }] };
 }
 
 /** The changes under way that were announced, for an operator's eyes: until the time they are to be over. */
@@ -77,16 +67,19 @@ function follow(
   wanted: readonly Change[],
   now: Now,
 ): NoticeRecord[] {
-  const pendingW = sumW(wanted);
+  const pendingW = sumW(state, wanted);
   const goes = new Set(changes);
   const first = wanted.find((change) => goes.has(change));
-  const goesW = sumW(wanted.filter((change) => goes.has(change)));
+  const goesW = sumW(
+    state,
+    wanted.filter((change) => goes.has(change)),
+  );
   course.leftW = Math.min(course.leftW, pendingW);
   course.unannounced = course.unannounced.filter(({ atMonoMs }) => now.monoMs - atMonoMs < WINDOW_MS);
   if (first === undefined) return [];
   const wentW = course.unannounced.reduce((sum, { watts }) => sum + watts, 0);
   if (pendingW + wentW - course.leftW > noticeKwOf(state) * 1_000) {
-    course.notice = noticeOf(state, first, pendingW, urgent, now);
+    course.notice = noticeOf(state, first, wanted, urgent, now);
     course.leftW = pendingW - goesW;
     course.unannounced = [];
     return [course.notice];
@@ -96,22 +89,24 @@ function follow(
   return [];
 }
 
-const sumW = (changes: readonly Change[]): number =>
-  changes.reduce((sum, { deltaW }) => sum + Math.abs(deltaW), 0);
+/** What changes come to at the site's meter, with what follows the machines, W. */
+const sumW = ({ site, auxiliaries }: SiteState, changes: readonly Change[]): number =>
+  changes.reduce((sum, { machine, deltaW }) => {
+    const growth = auxiliaries.growth[site.machines[machine]?.nodeIndex ?? -1]?.at(-1) ?? 1;
+    return sum + Math.abs(deltaW) * growth;
+  }, 0);
 
 function noticeOf(
   state: SiteState,
   first: Change,
-  pendingW: number,
+  wanted: readonly Change[],
   urgent: boolean,
   now: Now,
 ): NoticeRecord {
   const { owner, text, signalId } = first.target.because;
   const root = rootOf(state.site);
   const rises = first.deltaW > 0;
-  const model = state.site.machines[first.machine]?.model;
-  const settleMs = ((rises ? model?.wakeS : model?.sleepS) ?? 0) * 1_000;
-  const rampMs = pendingW / rampWPerMs(rises ? root.rampUpKwPerMin : root.rampDownKwPerMin);
+  const pendingW = sumW(state, wanted);
   const fromW = meterOf(state, root.index, now.monoMs) ?? estimatedW(state)[root.index] ?? 0;
   const hasDeadline =
     !rises && (owner === 'dr' || owner === 'emergency') && state.limit.deadlineWallMs > now.wallMs;
@@ -122,12 +117,46 @@ function noticeOf(
     noticeId: `n-${state.epoch}-${state.courses.count}`,
     fromKw: kw(fromW),
     toKw: kw(rises ? fromW + pendingW : Math.max(0, fromW - pendingW)),
-    byMs: hasDeadline ? state.limit.deadlineWallMs : Math.round(now.wallMs + rampMs + settleMs),
+    byMs: hasDeadline ? state.limit.deadlineWallMs : Math.round(now.wallMs + lastsMs(state, wanted, now)),
     urgent,
     owner,
     text,
     ...(signalId !== undefined && { signalId }),
   };
+}
+
+/** How long these changes take at least: the slowest of what holds them, and their own settling. */
+function lastsMs(state: SiteState, wanted: readonly Change[], now: Now): number {
+  const { site, priceShare } = state;
+  const { config, nodes, machines } = site;
+  const rises = (wanted[0]?.deltaW ?? 0) > 0;
+  const below = new Float64Array(nodes.length);
+  const starts = new Map<string, number>();
+  let settleS = 0;
+  let forMoneyW = 0;
+  for (const { machine, deltaW, target } of wanted) {
+    const one = machines[machine];
+    if (one === undefined) continue;
+    settleS = Math.max(settleS, rises ? one.model.wakeS : one.model.sleepS);
+    for (const node of nodes[one.nodeIndex]?.path ?? []) below[node] = (below[node] ?? 0) + Math.abs(deltaW);
+    starts.set(one.agent, (starts.get(one.agent) ?? 0) + 1);
+    if (target.because.owner === 'price') forMoneyW += Math.abs(deltaW);
+  }
+  const rampsMs = nodes.map(
+    ({ index, rampUpKwPerMin, rampDownKwPerMin }) =>
+      (below[index] ?? 0) / rampWPerMs(rises ? rampUpKwPerMin : rampDownKwPerMin),
+  );
+  const startsMs = rises
+    ? [...starts.values()].map((count) => (10_000 * (count - 1)) / config.control.startsPer10S)
+    : [];
+  const windowMs = (config.prices.energy?.windowS ?? 0) * 1_000;
+  const movedW = priceShare.moved.reduce(
+    (sum, { atMonoMs, watts }) => (now.monoMs - atMonoMs < windowMs ? sum + watts : sum),
+    0,
+  );
+  const isShared = forMoneyW + movedW > priceShare.mostW && priceShare.mostW > 0;
+  const shareMs = isShared && forMoneyW > 0 ? windowMs * Math.floor(forMoneyW / priceShare.mostW) : 0;
+  return Math.max(shareMs, ...rampsMs, ...startsMs) + settleS * 1_000;
 }
 
 const kw = (watts: number): number => Math.round(watts) / 1_000;

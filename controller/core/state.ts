@@ -139,7 +139,7 @@ export interface Share {
   mostW: number;
   /** Something waits for the window to go on, or for a witness. */
   isFull: boolean;
-  moved: { readonly atMonoMs: number; watts: number }[];
+  moved: { atMonoMs: number; watts: number }[];
 }
 
 /**
@@ -206,6 +206,8 @@ export interface SiteState {
   readonly commands: Command[];
   /** What was announced of the site's load. */
   readonly courses: Courses;
+  /** Set while commands wait too long for the ledger: the moment up to which their times were held. */
+  unwritten: { readonly atMonoMs: number } | undefined;
   readonly alarms: Map<string, Alarm>;
   /** Per node, what a shed left unexplained: watts before it and watts missing. */
   readonly shortfalls: Map<number, { readonly beforeW: number; readonly missingW: number }>;
@@ -319,7 +321,7 @@ export function emptyState(site: Site, epoch: number, monoMs: number): SiteState
 
 const nothingSaid = (): Pick<
   SiteState,
-  'permits' | 'leaseSeq' | 'lastLeaseMonoMs' | 'commandCount' | 'planKw' | 'planKey' | 'courses'
+  'permits' | 'leaseSeq' | 'lastLeaseMonoMs' | 'commandCount' | 'planKw' | 'planKey' | 'courses' | 'unwritten'
 > => ({
   permits: new Map(),
   leaseSeq: 0,
@@ -328,6 +330,7 @@ const nothingSaid = (): Pick<
   planKw: undefined,
   planKey: '',
   courses: makeCourses(),
+  unwritten: undefined,
 });
 
 /** No feed lost, and what hangs on the nodes beside machines. */

@@ -13,7 +13,8 @@ import { repeatPermits } from './inhibit.ts';
 import { takeObserved, watchContract } from './limit.ts';
 import { takeAgreement, takeWitness } from './agree.ts';
 import { agePrice, takePrice } from './price.ts';
-import { announced, announcedAgain } from './notice.ts';
+import { announce } from './notice.ts';
+import { holdTimes } from './unwritten.ts';
 import { sayLockouts, takeHeld, watchLockouts } from './lockouts.ts';
 import { takeOperator } from './operator.ts';
 import { turnShare, release } from './release.ts';
@@ -42,13 +43,8 @@ const PICTURE_MS = 15_000;
 export function step(state: SiteState, event: ControllerEvent, now: Now): Effect[] {
   switch (event.kind) {
     case 'tick':
+      holdTimes(state, event.unwrittenSinceMonoMs, now);
       return [...watchReserve(state, event.reserve, now), ...tick(state, now)];
-    case 'unwritten':
-      return announcedAgain(
-        state,
-        sayAgain(state, event.racks, 'it could not be written down before', now),
-        now,
-      );
     case 'frame':
       return takeFrame(state, event, now);
     case 'stored':
@@ -210,8 +206,11 @@ function decide(state: SiteState, now: Now): Effect[] {
   turnShare(state, now);
   const effects = announcePlan(state, targets);
   effects.push(...watchAi(state, targets, now));
-  const released = release(state, targets, now);
-  effects.push(...announced(state, released, issue(state, released, now), now));
+  // What waits for the disk goes first: else all that is decided meanwhile would go out at once.
+  if (state.unwritten === undefined) {
+    const released = release(state, targets, now);
+    effects.push(...announce(state, released, now), ...issue(state, released, now));
+  }
   effects.push(...watchLimit(state, targets, now), ...watchRestored(state, targets, now));
   for (const [machine, target] of targets.of.entries()) {
     const wish = state.wish[machine];

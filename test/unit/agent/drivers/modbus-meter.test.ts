@@ -235,6 +235,23 @@ describe('what a meter is and how it is set', () => {
     expect(value(await b.read('full'), 'power.active.total')).toBeCloseTo(90_000_000, -6);
   });
 
+  it('that a meter refuses while it starts is asked for again soon, and is believed to be what it was meanwhile', async () => {
+    const layout = layoutOfProfile(meterProfile('satec-em133'));
+    const all = layout.regions;
+    const shy: { -readonly [key in keyof MeterLayout]: MeterLayout[key] } = {
+      ...layout,
+      regions: all.filter(([from]) => from > 3_000),
+    };
+    const b = bench(shy, 'satec-em133');
+    expect((await b.read('full'))['power.active.total']).toMatchObject({ ok: false, why: 'VALUE_INVALID' });
+    shy.regions = all;
+    await b.time.advance(31_000);
+    expect(value(await b.read('fast'), 'power.active.total')).toBeCloseTo(90_000, -3);
+    shy.regions = shy.regions.filter(([from]) => from > 3_000);
+    await b.time.advance(601_000);
+    expect(value(await b.read('full'), 'power.active.total')).toBeCloseTo(90_000, -3);
+  });
+
   it('is refused where the map is only a template, or has no such channel', () => {
     expect(() => bench('pac2200', 'satec-pm180')).toThrow(/TARGET_INVALID.*template/);
     expect(() => bench('pac2200', 'siemens-pac2200', { channel: '1' })).toThrow(/has no channels/);

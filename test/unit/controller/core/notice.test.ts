@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { LedgerRecord } from '../../../../controller/core/events.ts';
-import { announced, announcedAgain, noticeKwOf } from '../../../../controller/core/notice.ts';
+import { noticeKwOf } from '../../../../controller/core/notice.ts';
 import { viewOf } from '../../../../controller/core/view.ts';
 import { seededRandom } from '../../../../host/random.ts';
 import { order } from './order.ts';
@@ -104,19 +104,34 @@ test('whatever prices and limits do, no minute moves more than the figure withou
   expect(given).toBeGreaterThan(6);
 });
 
-test('a notice is durable before any command of its change is written down, and is given again when it was not', () => {
-  const plant = new Plant().run(60);
-  const now = { wallMs: 1_000_000 + plant.nowMs, monoMs: plant.nowMs };
-  const change = {
-    machine: 0,
-    deltaW: -50_000,
-    target: { mode: 'sleep' as const, because: { owner: 'dr' as const, rule: 'r', text: 't' } },
+test('what follows the machines is part of the change that is announced', () => {
+  const site = {
+    ...smallSite,
+    nodes: smallSite.nodes.map((node, place) =>
+      place === 0 ? { ...node, auxiliary: { fixedKw: 0, perItKw: 0.3, lagS: 60 } } : node,
+    ),
   };
-  const released = { changes: [change], urgent: true, wanted: { sheds: [change, change], raises: [] } };
-  const command = { kind: 'ledger' as const, records: [], after: [] };
-  const effects = announced(plant.state, released, [command], now);
-  expect(effects).toMatchObject([
-    { kind: 'ledger', records: [{ t: 'notice' }], after: [{ kind: 'report' }, command] },
-  ]);
-  expect(announcedAgain(plant.state, [command], now)).toEqual(effects);
+  const toKw = (plant: Plant): number => {
+    const before = plant.run(60).records.length;
+    plant.utility = { limitKw: 20, deadlineS: 120, sequence: 1, kind: 'contracted' };
+    plant.run(20);
+    const [notice] = notices(plant.records.slice(before));
+    return (notice?.fromKw ?? 0) - (notice?.toKw ?? 0);
+  };
+  // The meter of this plant shows the machines alone: fewer of them must go, each of which comes to more.
+  expect(toKw(new Plant(site))).toBeGreaterThan(0);
+  expect(toKw(new Plant(site))).not.toBe(toKw(new Plant()));
+});
+
+test('a raise is announced for as long as its slowest bound takes, and seen until nothing of it is to come', () => {
+  const plant = new Plant({ ...smallSite, control: { startsPer10S: 1 } });
+  plant.utility = { limitKw: 5, deadlineS: 30, sequence: 1, kind: 'contracted' };
+  plant.run(200);
+  const before = plant.records.length;
+  plant.utility = { deadlineS: 0, sequence: 2, kind: 'contracted' };
+  plant.run(400);
+  const records = plant.records.slice(before);
+  const notice = notices(records).find(({ fromKw, toKw }) => toKw > fromKw);
+  const last = records.findLast((record) => record.t === 'command' && record.expectedKw > 0);
+  expect(last?.atMs).toBeLessThanOrEqual(notice?.byMs ?? 0);
 });
