@@ -5,7 +5,7 @@ import type { MachineResult } from '../protocols/mqtt/status.ts';
 import { makeActor } from './act.ts';
 import type { Actor } from './act.ts';
 import type { Alarms } from './alarms.ts';
-import { settleMs } from './core/draw.ts';
+import { isAtRest, settleMs } from './core/draw.ts';
 import { rackPhase } from './core/lease.ts';
 import type { LeaseState } from './core/lease.ts';
 import type { RackOrders } from './core/desired.ts';
@@ -240,6 +240,7 @@ class Pilot implements Control {
     const nowMs = this.#options.clock.monoMs();
     machine.attempt = attemptOf(step, nowMs);
     machine.toldBefore = undefined;
+    if (!isAtRest(step.goal.mode)) machine.lastMode = undefined;
     this.#begun.set(machine, step.goal);
     machine.reported.delete('acknowledged');
     machine.reported.delete('observed');

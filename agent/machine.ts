@@ -4,7 +4,7 @@ import type { Inhibition } from '../protocols/mqtt/status.ts';
 import { modeOf, numberOf } from '../protocols/reading.ts';
 import type { Mode, Reading, Readings } from '../protocols/reading.ts';
 import type { Device } from './driver.ts';
-import { drawW, settleMs } from './core/draw.ts';
+import { drawW, isAtRest, settleMs } from './core/draw.ts';
 import type { Held } from './core/guard.ts';
 import type { GpuObservation, GpuWanted, HandoverProfile, HandoverState } from './core/handover-state.ts';
 import type { Attempt } from './core/reconcile.ts';
@@ -69,7 +69,9 @@ export interface Machine {
   selfWoken: boolean;
   /** Why what gives it its power is open, in words; undefined: nothing of the kind is open. */
   outlet: string | undefined;
-  /** The newest mode it told, also while it tells none. */
+  /** What speaks for a loss of its power: its outlet is read as open, or it is dark above. */
+  powerDoubt: 'open' | 'dark' | undefined;
+  /** The mode its power left it in, as far as it told: undefined also when it may have left it since. */
   lastMode: Mode | undefined;
   /** Something of it is not as it shall be yet: time alone may call for a step. */
   pending: boolean;
@@ -120,7 +122,8 @@ export function takeReadings(
   } else machine.readings = { ...machine.full, ...readings };
   const before = machine.mode;
   machine.mode = modeOf(readings);
-  machine.lastMode = machine.mode ?? machine.lastMode;
+  if (machine.mode !== undefined && !(isAtRest(machine.mode) && isOnItsWay(machine.attempt)))
+    machine.lastMode = machine.mode;
   machine.powerW = numberOf(readings['power']);
   if (machine.powerW !== undefined) machine.lastPowerW = machine.powerW;
   machine.powerLimitW =
@@ -132,6 +135,10 @@ export function takeReadings(
   machine.modeSinceMs = beganMs;
   return true;
 }
+
+/** Told to work, it may have taken that in long before it shows it. */
+const isOnItsWay = (attempt: Attempt | undefined): boolean =>
+  attempt !== undefined && attempt.stage !== 'observed' && !isAtRest(attempt.mode);
 
 /** It stopped answering: every quantity says why instead of its last value. */
 export function loseReadings(machine: Machine, fault: Fault, atMs: number): boolean {

@@ -4,19 +4,18 @@ import type { Site } from '../config/site.ts';
 import type { Clock } from '../host/deps.ts';
 import { asFault, Fault } from '../protocols/faults.ts';
 import type { Status } from '../protocols/mqtt/status.ts';
-import { numberOf } from '../protocols/reading.ts';
 import type { Alarms } from './alarms.ts';
 import type { Control } from './control.ts';
 import type { RackOrders } from './core/desired.ts';
-import { drawW, restMode } from './core/draw.ts';
+import { drawW, isAtRest, restMode } from './core/draw.ts';
 import { rackPhase } from './core/lease.ts';
 import type { LeaseState } from './core/lease.ts';
 import { lookAt, makeRule } from './core/permissive.ts';
 import type { Rule, RuleState } from './core/permissive.ts';
 import { isAwaited } from './core/stall.ts';
 import type { Stall } from './core/stall.ts';
-import { comesBackAtRest, FOLLOW_MS, outletAct } from './core/staging.ts';
-import type { Behind, OutletSight, Standing, Supply } from './core/staging.ts';
+import { comesBackAtRest, isJudged, outletAct } from './core/staging.ts';
+import type { Behind, OutletSight, Standing, Told } from './core/staging.ts';
 import type { ModbusInputs, ModbusOutput } from './drivers/modbus-io.ts';
 import { goalOf } from './goal.ts';
 import { startInputs } from './inputs.ts';
@@ -25,6 +24,7 @@ import { isUnpowered, loseReadings, seeOff } from './machine.ts';
 import type { Machine } from './machine.ts';
 import { meterW } from './plant.ts';
 import type { Plant, PlantNode } from './plant.ts';
+import { supplyOf } from './supply.ts';
 
 export interface OutletsOptions {
   readonly site: Site;
@@ -57,11 +57,9 @@ export interface Outlets {
 const WRITE_MS = 1_500;
 /** A closing that failed is tried again after this. */
 const AGAIN_MS = 60_000;
-/** Below this there is no voltage between phase and neutral, V. */
-const DEAD_V = 50;
 /** The meter above shows nothing when it shows less than this share of what rests behind an outlet. */
 const QUIET_SHARE = 0.5;
-/** Who answers this long after its outlet was seen open has its power from somewhere. */
+/** Who answers this long after its outlet was read as open has its power from somewhere. */
 const CONTRADICTS_MS = 5_000;
 /** What is off says so anew this often. */
 const FRESH_MS = 5_000;
@@ -80,7 +78,11 @@ class Outlet {
   readonly output: ModbusOutput | undefined;
   /** Since when it is seen open; undefined: it is not. */
   openSinceMs: number | undefined;
-  told: OutletSight['told'];
+  told: Told | undefined;
+  /** As `OutletSight.shownMs`. */
+  shownMs = Number.NEGATIVE_INFINITY;
+  /** Since when its read-back says open, believed or not; undefined: it does not. */
+  readOpenMs: number | undefined;
   againMs = Number.NEGATIVE_INFINITY;
   silentSinceMs: number | undefined;
   isWriting = false;
@@ -88,7 +90,7 @@ class Outlet {
   hasFollowed = false;
   /** It failed to be so; seen so, as it was told, it has ended. */
   failed: Standing | undefined;
-  /** Something behind it answers while its read-back says that it is open. */
+  /** Something behind it has answered since its read-back says open: until that says closed, nobody believes it. */
   isDenied = false;
 
   constructor(config: SiteOutlet, { site, plant, alarms, openOutput }: OutletsOptions) {
@@ -155,24 +157,27 @@ class Switchroom implements Outlets {
 
   #look(outlet: Outlet): void {
     const nowMs = this.#options.clock.monoMs();
+    if (outlet.machines.every(isSilent)) outlet.silentSinceMs ??= nowMs;
+    else outlet.silentSinceMs = undefined;
     const standing = this.#standing(outlet, nowMs);
     this.#follow(outlet, standing, nowMs);
-    if (outlet.machines.some(({ reachable }) => reachable)) outlet.silentSinceMs = undefined;
-    else outlet.silentSinceMs ??= nowMs;
-    const act = outletAct(this.#sight(outlet, standing, nowMs), nowMs);
+    const sight = this.#sight(outlet, standing, nowMs);
+    const isReadOpen = outlet.readOpenMs !== undefined && !outlet.isDenied && !isClosing(outlet);
+    for (const machine of outlet.machines)
+      machine.powerDoubt = isReadOpen ? 'open' : sight.isDark ? 'dark' : undefined;
+    const act = outletAct(sight, nowMs);
     const maySwitch = !outlet.isWriting && this.#options.ready();
     if (act.kind === 'open' && maySwitch) this.#write(outlet, false);
     let why = act.kind === 'wait' ? act.why : 'it is being switched';
     if (act.kind === 'close' && maySwitch) why = this.#close(outlet, nowMs) ?? why;
-    if (outlet.openSinceMs !== undefined) this.#off(outlet, why, nowMs);
+    if (outlet.openSinceMs !== undefined) this.#off(outlet, why);
   }
 
   /** What its standing means against what it was told: open, closed as told, or a failure. */
   #follow(outlet: Outlet, standing: Standing, nowMs: number): void {
     const { alarms } = this.#options;
     const { told, config } = outlet;
-    const isClosing = told?.closed === true && nowMs - told.atMs < FOLLOW_MS;
-    if (standing === 'open' && !isClosing) {
+    if (standing === 'open' && !isClosing(outlet)) {
       outlet.openSinceMs ??= nowMs;
       // It did not follow, or lost its supply again on the way.
       if (told?.closed === true) {
@@ -184,7 +189,11 @@ class Switchroom implements Outlets {
       alarms.clear('OUTLET_OPEN', config.id, `it is ${standing}`);
       for (const machine of outlet.machines) this.#losePower(machine, 'it has not answered since');
     }
-    if (standing === 'closed' && told?.closed === false && nowMs - told.atMs >= FOLLOW_MS)
+    if (standing === 'closed' && outlet.machines.some(({ reachable }) => reachable)) {
+      // By hand, or it was never open: what it was told before is over.
+      if (told?.closed === false && isJudged(told, outlet.shownMs)) outlet.told = undefined;
+      this.#mend(outlet, 'it is closed, and what is behind it answers');
+    } else if (standing === 'closed' && told?.closed === false && isJudged(told, outlet.shownMs))
       this.#fail(
         outlet,
         'open',
@@ -192,9 +201,13 @@ class Switchroom implements Outlets {
       );
     if (standing === 'unknown' || told?.closed !== (standing === 'closed')) return;
     if (told.closed) outlet.hasFollowed = true;
-    if (outlet.failed !== standing) return;
+    if (outlet.failed === standing) this.#mend(outlet, `it is ${standing} as it was told`);
+  }
+
+  #mend(outlet: Outlet, text: string): void {
+    if (outlet.failed === undefined) return;
     outlet.failed = undefined;
-    alarms.clear('OUTLET_FAILED', config.id, `it is ${standing} as it was told`);
+    this.#options.alarms.clear('OUTLET_FAILED', outlet.config.id, text);
   }
 
   #fail(outlet: Outlet, failed: Standing, text: string): void {
@@ -202,12 +215,13 @@ class Switchroom implements Outlets {
     this.#options.alarms.raise('OUTLET_FAILED', outlet.config.id, text.slice(0, 300));
   }
 
-  /** What its read-back says; what answers behind an open one says that the read-back is wrong. */
+  /** What its read-back says; one that says open is believed when all behind it were asked in vain. */
   #standing(outlet: Outlet, nowMs: number): Standing {
     const { config, rule, state, machines } = outlet;
     const sample = this.#inputs.sample(config.id);
     if (sample === undefined || nowMs - sample.goodMs > rule.unknownMs) {
       outlet.isRead = false;
+      outlet.readOpenMs = undefined;
       return 'unknown';
     }
     // An output with a value that is neither of the two is nobody's word.
@@ -217,29 +231,37 @@ class Switchroom implements Outlets {
     // The first word after none is taken as it is; from then on it must last.
     if (!outlet.isRead) Object.assign(state, makeRule(), { lost: (value !== 0) !== rule.is });
     outlet.isRead = true;
-    if (lookAt(rule, state, { ...sample, value }, nowMs) !== 'lost') return 'closed';
-    const fromMs = outlet.isDenied ? 0 : (outlet.openSinceMs ?? nowMs) + CONTRADICTS_MS;
+    const isOpen = lookAt(rule, state, { ...sample, value }, nowMs) === 'lost';
+    outlet.shownMs = state.turningMs === undefined ? sample.goodMs : Number.NEGATIVE_INFINITY;
+    outlet.readOpenMs = isOpen ? (outlet.readOpenMs ?? nowMs) : undefined;
+    const { readOpenMs } = outlet;
+    if (readOpenMs === undefined) {
+      outlet.isDenied = false;
+      return 'closed';
+    }
+    const fromMs = readOpenMs + CONTRADICTS_MS;
     const live = machines.find(({ reachable, beganMs }) => reachable && beganMs > fromMs);
-    outlet.isDenied = live !== undefined;
-    if (live === undefined) return 'open';
-    this.#fail(outlet, 'closed', `it is read as open, and ${live.config.id} behind it answers`);
-    return 'unknown';
+    if (live !== undefined && !isClosing(outlet)) {
+      outlet.isDenied = true;
+      this.#fail(outlet, 'closed', `it is read as open, and ${live.config.id} behind it answers`);
+    }
+    return outlet.isDenied || outlet.silentSinceMs === undefined ? 'unknown' : 'open';
   }
 
   #sight(outlet: Outlet, standing: Standing, nowMs: number): OutletSight {
     const { lease } = this.#options;
-    const { machines, metered, told, againMs, silentSinceMs } = outlet;
+    const { machines, metered, told, shownMs, againMs, silentSinceMs } = outlet;
     const restW = machines.reduce((sum, { config: { model } }) => sum + drawW(model, restMode(model)), 0);
     const aboveW = metered === undefined ? undefined : meterW(metered, nowMs);
+    const isQuiet = aboveW !== undefined && Math.abs(aboveW) < restW * QUIET_SHARE;
     return {
       standing,
       told,
+      shownMs,
       againMs,
       silentSinceMs,
-      supply: supplyOf(metered, nowMs),
-      isDark:
-        machines.every(({ inhibition }) => inhibition?.off === true) ||
-        (aboveW !== undefined && Math.abs(aboveW) < restW * QUIET_SHARE),
+      supply: supplyOf(metered, isQuiet, nowMs),
+      isDark: isQuiet || machines.every(({ inhibition }) => inhibition?.off === true),
       live: machines.every(({ config }) => rackPhase(lease, config.rack, nowMs) === 'live'),
       behind: machines.map((machine) => this.#behind(machine, nowMs)),
     };
@@ -253,19 +275,18 @@ class Switchroom implements Outlets {
       hands: handsOn(machine),
       inhibited: inhibition?.text,
       rests: comesBackAtRest(config.model, lastMode),
-      wanted: goal !== undefined && isAtWork(goal.mode) && goal.armed && !goal.expired,
+      wanted: goal !== undefined && !isAtRest(goal.mode) && goal.armed && !goal.expired,
     };
   }
 
-  /** Who is behind an open outlet and does not answer is off, and says what its outlet waits for. */
-  #off(outlet: Outlet, why: string, nowMs: number): void {
+  /** Who is behind an open outlet is off, and says what its outlet waits for. */
+  #off(outlet: Outlet, why: string): void {
     const { clock, control, alarms } = this.#options;
-    const { config, machines, openSinceMs = nowMs } = outlet;
+    const { config, machines } = outlet;
     const words = `'${config.id}' is open: ${why}`.slice(0, 300);
     alarms.raise('OUTLET_OPEN', config.id, `${machines.length} machines below ${config.node} count as off`);
     const atMs = clock.wallMs();
     for (const machine of machines) {
-      if (machine.reachable && machine.beganMs > openSinceMs) continue;
       const isNew = !isUnpowered(machine);
       const toldMs = machine.readings['mode']?.atMs ?? 0;
       if (!isNew && machine.outlet === words && Math.abs(atMs - toldMs) < FRESH_MS) continue;
@@ -329,36 +350,32 @@ class Switchroom implements Outlets {
     const { config, output } = outlet;
     if (output === undefined) return;
     outlet.isWriting = true;
-    outlet.told = { closed, atMs: clock.monoMs() };
-    output.write(closed ? config.on : config.off, WRITE_MS).then(
-      () => {
-        outlet.isWriting = false;
-      },
-      (error: unknown) => {
-        outlet.isWriting = false;
-        // Nobody knows what it did: it is told again, from what it shows then.
-        if (!closed) outlet.told = undefined;
-        this.#fail(outlet, closed ? 'closed' : 'open', asFault(error).message);
-      },
-    );
+    const told: Told = { closed, atMs: clock.monoMs(), endedMs: undefined };
+    outlet.told = told;
+    const end = (): void => {
+      outlet.isWriting = false;
+      if (outlet.told === told) outlet.told = { ...told, endedMs: clock.monoMs() };
+    };
+    output.write(closed ? config.on : config.off, WRITE_MS).then(end, (error: unknown) => {
+      end();
+      // Nobody knows what it did: it is told again, from what it shows then.
+      if (!closed) outlet.told = undefined;
+      this.#fail(outlet, closed ? 'closed' : 'open', asFault(error).message);
+    });
   }
 }
 
-const isAtWork = (mode: string): boolean => mode === 'mine' || mode === 'ai';
+/** It was told to close, and has not shown yet whether it did. */
+const isClosing = ({ told, shownMs }: Outlet): boolean => told?.closed === true && !isJudged(told, shownMs);
+
+/** Asked, and it did not answer. */
+const isSilent = ({ reachable, readings }: Machine): boolean => !reachable && readings['mode'] !== undefined;
 
 /** Why an agent leaves the power of a machine as it is, whatever is wanted of it. */
 function handsOn({ lockout, manual, config }: Machine): string | undefined {
   if (lockout !== undefined) return lockout.words;
   if (manual) return 'released to manual';
   return config.authority === 'automatic' ? undefined : `authority is ${config.authority}`;
-}
-
-/** By the voltage that the meter above shows. */
-function supplyOf(node: PlantNode | undefined, nowMs: number): Supply {
-  if (node?.meter === undefined) return 'unmeasured';
-  const volts = meterW(node, nowMs) === undefined ? undefined : numberOf(node.meter.readings['voltage.L1N']);
-  if (volts === undefined) return 'unknown';
-  return volts < DEAD_V ? 'dead' : 'live';
 }
 
 /** Its auxiliary contact by the outlet's own name, or its own output. */

@@ -24,6 +24,8 @@ export interface Meter {
   powerW: number | undefined;
   /** What flowed by the newest good sample. */
   flow: Flow | undefined;
+  /** It has told all it has at least once. */
+  isWhole: boolean;
   /** Monotonic ms of the newest good sample's beginning. */
   goodMs: number;
 }
@@ -94,6 +96,7 @@ export function buildPlant(
       readings: {},
       powerW: undefined,
       flow: undefined,
+      isWhole: false,
       goodMs: Number.NEGATIVE_INFINITY,
     }));
   const nodes = ownNodes.map((node, place): PlantNode => {
@@ -289,6 +292,7 @@ function newMachine(
     inhibition: undefined,
     selfWoken: false,
     outlet: undefined,
+    powerDoubt: undefined,
     lastMode: undefined,
     pending: false,
     gpu: observes
@@ -312,7 +316,13 @@ export function tryOpen(open: (target: string) => Device, target: string): Devic
 }
 
 /** Takes a meter's sample in; true when it is a good one. */
-export function takeSample(meter: Meter, readings: Readings, beganMs: number): boolean {
+export function takeSample(
+  meter: Meter,
+  readings: Readings,
+  scope: 'fast' | 'full',
+  beganMs: number,
+): boolean {
+  meter.isWhole ||= scope === 'full';
   meter.readings = { ...meter.readings, ...readings };
   const power = readings['power.active.total'];
   meter.powerW = numberOf(power);
@@ -326,8 +336,7 @@ export function takeSample(meter: Meter, readings: Readings, beganMs: number): b
 export const nodeCapW = (node: PlantNode): number => planCapW(node.rating, node.learntW);
 
 /** What a node's meter says, W, when it is good and fresh; undefined otherwise. */
-export function meterW(node: PlantNode, nowMs: number): number | undefined {
-  const { meter } = node;
+export function meterW({ meter }: Pick<PlantNode, 'meter'>, nowMs: number): number | undefined {
   if (meter === undefined || nowMs - meter.goodMs > METER_FRESH_MS) return undefined;
   return meter.powerW;
 }

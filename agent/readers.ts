@@ -113,10 +113,16 @@ class MachineReader implements PollHandlers {
     const { plant, frames, deps } = this.#options;
     const machine = machineAt(plant, index);
     // Without power nobody answers, and nobody is to blame.
-    if (isUnpowered(machine) || (change !== 'lost' && machine.reachable)) return;
+    if (isUnpowered(machine)) return;
+    // With its outlet read as open, the first question without an answer says enough.
+    const isOpen = machine.powerDoubt === 'open';
+    if (change !== 'lost' && machine.reachable && !isOpen) return;
     // While it stays silent, the reason is the newest one.
     if (loseReadings(machine, fault, deps.clock.wallMs())) frames.soon(machine.rack);
-    if (change === 'lost') this.#lost(machine, `${failures} polls unanswered: ${fault.code}`);
+    if (change !== 'lost') return;
+    // Out of sight with its power on: nobody knows any more what it does.
+    if (machine.powerDoubt === undefined) machine.lastMode = undefined;
+    if (!isOpen) this.#lost(machine, `${failures} polls unanswered: ${fault.code}`);
   }
 
   onReturned(index: number): void {
@@ -151,10 +157,10 @@ class MeterReader implements PollHandlers {
     this.#options = options;
   }
 
-  onReadings(...[index, readings, , beganMs]: Parameters<PollHandlers['onReadings']>): void {
+  onReadings(...[index, readings, scope, beganMs]: Parameters<PollHandlers['onReadings']>): void {
     const { plant, deps, safety } = this.#options;
     const meter = meterAt(plant, index);
-    const isGood = takeSample(meter, readings, beganMs);
+    const isGood = takeSample(meter, readings, scope, beganMs);
     const power = readings['power.active.total'];
     const { id, node } = meter.config;
     if (meter.powerW !== undefined && power?.ok === true)

@@ -67,6 +67,24 @@ export function profilesOf(name: string): readonly MeterProfile[] {
 export const steersBy = (point: MeterPoint): boolean =>
   point.q === 'power.active.total' && point.class === 'fast' && point.agree !== 'no';
 
+/**
+ * Whether the meter of a target tells any voltage. True also where nothing can be said: of another kind of target, or
+ * one that names no profile there is, which is said elsewhere.
+ */
+export function tellsVoltage(target: string): boolean {
+  const name = /^modbus.*[?&]profile=([^&]+)/.exec(target)?.[1];
+  if (name === undefined) return true;
+  try {
+    return profilesOf(decodeURIComponent(name)).some(({ points, channels }) =>
+      [...points, ...(/[?&]channel=/.test(target) ? (channels?.points ?? []) : [])].some(({ q }) =>
+        q.startsWith('voltage.'),
+      ),
+    );
+  } catch {
+    return true;
+  }
+}
+
 /** A profile from JSON text; `id` is what it must call itself. Throws CONFIG_INVALID with what is wrong. */
 export function parseProfile(text: string, id: string): MeterProfile {
   let json: unknown;

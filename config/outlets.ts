@@ -1,7 +1,9 @@
+import { auxiliaryW, drawersOf, growthAlong } from '../protocols/auxiliary.ts';
 import { isCutOff } from '../protocols/feeds.ts';
 import { machinesBelow, strangerText } from './below.ts';
 import type { Tree } from './below.ts';
 import type { Explained } from './explain.ts';
+import { tellsVoltage } from './meters.ts';
 import type { Outlet } from './schema/plant.ts';
 import type { Site, SiteMachine, SiteNode, SiteProblem } from './site.ts';
 
@@ -29,6 +31,7 @@ export function resolveOutlets({ config, nodes, machines }: Tree, problems: Site
     const behind = machinesBelow({ nodes, machines }, node);
     for (const other of resolved) checkApart(outlet, node, other, nodes, at);
     checkBehind(outlet, node, { nodes, behind }, at);
+    checkRoom(outlet, config.control.marginPct, { nodes, behind }, at);
     const { agent } = node;
     resolved.push({
       ...outlet,
@@ -66,12 +69,12 @@ function checkApart(
     at('node', `'${node.id}' lies above the outlet '${other.id}': put outlets on one level only`);
 }
 
-function checkBehind(
-  outlet: Outlet,
-  node: SiteNode,
-  { nodes, behind }: { readonly nodes: readonly SiteNode[]; readonly behind: readonly SiteMachine[] },
-  at: At,
-): void {
+interface Behind {
+  readonly nodes: readonly SiteNode[];
+  readonly behind: readonly SiteMachine[];
+}
+
+function checkBehind(outlet: Outlet, node: SiteNode, { nodes, behind }: Behind, at: At): void {
   if (behind.length === 0) at('node', `no machine hangs below '${node.id}'`);
   const words = strangerText(node, behind);
   if (words !== undefined) at('node', `${words}: give each agent outlets of its own`);
@@ -81,26 +84,34 @@ function checkBehind(
       'node',
       `'${other.rack}' gets power by another way than '${node.id}' too: put the outlet on '${other.rack}' itself`,
     );
-  // Closed at once, or never: what starts together must fit everywhere.
+}
+
+/** Closed at once, or never: what may start together must fit everywhere, below the margin. */
+function checkRoom(outlet: Outlet, marginPct: number, { nodes, behind }: Behind, at: At): void {
+  const drawers = drawersOf(nodes);
+  const fixedW = auxiliaryW(drawers, nodes.length, () => 0);
   const startsW = new Map<number, number>();
-  for (const { nodeIndex, model } of behind)
-    for (const above of startsByItself(model) ? (nodes[nodeIndex]?.path ?? []) : [])
-      startsW.set(above, (startsW.get(above) ?? 0) + model.ratedW);
-  for (const [above, watts] of startsW) {
+  for (const { nodeIndex, model } of behind) {
+    const path = startsByItself(model) ? (nodes[nodeIndex]?.path ?? []) : [];
+    const growth = growthAlong(drawers, path);
+    for (const [place, above] of path.entries())
+      startsW.set(above, (startsW.get(above) ?? 0) + model.ratedW * (growth[place] ?? 1));
+  }
+  for (const [above, machinesW] of startsW) {
     const { id = '', capKw = Infinity } = nodes[above] ?? {};
-    if (watts > capKw * 1_000) {
-      at(
-        'node',
-        `what starts by itself behind '${outlet.id}' is rated ${(watts / 1_000).toFixed(1)} kW together, '${id}' may carry ${capKw} kW: it could never be closed; use smaller outlets`,
-      );
-      return;
-    }
+    const mayKw = capKw * (1 - marginPct / 100);
+    const watts = machinesW + (fixedW[above] ?? 0);
+    if (watts <= mayKw * 1_000) continue;
+    at(
+      'node',
+      `what may start by itself behind '${outlet.id}' is rated ${(watts / 1_000).toFixed(1)} kW together, with what cools it; '${id}' may carry ${mayKw.toFixed(1)} kW of its ${capKw} kW: it could never be closed; use smaller outlets`,
+    );
+    return;
   }
 }
 
-/** Whatever it did before: GPU hosts come back idle, and some firmware keeps its sleep. */
-const startsByItself = ({ kind, keepsSleep }: SiteMachine['model']): boolean =>
-  kind === 'asic' && keepsSleep !== true;
+/** GPU hosts come back idle. Of the others also those that keep their sleep start, when they were at work. */
+const startsByItself = ({ kind }: SiteMachine['model']): boolean => kind === 'asic';
 
 /** What is allowed of outlets, but probably not meant. */
 export function outletWarnings(site: Site): Explained[] {
@@ -110,7 +121,10 @@ export function outletWarnings(site: Site): Explained[] {
     const starts = behind.filter(({ model }) => startsByItself(model)).length;
     const idle = behind.find(({ authority }) => authority !== 'automatic');
     const above = site.nodes[nodeIndex]?.path.filter((node) => node !== nodeIndex) ?? [];
-    const isMetered = site.meters.some((meter) => meter.role === 'node' && above.includes(meter.nodeIndex));
+    const meters = above.map((node) =>
+      site.meters.find(({ role, nodeIndex: at }) => role === 'node' && at === node),
+    );
+    const meter = meters.find((one) => one !== undefined);
     const path = ['plant', 'outlets', index, 'node'];
     const warnings: Explained[] = [];
     if (starts > startsPer10S)
@@ -123,10 +137,15 @@ export function outletWarnings(site: Site): Explained[] {
         path,
         message: `'${idle.id}' behind '${id}' has the authority '${idle.authority}': this outlet is never switched`,
       });
-    if (!isMetered)
+    if (meter === undefined)
       warnings.push({
         path,
         message: `no meter above '${id}' shows whether there is voltage: in an outage it is opened only below a breaker that says it is open, and it is closed without knowing`,
+      });
+    else if (!tellsVoltage(meter.target))
+      warnings.push({
+        path,
+        message: `'${meter.id}', the nearest meter above '${id}', tells no voltage: '${id}' is closed without knowing whether there is any`,
       });
     return warnings;
   });

@@ -17,12 +17,13 @@ export function drawW(model: Model, mode: Mode, powerW?: number): number {
 /** The mode in which a machine of this kind draws least and still answers. */
 export const restMode = (model: Model): 'sleep' | 'idle' => (model.kind === 'asic' ? 'sleep' : 'idle');
 
+export const isAtRest = (mode: Mode): boolean => mode !== 'mine' && mode !== 'ai';
+
 /** True when a machine seen in `seen` is where `wanted` asks it to be. */
 export function satisfies(model: Model, wanted: Mode, seen: Mode): boolean {
   if (wanted === seen) return true;
   if (model.kind === 'asic') return wanted === 'sleep' && seen === 'off';
-  const rest = (mode: Mode): boolean => mode === 'idle' || mode === 'sleep' || mode === 'off';
-  return rest(wanted) && rest(seen);
+  return isAtRest(wanted) && isAtRest(seen);
 }
 
 /**
@@ -30,7 +31,7 @@ export function satisfies(model: Model, wanted: Mode, seen: Mode): boolean {
  * nothing to shed.
  */
 export function shedRank(model: Model, mode: Mode | undefined): number {
-  if (mode === 'sleep' || mode === 'off' || mode === 'idle') return 0;
+  if (mode !== undefined && isAtRest(mode)) return 0;
   if (model.kind === 'gpu-host') return mode === 'mine' ? 2 : 1;
   const top = model.rungs.at(-1);
   return 1_000 + (top === undefined ? 0 : top.powerW / top.hashrateThs);

@@ -25,14 +25,23 @@ export interface Behind {
   readonly wanted: boolean;
 }
 
+/** `endedMs`: when the write ended; undefined: it is under way. */
+export interface Told {
+  readonly closed: boolean;
+  readonly atMs: number;
+  readonly endedMs: number | undefined;
+}
+
 export interface OutletSight {
   readonly standing: Standing;
   /** What was written last, and when; undefined: nothing since the agent's start. */
-  readonly told: { readonly closed: boolean; readonly atMs: number } | undefined;
+  readonly told: Told | undefined;
+  /** When the newest sample began that shows `standing`; -Infinity: the newest one shows the opposite. */
+  readonly shownMs: number;
   /** A closing that failed is tried again from then on. */
   readonly againMs: number;
   readonly supply: Supply;
-  /** Since when nothing behind it has answered; undefined: something does. */
+  /** Since when all behind it have been asked in vain; undefined: something answers, or was not asked yet. */
   readonly silentSinceMs: number | undefined;
   /** The meter above shows less than what is behind it would draw at rest, or a switch above is open. */
   readonly isDark: boolean;
@@ -48,31 +57,33 @@ export type OutletAct =
   | { readonly kind: 'wait'; readonly why: string };
 
 /** The read-back shows a command by then. */
-export const FOLLOW_MS = 10_000;
-/** Nothing has answered for so long: a short dip, or a slow answer, opens nothing. */
+const FOLLOW_MS = 10_000;
+/** Nothing has answered for so long: a short dip, a slow answer, or a read-back that is wrong, opens nothing. */
 const SILENT_MS = 10_000;
 /** Who was told to open and did not is told again. */
 const AGAIN_MS = 60_000;
 
 const wait = (why: string): OutletAct => ({ kind: 'wait', why });
 
+/** What it shows now tells whether it has followed: read when it should have, however seldom it is read. */
+export const isJudged = ({ endedMs }: Told, shownMs: number): boolean =>
+  endedMs !== undefined && shownMs - endedMs >= FOLLOW_MS;
+
 /** What to do with one outlet now; a `close` still needs the consent of the agent's limits. */
 export function outletAct(sight: OutletSight, nowMs: number): OutletAct {
-  const { standing, told, behind } = sight;
+  const { standing, told, shownMs, behind, silentSinceMs, isDark } = sight;
   const hands = behind.find((one) => one.hands !== undefined);
   if (hands !== undefined) return wait(`${hands.id}: ${hands.hands}`);
   if (standing === 'unknown') return wait('nobody knows whether it is closed');
-  if (told !== undefined && (told.closed ? standing === 'open' : standing === 'closed')) {
-    if (nowMs - told.atMs < (told.closed ? FOLLOW_MS : AGAIN_MS)) return wait('it is being switched');
+  if (told !== undefined && told.closed !== (standing === 'closed')) {
+    const isDue = told.closed ? isJudged(told, shownMs) : nowMs - told.atMs >= AGAIN_MS;
+    if (!isDue) return wait('it is being switched');
   }
-  if (standing === 'closed') return isDead(sight, nowMs) ? { kind: 'open' } : wait('it is closed');
+  const isSilent = silentSinceMs !== undefined && nowMs - silentSinceMs >= SILENT_MS;
+  if (standing === 'closed') return isSilent && isDark ? { kind: 'open' } : wait('it is closed');
   // It dropped out by itself, or did not follow: with its output on, the return of power would close it.
-  if (told?.closed !== false) return { kind: 'open' };
+  if (told?.closed !== false) return isSilent ? { kind: 'open' } : wait('it has just been seen open');
   return closing(sight, nowMs);
-}
-
-function isDead({ supply, silentSinceMs, isDark }: OutletSight, nowMs: number): boolean {
-  return silentSinceMs !== undefined && nowMs - silentSinceMs >= SILENT_MS && (supply === 'dead' || isDark);
 }
 
 function closing({ supply, againMs, live, behind }: OutletSight, nowMs: number): OutletAct {

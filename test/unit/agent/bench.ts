@@ -291,6 +291,8 @@ interface BenchOptions {
   /** Of an agent that ran before. */
   readonly disk?: MemoryDisk;
   readonly startMs?: number;
+  /** The miners' sleep outlives a power cut. */
+  readonly keepsSleep?: boolean;
   readonly authority?: 'observe' | 'automatic';
   readonly rampKwPerMin?: number;
   /** More of the rack, such as its limits in kVA and A. */
@@ -321,7 +323,8 @@ function toySite(options: BenchOptions): Site {
     machines: [{ rack: 'r1', model: 'toy', target: 'toy://{n}', count: options.count ?? 8, periodMs: 5_000 }],
     prices: { hash: { url: 'http://127.0.0.1/h', periodMs: 60_000, maxAgeS: 600, fallbackUsdPerPhDay: 50 } },
   } satisfies SiteConfigInput);
-  return resolveSite(config, new Map([['toy', { ...MODEL, sleepW: options.sleepW ?? MODEL.sleepW }]]));
+  const { sleepW = MODEL.sleepW, keepsSleep } = options;
+  return resolveSite(config, new Map([['toy', { ...MODEL, sleepW, keepsSleep }]]));
 }
 
 export function makeBench(options: BenchOptions = {}): Bench {

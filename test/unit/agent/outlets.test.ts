@@ -9,13 +9,21 @@ afterEach(async () => {
 });
 
 /** A rack behind a contactor that drops out with its supply, its auxiliary contact, and a breaker above it. */
-function makeRig(options: Parameters<typeof openBench>[0] = {}) {
+function makeRig(options: Parameters<typeof openBench>[0] = {}, contactPeriodMs = 1_000) {
   const target = 'modbus://127.0.0.1/7';
-  const plant = { supply: true, output: 1, stuck: false, isWelded: false, tripped: 0 };
+  const plant = {
+    supply: true,
+    output: 1,
+    stuck: false,
+    isWelded: false,
+    isBroken: false,
+    byHand: false,
+    tripped: 0,
+  };
   const writes: number[] = [];
-  const isIn = (): boolean => plant.supply && plant.output === 1 && !plant.stuck;
-  /** Of a welded contact the auxiliary one stays too, with or without supply. */
-  const shows = (): boolean => plant.isWelded || isIn();
+  const isIn = (): boolean => plant.supply && (plant.byHand || (plant.output === 1 && !plant.stuck));
+  /** Of a welded contact the auxiliary one stays too, with or without supply; its wire may break. */
+  const shows = (): boolean => !plant.isBroken && (plant.isWelded || isIn());
   let wasIn = true;
   /** Firmware that starts by itself when its power is back. */
   const settle = (): void => {
@@ -43,7 +51,7 @@ function makeRig(options: Parameters<typeof openBench>[0] = {}) {
     plc,
     plant: {
       points: [
-        { id: 'k1-in', target, kind: 'discrete', address: 1 },
+        { id: 'k1-in', target, kind: 'discrete', address: 1, periodMs: contactPeriodMs },
         { id: 'q0-open', target, kind: 'discrete', address: 2 },
       ],
       protections: [
@@ -61,7 +69,7 @@ function makeRig(options: Parameters<typeof openBench>[0] = {}) {
   };
   const want = (generation: number, wanted: Parameters<Bench['voice']['want']>[2]): void =>
     bench.voice.want('r1', generation, wanted, { expiresAtMs: bench.clock.wallMs() + 3_600_000 });
-  return { bench, plc, plant, writes, power, want };
+  return { bench, plc, plant, writes, power, want, settle };
 }
 
 const open = (bench: Bench): readonly string[] => bench.voice.status?.openOutlets ?? [];
@@ -74,7 +82,7 @@ test('power returns to an open contactor; it is closed when everything behind it
   want(1, all(bench, 'mine'));
   await bench.clock.advance(5_000);
   power(false);
-  await bench.clock.advance(10_000);
+  await bench.clock.advance(20_000);
   expect(open(bench)).toEqual(['k1']);
   // Off in the frames, at its outlet's word; and the output is off before power is back.
   expect(plant.output).toBe(0);
@@ -207,13 +215,128 @@ test('an agent that starts in the dark opens what would close by itself', async 
   const { bench, writes, power, plant } = makeRig();
   plant.stuck = false;
   power(false);
-  await bench.clock.advance(10_000);
+  await bench.clock.advance(20_000);
   expect(writes).toEqual([0]);
   power(true);
   await bench.clock.advance(30_000);
   // Nobody wants anything of it.
   expect(modes(bench)).toBe('ssssssss');
   expect(open(bench)).toEqual(['k1']);
+});
+
+test('the wire of an auxiliary contact breaks while all behind it work: nothing is switched, and nobody is off', async () => {
+  const { bench, writes, want, plant } = makeRig();
+  await bench.clock.advance(8_000);
+  want(1, all(bench, 'mine'));
+  await bench.clock.advance(30_000);
+  const late = bench.miners.get('r1-03');
+  if (late === undefined) throw new Error('a miner');
+  plant.isBroken = true;
+  late.behaviour = 'dead';
+  await bench.clock.advance(5_000);
+  late.behaviour = 'good';
+  await bench.clock.advance(60_000);
+  expect(writes).toEqual([]);
+  expect(modes(bench)).toBe('mmmmmmmm');
+  expect(JSON.stringify(bench.voice.frames)).not.toContain('"off"');
+  expect(events(bench)).not.toContain('OUTLET_OPEN k1 raised');
+  expect(events(bench)).toContain('OUTLET_FAILED k1 raised');
+  // Out of sight later, they are no nearer to being off.
+  for (const miner of bench.miners.values()) miner.behaviour = 'dead';
+  await bench.clock.advance(60_000);
+  expect(writes).toEqual([]);
+  expect(open(bench)).toEqual([]);
+  for (const miner of bench.miners.values()) miner.behaviour = 'good';
+  await bench.clock.advance(60_000);
+  plant.isBroken = false;
+  await bench.clock.advance(10_000);
+  expect(events(bench).at(-1)).toBe('OUTLET_FAILED k1 cleared');
+});
+
+test('a contact that is read every 12 s: a closing is judged by what was read after it', async () => {
+  const { bench, writes, want, power } = makeRig({}, 12_000);
+  await bench.clock.advance(8_000);
+  want(1, all(bench, 'mine'));
+  for (const darkMs of [60_000, 63_000, 66_000]) {
+    power(false);
+    await bench.clock.advance(darkMs);
+    power(true);
+    await bench.clock.advance(120_000);
+  }
+  expect(writes).toEqual([0, 1, 0, 1, 0, 1]);
+  expect(modes(bench)).toBe('mmmmmmmm');
+  expect(events(bench).filter((event) => event.includes('FAILED'))).toEqual([]);
+});
+
+test('who was told to wake when its power went may come back at work, also when it slept by its last word', async () => {
+  const { bench, writes, power, want } = makeRig({ keepsSleep: true, mode: 'sleep' });
+  const miners = [...bench.miners.values()];
+  await bench.clock.advance(8_000);
+  want(1, all(bench, 'sleep'));
+  await bench.clock.advance(20_000);
+  want(2, { ...all(bench, 'sleep'), 'r1-01': 'mine', 'r1-02': 'mine' });
+  while (miners.filter(({ calls }) => calls.includes('wake')).length < 2) await bench.clock.advance(100);
+  // Asked again before it shows.
+  await bench.clock.advance(2_200);
+  expect(modes(bench)).toBe('ssssssss');
+  power(false);
+  want(3, all(bench, 'sleep'));
+  await bench.clock.advance(30_000);
+  power(true);
+  await bench.clock.advance(30_000);
+  expect(writes).toEqual([0]);
+  expect(open(bench)).toEqual(['k1']);
+});
+
+test('what slept and was out of sight with its power on may have been woken by others', async () => {
+  const { bench, writes, power, want } = makeRig({ keepsSleep: true, mode: 'sleep' });
+  await bench.clock.advance(8_000);
+  want(1, all(bench, 'sleep'));
+  await bench.clock.advance(20_000);
+  for (const miner of bench.miners.values()) miner.behaviour = 'dead';
+  await bench.clock.advance(60_000);
+  power(false);
+  await bench.clock.advance(30_000);
+  power(true);
+  await bench.clock.advance(30_000);
+  expect(writes).toEqual([0]);
+  expect(open(bench)).toEqual(['k1']);
+});
+
+test('what sleeps and keeps it is given its power back at once', async () => {
+  const { bench, writes, power, want } = makeRig({ keepsSleep: true, mode: 'sleep' });
+  await bench.clock.advance(8_000);
+  want(1, all(bench, 'sleep'));
+  await bench.clock.advance(20_000);
+  power(false);
+  await bench.clock.advance(30_000);
+  power(true);
+  await bench.clock.advance(30_000);
+  expect(writes).toEqual([0, 1]);
+  expect(open(bench)).toEqual([]);
+});
+
+test('closed by hand after it was told to open: seen with what answers behind it, what it was told is over', async () => {
+  const { bench, writes, power, want, plant, settle } = makeRig();
+  await bench.clock.advance(8_000);
+  want(1, all(bench, 'mine'));
+  power(false);
+  await bench.clock.advance(30_000);
+  expect(writes).toEqual([0]);
+  plant.byHand = true;
+  settle();
+  await bench.clock.advance(1_000);
+  power(true);
+  while (!events(bench).includes('OUTLET_FAILED k1 raised')) await bench.clock.advance(500);
+  await bench.clock.advance(60_000);
+  expect(
+    events(bench)
+      .filter((event) => /OUTLET/.test(event))
+      .slice(-1),
+  ).toEqual(['OUTLET_FAILED k1 cleared']);
+  expect(open(bench)).toEqual([]);
+  expect(modes(bench)).toBe('mmmmmmmm');
+  expect(writes).toEqual([0]);
 });
 
 test('who has come back from the dark and does not say what it does counts as one that is starting', async () => {

@@ -12,7 +12,7 @@ nodes:
   - { id: main, kind: site, capKw: 400 }
   - { id: row-1, parent: main, kind: pdu, capKw: 100 }
   - { id: row-2, parent: main, kind: pdu, capKw: 100 }
-  - { id: r1, parent: row-1, kind: rack, capKw: 36 }
+  - { id: r1, parent: row-1, kind: rack, capKw: 37 }
   - { id: r2, parent: row-1, kind: rack, capKw: 36 }
   - { id: r3, parent: row-2, kind: rack, capKw: 36 }
   - { id: r4, feeds: [row-1, main], kind: rack, capKw: 36 }
@@ -69,19 +69,25 @@ test('an outlet knows what is behind it; one per node and one level, of one agen
 });
 
 test('what starts together must fit, and a coil has two values', () => {
-  const small = (text: string): string =>
-    text.replace(
-      'id: r1, parent: row-1, kind: rack, capKw: 36',
-      'id: r1, parent: row-1, kind: rack, capKw: 35',
-    );
-  let said = '';
-  try {
-    parseSite(small(site(outlet('k1', 'r1'))), MODELS);
-  } catch (error) {
-    said = String(error);
-  }
-  expect(said).toContain("what starts by itself behind 'k1' is rated 35.7 kW together, 'r1' may carry 35 kW");
-  // Nine Antminers keep their sleep: they may be given power without a start.
+  const saidOf = (rack: string, capKw: string, more = ''): string => {
+    const text = site(outlet('k1', rack), more);
+    try {
+      parseSite(text.replace(new RegExp(`(id: ${rack}, .*capKw: )[0-9]+`), `$1${capKw}`), MODELS);
+      return '';
+    } catch (error) {
+      return String(error);
+    }
+  };
+  // Ten of 3.57 kW: above the cap, above what the margin leaves of it, and with what cools them.
+  expect(saidOf('r1', '35')).toContain("behind 'k1' is rated 35.7 kW together");
+  expect(saidOf('r1', '36')).toContain("'r1' may carry 35.3 kW of its 36 kW");
+  expect(saidOf('r1', '36', 'control: { marginPct: 0 }')).toBe('');
+  expect(saidOf('r1', '38, auxiliary: { fixedKw: 1, perItKw: 0.05, lagS: 60 }')).toContain(
+    '38.5 kW together',
+  );
+  expect(saidOf('r1', '40, auxiliary: { fixedKw: 1, perItKw: 0.05, lagS: 60 }')).toBe('');
+  // Nine Antminers keep their sleep, but not when they were at work.
+  expect(saidOf('r2', '32')).toContain("behind 'k1' is rated 33.1 kW together");
   expect(problems(outlet('k2', 'r2'))).toEqual([]);
   expect(problems(outlet('k1', 'r1', ', on: 2'))).toEqual([
     'a coil takes 0 and 1: one of them is `on`, the other one `off`',
@@ -98,4 +104,20 @@ test('worth a look: more starts at once than in 10 s, an authority that never sw
     .filter((one) => one.includes("'k1'"));
   expect(warnings).toHaveLength(3);
   expect(warnings.join()).toMatch(/10 machines at once.*authority 'advise'.*no meter above/);
+});
+
+test('worth a look: the nearest meter above tells no voltage', () => {
+  const metered = (profile: string): string =>
+    site(
+      outlet('k1', 'r1'),
+      `meters:\n  - { id: m1, node: row-1, target: 'modbus://10.0.0.8/1?profile=${profile}' }`,
+    );
+  const found = (profile: string): string =>
+    parseSite(metered(profile), MODELS)
+      .warnings.map(({ message }) => message)
+      .join();
+  expect(found('schneider-ion75xx')).toContain("'m1', the nearest meter above 'k1', tells no voltage");
+  expect(found('satec-pm130')).not.toContain('voltage');
+  expect(found('sunspec')).not.toContain('voltage');
+  expect(found('none-such')).not.toContain('voltage');
 });

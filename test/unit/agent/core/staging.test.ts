@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { comesBackAtRest, outletAct } from '../../../../agent/core/staging.ts';
-import type { Behind, OutletSight } from '../../../../agent/core/staging.ts';
+import type { Behind, OutletSight, Told } from '../../../../agent/core/staging.ts';
 import { admitAll, makeEnvelope } from '../../../../agent/core/envelope.ts';
 import { MODELS } from '../../../../config/models.ts';
 
@@ -8,7 +8,8 @@ const one: Behind = { id: 'r1-01', hands: undefined, inhibited: undefined, rests
 /** Dropped out in an outage, its output written off, voltage back, everything wanted at work. */
 const waiting: OutletSight = {
   standing: 'open',
-  told: { closed: false, atMs: 0 },
+  told: { closed: false, atMs: 0, endedMs: 0 },
+  shownMs: 99_000,
   againMs: 0,
   supply: 'live',
   silentSinceMs: 0,
@@ -21,6 +22,11 @@ const act = (change: Partial<OutletSight>): string => {
   const found = outletAct({ ...waiting, ...change }, NOW);
   return found.kind === 'wait' ? found.why : found.kind;
 };
+const told = (closed: boolean, agoMs: number): Told => ({
+  closed,
+  atMs: NOW - agoMs,
+  endedMs: NOW - agoMs,
+});
 const with2 = (change: Partial<Behind>): Partial<OutletSight> => ({
   behind: [one, { ...one, id: 'r1-02', ...change }],
 });
@@ -52,31 +58,43 @@ test('one that would start by itself and shall rest keeps it open; one that come
 
 test('hands in the rack, or an authority that is not ours: nothing is switched, neither way', () => {
   expect(act(with2({ hands: 'locked by kim' }))).toBe('r1-02: locked by kim');
-  const dark = { standing: 'closed', supply: 'dead' } as const;
+  const dark = { standing: 'closed', isDark: true } as const;
   expect(act(dark)).toBe('open');
   expect(act({ ...dark, ...with2({ hands: 'authority is advise' }) })).toBe('r1-02: authority is advise');
 });
 
 test('what dropped out by itself has its output written off before anything else', () => {
   expect(act({ told: undefined })).toBe('open');
-  expect(act({ told: { closed: true, atMs: NOW - 60_000 } })).toBe('open');
+  expect(act({ told: told(true, 60_000) })).toBe('open');
   // Without supply too: its return must not close it.
   expect(act({ told: undefined, supply: 'dead' })).toBe('open');
-  expect(act({ told: { closed: true, atMs: NOW - 2_000 } })).toContain('being switched');
+  expect(act({ told: told(true, 2_000) })).toContain('being switched');
+  // Its read-back may be the wrong one: off is written where nobody has answered for a while.
+  expect(act({ told: undefined, silentSinceMs: undefined })).toContain('just been seen open');
+  expect(act({ told: undefined, silentSinceMs: NOW - 9_000 })).toContain('just been seen open');
+});
+
+test('whether it followed is told by what was read when it should have, not by what was read before', () => {
+  const closing = { told: told(true, 60_000) };
+  expect(act({ ...closing, shownMs: NOW - 61_000 })).toContain('being switched');
+  expect(act({ ...closing, shownMs: NOW - 51_000 })).toContain('being switched');
+  expect(act({ ...closing, shownMs: NOW - 49_000 })).toBe('open');
+  expect(act({ told: { closed: true, atMs: NOW - 60_000, endedMs: undefined } })).toContain('being switched');
 });
 
 test('a closed outlet is opened only where nothing is drawn: dark, and silent for a while', () => {
   const closed = { standing: 'closed', told: undefined } as const;
   expect(act(closed)).toBe('it is closed');
   expect(act({ ...closed, isDark: true })).toBe('open');
-  expect(act({ ...closed, supply: 'dead' })).toBe('open');
+  // No voltage by a meter that shows power: a fuse of its own is gone.
+  expect(act({ ...closed, supply: 'dead' })).toBe('it is closed');
   expect(act({ ...closed, isDark: true, silentSinceMs: undefined })).toBe('it is closed');
   expect(act({ ...closed, isDark: true, silentSinceMs: NOW - 5_000 })).toBe('it is closed');
   // Silent alone may be the network: unknown is not off.
   expect(act({ ...closed, supply: 'unknown' })).toBe('it is closed');
   // Welded: told once a minute, not each second.
-  expect(act({ ...closed, isDark: true, told: { closed: false, atMs: NOW - 5_000 } })).toContain('being');
-  expect(act({ ...closed, isDark: true, told: { closed: false, atMs: NOW - 70_000 } })).toBe('open');
+  expect(act({ ...closed, isDark: true, told: told(false, 5_000) })).toContain('being');
+  expect(act({ ...closed, isDark: true, told: told(false, 70_000) })).toBe('open');
 });
 
 test('nobody knows whether it is closed: nothing is switched', () => {
