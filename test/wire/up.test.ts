@@ -79,6 +79,22 @@ function acknowledgements(controller: Part, verb: string): string[] {
   return [...new Set(told)].map((one) => one.split(' ')[1] ?? '');
 }
 
+/** Machines that took one verb twice with nothing in between. */
+function toldTwice(controller: Part): string[] {
+  const last = new Map<string, string>();
+  const calls = new Set<string>();
+  return eventsOf(controller).flatMap((event) => {
+    if (event.event !== 'acknowledged') return [];
+    const { commandId, machine, verb } = event;
+    const call = `${commandId} ${machine} ${verb}`;
+    if (calls.has(call)) return [];
+    calls.add(call);
+    const before = last.get(machine);
+    last.set(machine, verb);
+    return before === verb ? [`${machine} ${verb}`] : [];
+  });
+}
+
 interface Carried {
   readonly machine: string;
   readonly verb: string;
@@ -198,10 +214,8 @@ describe('whole processes, judged by the meter at the inlet', () => {
 
       site.apply(noLimit);
       await until('the load returns', 60_000, async () => (await site.mainKw()) > beforeKw * 0.7);
-      for (const verb of ['sleep', 'wake']) {
-        const machines = acknowledgements(brain, verb);
-        expect(new Set(machines).size).toBe(machines.length);
-      }
+      // One that was shed for a moment's want may have been woken again below the limit, and go to sleep for the next one.
+      expect(toldTwice(brain)).toEqual([]);
     },
     TEST_MS,
   );
