@@ -1,48 +1,40 @@
-import type { SiteOutlet } from '../config/outlets.ts';
 import type { PlantPoint } from '../config/schema/plant.ts';
-import type { Site } from '../config/site.ts';
 import type { Clock } from '../host/deps.ts';
 import { asFault, Fault } from '../protocols/faults.ts';
 import type { Status } from '../protocols/mqtt/status.ts';
-import type { Alarms } from './alarms.ts';
 import type { Control } from './control.ts';
 import type { RackOrders } from './core/desired.ts';
 import { drawW, isAtRest, restMode } from './core/draw.ts';
 import { rackPhase } from './core/lease.ts';
 import type { LeaseState } from './core/lease.ts';
 import { lookAt, makeRule } from './core/permissive.ts';
-import type { Rule, RuleState } from './core/permissive.ts';
 import { isAwaited } from './core/stall.ts';
 import type { Stall } from './core/stall.ts';
 import { comesBackAtRest, isJudged, outletAct } from './core/staging.ts';
 import type { Behind, OutletSight, Standing, Told } from './core/staging.ts';
-import type { ModbusInputs, ModbusOutput } from './drivers/modbus-io.ts';
+import type { ModbusInputs } from './drivers/modbus-io.ts';
 import { goalOf } from './goal.ts';
 import { startInputs } from './inputs.ts';
 import type { Inputs } from './inputs.ts';
 import { isUnpowered, loseReadings, seeOff } from './machine.ts';
 import type { Machine } from './machine.ts';
 import { meterW } from './plant.ts';
-import type { Plant, PlantNode } from './plant.ts';
+import { Outlet, isClosing, pointOf } from './outlet.ts';
+import type { OutletOptions } from './outlet.ts';
 import { supplyOf } from './supply.ts';
 
-export interface OutletsOptions {
-  readonly site: Site;
+export interface OutletsOptions extends OutletOptions {
   readonly agent: string;
   readonly boot: number;
-  readonly plant: Plant;
   readonly clock: Clock;
   readonly stall: Stall;
   readonly lease: LeaseState;
   /** One per rack of the plant. */
   readonly orders: readonly RackOrders[];
-  readonly alarms: Alarms;
   readonly control: Pick<Control, 'look' | 'pump' | 'limits'>;
   /** False until the disk has said what must not be forgotten. */
   readonly ready: () => boolean;
   readonly openInputs: (target: string, points: readonly PlantPoint[]) => ModbusInputs;
-  /** Throws what is wrong with its target. */
-  readonly openOutput: (outlet: SiteOutlet) => ModbusOutput;
 }
 
 /** The contactors and switched outlets of the agent's nodes: read, and switched when the core says so. */
@@ -63,59 +55,6 @@ const QUIET_SHARE = 0.5;
 const CONTRADICTS_MS = 5_000;
 /** What is off says so anew this often. */
 const FRESH_MS = 5_000;
-/** Two looks that agree: a contact bounces. */
-const BOUNCE_MS = 1_500;
-
-class Outlet {
-  readonly config: SiteOutlet;
-  readonly machines: readonly Machine[];
-  /** The nearest node above it with a meter of this agent. */
-  readonly metered: PlantNode | undefined;
-  readonly rule: Rule;
-  readonly state: RuleState = makeRule();
-  /** `state` is of what is known now. */
-  isRead = false;
-  readonly output: ModbusOutput | undefined;
-  /** Since when it is seen open; undefined: it is not. */
-  openSinceMs: number | undefined;
-  told: Told | undefined;
-  /** As `OutletSight.shownMs`. */
-  shownMs = Number.NEGATIVE_INFINITY;
-  /** Since when its read-back says open, believed or not; undefined: it does not. */
-  readOpenMs: number | undefined;
-  againMs = Number.NEGATIVE_INFINITY;
-  silentSinceMs: number | undefined;
-  isWriting = false;
-  /** It was seen closed after it was last told to close. */
-  hasFollowed = false;
-  /** It failed to be so; seen so, as it was told, it has ended. */
-  failed: Standing | undefined;
-  /** Something behind it has answered since its read-back says open: until that says closed, nobody believes it. */
-  isDenied = false;
-
-  constructor(config: SiteOutlet, { site, plant, alarms, openOutput }: OutletsOptions) {
-    this.config = config;
-    const ids = new Set(config.machines.map((machine) => site.machines[machine]?.id));
-    this.machines = plant.machines.filter((machine) => ids.has(machine.config.id));
-    const above = site.nodes[config.nodeIndex]?.path.filter((node) => node !== config.nodeIndex) ?? [];
-    this.metered = above
-      .map((node) => plant.nodes.find(({ id }) => id === site.nodes[node]?.id))
-      .find((node) => node?.meter !== undefined);
-    this.rule = {
-      is: config.input === undefined || config.closedWhen,
-      hysteresis: 0,
-      delayMs: BOUNCE_MS,
-      returnMs: BOUNCE_MS,
-      unknownMs: config.unknownS * 1_000,
-    };
-    try {
-      this.output = openOutput(config);
-    } catch (error) {
-      alarms.raise('TARGET_INVALID', config.id, asFault(error).message.slice(0, 300));
-    }
-  }
-}
-
 class Switchroom implements Outlets {
   readonly #options: OutletsOptions;
   readonly #outlets: readonly Outlet[];
@@ -365,9 +304,6 @@ class Switchroom implements Outlets {
   }
 }
 
-/** It was told to close, and has not shown yet whether it did. */
-const isClosing = ({ told, shownMs }: Outlet): boolean => told?.closed === true && !isJudged(told, shownMs);
-
 /** Asked, and it did not answer. */
 const isSilent = ({ reachable, readings }: Machine): boolean => !reachable && readings['mode'] !== undefined;
 
@@ -376,17 +312,6 @@ function handsOn({ lockout, manual, config }: Machine): string | undefined {
   if (lockout !== undefined) return lockout.words;
   if (manual) return 'released to manual';
   return config.authority === 'automatic' ? undefined : `authority is ${config.authority}`;
-}
-
-/** Its auxiliary contact by the outlet's own name, or its own output. */
-function pointOf(
-  { id, input, target, kind, address }: SiteOutlet,
-  points: readonly PlantPoint[],
-): PlantPoint {
-  const contact = points.find((point) => point.id === input);
-  if (contact !== undefined) return { ...contact, id };
-  const plain = { type: 'uint16', wordOrder: 'msw', scale: 1, offset: 0, periodMs: 1_000 } as const;
-  return { id, target, kind, address, ...plain };
 }
 
 export const makeOutlets = (options: OutletsOptions): Outlets => new Switchroom(options);

@@ -1,0 +1,89 @@
+import type { SiteOutlet } from '../config/outlets.ts';
+import type { PlantPoint } from '../config/schema/plant.ts';
+import type { Site } from '../config/site.ts';
+import { asFault } from '../protocols/faults.ts';
+import type { Alarms } from './alarms.ts';
+import { makeRule } from './core/permissive.ts';
+import type { Rule, RuleState } from './core/permissive.ts';
+import { isJudged } from './core/staging.ts';
+import type { Standing, Told } from './core/staging.ts';
+import type { ModbusOutput } from './drivers/modbus-io.ts';
+import type { Machine } from './machine.ts';
+import type { Plant, PlantNode } from './plant.ts';
+
+export interface OutletOptions {
+  readonly site: Site;
+  readonly plant: Plant;
+  readonly alarms: Alarms;
+  /** Throws what is wrong with its target. */
+  readonly openOutput: (outlet: SiteOutlet) => ModbusOutput;
+}
+
+/** Two looks that agree: a contact bounces. */
+const BOUNCE_MS = 1_500;
+
+/** One contactor or switched outlet, and what is known of it. Owned by the switchroom. Times are monotonic ms. */
+export class Outlet {
+  readonly config: SiteOutlet;
+  readonly machines: readonly Machine[];
+  /** The nearest node above it with a meter of this agent. */
+  readonly metered: PlantNode | undefined;
+  readonly rule: Rule;
+  readonly state: RuleState = makeRule();
+  /** `state` is of what is known now. */
+  isRead = false;
+  readonly output: ModbusOutput | undefined;
+  /** Since when it is seen open; undefined: it is not. */
+  openSinceMs: number | undefined;
+  told: Told | undefined;
+  /** As `OutletSight.shownMs`. */
+  shownMs = Number.NEGATIVE_INFINITY;
+  /** Since when its read-back says open, believed or not; undefined: it does not. */
+  readOpenMs: number | undefined;
+  againMs = Number.NEGATIVE_INFINITY;
+  silentSinceMs: number | undefined;
+  isWriting = false;
+  /** It was seen closed after it was last told to close. */
+  hasFollowed = false;
+  /** It failed to be so; seen so, as it was told, it has ended. */
+  failed: Standing | undefined;
+  /** Something behind it has answered since its read-back says open: until that says closed, nobody believes it. */
+  isDenied = false;
+
+  constructor(config: SiteOutlet, { site, plant, alarms, openOutput }: OutletOptions) {
+    this.config = config;
+    const ids = new Set(config.machines.map((machine) => site.machines[machine]?.id));
+    this.machines = plant.machines.filter((machine) => ids.has(machine.config.id));
+    const above = site.nodes[config.nodeIndex]?.path.filter((node) => node !== config.nodeIndex) ?? [];
+    this.metered = above
+      .map((node) => plant.nodes.find(({ id }) => id === site.nodes[node]?.id))
+      .find((node) => node?.meter !== undefined);
+    this.rule = {
+      is: config.input === undefined || config.closedWhen,
+      hysteresis: 0,
+      delayMs: BOUNCE_MS,
+      returnMs: BOUNCE_MS,
+      unknownMs: config.unknownS * 1_000,
+    };
+    try {
+      this.output = openOutput(config);
+    } catch (error) {
+      alarms.raise('TARGET_INVALID', config.id, asFault(error).message.slice(0, 300));
+    }
+  }
+}
+
+/** It was told to close, and has not shown yet whether it did. */
+export const isClosing = ({ told, shownMs }: Outlet): boolean =>
+  told?.closed === true && !isJudged(told, shownMs);
+
+/** Its auxiliary contact by the outlet's own name, or its own output. */
+export function pointOf(
+  { id, input, target, kind, address }: SiteOutlet,
+  points: readonly PlantPoint[],
+): PlantPoint {
+  const contact = points.find((point) => point.id === input);
+  if (contact !== undefined) return { ...contact, id };
+  const plain = { type: 'uint16', wordOrder: 'msw', scale: 1, offset: 0, periodMs: 1_000 } as const;
+  return { id, target, kind, address, ...plain };
+}
