@@ -5,10 +5,16 @@
 export type Answer =
   /** More bytes are needed to make a whole request. */
   | { readonly kind: 'wait' }
-  /** `consumed`: how many bytes of the request were used (all when absent). `close`: FIN after the answer. */
-  | { readonly kind: 'bytes'; readonly bytes: Uint8Array; readonly afterMs: number; readonly close: boolean; readonly consumed?: number }
+  /** `consumed`: how many bytes of the request were used (all when absent). `close`: FIN after the answer. `more`: what comes later, in this order. */
+  | { readonly kind: 'bytes'; readonly bytes: Uint8Array; readonly afterMs: number; readonly close: boolean; readonly consumed?: number; readonly more?: readonly LaterBytes[] }
   | { readonly kind: 'silence' }
   | { readonly kind: 'reset' };
+
+/** `afterMs`: since the request. */
+interface LaterBytes {
+  readonly bytes: Uint8Array;
+  readonly afterMs: number;
+}
 
 /** Speaks on a TCP stream (cgminer API, Modbus TCP). `bytes`: everything received and not yet consumed. */
 export interface StreamDevice {

@@ -1,19 +1,31 @@
 /**
- * Simulated power meters on Modbus TCP. The layouts of four families are written from the vendors' register lists,
+ * Simulated power meters on Modbus, alone on a port or several on a line. The layouts of four families are written from the vendors' register lists,
  * apart from the profiles that the drivers read, so that an error in one shows against the other; the other families
  * are served as their profile says.
  */
 import type { Random } from '../../host/deps.ts';
-import { decodeRequest, encodeException, encodeRead } from '../../protocols/modbus/serve.ts';
-import type { DecodedRequest } from '../../protocols/modbus/serve.ts';
-import type { ReadRequest } from '../../protocols/modbus/frame.ts';
+import { encodeException, encodeRead } from '../../protocols/modbus/serve.ts';
+import type { Framing, ReadRequest } from '../../protocols/modbus/frame.ts';
 import { encodeNumber } from '../../protocols/modbus/registers.ts';
 import type { StreamDevice } from '../device.ts';
 import { METER_LAYOUTS } from './meter-layouts.ts';
 import type { Field, Measured, MeterLayout, MeterLayoutId } from './meter-layouts.ts';
+import { makeModbusLine } from './modbus-line.ts';
+import type { AskedUnit, ModbusUnit } from './modbus-line.ts';
 
 /** `frozen`: registers stand still; `silent`: no answer; `garbage`: random bytes; `nan`: no valid numbers; `sign`, `x1000`: wrong power; `swapped`: the transformer of one phase is mounted backwards. */
-export type MeterFault = 'none' | 'frozen' | 'silent' | 'garbage' | 'nan' | 'sign' | 'x1000' | 'swapped';
+export const METER_FAULTS = [
+  'none',
+  'frozen',
+  'silent',
+  'garbage',
+  'nan',
+  'sign',
+  'x1000',
+  'swapped',
+] as const;
+
+export type MeterFault = (typeof METER_FAULTS)[number];
 
 export interface MeterOptions {
   readonly unit: number;
@@ -30,7 +42,8 @@ export interface MeterOptions {
   readonly answerMs?: number;
 }
 
-export interface SimulatedMeter extends StreamDevice {
+/** A unit for a line, and by itself a device on a port of its own with Modbus TCP. */
+export interface SimulatedMeter extends StreamDevice, ModbusUnit {
   fault: MeterFault;
   /** What the registers say at `nowMs`, before faults: W, V, A, Wh. */
   measured(nowMs: number): Measured;
@@ -45,7 +58,6 @@ const MS_PER_HOUR = 3_600_000;
 const ENERGY_STEPS_MAX = 256;
 const EXCEPTION_FUNCTION = 1;
 const EXCEPTION_ADDRESS = 2;
-const EXCEPTION_UNREACHABLE = 11;
 
 /** A meter that shows `powerW` with the errors of its class and counts its energy. */
 export function makeMeter(options: MeterOptions): SimulatedMeter {
@@ -68,34 +80,32 @@ export function makeMeter(options: MeterOptions): SimulatedMeter {
   };
   const device: SimulatedMeter = {
     fault: 'none',
+    unit: options.unit,
+    answerMs,
     measured: (nowMs) => sampler.at(nowMs),
-    respond: (bytes, nowMs) => {
-      const decoded = decodeRequest('tcp', bytes);
-      if (decoded.kind === 'wait') return decoded;
-      if (decoded.kind === 'drop') return { kind: 'reset' };
-      if (device.fault === 'silent') return { kind: 'silence' };
-      const answer =
-        device.fault === 'garbage'
-          ? garbage(random)
-          : answerTo(decoded, options.unit, layout.fc, imageAt(nowMs));
-      return { kind: 'bytes', bytes: answer, afterMs: answerMs, close: false, consumed: decoded.consumed };
+    answer: (asked, framing, nowMs) => {
+      if (device.fault === 'silent') return undefined;
+      return device.fault === 'garbage'
+        ? garbage(random)
+        : answerTo(asked, framing, layout.fc, imageAt(nowMs));
     },
+    respond: (bytes, nowMs) => alone.respond(bytes, nowMs),
   };
+  const alone = makeModbusLine({ framing: 'tcp', units: [device] });
   return device;
 }
 
-type Whole = Extract<DecodedRequest, { readonly kind: 'request' | 'refused' }>;
-
-function answerTo(decoded: Whole, unit: number, fc: 3 | 4, image: Image): Uint8Array {
-  const asked = decoded.kind === 'request' ? decoded.request : decoded;
+function answerTo(asked: AskedUnit, framing: Framing, fc: 3 | 4, image: Image): Uint8Array {
   const refuse = (exception: number): Uint8Array =>
-    encodeException('tcp', decoded.transaction, { unit: asked.unit, fc: asked.fc, exception });
-  if (asked.unit !== unit) return refuse(EXCEPTION_UNREACHABLE);
-  if (decoded.kind === 'refused') return refuse(decoded.exception);
-  const { request } = decoded;
+    encodeException(framing, asked.transaction, {
+      ...(asked.kind === 'request' ? asked.request : asked),
+      exception,
+    });
+  if (asked.kind === 'refused') return refuse(asked.exception);
+  const { request } = asked;
   if (request.kind === 'write' || request.fc !== fc) return refuse(EXCEPTION_FUNCTION);
   const words = wordsAt(image, request);
-  return words ? encodeRead('tcp', decoded.transaction, request, words) : refuse(EXCEPTION_ADDRESS);
+  return words ? encodeRead(framing, asked.transaction, request, words) : refuse(EXCEPTION_ADDRESS);
 }
 
 function garbage(random: Random): Uint8Array {

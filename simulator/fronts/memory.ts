@@ -151,6 +151,10 @@ function ask(device: StreamDevice, request: Uint8Array, nowMs: number): Reply {
     if (answer.kind !== 'bytes') break;
     afterMs = Math.max(afterMs, answer.afterMs);
     bytes = bytes.length === 0 ? answer.bytes : joined(bytes, answer.bytes);
+    for (const later of answer.more ?? []) {
+      afterMs = Math.max(afterMs, later.afterMs);
+      bytes = joined(bytes, later.bytes);
+    }
     if (answer.close) return { bytes, afterMs, ended: 'fin' };
     if (answer.consumed === undefined || answer.consumed === 0 || answer.consumed >= rest.length) break;
     rest = rest.subarray(answer.consumed);
@@ -271,6 +275,8 @@ class MemoryConnection implements Connection {
       if (half) this.#close(resetBy(this.#endpoint.host));
       else if (answer.close) this.#close();
     });
+    for (const { bytes, afterMs } of answer.more ?? [])
+      this.#later(latencyMs + afterMs, () => this.onData(bytes));
     return answer.consumed !== 0 && !answer.close && !half;
   }
 

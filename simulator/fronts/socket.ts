@@ -127,6 +127,7 @@ function converse(socket: net.Socket, device: StreamDevice, clock: Clock): void 
           if (answer.close || (peerEnded && waiting === 0)) socket.end(answer.bytes);
           else socket.write(answer.bytes);
         });
+        for (const { bytes, afterMs } of answer.more ?? []) later(afterMs, () => socket.write(bytes));
         return !finished && received.length > 0 && answer.consumed !== 0;
       }
       default:
