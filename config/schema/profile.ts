@@ -42,6 +42,8 @@ const pointSchema = registerSchema.extend({
   unit: z.enum(['W', 'var', 'VA', 'V', 'A', 'Hz', 'Wh', '1']),
   /** `four-quadrant`: a power factor from -2 to 2, beyond ±1 it leads. */
   coding: z.enum(['four-quadrant']).optional(),
+  /** Where a counter begins again at 0, in `unit`: its display's limit, where its type would hold more. */
+  modulus: z.number().positive().optional(),
   /** Bit patterns that mean no value, when they differ from the profile's. */
   invalid: markers.optional(),
   /** `fast`: what control needs, each period; `normal`: with every full read; `slow`: every half minute; `constant`: every ten minutes. */
