@@ -3,8 +3,8 @@ import type { PlantPoint } from '../config/schema/plant.ts';
 import type { Site } from '../config/site.ts';
 import { asFault } from '../protocols/faults.ts';
 import type { Alarms } from './alarms.ts';
-import { makeRule } from './core/permissive.ts';
-import type { Rule, RuleState } from './core/permissive.ts';
+import { lookAt, makeRule } from './core/permissive.ts';
+import type { Rule, RuleState, Sample } from './core/permissive.ts';
 import { isJudged } from './core/staging.ts';
 import type { Standing, Told } from './core/staging.ts';
 import type { ModbusOutput } from './drivers/modbus-io.ts';
@@ -49,6 +49,12 @@ export class Outlet {
   failed: Standing | undefined;
   /** Something behind it has answered since its read-back says open: until that says closed, nobody believes it. */
   isDenied = false;
+  /** Since when a meter shows a draw behind it, while it is read as open and nothing answers; undefined: none does. */
+  drawnMs: number | undefined;
+  /** That was said. */
+  isDrawnSaid = false;
+  /** A meter that would show it has shown no draw behind it since it is read as open: other load comes and goes. */
+  isShownDead = false;
 
   constructor(config: SiteOutlet, { site, plant, alarms, openOutput }: OutletOptions) {
     this.config = config;
@@ -70,6 +76,38 @@ export class Outlet {
     } catch (error) {
       alarms.raise('TARGET_INVALID', config.id, asFault(error).message.slice(0, 300));
     }
+  }
+
+  /** Takes in what its read-back said last, true or not; one that says open is still to be believed. */
+  read(sample: Sample | undefined, nowMs: number): Standing {
+    const { config, rule, state } = this;
+    if (sample === undefined || nowMs - sample.goodMs > rule.unknownMs) {
+      this.isRead = false;
+      this.#showsOpen(undefined);
+      return 'unknown';
+    }
+    // An output with a value that is neither of the two is nobody's word.
+    if (config.input === undefined && sample.value !== config.on && sample.value !== config.off)
+      return 'unknown';
+    const value = config.input === undefined ? Number(sample.value === config.on) : sample.value;
+    // The first word after none is taken as it is; from then on it must last.
+    if (!this.isRead) Object.assign(state, makeRule(), { lost: (value !== 0) !== rule.is });
+    this.isRead = true;
+    const isOpen = lookAt(rule, state, { ...sample, value }, nowMs) === 'lost';
+    this.shownMs = state.turningMs === undefined ? sample.goodMs : Number.NEGATIVE_INFINITY;
+    this.#showsOpen(isOpen ? (this.readOpenMs ?? nowMs) : undefined);
+    if (!isOpen) this.isDenied = false;
+    return isOpen ? 'open' : 'closed';
+  }
+
+  #showsOpen(sinceMs: number | undefined): void {
+    this.readOpenMs = sinceMs;
+    if (sinceMs === undefined) this.isShownDead = false;
+  }
+
+  /** Read as open, and nothing behind it answers: whether it is so is for the meters to say. */
+  get isSuspect(): boolean {
+    return this.readOpenMs !== undefined && this.silentSinceMs !== undefined && !this.isDenied;
   }
 }
 

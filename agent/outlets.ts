@@ -7,7 +7,6 @@ import type { RackOrders } from './core/desired.ts';
 import { drawW, isAtRest, restMode } from './core/draw.ts';
 import { rackPhase } from './core/lease.ts';
 import type { LeaseState } from './core/lease.ts';
-import { lookAt, makeRule } from './core/permissive.ts';
 import { isAwaited } from './core/stall.ts';
 import type { Stall } from './core/stall.ts';
 import { comesBackAtRest, isJudged, outletAct } from './core/staging.ts';
@@ -22,6 +21,8 @@ import { meterW } from './plant.ts';
 import { Outlet, isClosing, pointOf } from './outlet.ts';
 import type { OutletOptions } from './outlet.ts';
 import { supplyOf } from './supply.ts';
+import { makeWitness } from './witness.ts';
+import type { Witness } from './witness.ts';
 
 export interface OutletsOptions extends OutletOptions {
   readonly agent: string;
@@ -59,12 +60,14 @@ class Switchroom implements Outlets {
   readonly #options: OutletsOptions;
   readonly #outlets: readonly Outlet[];
   readonly #inputs: Inputs;
+  readonly #witness: Witness;
 
   constructor(options: OutletsOptions) {
     this.#options = options;
     const { site, agent, clock, alarms } = options;
     const own = site.outlets.filter((outlet) => outlet.agent === agent);
     this.#outlets = own.map((outlet) => new Outlet(outlet, options));
+    this.#witness = makeWitness(options);
     this.#inputs = startInputs({
       clock,
       alarms,
@@ -77,11 +80,16 @@ class Switchroom implements Outlets {
   tick(): void {
     if (this.#outlets.length === 0) return;
     const { clock, stall } = this.#options;
-    for (const outlet of this.#outlets) {
+    const nowMs = clock.monoMs();
+    const read = this.#outlets.flatMap((outlet) => {
+      const sample = this.#inputs.sample(outlet.config.id);
       // What was so when the agent stood still counts as so until it could be read again.
-      const goodMs = this.#inputs.sample(outlet.config.id)?.goodMs;
-      if (!isAwaited(stall, goodMs, clock.monoMs())) this.#look(outlet);
-    }
+      if (isAwaited(stall, sample?.goodMs, nowMs)) return [];
+      outlet.silentSinceMs = outlet.machines.every(isSilent) ? (outlet.silentSinceMs ?? nowMs) : undefined;
+      return [{ outlet, shows: outlet.read(sample, nowMs) }];
+    });
+    this.#witness.look(this.#outlets, nowMs);
+    for (const { outlet, shows } of read) this.#look(outlet, shows, nowMs);
     this.#options.control.pump();
   }
 
@@ -94,14 +102,15 @@ class Switchroom implements Outlets {
     this.#inputs.stop();
   }
 
-  #look(outlet: Outlet): void {
-    const nowMs = this.#options.clock.monoMs();
-    if (outlet.machines.every(isSilent)) outlet.silentSinceMs ??= nowMs;
-    else outlet.silentSinceMs = undefined;
-    const standing = this.#standing(outlet, nowMs);
+  #look(outlet: Outlet, shows: Standing, nowMs: number): void {
+    const standing = this.#standing(outlet, shows, nowMs);
     this.#follow(outlet, standing, nowMs);
     const sight = this.#sight(outlet, standing, nowMs);
-    const isReadOpen = outlet.readOpenMs !== undefined && !outlet.isDenied && !isClosing(outlet);
+    const isReadOpen =
+      outlet.readOpenMs !== undefined &&
+      !outlet.isDenied &&
+      outlet.drawnMs === undefined &&
+      !isClosing(outlet);
     for (const machine of outlet.machines)
       machine.powerDoubt = isReadOpen ? 'open' : sight.isDark ? 'dark' : undefined;
     const act = outletAct(sight, nowMs);
@@ -154,37 +163,47 @@ class Switchroom implements Outlets {
     this.#options.alarms.raise('OUTLET_FAILED', outlet.config.id, text.slice(0, 300));
   }
 
-  /** What its read-back says; one that says open is believed when all behind it were asked in vain. */
-  #standing(outlet: Outlet, nowMs: number): Standing {
-    const { config, rule, state, machines } = outlet;
-    const sample = this.#inputs.sample(config.id);
-    if (sample === undefined || nowMs - sample.goodMs > rule.unknownMs) {
-      outlet.isRead = false;
-      outlet.readOpenMs = undefined;
-      return 'unknown';
-    }
-    // An output with a value that is neither of the two is nobody's word.
-    if (config.input === undefined && sample.value !== config.on && sample.value !== config.off)
-      return 'unknown';
-    const value = config.input === undefined ? Number(sample.value === config.on) : sample.value;
-    // The first word after none is taken as it is; from then on it must last.
-    if (!outlet.isRead) Object.assign(state, makeRule(), { lost: (value !== 0) !== rule.is });
-    outlet.isRead = true;
-    const isOpen = lookAt(rule, state, { ...sample, value }, nowMs) === 'lost';
-    outlet.shownMs = state.turningMs === undefined ? sample.goodMs : Number.NEGATIVE_INFINITY;
-    outlet.readOpenMs = isOpen ? (outlet.readOpenMs ?? nowMs) : undefined;
-    const { readOpenMs } = outlet;
-    if (readOpenMs === undefined) {
-      outlet.isDenied = false;
-      return 'closed';
-    }
+  /**
+   * What its read-back says; one that says open is believed when all behind it were asked in vain, and no meter shows
+   * that they draw.
+   */
+  #standing(outlet: Outlet, shows: Standing, nowMs: number): Standing {
+    const { readOpenMs, machines } = outlet;
+    const drawn = this.#drawn(outlet, nowMs);
+    if (shows !== 'open' || readOpenMs === undefined) return shows;
     const fromMs = readOpenMs + CONTRADICTS_MS;
     const live = machines.find(({ reachable, beganMs }) => reachable && beganMs > fromMs);
     if (live !== undefined && !isClosing(outlet)) {
       outlet.isDenied = true;
       this.#fail(outlet, 'closed', `it is read as open, and ${live.config.id} behind it answers`);
     }
-    return outlet.isDenied || outlet.silentSinceMs === undefined ? 'unknown' : 'open';
+    return outlet.isDenied || outlet.silentSinceMs === undefined || drawn ? 'unknown' : 'open';
+  }
+
+  /** True while it says open and a meter shows that what is behind it draws: said when it lasts. */
+  #drawn(outlet: Outlet, nowMs: number): boolean {
+    const isAsked = outlet.isSuspect && !outlet.isShownDead && !isClosing(outlet);
+    const shown = isAsked ? this.#witness.behind(outlet.config, nowMs) : undefined;
+    // The meter is lost too, on top of all: what it has shown stands until it shows something else.
+    if (isAsked && shown === undefined && outlet.drawnMs !== undefined) return true;
+    if (shown === undefined || shown.watts === 0) {
+      outlet.isShownDead ||= shown !== undefined;
+      if (outlet.isDrawnSaid) this.#mend(outlet, 'no meter speaks against its read-back any more');
+      outlet.isDrawnSaid = false;
+      outlet.drawnMs = undefined;
+      return false;
+    }
+    outlet.drawnMs ??= nowMs;
+    if (!outlet.isDrawnSaid && nowMs - outlet.drawnMs >= CONTRADICTS_MS) {
+      outlet.isDrawnSaid = true;
+      const kw = (shown.watts / 1_000).toFixed(1);
+      this.#fail(
+        outlet,
+        'closed',
+        `it is read as open and nothing behind it answers, but the meter at ${shown.node} shows ${kw} kW that nothing else draws: nothing behind it counts as off`,
+      );
+    }
+    return true;
   }
 
   #sight(outlet: Outlet, standing: Standing, nowMs: number): OutletSight {
@@ -264,6 +283,7 @@ class Switchroom implements Outlets {
     }
     this.#options.alarms.clear('OUTLET_OPEN', config.id, 'it is closed');
     outlet.hasFollowed = false;
+    outlet.isShownDead = false;
     this.#write(outlet, true);
     return undefined;
   }

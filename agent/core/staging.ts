@@ -101,3 +101,30 @@ function closing({ supply, againMs, live, behind }: OutletSight, nowMs: number):
 /** True for who comes back at rest with its power: GPU hosts always, ASICs that slept and keep it. */
 export const comesBackAtRest = ({ kind, keepsSleep }: Model, lastMode: Mode | undefined): boolean =>
   kind === 'gpu-host' || (keepsSleep === true && lastMode === 'sleep');
+
+/** What a node's meter shows, and what is known to flow there beside what is behind outlets that are read as open, W. */
+export interface Flowing {
+  readonly meterW: number;
+  /** The others' machines at most, and the auxiliaries. */
+  readonly knownW: number;
+  /** What the meter showed beyond them while all of them were known; undefined: they never were. */
+  readonly besideW: number | undefined;
+  /** What is behind those outlets may draw. */
+  readonly behindW: number;
+}
+
+/** Machines tell their draw, and meters measure, to about this share. */
+const INEXACT = 0.03;
+/** Half of what would flow is no error any more. */
+const SHOWS_SHARE = 0.5;
+
+/**
+ * What flows behind outlets that are read as open and answer nothing, W; 0 when the meter shows nothing of the kind.
+ * `leastW`: the smallest draw of one machine at work there. Where nobody has learnt what else flows, other load is
+ * taken for theirs only when it is as much as half of what they may draw.
+ */
+export function drawnBehindW({ meterW, knownW, besideW, behindW }: Flowing, leastW: number): number {
+  const drawnW = meterW - knownW * (1 + INEXACT) - (besideW ?? 0);
+  const showsW = SHOWS_SHARE * (besideW === undefined ? Math.max(leastW, behindW) : leastW);
+  return drawnW >= showsW ? drawnW : 0;
+}

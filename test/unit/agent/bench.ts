@@ -62,6 +62,8 @@ export class Miner implements Device {
   behaviour: 'good' | 'dead' | 'ignores' | 'hangs' = 'good';
   /** It is starting: it draws next to nothing yet, and does not say what it does. */
   isStarting = false;
+  /** Without it nothing is drawn, and what was on its way ends. */
+  hasPower = true;
   /** Its firmware tells no power while it sleeps. */
   silentAtRest = false;
   readonly #clock: VirtualClock;
@@ -79,7 +81,7 @@ export class Miner implements Device {
   }
 
   get powerW(): number {
-    return this.mode === 'mine' && !this.isStarting ? 3_200 : 30;
+    return !this.hasPower ? 0 : this.mode === 'mine' && !this.isStarting ? 3_200 : 30;
   }
 
   async #set(verb: Verb, mode: Mode, afterMs: number): Promise<void> {
@@ -87,7 +89,8 @@ export class Miner implements Device {
     if (this.behaviour === 'dead') throw new Fault('NET_TIMEOUT');
     this.calls.push(verb);
     this.callsMs.push(this.#clock.monoMs());
-    if (this.behaviour === 'good') this.#clock.after(afterMs, () => (this.mode = mode));
+    if (this.behaviour === 'good')
+      this.#clock.after(afterMs, () => (this.mode = this.hasPower ? mode : this.mode));
   }
 
   #wait(): Promise<void> {

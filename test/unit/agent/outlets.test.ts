@@ -1,80 +1,18 @@
 import { afterEach, expect, test } from 'vitest';
-import { makePlc } from '../../../simulator/devices/plc.ts';
 import { all, makeBench as openBench, modes } from './bench.ts';
 import type { Bench } from './bench.ts';
+import { events, loseSupplyOfNetwork, open, openRig } from './outlet-rig.ts';
 
 const benches: Bench[] = [];
 afterEach(async () => {
   for (const bench of benches.splice(0)) await bench.stop();
 });
 
-/** A rack behind a contactor that drops out with its supply, its auxiliary contact, and a breaker above it. */
-function makeRig(options: Parameters<typeof openBench>[0] = {}, contactPeriodMs = 1_000) {
-  const target = 'modbus://127.0.0.1/7';
-  const plant = {
-    supply: true,
-    output: 1,
-    stuck: false,
-    isWelded: false,
-    isBroken: false,
-    byHand: false,
-    tripped: 0,
-  };
-  const writes: number[] = [];
-  const isIn = (): boolean => plant.supply && (plant.byHand || (plant.output === 1 && !plant.stuck));
-  /** Of a welded contact the auxiliary one stays too, with or without supply; its wire may break. */
-  const shows = (): boolean => !plant.isBroken && (plant.isWelded || isIn());
-  let wasIn = true;
-  /** Firmware that starts by itself when its power is back. */
-  const settle = (): void => {
-    if (isIn() === wasIn) return;
-    wasIn = isIn();
-    for (const miner of bench.miners.values()) {
-      miner.behaviour = wasIn ? 'good' : 'dead';
-      miner.mode = wasIn ? 'mine' : 'sleep';
-    }
-  };
-  const plc = makePlc({
-    unit: 7,
-    inputs: [
-      { area: 'discrete', address: 1, words: () => [Number(shows())] },
-      { area: 'discrete', address: 2, words: () => [plant.tripped] },
-    ],
-    onWrite: (_area, _address, value) => {
-      plant.output = value;
-      writes.push(value);
-      settle();
-    },
-  });
-  const bench = openBench({
-    mode: 'mine',
-    plc,
-    plant: {
-      points: [
-        { id: 'k1-in', target, kind: 'discrete', address: 1, periodMs: contactPeriodMs },
-        { id: 'q0-open', target, kind: 'discrete', address: 2 },
-      ],
-      protections: [
-        { id: 'q0', node: 'main', input: 'q0-open', kind: 'breaker', autoRelease: true, releaseS: 5 },
-      ],
-      outlets: [{ id: 'k1', node: 'r1', target, kind: 'coil', address: 9, input: 'k1-in', bootS: 10 }],
-    },
-    ...options,
-  });
-  benches.push(bench);
-  const power = (supply: boolean): void => {
-    plant.supply = supply;
-    plant.tripped = Number(!supply);
-    settle();
-  };
-  const want = (generation: number, wanted: Parameters<Bench['voice']['want']>[2]): void =>
-    bench.voice.want('r1', generation, wanted, { expiresAtMs: bench.clock.wallMs() + 3_600_000 });
-  return { bench, plc, plant, writes, power, want, settle };
-}
-
-const open = (bench: Bench): readonly string[] => bench.voice.status?.openOutlets ?? [];
-const events = (bench: Bench): string[] =>
-  bench.voice.events.map(({ code, subject, state }) => `${code} ${subject} ${state}`);
+const makeRig = (...options: Parameters<typeof openRig>): ReturnType<typeof openRig> => {
+  const rig = openRig(...options);
+  benches.push(rig.bench);
+  return rig;
+};
 
 test('power returns to an open contactor; it is closed when everything behind it is wanted, as one start', async () => {
   const { bench, writes, power, want, plant } = makeRig();
@@ -251,6 +189,64 @@ test('the wire of an auxiliary contact breaks while all behind it work: nothing 
   plant.isBroken = false;
   await bench.clock.advance(10_000);
   expect(events(bench).at(-1)).toBe('OUTLET_FAILED k1 cleared');
+});
+
+test('contacts read open and nobody answers, but the meter shows the draw: nothing is switched, nobody is off', async () => {
+  const rig = makeRig();
+  const { bench, writes, want } = rig;
+  await bench.clock.advance(8_000);
+  want(1, all(bench, 'mine'));
+  bench.extraW = 9_000;
+  await bench.clock.advance(60_000);
+  loseSupplyOfNetwork(rig);
+  await bench.clock.advance(60_000);
+  bench.meterFault = true;
+  await bench.clock.advance(60_000);
+  bench.meterFault = false;
+  await bench.clock.advance(30_000);
+  expect(writes).toEqual([]);
+  expect(open(bench)).toEqual([]);
+  expect(JSON.stringify(bench.voice.frames)).not.toContain('"off"');
+  const said = bench.voice.events.filter(({ code }) => code === 'OUTLET_FAILED');
+  expect(said.map(({ state }) => state)).toEqual(['raised']);
+  expect(said[0]?.text).toMatch(/meter at r1 shows 2\d\.\d kW that nothing else draws/);
+  // What goes out behind it after all is believed; what else is drawn there was known before.
+  for (const miner of bench.miners.values()) miner.mode = 'sleep';
+  await bench.clock.advance(10_000);
+  const last = events(bench).filter((event) => event.includes('OUTLET'));
+  expect(last.slice(0, 3)).toEqual([
+    'OUTLET_FAILED k1 raised',
+    'OUTLET_FAILED k1 cleared',
+    'OUTLET_OPEN k1 raised',
+  ]);
+});
+
+test('a meter that shows other load does not speak against a contact; without a meter the contact is believed', async () => {
+  for (const isRestarted of [false, true]) {
+    const { bench, power, want } = makeRig();
+    bench.extraW = 9_000;
+    if (!isRestarted) {
+      await bench.clock.advance(8_000);
+      want(1, all(bench, 'mine'));
+      await bench.clock.advance(60_000);
+    }
+    // Restarted: nobody has learnt what else there is, and it is less than half of what is behind it.
+    power(false);
+    await bench.clock.advance(20_000);
+    expect(open(bench)).toEqual(['k1']);
+    // What comes later is other load too: the meter has shown none behind it.
+    bench.extraW = 40_000;
+    await bench.clock.advance(20_000);
+    expect(open(bench)).toEqual(['k1']);
+  }
+  const rig = makeRig();
+  await rig.bench.clock.advance(8_000);
+  rig.want(1, all(rig.bench, 'mine'));
+  await rig.bench.clock.advance(30_000);
+  rig.bench.meterFault = true;
+  loseSupplyOfNetwork(rig);
+  await rig.bench.clock.advance(30_000);
+  expect(events(rig.bench)).toContain('OUTLET_OPEN k1 raised');
 });
 
 test('a contact that is read every 12 s: a closing is judged by what was read after it', async () => {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { comesBackAtRest, outletAct } from '../../../../agent/core/staging.ts';
+import { comesBackAtRest, outletAct, drawnBehindW } from '../../../../agent/core/staging.ts';
 import type { Behind, OutletSight, Told } from '../../../../agent/core/staging.ts';
 import { admitAll, makeEnvelope } from '../../../../agent/core/envelope.ts';
 import { MODELS } from '../../../../config/models.ts';
@@ -116,4 +116,16 @@ test('a group counts as all its starts: it needs the window for itself and holds
   // All or none under the cap too: 22 of 58 are taken.
   expect(admitAll(envelope, nodes, group(37), 200_000)).toMatchObject({ ok: false, limit: 'cap' });
   expect(envelope.committedW[0]).toBeCloseTo(22 * 3_400);
+});
+
+test('what a meter shows behind outlets is what nothing else explains, beyond what meters and machines may err', () => {
+  const flow = { meterW: 60_000, knownW: 30_000, besideW: 2_000, behindW: 34_000 };
+  expect(drawnBehindW(flow, 3_400)).toBeCloseTo(27_100, 0);
+  // One machine of ten still at work shows; 3 % of the others do not, nor does one at rest.
+  expect(drawnBehindW({ ...flow, meterW: 32_000 + 3_200 }, 3_400)).toBeGreaterThan(0);
+  expect(drawnBehindW({ ...flow, meterW: 32_000 + 900 + 1_600 }, 3_400)).toBe(0);
+  expect(drawnBehindW({ ...flow, meterW: 0 }, 3_400)).toBe(0);
+  // Nobody has learnt what else flows: only half of all that may be behind them speaks against them.
+  expect(drawnBehindW({ ...flow, meterW: 47_000, besideW: undefined }, 3_400)).toBe(0);
+  expect(drawnBehindW({ ...flow, meterW: 49_000, besideW: undefined }, 3_400)).toBeGreaterThan(0);
 });
