@@ -2,7 +2,6 @@ import type { MeterProfile } from '../../config/schema/profile.ts';
 import { isRefusal } from '../../host/line.ts';
 import type { Line, LineAnswer } from '../../host/line.ts';
 import { asFault, Fault } from '../../protocols/faults.ts';
-import { numberOf } from '../../protocols/reading.ts';
 import type { Identity, Reading, Readings } from '../../protocols/reading.ts';
 import type { Device, DeviceIo, Target } from '../driver.ts';
 import { crossCheck, outOfRange } from './modbus-checks.ts';
@@ -11,6 +10,7 @@ import { cutOf, planBlocks } from './modbus-plan.ts';
 import type { Block } from './modbus-plan.ts';
 import { pointsOf, spansOf, valueOf } from './modbus-points.ts';
 import type { Point } from './modbus-points.ts';
+import { MeterStillness } from './modbus-still.ts';
 
 /** A meter that is starting refuses what it has: a refused point is asked for again after this time. */
 const ABSENT_FOR_MS = 30_000;
@@ -34,8 +34,8 @@ export interface MappedOptions extends MeterPlace {
   /** Undefined: all there are. */
   readonly channel: number | undefined;
   readonly inverted: boolean;
-  /** 0: values may stand still. */
-  readonly frozenMs: number;
+  /** How long values may stand still under load; 0: always. Undefined: as this meter's habits say. */
+  readonly frozenMs: number | undefined;
 }
 
 /** A meter read by its register map. */
@@ -50,8 +50,7 @@ export class MappedMeter implements Device {
   #barriersUntilMs = 0;
   /** Points this meter lacks, with the monotonic time until which that is believed. */
   readonly #absent = new Map<string, number>();
-  /** Since when the fast values are what they are, monotonic. */
-  #still = { values: '', sinceMs: 0 };
+  readonly #stillness: MeterStillness;
   /** When the points of a class were all read last, monotonic, and what they were. */
   readonly #classes = new Map<Point['class'], { readonly atMs: number; readonly readings: Readings }>();
   readonly #plans = new Map<string, readonly Block[]>();
@@ -60,6 +59,7 @@ export class MappedMeter implements Device {
   constructor(options: MappedOptions) {
     this.#options = options;
     this.#points = pointsOf(options.profile, options.channel, options.furtherBy);
+    this.#stillness = new MeterStillness(options.profile, this.#points, options.frozenMs);
     this.#constants = new MeterConstants(options.profile, options.io, (address, count, deadlineMs) =>
       this.#ask(address, count, deadlineMs),
     );
@@ -77,7 +77,7 @@ export class MappedMeter implements Device {
   }
 
   async read(scope: 'fast' | 'full', timeoutMs: number): Promise<Readings> {
-    const { io, profile, inverted, frozenMs, target } = this.#options;
+    const { io, profile, inverted, target } = this.#options;
     const deadlineMs = io.clock.monoMs() + timeoutMs;
     await this.#constants.renew(scope, deadlineMs, target.url);
     const { due, kept } = this.#dueOf(scope);
@@ -90,7 +90,7 @@ export class MappedMeter implements Device {
     if (scope === 'full') addSums(profile, readings);
     if (inverted) invert(readings);
     crossCheck(readings);
-    if (frozenMs > 0) this.#doubtFrozen(readings);
+    this.#doubtFrozen(readings);
     return readings;
   }
 
@@ -154,18 +154,13 @@ export class MappedMeter implements Device {
   }
 
   #doubtFrozen(readings: Record<string, Reading>): void {
-    const { io, frozenMs } = this.#options;
-    const nowMs = io.clock.monoMs();
-    const fast = this.#points.filter((point) => point.class === 'fast').map((point) => point.q);
-    const values = fast.map((q) => numberOf(readings[q])).join();
-    if (values !== this.#still.values) this.#still = { values, sinceMs: nowMs };
-    const stillMs = nowMs - this.#still.sinceMs;
-    const flows = fast.some((q) => q.startsWith('current.') && numberOf(readings[q]));
-    if (stillMs < frozenMs || !flows) return;
-    for (const q of fast) {
-      const reading = readings[q];
-      const why = `no value changed for ${Math.round(stillMs / 1_000)} s`;
-      if (reading?.ok) readings[q] = { ...reading, quality: 'uncertain', why };
+    const stillMs = this.#stillness.frozenMs(this.#options.io.clock.monoMs());
+    if (stillMs === undefined) return;
+    const why = `frozen: no value has changed for ${Math.round(stillMs / 1_000)} s`;
+    for (const point of this.#points) {
+      const reading = readings[point.q];
+      if (point.class === 'fast' && reading?.ok)
+        readings[point.q] = { ...reading, quality: 'uncertain', why };
     }
   }
 
@@ -225,6 +220,7 @@ export class MappedMeter implements Device {
   #take(block: Block, { registers, atMs }: LineAnswer, readings: Record<string, Reading>): void {
     for (const point of block.points) {
       const decoded = valueOf(point, registers, block.address, this.#constants.parameters);
+      if (decoded.ok) this.#stillness.take(point, decoded.value, decoded.raw);
       readings[point.q] = decoded.ok
         ? readingOf(point, decoded.value, atMs)
         : { ok: false, why: 'VALUE_INVALID', detail: decoded.why, atMs };

@@ -13,22 +13,23 @@ const OPTIONS = ['profile', 'channel', 'invert', 'frozenS', 'baud', 'parity', 's
 
 /**
  * Meters of the profile named in the target:
- * `modbus://host:port/unit?profile=ID[&channel=3][&invert=1][&frozenS=10]`. With `frozenS`, fast values that all stand
- * still for so long while current flows are uncertain: a gateway may repeat its cache.
+ * `modbus://host:port/unit?profile=ID[&channel=3][&invert=1][&frozenS=10]`. Values that stand still under load are
+ * uncertain: by this meter's habits, or after `frozenS`; 0 lets them stand.
  */
 export const modbusMeter: Driver = {
   name: 'modbus-meter',
   schemes: ['modbus', 'modbus+rtu', 'modbus+serial'],
   open: (target, io) => {
     const { line, unit } = modbusTarget(target);
-    const { profile: id, invert = '0', frozenS = '0' } = target.options;
+    const { profile: id, invert = '0', frozenS } = target.options;
     const refuse = (detail: string): Fault => new Fault('TARGET_INVALID', `${target.url}: ${detail}`);
     const unknown = Object.keys(target.options).find((name) => !OPTIONS.includes(name));
     if (unknown !== undefined) throw refuse(`option ${unknown} is unknown`);
     if (id === undefined) throw refuse('?profile= names the register map');
     if (invert !== '0' && invert !== '1') throw refuse('invert is 0 or 1');
-    const frozenMs = Number(frozenS) * 1_000;
-    if (!(frozenMs >= 0 && frozenMs <= 86_400_000)) throw refuse('frozenS is 0 to 86400');
+    const frozenMs = frozenS === undefined ? undefined : Number(frozenS) * 1_000;
+    if (frozenMs !== undefined && !(frozenMs >= 0 && frozenMs <= 86_400_000))
+      throw refuse('frozenS is 0 to 86400');
     const profiles = profilesOf(id);
     const [first] = profiles;
     if (!first) throw refuse('no SunSpec profile');

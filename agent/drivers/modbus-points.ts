@@ -80,7 +80,10 @@ function spanOf(points: readonly Point[]): Span {
   };
 }
 
-type Decoded = { readonly ok: true; readonly value: number } | { readonly ok: false; readonly why: string };
+/** `raw`: as it stands in the register. */
+type Decoded =
+  | { readonly ok: true; readonly value: number; readonly raw: number }
+  | { readonly ok: false; readonly why: string };
 
 /**
  * The value of a point in its unit, or why there is none. `words` stand at `from` and further; `parameters` are the
@@ -95,7 +98,7 @@ export function valueOf(
   const raw = decodeNumber(words, point.addr - from, point.format);
   if (!raw.ok) return raw;
   const { scale, exponentAt } = point;
-  if (typeof scale === 'number') return { ok: true, value: coded(point, raw.value * scale) };
+  if (typeof scale === 'number') return { ok: true, value: coded(point, raw.value * scale), raw: raw.value };
   const { offset = 0, ratios = [], choose } = scale;
   let { times: factor = 1 } = scale;
   if (exponentAt) {
@@ -116,7 +119,7 @@ export function valueOf(
     if (!chosen) return { ok: false, why: `no scale for ${namesIn(choose, parameters)}` };
     factor *= chosen.times;
   }
-  return { ok: true, value: coded(point, raw.value * factor + offset) };
+  return { ok: true, value: coded(point, raw.value * factor + offset), raw: raw.value };
 }
 
 function namesIn(

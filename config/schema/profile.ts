@@ -84,6 +84,8 @@ export const profileSchema = z
       /** Addresses before which every read ends. */
       barriers: z.array(address).optional(),
     }),
+    /** How often the meter renews its fast registers, and who says so (keys of `sources`); once a second when absent. */
+    refresh: z.strictObject({ ms: z.int().min(20).max(60_000), src: z.array(z.string()).min(1) }).optional(),
     /** Bit patterns by type that mean: no value. NaN and infinities never are values. */
     invalid: z.partialRecord(z.enum(REGISTER_TYPES), markers),
     /** Settings of the meter that decide what its numbers mean, read at the start and every ten minutes. */
@@ -132,6 +134,7 @@ interface Unchecked {
   readonly exponents?: Readonly<Record<string, unknown>> | undefined;
   readonly atomic?: readonly (readonly string[])[] | undefined;
   readonly sums: readonly { readonly q: string; readonly of: readonly string[] }[];
+  readonly refresh?: { readonly src: readonly string[] } | undefined;
   readonly sources: Readonly<Record<string, string>>;
 }
 
@@ -145,6 +148,9 @@ function* mistakesOf(profile: Unchecked): Generator<string> {
     for (const [index, q] of list.entries()) if (list.indexOf(q) < index) yield `${q} stands twice`;
   }
   const last = channels ? channels.stride * (channels.count - 1) : 0;
+  for (const key of profile.refresh?.src ?? []) {
+    if (!Object.hasOwn(profile.sources, key)) yield `refresh: no source '${key}' under sources`;
+  }
   for (const point of points) yield* mistakesOfPoint(point, profile, 0);
   for (const point of channels?.points ?? []) yield* mistakesOfPoint(point, profile, last);
   for (const sum of sums) {

@@ -1,93 +1,15 @@
 import { describe, expect, it } from 'vitest';
 
 import { modbusMeter } from '../../../../agent/drivers/modbus-meter.ts';
-import type { Device, DeviceIo, Target } from '../../../../agent/driver.ts';
-import { makeLines } from '../../../../host/line.ts';
+import type { Target } from '../../../../agent/driver.ts';
 import { seededRandom } from '../../../../host/random.ts';
-import { numberOf } from '../../../../protocols/reading.ts';
-import type { Readings } from '../../../../protocols/reading.ts';
 import { meterProfile, profileIds } from '../../../../config/meters.ts';
 import { makeMeter } from '../../../../simulator/devices/meter.ts';
 import { layoutOfProfile } from '../../../../simulator/devices/profile-layout.ts';
-import type { SimulatedMeter } from '../../../../simulator/devices/meter.ts';
-import type { MeterLayout, MeterLayoutId } from '../../../../simulator/devices/meter-layouts.ts';
+import type { MeterLayout } from '../../../../simulator/devices/meter-layouts.ts';
 import type { StreamDevice } from '../../../../simulator/device.ts';
-import { devicePeer, memoryNet, virtualTime } from '../../host/virtual-net.ts';
-import type { VirtualTime } from '../../host/virtual-net.ts';
-
-const silentLog = {
-  debug: () => {},
-  info: () => {},
-  warn: () => {},
-  error: () => {},
-  child: () => silentLog,
-};
-
-function targetOf(options: Record<string, string>): Target {
-  const query = new URLSearchParams(options).toString();
-  return {
-    url: `modbus://meter:502/3?${query}`,
-    scheme: 'modbus',
-    host: 'meter',
-    port: 502,
-    user: undefined,
-    password: undefined,
-    path: '3',
-    options,
-  };
-}
-
-function ioOver(time: VirtualTime, device: StreamDevice): { io: DeviceIo; asked: () => number } {
-  let asked = 0;
-  const counted = devicePeer(device, time);
-  const net = memoryNet(time, (all, end) => {
-    asked += 1;
-    return counted(all, end);
-  });
-  const random = seededRandom(5);
-  const absent = { request: () => Promise.reject(new Error()), open: () => Promise.reject(new Error()) };
-  const lines = makeLines({ net, clock: time, random });
-  return {
-    io: { clock: time, random, net, lines, http: absent, remote: absent, log: silentLog },
-    asked: () => asked,
-  };
-}
-
-interface Bench {
-  readonly time: VirtualTime;
-  readonly meter: SimulatedMeter;
-  readonly device: Device;
-  readonly asked: () => number;
-  readonly read: (scope: 'fast' | 'full', timeoutMs?: number) => Promise<Readings>;
-}
-
-function bench(
-  layout: MeterLayoutId | MeterLayout,
-  profile: string,
-  options: Record<string, string> = {},
-  powerW = 90_000,
-): Bench {
-  const time = virtualTime();
-  const meter = makeMeter({ unit: 3, layout, powerW: () => powerW, random: seededRandom(1) });
-  const { io, asked } = ioOver(time, meter);
-  const device = modbusMeter.open(targetOf({ profile, ...options }), io);
-  return {
-    time,
-    meter,
-    device,
-    asked,
-    read: (scope, timeoutMs = 4_000) => time.settle(device.read(scope, timeoutMs)),
-  };
-}
-
-const FAMILIES: readonly (readonly [MeterLayoutId, string])[] = [
-  ['pm5xxx', 'schneider-pm5xxx'],
-  ['sdm630', 'eastron-sdm630'],
-  ['b2x', 'abb-b2x'],
-  ['pac2200', 'siemens-pac2200'],
-];
-
-const value = (readings: Readings, q: string): number => numberOf(readings[q]) ?? Number.NaN;
+import { virtualTime } from '../../host/virtual-net.ts';
+import { bench, FAMILIES, ioOver, targetOf, value } from './meter-bench.ts';
 
 describe.each(FAMILIES)('meter %s', (layout, profile) => {
   it('shows what the instrument measures, in the product’s units', async () => {
@@ -319,24 +241,6 @@ describe('a meter that misbehaves', () => {
       ok: false,
     });
     expect(asked() - before).toBe(2);
-  });
-
-  it('doubts values that stand still, where it is told to', async () => {
-    const b = bench('pm5xxx', 'schneider-pm5xxx', { frozenS: '10' });
-    const qualities = async (turns: number): Promise<readonly unknown[]> => {
-      const seen: unknown[] = [];
-      for (let turn = 0; turn < turns; turn += 1) {
-        const total = (await b.read('fast'))['power.active.total'];
-        seen.push(total?.ok && total.quality);
-        await b.time.advance(1_000);
-      }
-      return seen;
-    };
-    expect(await qualities(20)).not.toContain('uncertain');
-    b.meter.fault = 'frozen';
-    expect((await qualities(14)).slice(-3)).toEqual(['uncertain', 'uncertain', 'uncertain']);
-    b.meter.fault = 'none';
-    expect(await qualities(3)).toEqual(['good', 'good', 'good']);
   });
 
   it('doubts a total that its phases contradict', async () => {
