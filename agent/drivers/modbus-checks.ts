@@ -17,9 +17,26 @@ const RANGES: Readonly<Record<MeterUnit, readonly [least: number, most: number]>
 
 /** Classes 0.5 and 1 stay far below: what differs more is not the meter's error. */
 const SUM_SHARE = 0.02;
-const SUM_FLOOR_W = 20;
+const FLOOR_W = 20;
 const APPARENT_SHARE = 0.1;
+/** Below this share of the most it has carried a phase's power factor is no figure: many meters then show 1 or 0. */
+const TELLING_SHARE = 0.05;
+/** Parts of one reading may come from two refreshes of the meter: once is chance. */
+const AGAIN = 2;
+/** What was read further apart does not belong together. */
+const TOGETHER_MS = 2_000;
 const PHASES = ['L1', 'L2', 'L3'] as const;
+
+/** What the checks of one meter keep from reading to reading: power factors are not read with every sample. */
+export interface CheckMemory {
+  /** The most that was carried: by each phase and in total, VA. */
+  readonly mostVa: Map<string, number>;
+  /** How often in a row, of those readings that had one, the power factor contradicted, and how. */
+  wrong: number;
+  why: string;
+}
+
+export const makeCheckMemory = (): CheckMemory => ({ mostVa: new Map(), wrong: 0, why: '' });
 
 /** Why a value cannot be, else undefined. A dead busbar has 0 Hz. */
 export function outOfRange(value: number, unit: MeterUnit): string | undefined {
@@ -28,16 +45,44 @@ export function outOfRange(value: number, unit: MeterUnit): string | undefined {
   return value >= least && value <= most ? undefined : `${value} ${unit} is not between ${least} and ${most}`;
 }
 
-/** Marks the total power `uncertain`, with the reason, where the phases or volts times amperes contradict it. */
-export function crossCheck(readings: Record<string, Reading>): void {
+/** How fine a quantity's register is, in its unit; 0: fine enough. */
+export type StepOf = (quantity: string) => number;
+
+/**
+ * Marks the total power `uncertain`, with the reason, where the phases, or volts times amperes, contradict it, and a
+ * phase's where its own do. With a power factor both ways: P is V·I·|PF| within 10 % of V·I; without one P is at
+ * most V·I. Signs are not looked at: which way a phase flows is not the instrument's error.
+ */
+export function crossCheck(readings: Record<string, Reading>, memory: CheckMemory, stepOf: StepOf): void {
   const total = readings['power.active.total'];
   const totalW = numberOf(total);
   if (!total?.ok || totalW === undefined) return;
-  const why = phasesContradict(readings, totalW) ?? apparentContradicts(readings, totalW);
-  if (why !== undefined) readings['power.active.total'] = { ...total, quality: 'uncertain', why };
+  const flows = flowsOf(readings, stepOf);
+  const whys = new Map<string, string>();
+  for (const flow of flows) {
+    if (Math.abs(flow.powerW) <= flow.slackW + (1 + APPARENT_SHARE) * flow.apparentVa) continue;
+    whys.set(flow.phase, `volts times amperes of ${flow.phase} give only ${Math.round(flow.apparentVa)} VA`);
+  }
+  const factors = flows.filter(({ factor }) => factor !== undefined);
+  if (factors.length > 0) noteFactors(factors, memory);
+  const why =
+    phasesContradict(readings, totalW, stepOf) ??
+    whys.get('total') ??
+    [...whys.values()][0] ??
+    (memory.wrong >= AGAIN ? memory.why : undefined);
+  if (why === undefined) return;
+  whys.set('total', why);
+  for (const [phase, words] of whys) {
+    const reading = readings[`power.active.${phase}`];
+    if (reading?.ok) readings[`power.active.${phase}`] = { ...reading, quality: 'uncertain', why: words };
+  }
 }
 
-function phasesContradict(readings: Record<string, Reading>, totalW: number): string | undefined {
+function phasesContradict(
+  readings: Record<string, Reading>,
+  totalW: number,
+  stepOf: StepOf,
+): string | undefined {
   const phasesW = numbers(readings, (phase) => `power.active.${phase}`);
   if (!phasesW) return undefined;
   const sumW = phasesW.reduce((sum, powerW) => sum + powerW, 0);
@@ -45,17 +90,69 @@ function phasesContradict(readings: Record<string, Reading>, totalW: number): st
     Math.abs(totalW),
     phasesW.reduce((sum, powerW) => sum + Math.abs(powerW), 0),
   );
-  if (Math.abs(sumW - totalW) <= SUM_FLOOR_W + SUM_SHARE * sizeW) return undefined;
+  const stepsW = ['total', ...PHASES].reduce((sum, each) => sum + stepOf(`power.active.${each}`), 0);
+  if (Math.abs(sumW - totalW) <= FLOOR_W + stepsW + SUM_SHARE * sizeW) return undefined;
   return `the phases add up to ${Math.round(sumW)} W`;
 }
 
-function apparentContradicts(readings: Record<string, Reading>, totalW: number): string | undefined {
+/** What flows in one phase, or in total, by power, volts and amperes. */
+interface PhaseFlow {
+  readonly phase: string;
+  readonly powerW: number;
+  readonly apparentVa: number;
+  /** What the steps of the registers alone may make. */
+  readonly slackW: number;
+  /** The size of a good power factor of the same moment. */
+  readonly factor: number | undefined;
+}
+
+function flowsOf(readings: Record<string, Reading>, stepOf: StepOf): readonly PhaseFlow[] {
   const volts = numbers(readings, (phase) => `voltage.${phase}N`);
   const amperes = numbers(readings, (phase) => `current.${phase}`);
-  if (!volts || !amperes) return undefined;
+  const flow = (phase: string, apparentVa: number, stepVa: number): readonly PhaseFlow[] => {
+    const power = readings[`power.active.${phase}`];
+    const powerW = numberOf(power);
+    if (powerW === undefined || power === undefined) return [];
+    const slackW = FLOOR_W + stepOf(`power.active.${phase}`) + stepVa;
+    return [{ phase, powerW, apparentVa, slackW, factor: factorOf(readings, phase, power.atMs) }];
+  };
+  const each = PHASES.flatMap((phase) => {
+    const volt = numberOf(readings[`voltage.${phase}N`]);
+    const ampere = numberOf(readings[`current.${phase}`]);
+    if (volt === undefined || ampere === undefined) return [];
+    return flow(phase, Math.abs(volt * ampere), volt * stepOf(`current.${phase}`));
+  });
+  if (!volts || !amperes) return each;
   const apparentVa = volts.reduce((sum, value, phase) => sum + Math.abs(value * (amperes[phase] ?? 0)), 0);
-  if (Math.abs(totalW) <= SUM_FLOOR_W + (1 + APPARENT_SHARE) * apparentVa) return undefined;
-  return `volts times amperes give only ${Math.round(apparentVa)} VA`;
+  const stepVa = volts.reduce((sum, value, at) => sum + value * stepOf(`current.${PHASES[at] ?? ''}`), 0);
+  return [...each, ...flow('total', apparentVa, stepVa)];
+}
+
+function factorOf(readings: Record<string, Reading>, phase: string, atMs: number): number | undefined {
+  for (const name of [`powerFactor.${phase}`, `powerFactor.fourQuadrant.${phase}`]) {
+    const reading = readings[name];
+    if (!reading?.ok || reading.quality !== 'good' || Math.abs(reading.atMs - atMs) > TOGETHER_MS) continue;
+    const factor = numberOf(reading);
+    // What a firmware does not serve it often shows as 0, which no load has.
+    if (factor !== undefined && factor !== 0) return Math.abs(factor);
+  }
+  return undefined;
+}
+
+/** Of a reading with power factors: whether one of them contradicts. */
+function noteFactors(flows: readonly PhaseFlow[], memory: CheckMemory): void {
+  let why: string | undefined;
+  for (const { phase, powerW, apparentVa, slackW, factor = 0 } of flows) {
+    const mostVa = Math.max(memory.mostVa.get(phase) ?? 0, apparentVa);
+    memory.mostVa.set(phase, mostVa);
+    const expectedW = apparentVa * factor;
+    const isTelling = apparentVa >= TELLING_SHARE * mostVa;
+    if (!isTelling || Math.abs(Math.abs(powerW) - expectedW) <= slackW + APPARENT_SHARE * apparentVa)
+      continue;
+    why ??= `volts times amperes times power factor of ${phase} give ${Math.round(expectedW)} W`;
+  }
+  memory.wrong = why === undefined ? 0 : memory.wrong + 1;
+  memory.why = why ?? '';
 }
 
 /** The numbers of all three phases, or undefined when one is missing. */

@@ -4,7 +4,7 @@ import type { Line, LineAnswer } from '../../host/line.ts';
 import { asFault, Fault } from '../../protocols/faults.ts';
 import type { Identity, Reading, Readings } from '../../protocols/reading.ts';
 import type { Device, DeviceIo, Target } from '../driver.ts';
-import { crossCheck, outOfRange } from './modbus-checks.ts';
+import { crossCheck, makeCheckMemory, outOfRange } from './modbus-checks.ts';
 import { MeterConstants } from './modbus-constants.ts';
 import { cutOf, planBlocks } from './modbus-plan.ts';
 import type { Block } from './modbus-plan.ts';
@@ -51,6 +51,7 @@ export class MappedMeter implements Device {
   /** Points this meter lacks, with the monotonic time until which that is believed. */
   readonly #absent = new Map<string, number>();
   readonly #stillness: MeterStillness;
+  readonly #checks = makeCheckMemory();
   /** When the points of a class were all read last, monotonic, and what they were. */
   readonly #classes = new Map<Point['class'], { readonly atMs: number; readonly readings: Readings }>();
   readonly #plans = new Map<string, readonly Block[]>();
@@ -89,7 +90,7 @@ export class MappedMeter implements Device {
     Object.assign(readings, kept, scope === 'full' ? this.#constants.readings : {});
     if (scope === 'full') addSums(profile, readings);
     if (inverted) invert(readings);
-    crossCheck(readings);
+    crossCheck(readings, this.#checks, (q) => this.#stillness.stepOf(q));
     this.#doubtFrozen(readings);
     return readings;
   }

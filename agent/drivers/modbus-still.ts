@@ -13,6 +13,8 @@ export class MeterStillness {
   readonly #places: ReadonlyMap<string, number>;
   readonly #fastCount: number;
   readonly #values: Float64Array;
+  /** What one count of an integer register is worth; 0: fine, or not known. */
+  readonly #steps: Float64Array;
   readonly #isFine: Uint8Array;
   readonly #loads: readonly number[];
   readonly #refreshMs: number;
@@ -28,6 +30,7 @@ export class MeterStillness {
     this.#places = new Map(all.map(({ q }, place) => [q, place]));
     this.#fastCount = fast.length;
     this.#values = new Float64Array(all.length).fill(Number.NaN);
+    this.#steps = new Float64Array(all.length);
     this.#isFine = new Uint8Array(all.length);
     this.#loads = loads.map((point) => all.indexOf(point));
     this.#refreshMs = profile.refresh?.ms ?? DEFAULT_REFRESH_MS;
@@ -39,8 +42,14 @@ export class MeterStillness {
     const place = this.#places.get(q);
     if (place === undefined) return;
     this.#values[place] = value;
-    const isCoarse = (type.startsWith('int') || type.startsWith('uint')) && Math.abs(raw) < FINE_RAW;
-    this.#isFine[place] = Number(value !== 0 && !isCoarse);
+    const isWhole = type.startsWith('int') || type.startsWith('uint');
+    if (isWhole && raw !== 0) this.#steps[place] = Math.abs(value / raw);
+    this.#isFine[place] = Number(value !== 0 && !(isWhole && Math.abs(raw) < FINE_RAW));
+  }
+
+  /** How fine the register of a quantity is, in its unit; 0: fine, or not known. */
+  stepOf(q: string): number {
+    return this.#steps[this.#places.get(q) ?? -1] ?? 0;
   }
 
   /** The reading is whole: for how long its values have stood still, ms, when they are frozen. */

@@ -242,19 +242,6 @@ describe('a meter that misbehaves', () => {
     });
     expect(asked() - before).toBe(2);
   });
-
-  it('doubts a total that its phases contradict', async () => {
-    const b = bench('pm5xxx', 'schneider-pm5xxx');
-    const { crossCheck } = await import('../../../../agent/drivers/modbus-checks.ts');
-    const readings = { ...(await b.read('fast')) };
-    const phase = readings['power.active.L2'];
-    if (phase?.ok) readings['power.active.L2'] = { ...phase, value: -Number(phase.value) };
-    crossCheck(readings);
-    expect(readings['power.active.total']).toMatchObject({
-      quality: 'uncertain',
-      why: expect.stringMatching(/phases/),
-    });
-  });
 });
 
 describe('the meter driver', () => {
