@@ -67,21 +67,36 @@ export async function run(argv: string[]): Promise<number> {
   }
   const [url, ...rest] = positionals;
   if (url === undefined || rest.length > 0) throw new Fault('USAGE', 'read takes one TARGET');
+  const answer = await readTarget(url, timeoutOf(values.timeout, 15_000));
+  if (values.json === true) process.stdout.write(`${JSON.stringify(answer)}\n`);
+  else print(answer);
+  return 0;
+}
+
+/** What `read --json` prints. */
+interface Answer {
+  readonly target: string;
+  readonly driver: string;
+  readonly vendor: string;
+  readonly model: string;
+  readonly firmware: string;
+  readonly at: string;
+  readonly readings: Record<string, ReadingJson>;
+}
+
+/** Reads the device of a URL once, in full. */
+export async function readTarget(url: string, timeoutMs: number): Promise<Answer> {
   const { target, device, close } = openTarget(url);
   try {
-    const timeoutMs = timeoutOf(values.timeout, 15_000);
     const identity = await device.identify(timeoutMs);
     const readings = await device.read('full', timeoutMs);
-    const answer = {
+    return {
       target: target.url,
       driver: device.driver,
       ...identity,
       at: new Date(realClock.wallMs()).toISOString(),
       readings: readingsJson(readings),
     };
-    if (values.json === true) process.stdout.write(`${JSON.stringify(answer)}\n`);
-    else print(answer);
-    return 0;
   } finally {
     close();
   }
@@ -117,13 +132,7 @@ export function readingsJson(readings: Readings): Record<string, ReadingJson> {
   );
 }
 
-function print(answer: {
-  driver: string;
-  vendor: string;
-  model: string;
-  firmware: string;
-  readings: Record<string, ReadingJson>;
-}): void {
+function print(answer: Answer): void {
   process.stdout.write(
     `${answer.vendor} ${answer.model}, firmware ${answer.firmware} (driver ${answer.driver})\n`,
   );

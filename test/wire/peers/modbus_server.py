@@ -1,5 +1,6 @@
 """A Modbus server of pymodbus on a free loopback port, which it prints. Arguments: tcp|rtu (framing), unit, [image].
 
+meters: all of meter_images.json, each under its unit number, with the registers that have a value and no others.
 The images are written by hand: pm5xxx from the vendor's list, in which list numbers count from 1; sunspec from the
 standard, a common model and a three-phase meter (203) at 40000; em133 from a Satec list, low words first.
 """
@@ -17,9 +18,16 @@ except ModuleNotFoundError:
     sys.modules["serial_asyncio"] = types.ModuleType("serial_asyncio")
     sys.modules["serial_asyncio"].create_serial_connection = None
 
-from pymodbus.datastore import ModbusSequentialDataBlock, ModbusServerContext, ModbusSlaveContext
+from pymodbus.datastore import (
+    ModbusSequentialDataBlock,
+    ModbusServerContext,
+    ModbusSlaveContext,
+    ModbusSparseDataBlock,
+)
 from pymodbus.server import StartAsyncTcpServer
 from pymodbus.transaction import ModbusRtuFramer, ModbusSocketFramer
+
+from meter_words import images
 
 FLOATS = {
     3000: 412.5, 3002: 410.25, 3004: 411.0,  # A
@@ -71,15 +79,30 @@ def em133():
 IMAGES = {"pm5xxx": pm5xxx, "sunspec": sunspec, "em133": em133}
 
 
-async def main():
-    logging.disable(logging.CRITICAL)
-    framer = ModbusRtuFramer if sys.argv[1] == "rtu" else ModbusSocketFramer
-    registers = ModbusSequentialDataBlock(0, IMAGES[(sys.argv[3:] or ["pm5xxx"])[0]]())
+def one_slave(image):
+    registers = ModbusSequentialDataBlock(0, IMAGES[image]())
     # Every third discrete input is on; coils are off until they are written.
     inputs = ModbusSequentialDataBlock(0, [1, 0, 0] * 100)
     coils = ModbusSequentialDataBlock(0, [0] * 300)
-    slave = ModbusSlaveContext(hr=registers, ir=registers, di=inputs, co=coils, zero_mode=True)
-    context = ModbusServerContext(slaves={int(sys.argv[2]): slave}, single=False)
+    return ModbusSlaveContext(hr=registers, ir=registers, di=inputs, co=coils, zero_mode=True)
+
+
+def meter(function, words):
+    there = ModbusSparseDataBlock(words)
+    none = ModbusSparseDataBlock({0xFFFF: 0})
+    holding, inputs = (there, none) if function == 3 else (none, there)
+    return ModbusSlaveContext(hr=holding, ir=inputs, di=none, co=none, zero_mode=True)
+
+
+async def main():
+    logging.disable(logging.CRITICAL)
+    framer = ModbusRtuFramer if sys.argv[1] == "rtu" else ModbusSocketFramer
+    image = (sys.argv[3:] or ["pm5xxx"])[0]
+    if image == "meters":
+        slaves = {unit: meter(*made) for unit, made in images().items()}
+    else:
+        slaves = {int(sys.argv[2]): one_slave(image)}
+    context = ModbusServerContext(slaves=slaves, single=False)
     server = await StartAsyncTcpServer(context, address=("127.0.0.1", 0), framer=framer, defer_start=True)
     task = asyncio.create_task(server.serve_forever())
     await server.serving
