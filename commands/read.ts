@@ -141,9 +141,14 @@ function print(answer: Answer): void {
     const value =
       reading.value === null
         ? `— ${reading.why ?? ''}`
-        : `${reading.value} ${reading.unit === 'text' || reading.unit === '1' ? '' : reading.unit}${estimated}`;
+        : `${shown(reading.value)} ${reading.unit === 'text' || reading.unit === '1' ? '' : reading.unit}${estimated}`;
     process.stdout.write(
       `  ${quantity.padEnd(24)} ${value}${reading.quality === 'uncertain' ? ` [uncertain: ${reading.why ?? ''}]` : ''}\n`,
     );
   }
+}
+
+/** More digits than any meter has are only the binary tail of a division. */
+function shown(value: string | number): string | number {
+  return typeof value === 'string' || Number.isInteger(value) ? value : Number(value.toPrecision(7));
 }

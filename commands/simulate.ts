@@ -17,8 +17,11 @@ import { runScenario } from '../simulator/run-scenario.ts';
 import { defaultMisbehaviour, fitScenario, SCENARIOS } from '../simulator/scenarios.ts';
 import type { WorldChange } from '../simulator/scenarios.ts';
 import { SIMULATED_ENV, simulatedSite } from '../simulator/site.ts';
+import { runMeter } from './simulate-meter.ts';
+import { numberOf, told } from './simulate-options.ts';
 
 const help = `Usage: ./switchyard simulate [--octet N] [--machines N] [--scenario NAME] [--data DIR] [--json]
+       ./switchyard simulate meter --profile ID [...]   (meters alone: simulate meter --help)
 
 Serves a simulated site on loopback addresses until it is stopped: miners, GPU hosts, meters, the utility, price feeds.
 N machines (272) are ASICs and GPU hosts together.
@@ -26,17 +29,9 @@ DIR (data/simulator) gets the keys of its SSH hosts and site.yaml, which 'agent'
 Scenarios: ${SCENARIOS.map(({ name }) => name).join(', ')}
 `;
 
-/** A number between two bounds from the command line. */
-function numberOf(text: string | undefined, name: string, min: number, max: number): number | undefined {
-  if (text === undefined) return undefined;
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < min || value > max)
-    throw new Fault('USAGE', `--${name} takes a whole number from ${min} to ${max}, not '${text}'`);
-  return value;
-}
-
 /** `./switchyard simulate`. */
 export async function run(argv: string[]): Promise<number> {
+  if (argv[0] === 'meter') return runMeter(argv.slice(1));
   const { values } = parseArgs({
     args: argv,
     options: {
@@ -112,15 +107,6 @@ function obeyParent(simulator: Simulator): void {
     if (message.type !== 'truth') return;
     const { nodeW, modes, stateCalls } = simulator.world.truth(realClock.monoMs());
     tellParent({ type: 'truth', nodeW, modes, stateCalls });
-  });
-}
-
-/** Resolves when this process is told to end, or its parent is gone. */
-function told(): Promise<void> {
-  return new Promise((resolve) => {
-    process.once('SIGINT', resolve);
-    process.once('SIGTERM', resolve);
-    process.once('disconnect', resolve);
   });
 }
 

@@ -6,9 +6,8 @@ import { Fault } from '../protocols/faults.ts';
 import type { Mode } from '../protocols/reading.ts';
 import type { SimulatedEndpoint } from './device.ts';
 import { makeMeter } from './devices/meter.ts';
-import { layoutOfProfile } from './devices/profile-layout.ts';
+import { layoutFor } from './devices/profile-layout.ts';
 import type { SimulatedMeter } from './devices/meter.ts';
-import type { MeterLayoutId } from './devices/meter-layouts.ts';
 import { makeUtilityTerminal } from './devices/utility-terminal.ts';
 import type { SimulatedUtilityTerminal } from './devices/utility-terminal.ts';
 import { SimulatedFeeds } from './feeds.ts';
@@ -68,13 +67,6 @@ export interface World {
   readonly utility: SimulatedUtilityTerminal | undefined;
   readonly feeds: SimulatedFeeds;
 }
-
-const LAYOUTS: Readonly<Record<string, MeterLayoutId>> = {
-  'schneider-pm5xxx': 'pm5xxx',
-  'eastron-sdm630': 'sdm630',
-  'abb-b2x': 'b2x',
-  'siemens-pac2200': 'pac2200',
-};
 
 /** Builds the plant of a site. Throws CONFIG_INVALID when the site has a device that cannot be simulated. */
 export function makeWorld({ site, random, startMs, misbehaving, wakeMaxS }: WorldOptions): World {
@@ -217,8 +209,7 @@ function found<T>(known: ReadonlyMap<string, T>, id: string, what: string): T {
 
 function meterOf(meter: SiteMeter, random: Random, sums: Sums, isLive: () => boolean): SimulatedMeter {
   const profile = URL.parse(meter.target)?.searchParams.get('profile') ?? '';
-  const layout =
-    LAYOUTS[profile] ?? layoutOfProfile(meterProfile(profile === SUNSPEC ? 'sunspec-213' : profile));
+  const layout = layoutFor(meterProfile(profile === SUNSPEC ? 'sunspec-213' : profile));
   const powerW =
     meter.role === 'generation'
       ? (nowMs: number): number => sums.generationW(nowMs)

@@ -1,12 +1,27 @@
 import type { IdentityPlace, MeterPoint, MeterProfile } from '../../config/schema/profile.ts';
 import { wordsOf } from '../../protocols/modbus/registers.ts';
-import type { Field, Measured, MeterLayout } from './meter-layouts.ts';
+import { METER_LAYOUTS } from './meter-layouts.ts';
+import type { Field, Measured, MeterLayout, MeterLayoutId } from './meter-layouts.ts';
 
 /** Where the chain of SunSpec models begins, and the length of the common model before the meter's. */
 const CHAIN_AT = 40_000;
 const COMMON_LENGTH = 66;
 const METER_LENGTH = 124;
 const SERIAL = 20_261_122;
+
+/** Families with a layout of their own, by profile. */
+const OWN: Readonly<Record<string, MeterLayoutId>> = {
+  'schneider-pm5xxx': 'pm5xxx',
+  'eastron-sdm630': 'sdm630',
+  'abb-b2x': 'b2x',
+  'siemens-pac2200': 'pac2200',
+};
+
+/** The registers of a meter of this family: a layout of its own where there is one. */
+export function layoutFor(profile: MeterProfile): MeterLayout {
+  const own = OWN[profile.id];
+  return own === undefined ? layoutOfProfile(profile) : METER_LAYOUTS[own];
+}
 
 /**
  * The registers of a meter as its profile says they are: for families that have no layout of their own here. An error

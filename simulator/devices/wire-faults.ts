@@ -5,7 +5,7 @@ import { MBAP_BYTES, wrap } from '../../protocols/modbus/frame.ts';
 import type { Answer } from '../device.ts';
 
 /**
- * `late`: when the asker may have given up; `duplicated`: twice; `split`: in pieces; `truncated`: its end is missing; `garbage`:
+ * `late`: when the asker may have given up; `duplicated`: twice, one behind the other; `split`: in pieces; `truncated`: its end is missing; `garbage`:
  * random bytes in its place; `stray`: random bytes before it; `reset`, `fin`: the connection ends instead; `stall`:
  * nothing comes. The others have one field that is not what was asked, in a frame that is otherwise whole.
  */
@@ -32,8 +32,8 @@ type Whole = Extract<Answer, { readonly kind: 'bytes' }>;
 
 /** How late an answer may be: some askers have given up by then. */
 const LATE_FROM_MS = 200;
-const LATE_TO_MS = 4_000;
-/** How far apart pieces and doubles are. */
+const LATE_TO_MS = 1_500;
+/** How far apart pieces are. */
 const APART_MS = 20;
 const CRC_BYTES = 2;
 
@@ -56,7 +56,7 @@ export function spoiled(answer: Whole, fault: WireFault, framing: Framing, rando
     case 'late':
       return { ...answer, afterMs: afterMs + LATE_FROM_MS + random.next() * (LATE_TO_MS - LATE_FROM_MS) };
     case 'duplicated':
-      return { ...answer, more: [{ bytes, afterMs: afterMs + APART_MS }] };
+      return { ...answer, more: [{ bytes, afterMs }] };
     case 'split': {
       const cut = upTo(bytes.length - 1);
       return {

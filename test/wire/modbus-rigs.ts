@@ -36,9 +36,20 @@ export async function freePort(): Promise<number> {
 }
 
 /** A process that says in its first line where it listens. */
-export async function startPeer(command: string, script: string, args: readonly string[]): Promise<string> {
-  const path = fileURLToPath(new URL(`peers/${script}`, import.meta.url));
-  const child: ChildProcess = spawn(command, [path, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+export function startPeer(command: string, script: string, args: readonly string[]): Promise<string> {
+  return firstLine(command, [fileURLToPath(new URL(`peers/${script}`, import.meta.url)), ...args]);
+}
+
+/** The first line of a command of ours, which goes on if it has more to do. */
+export function startSwitchyard(args: readonly string[]): Promise<string> {
+  return firstLine(process.execPath, [
+    fileURLToPath(new URL('../../switchyard.ts', import.meta.url)),
+    ...args,
+  ]);
+}
+
+function firstLine(command: string, args: readonly string[]): Promise<string> {
+  const child: ChildProcess = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   opened.push(() => {
     child.kill('SIGKILL');
   });
@@ -48,7 +59,7 @@ export async function startPeer(command: string, script: string, args: readonly 
       text += part.toString();
       if (text.includes('\n')) resolve(text.trim());
     });
-    child.once('exit', (status) => reject(new Error(`${script} ended with ${status}`)));
+    child.once('exit', (status) => reject(new Error(`${args.join(' ')} ended with ${status}`)));
   });
 }
 
