@@ -56,15 +56,9 @@ export function streamPort(connection: Connection, framing: Framing, where: stri
     }
     received = received.length === 0 ? bytes : joined(received, bytes);
     const answer = decodeAnswer(framing, pending.transaction, pending.request, received);
-    const distrust = distrusted(answer, framing, received.length, where);
-    if (distrust) {
-      shut('suspect', distrust);
-      return;
-    }
-    if (answer.kind === 'wait' || answer.kind === 'drop') return;
-    const surplus = received.length > answer.consumed;
-    settle()?.resolve(answer);
-    if (surplus) shut('suspect', new Fault('MODBUS_DESYNC', where));
+    const distrust = distrusted(answer, received.length, where);
+    if (distrust) shut('suspect', distrust);
+    else if (answer.kind !== 'wait' && answer.kind !== 'drop') settle()?.resolve(answer);
   };
   connection.onClose = (fault) => {
     const partial = received.length > 0;
@@ -99,12 +93,7 @@ export function streamPort(connection: Connection, framing: Framing, where: stri
 }
 
 /** Why what came is no answer to our question, else undefined. */
-function distrusted(
-  answer: DecodedAnswer,
-  framing: Framing,
-  length: number,
-  where: string,
-): Fault | undefined {
+function distrusted(answer: DecodedAnswer, length: number, where: string): Fault | undefined {
   switch (answer.kind) {
     case 'wait':
       return length > FRAME_MAX_BYTES ? new Fault('MODBUS_FRAME', `${where}: no end`) : undefined;
@@ -114,8 +103,8 @@ function distrusted(
         `${where}: ${answer.detail}`,
       );
     default:
-      // Nothing in an RTU frame says which of two answers is ours.
-      return framing === 'rtu' && length > answer.consumed
+      // Nothing in an RTU frame says which of two answers is ours, and nothing in a TCP frame which bytes are its own.
+      return length > answer.consumed
         ? new Fault('MODBUS_DESYNC', `${where}: more than one answer`)
         : undefined;
   }

@@ -64,11 +64,15 @@ const BACK_OFF_FIRST_MS = 100;
 const BACK_OFF_MAX_MS = 2_000;
 /** After a lost RTU answer the bus stays silent at least this long. */
 const QUARANTINE_MIN_MS = 300;
+/** What a test of the line asks for: even, because some meters keep their values in pairs. */
+const PROBE_COUNTS = Array.from({ length: 16 }, (_, at) => 2 + 2 * at);
 
 interface LineDeps {
   readonly net: Net;
   readonly clock: Clock;
   readonly random: Random;
+  /** A binding of the package serialport, in place of this machine's serial ports. */
+  readonly serial?: object;
 }
 
 /** Owns one line per host:port or serial port; `close` ends them all. */
@@ -121,8 +125,8 @@ class OwnedLine implements Line {
   #failures = 0;
   #lastFault: Fault | undefined;
   #notBeforeMs = 0;
-  /** Without transaction ids: units from which an answer may still come that nobody waits for. */
-  readonly #late = new Set<number>();
+  /** Without transaction ids: units that owe answers nobody waits for any more, and of how many values. */
+  readonly #owed = new Map<number, Set<number>>();
   #wake: () => void = () => undefined;
 
   constructor(target: LineTarget, where: string, deps: LineDeps) {
@@ -205,7 +209,8 @@ class OwnedLine implements Line {
 
   async #askSafely(request: ModbusRequest, deadlineMs: number): Promise<LineAnswer> {
     const port = await this.#ready(deadlineMs);
-    if (this.#late.has(request.unit)) await this.#probe(port, request, deadlineMs);
+    const owed = this.#owed.get(request.unit);
+    if (owed) await this.#probe(port, request, owed, deadlineMs);
     return this.#ask(port, request, deadlineMs);
   }
 
@@ -265,28 +270,39 @@ class OwnedLine implements Line {
     if (target.framing === 'serial') {
       // Loaded when a serial port is used: it brings native code that most sites never need.
       const { openSerial } = await import('./line-serial.ts');
-      return openSerial(target, timeoutMs, clock);
+      return openSerial(target, timeoutMs, clock, this.#deps.serial);
     }
     const connection = await net.open({ host: target.host, port: target.port }, { timeoutMs });
     return streamPort(connection, target.framing, this.#where, clock);
   }
 
   /**
-   * Asks for another number of registers than the coming request. A device answers in order: a late answer, if it still
-   * comes, comes first, and puts one of the two out of step, which its length shows.
+   * Asks for a number of registers that neither the coming request asks for nor an answer that is still owed has. A
+   * device answers in order: once this one is answered, whatever came late has come.
    */
-  async #probe(port: Port, request: ModbusRequest, deadlineMs: number): Promise<void> {
+  async #probe(port: Port, request: ModbusRequest, owed: Set<number>, deadlineMs: number): Promise<void> {
     const unwanted = request.kind === 'read' ? request.count : 0;
-    const varied = 2 + 2 * (this.#transaction % 6);
-    const count = varied === unwanted ? varied + 2 : varied;
+    const free = PROBE_COUNTS.find((count) => count !== unwanted && !owed.has(count));
+    if (free === undefined) owed.clear();
+    const count = free ?? (unwanted === 2 ? 4 : 2);
     const fc = request.fc === 4 ? 4 : 3;
     const address = Math.min(request.address, 0x1_0000 - count);
     try {
       await this.#ask(port, { kind: 'read', unit: request.unit, fc, address, count }, deadlineMs);
     } catch (error) {
       if (!(error instanceof ModbusException)) throw error;
+      await this.#hearNoMore(port, deadlineMs);
     }
-    this.#late.delete(request.unit);
+    this.#owed.delete(request.unit);
+  }
+
+  /** One refusal is like another: had it been an older question's, the rest would follow it at once. */
+  async #hearNoMore(port: Port, deadlineMs: number): Promise<void> {
+    if (this.#deps.clock.monoMs() + QUARANTINE_MIN_MS >= deadlineMs) {
+      throw new Fault('NET_TIMEOUT', `${this.#where}: no time was left to hear whether more comes`);
+    }
+    await this.#pause(QUARANTINE_MIN_MS);
+    if (port.state !== 'open') throw new Fault('MODBUS_DESYNC', `${this.#where}: more than one answer`);
   }
 
   #timeoutMs(unit: number): number {
@@ -317,7 +333,10 @@ class OwnedLine implements Line {
       const before = this.#latencyMs.get(request.unit);
       if (before !== undefined) this.#latencyMs.set(request.unit, Math.max(before, timeoutMs));
     }
-    if (this.#target.framing !== 'tcp') this.#late.add(request.unit);
+    if (this.#target.framing !== 'tcp') {
+      const owed = this.#owed.get(request.unit) ?? new Set<number>();
+      this.#owed.set(request.unit, owed.add(request.kind === 'read' ? request.count : 0));
+    }
     this.#quarantine();
     this.#drop();
   }

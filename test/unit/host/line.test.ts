@@ -252,6 +252,40 @@ describe('a line without transaction ids', () => {
     expect(counts[1]).not.toBe(4);
   });
 
+  it('asks in its test of the line for what no old answer has, however many are owed', async () => {
+    const b = bench('rtu');
+    const asked: number[] = [];
+    const held: Uint8Array[] = [];
+    // The device is busy for long: all it was asked comes in order, as soon as it is free.
+    b.behave = (answer, end, { count }) => {
+      asked.push(count);
+      held.push(Uint8Array.from(answer));
+      if (asked.length >= 5) for (const one of held.splice(0)) end.send(one);
+    };
+    for (let turn = 0; turn < 12; turn += 1) {
+      const values = await b.time.settle(b.read({ timeoutMs: 4_000 }).catch(() => undefined));
+      if (values) expect(values[0]).toBe(b.asked() & 0xffff);
+    }
+    expect(new Set(asked.slice(0, 5)).size).toBe(5);
+    expect(await b.time.settle(b.read())).toEqual([b.asked() & 0xffff, 40, 40, 40]);
+  });
+
+  it('takes a refusal of its test for an answer only when nothing follows it', async () => {
+    for (const follows of [true, false]) {
+      const b = bench('rtu');
+      b.behave = () => undefined;
+      expect(await b.time.settle(code(b.read({ timeoutMs: 400 })))).toBe('NET_TIMEOUT');
+      const refusal = encodeException('rtu', 0, { unit: 1, fc: 3, exception: 2 });
+      b.behave = (answer, end, { count }) => {
+        if (count === 4) return end.send(answer);
+        end.send(refusal);
+        return follows ? end.send(refusal, 20) : undefined;
+      };
+      const read = b.time.settle(code(b.read({ timeoutMs: 2_000 })));
+      expect(await read).toBe(follows ? 'MODBUS_DESYNC' : 'resolved');
+    }
+  });
+
   it('keeps silent, too, after bytes that nobody asked for', async () => {
     const b = bench('rtu');
     await b.time.settle(b.read());
