@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import type { Site } from '../config/site.ts';
+import { plateShares } from '../config/slices.ts';
 import type { Clock } from '../host/deps.ts';
 import type { FaultCode } from '../protocols/faults.ts';
 import { outranksRamp } from '../protocols/mqtt/desired.ts';
@@ -16,7 +17,7 @@ import type { Keeper } from './kept.ts';
 import { isOff, reachingW } from './machine.ts';
 import type { Machine } from './machine.ts';
 import { meterW, nodeCapW } from './plant.ts';
-import type { Plant } from './plant.ts';
+import type { Plant, PlantNode } from './plant.ts';
 
 /** The committed sums are added up anew at most this often. */
 const RECOUNT_MS = 250;
@@ -109,6 +110,9 @@ function keepSpells({ plant, clock, keeper }: LimitsOptions, pace: Pace) {
   };
 }
 
+const nameOf = ({ id, slice }: PlantNode): string =>
+  slice === undefined ? id : `${id} (slice of it while '${slice.owner}' is not heard)`;
+
 /** Room under the caps, and turns among the starts: what is granted is counted at once. */
 function makeAdmission({ site, plant }: LimitsOptions) {
   const envelope = makeEnvelope(plant.nodes.length, site.config.control, plant.auxiliaries);
@@ -120,7 +124,11 @@ function makeAdmission({ site, plant }: LimitsOptions) {
   ): Refusal | undefined => {
     if (nowMs - countedMs >= RECOUNT_MS) {
       countedMs = nowMs;
-      nodes = plant.nodes.map((node) => ({ id: node.id, capW: nodeCapW(node), meterW: meterW(node, nowMs) }));
+      nodes = plant.nodes.map((node) => ({
+        id: nameOf(node),
+        capW: nodeCapW(node),
+        meterW: meterW(node, nowMs),
+      }));
       const machines = plant.machines.map((each) => envelopeOf(each, nodes, nowMs));
       recount(envelope, nodes, machines, nowMs);
     }
@@ -223,17 +231,9 @@ const moveByPower = ({ machine, mode }: Powered): Move => ({
  * that its own machines are of the ratings there.
  */
 function rampSlicesOf(site: Site, agent: string): Ramp[] {
-  const ratedW = new Float64Array(site.nodes.length);
-  const ownW = new Float64Array(site.nodes.length);
-  for (const machine of site.machines)
-    for (const node of site.nodes[machine.nodeIndex]?.path ?? []) {
-      ratedW[node] = (ratedW[node] ?? 0) + machine.model.ratedW;
-      if (machine.agent === agent) ownW[node] = (ownW[node] ?? 0) + machine.model.ratedW;
-    }
+  const shares = plateShares(site, agent);
   return site.nodes.map(({ id, index, rampUpKwPerMin, rampDownKwPerMin }) => {
-    const own = ownW[index] ?? 0;
-    // Without own machines below it nothing is ever counted there.
-    const share = own > 0 ? own / (ratedW[index] ?? own) : 1;
+    const share = shares[index] ?? 1;
     return {
       node: id,
       upWPerMs: rampWPerMs(rampUpKwPerMin) * share,

@@ -1,4 +1,5 @@
 import type { Site, SiteMeter, SiteNode } from '../config/site.ts';
+import { slicesOf } from '../config/slices.ts';
 import { drawersOf, followHeat, makeHeat } from '../protocols/auxiliary.ts';
 import type { Drawer, DrawerShares, Heat } from '../protocols/auxiliary.ts';
 import { Fault } from '../protocols/faults.ts';
@@ -40,6 +41,19 @@ export interface PlantNode {
   readonly meter: Meter | undefined;
   readonly guard: GuardState | undefined;
   short: boolean;
+  /** It belongs to another agent, and this one has a slice of it; undefined: it is this agent's own. */
+  readonly slice: Slice | undefined;
+}
+
+/** The agent's part of a node that another agent guards. */
+export interface Slice {
+  readonly owner: string;
+  readonly capW: number;
+  /** As `SliceSight.heldW`. */
+  heldW: number | undefined;
+  /** What binds raises, and what is drawn, at this moment, W; Infinity: nothing does. */
+  raiseW: number;
+  holdW: number;
 }
 
 export interface Rack {
@@ -53,6 +67,7 @@ export interface Plant {
   readonly byId: ReadonlyMap<string, Machine>;
   readonly racks: readonly Rack[];
   readonly meters: readonly Meter[];
+  /** Its own; behind them those of others above its machines, of which it has slices. */
   readonly nodes: readonly PlantNode[];
   /** What draws beside machines, by places of `nodes`, and the heat it has followed. */
   readonly auxiliaries: { readonly drawers: readonly Drawer[]; readonly heat: Heat; shares: DrawerShares };
@@ -68,7 +83,7 @@ export function buildPlant(
   nowMs: number,
 ): Plant {
   const ownNodes = site.nodes.filter((node) => node.agent === agent);
-  const nodePlace = new Map(ownNodes.map((node, place) => [node.index, place]));
+  const nodePlace = placesOf(site, agent);
   const racks = site.racks.filter((rack) => rack.agent === agent);
   const rackPlace = new Map(racks.map((rack, place) => [rack.id, place]));
   const declared = site.nodes.map(({ shares }) => shares);
@@ -78,7 +93,7 @@ export function buildPlant(
       const config = site.machines[index];
       if (config === undefined) continue;
       const path = (site.nodes[config.nodeIndex]?.path ?? []).flatMap((node) => nodePlace.get(node) ?? []);
-      const shares = ownShares(site, declared, config.nodeIndex, agent);
+      const shares = ownShares(site, declared, config.nodeIndex, nodePlace);
       machines.push(
         newMachine(
           { at: machines.length, config, rack: rackPlace.get(rack.id) ?? 0, path, shares },
@@ -99,7 +114,7 @@ export function buildPlant(
       isWhole: false,
       goodMs: Number.NEGATIVE_INFINITY,
     }));
-  const nodes = ownNodes.map((node, place): PlantNode => {
+  const own = ownNodes.map((node, place): PlantNode => {
     const meter = meters.find((candidate) => candidate.node === place);
     return {
       id: node.id,
@@ -109,11 +124,13 @@ export function buildPlant(
       meter,
       guard: meter === undefined ? undefined : makeGuard(planCapW(node, undefined), node.trip),
       short: false,
+      slice: undefined,
     };
   });
+  const nodes = [...own, ...sliceNodes(site, agent, machines, nodePlace)];
   return {
     machines,
-    auxiliaries: auxiliariesOf(site, agent, ownNodes, nodePlace),
+    auxiliaries: auxiliariesOf(site, ownNodes, nodePlace),
     byId: new Map(machines.map((machine) => [machine.config.id, machine])),
     racks: racks.map(({ id }, place) => ({
       id,
@@ -125,9 +142,37 @@ export function buildPlant(
   };
 }
 
-function auxiliariesOf(
+/** Places of `Plant.nodes` by indexes of `Site.nodes`: the agent's own first, then those of which it has slices. */
+function placesOf(site: Site, agent: string): ReadonlyMap<number, number> {
+  const own = site.nodes.filter((node) => node.agent === agent).map(({ index }) => index);
+  const others = slicesOf(site, agent).map(({ nodeIndex }) => nodeIndex);
+  return new Map([...own, ...others].map((node, place) => [node, place]));
+}
+
+const sliceNodes = (
   site: Site,
   agent: string,
+  machines: readonly Machine[],
+  placeOf: ReadonlyMap<number, number>,
+): PlantNode[] =>
+  slicesOf(site, agent).flatMap(({ nodeIndex, owner, capW }) => {
+    const node = site.nodes[nodeIndex];
+    const place = placeOf.get(nodeIndex);
+    if (node === undefined || place === undefined) return [];
+    return {
+      id: node.id,
+      rating: node,
+      learntW: undefined,
+      machines: machines.filter((machine) => machine.path.includes(place)),
+      meter: undefined,
+      guard: makeGuard(capW, node.trip),
+      short: false,
+      slice: { owner, capW, heldW: undefined, raiseW: Infinity, holdW: Infinity },
+    };
+  });
+
+function auxiliariesOf(
+  site: Site,
   own: readonly SiteNode[],
   placeOf: ReadonlyMap<number, number>,
 ): Plant['auxiliaries'] {
@@ -135,27 +180,27 @@ function auxiliariesOf(
     own.map(({ path, auxiliary }) => ({ path: path.flatMap((node) => placeOf.get(node) ?? []), auxiliary })),
   );
   const declared = site.nodes.map(({ shares }) => shares);
-  return { drawers, heat: makeHeat(drawers), shares: drawerShares(site, agent, drawers, own, declared) };
+  return { drawers, heat: makeHeat(drawers), shares: drawerShares(site, drawers, own, declared, placeOf) };
 }
 
-/** Of each drawer's shares those at this agent's nodes, as `Drawer.above`. */
+/** Of each drawer's shares those at the nodes of `Plant`, as `Drawer.above`. */
 const drawerShares = (
   site: Site,
-  agent: string,
   drawers: readonly Drawer[],
   own: readonly SiteNode[],
   shares: readonly (readonly number[])[],
-): DrawerShares => drawers.map(({ node }) => ownShares(site, shares, own[node]?.index ?? -1, agent));
+  placeOf: ReadonlyMap<number, number>,
+): DrawerShares => drawers.map(({ node }) => ownShares(site, shares, own[node]?.index ?? -1, placeOf));
 
-/** Of the shares along a node's path those at this agent's nodes, as `Machine.path`. */
+/** Of the shares along a node's path those at the nodes of `Plant`, as `Machine.path`. */
 const ownShares = (
   site: Site,
   shares: readonly (readonly number[])[],
   nodeIndex: number,
-  agent: string,
+  placeOf: ReadonlyMap<number, number>,
 ): readonly number[] =>
   (site.nodes[nodeIndex]?.path ?? []).flatMap((node, place) =>
-    site.nodes[node]?.agent === agent ? [shares[nodeIndex]?.[place] ?? 1] : [],
+    placeOf.has(node) ? [shares[nodeIndex]?.[place] ?? 1] : [],
   );
 
 /** Feeds lost or back, of what hangs on two: what it draws flows through the other one from then on. */
@@ -175,9 +220,10 @@ export function noteFeeds(site: Site, plant: Plant, nowMs: number): void {
   if (lost.size === plant.lostFeeds.size && [...lost].every((node) => plant.lostFeeds.has(node))) return;
   plant.lostFeeds = lost;
   const shares = flowShares(site.nodes, lost);
+  const placeOf = placesOf(site, agent);
   for (const machine of plant.machines)
-    machine.shares = ownShares(site, shares, machine.config.nodeIndex, agent);
-  plant.auxiliaries.shares = drawerShares(site, agent, plant.auxiliaries.drawers, own, shares);
+    machine.shares = ownShares(site, shares, machine.config.nodeIndex, placeOf);
+  plant.auxiliaries.shares = drawerShares(site, plant.auxiliaries.drawers, own, shares, placeOf);
 }
 
 /**
@@ -332,8 +378,13 @@ export function takeSample(
   return true;
 }
 
-/** The cap to plan with, W: the first of its limits in kW, kVA and A that will be full. */
-export const nodeCapW = (node: PlantNode): number => planCapW(node.rating, node.learntW);
+/** The cap to plan with, W: the first of its limits in kW, kVA and A that will be full; of a slice what binds raises. */
+export const nodeCapW = ({ slice, rating, learntW }: PlantNode): number =>
+  slice?.raiseW ?? planCapW(rating, learntW);
+
+/** What is drawn below a node by the machines' own word, with all that follows them, W; at their ratings before it. */
+export const drawnW = (plant: Plant, place: number): number =>
+  (flowByNode(plant, ratedW)[place] ?? 0) + auxiliaryOf(plant, place, false);
 
 /** What a node's meter says, W, when it is good and fresh; undefined otherwise. */
 export function meterW({ meter }: Pick<PlantNode, 'meter'>, nowMs: number): number | undefined {

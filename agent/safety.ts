@@ -15,8 +15,9 @@ import type { RackOrders } from './core/desired.ts';
 import { flowCapW, learnCapW, loadingText } from '../protocols/loading.ts';
 import { COMMAND_POLL_MS, isOff } from './machine.ts';
 import type { Machine } from './machine.ts';
-import { auxiliaryBeside, auxiliaryOf, meterW, nodeCapW, noteFeeds, noteHeat } from './plant.ts';
+import { auxiliaryBeside, auxiliaryOf, drawnW, meterW, nodeCapW, noteFeeds, noteHeat } from './plant.ts';
 import type { Plant, PlantNode } from './plant.ts';
+import { noteSlices } from './slices.ts';
 
 export interface SafetyOptions {
   readonly site: Site;
@@ -50,7 +51,7 @@ export function makeSafety(options: SafetyOptions): Safety {
   const step = (place: number, node: PlantNode, sampleW: number | undefined): void => {
     const { guard } = node;
     if (guard === undefined) return;
-    guard.capW = capInForceW(node, sampleW);
+    guard.capW = node.slice?.holdW ?? capInForceW(node, sampleW);
     const isCalm =
       sampleW !== undefined && sampleW < guard.capW * CALM_SHARE && !guard.active && guard.overs === 0;
     const nowMs = clock.monoMs();
@@ -92,11 +93,13 @@ export function makeSafety(options: SafetyOptions): Safety {
       const reads = readsAgain(stall, nowMs);
       noteFeeds(options.site, plant, nowMs);
       noteHeat(plant, nowMs);
+      noteSlices(plant, options.lease, nowMs);
       for (const [place, node] of plant.nodes.entries()) {
         // Before the first machine was read a sum would say nothing but names on plates.
         const read = node.machines.some((machine) => machine.lastPowerW !== undefined);
-        if (node.guard !== undefined && read && !reads && meterW(node, nowMs) === undefined)
-          step(place, node, undefined);
+        if (node.guard === undefined || meterW(node, nowMs) !== undefined) continue;
+        // What is not in force asks nobody to have read anything: it ends what it was about.
+        if (node.slice?.holdW === Infinity ? node.guard.active : read && !reads) step(place, node, undefined);
       }
       releaseHeld(options, nowMs);
       failSafe(options, nowMs);
@@ -115,6 +118,9 @@ function capInForceW(node: PlantNode, sampleW: number | undefined): number {
 
 function textOf(node: PlantNode, { loadW, source }: GuardVerdict, { capW, used }: GuardState): string {
   const flow = source === 'meter' ? node.meter?.flow : undefined;
+  if (node.slice !== undefined && capW === Infinity) return `'${node.slice.owner}' is heard again`;
+  if (node.slice !== undefined)
+    return `${Math.round(loadW / 1_000)} kW by machines, ${Math.round(capW / 1_000)} kW as long as '${node.slice.owner}', who guards it, is not heard`;
   const usedPct = Math.round(used * 100);
   const trip = usedPct > 0 ? `, ${usedPct} % of its trip curve used` : '';
   if (flow !== undefined) return `${loadingText(node.rating, flow)} by meter${trip}`;
@@ -143,8 +149,8 @@ function releaseHeld({ plant, orders }: SafetyOptions, nowMs: number): void {
       (growth[machine.path.indexOf(machine.held.node)] ?? 1);
     const load = !satisfies(machine.config.model, restMode(machine.config.model), wanted.mode);
     const asked = { epoch: doc.epoch, generation: doc.generation, load, targetW };
-    if (released(machine.held, asked, { loadW: meterW(node, nowMs), capW: nodeCapW(node) }))
-      machine.held = undefined;
+    const loadW = node.slice === undefined ? meterW(node, nowMs) : drawnW(plant, machine.held.node);
+    if (released(machine.held, asked, { loadW, capW: nodeCapW(node) })) machine.held = undefined;
   }
 }
 

@@ -47,7 +47,7 @@ export function startWatchdog(options: WatchdogOptions): Watchdog {
   }
   const alive = (nowMs: number): boolean => {
     const nodes = plant.nodes
-      .filter(({ guard }) => guard !== undefined)
+      .filter(({ guard, slice }) => guard !== undefined && slice === undefined)
       .map((node) => ({
         metered: meterW(node, nowMs) !== undefined,
         answering: node.machines.filter(({ reachable }) => reachable).length,

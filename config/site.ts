@@ -5,6 +5,7 @@ import { nearestWord } from './nearest.ts';
 import { resolveOutlets } from './outlets.ts';
 import type { SiteOutlet } from './outlets.ts';
 import { plantProblems } from './plant.ts';
+import { sliceProblems } from './slices.ts';
 import type { MeterConfig } from './schema/meter.ts';
 import type { Model } from './schema/model.ts';
 import type { NodeConfig } from './schema/node.ts';
@@ -100,6 +101,7 @@ export function resolveSite(config: SiteConfig, models: ReadonlyMap<string, Mode
     problems.push({ path: ['utility', 'firmCapKw'], message: 'onLoss: firm-cap needs firmCapKw' });
   const agents = config.agents?.map((agent) => agent.id) ?? ['a1'];
   problems.push(...plantProblems({ config, nodes, machines }, byId, agents));
+  problems.push(...sliceProblems({ config, nodes, machines }, agents));
   const outlets = resolveOutlets({ config, nodes, machines }, problems);
   if (problems.length > 0) throw new SiteInvalid(problems);
   const rackIds = [...new Set(machines.map((machine) => machine.rack))];

@@ -14,7 +14,7 @@ export interface EnvelopeNode {
 }
 
 export interface EnvelopeMachine {
-  /** Own nodes from its rack up, as indexes into the node list. */
+  /** Own nodes from its rack up, and those of others above it, as indexes into the node list. */
   readonly path: readonly number[];
   /** As `path`: the share of its draw that the meter there shows; absent: all of it. */
   readonly shares?: readonly number[];
@@ -23,6 +23,30 @@ export interface EnvelopeMachine {
   readonly presentW: number | undefined;
   /** Draw that its last command will reach; undefined when none is under way. */
   readonly reachingW: number | undefined;
+}
+
+/** A slice of a node that another agent guards. */
+export interface SliceSight {
+  readonly capW: number;
+  /** What its machines were set to draw when the other agent was last heard, W; undefined: it never was. */
+  readonly heldW: number | undefined;
+  /** For how long that one has not been heard. */
+  readonly unheardMs: number;
+  /** The controller's word is in force. */
+  readonly live: boolean;
+}
+
+/**
+ * What binds below a node while nobody tells that its guard is there, W: raises past T1, what is drawn past T2. With a
+ * controller that counts the others' machines at their ratings it is the slice; without one also no more than was
+ * drawn when all fitted together: the others may have had more than their slices.
+ */
+export function sliceBounds(
+  { capW, heldW, unheardMs, live }: SliceSight,
+  { t1Ms, t2Ms }: { readonly t1Ms: number; readonly t2Ms: number },
+): { readonly raiseW: number; readonly holdW: number } {
+  const boundW = live ? capW : Math.min(capW, heldW ?? Infinity);
+  return { raiseW: unheardMs > t1Ms ? boundW : Infinity, holdW: unheardMs > t2Ms ? boundW : Infinity };
 }
 
 /** What draws beside the machines: places as in the node list; its heat is followed by others. */

@@ -4,6 +4,8 @@ import type { LeasePhase } from '../../protocols/mqtt/status.ts';
 
 /** Nonces kept: more than any T1 holds at one a second. */
 const MOST_NONCES = 128;
+/** Agents of one site that are listened for. */
+const MOST_AGENTS = 1_024;
 
 interface Taken {
   readonly epoch: number;
@@ -32,6 +34,8 @@ export interface LeaseState {
   durableEpoch: number;
   nonces: { readonly nonce: string; readonly issuedMs: number }[];
   taken: Taken | undefined;
+  /** Of the other agents, the nonce that a beat echoed last, and since when: one that changes is heard. */
+  readonly heard: Map<string, { readonly nonce: string; readonly sinceMs: number }>;
   readonly lost: Map<string, Loss>;
   silentLatched: boolean;
 }
@@ -45,7 +49,15 @@ export function makeLease(options: {
   readonly nowMs: number;
 }): LeaseState {
   const { nowMs, ...rest } = options;
-  return { ...rest, startedMs: nowMs, nonces: [], taken: undefined, lost: new Map(), silentLatched: false };
+  return {
+    ...rest,
+    startedMs: nowMs,
+    nonces: [],
+    taken: undefined,
+    heard: new Map(),
+    lost: new Map(),
+    silentLatched: false,
+  };
 }
 
 /** Notes a nonce that goes out with the status at `nowMs`. */
@@ -91,6 +103,8 @@ export function takeBeat(state: LeaseState, beat: Lease, nowMs: number): BeatVer
     issuedMs: issued.issuedMs,
   };
   state.silentLatched = false;
+  for (const [agent, echoed] of Object.entries(beat.nonces).slice(0, MOST_AGENTS))
+    if (state.heard.get(agent)?.nonce !== echoed) state.heard.set(agent, { nonce: echoed, sinceMs: nowMs });
   for (const [rack, loss] of state.lost) {
     const generation = generationOf(state, rack);
     // A rack nobody ever commanded has nothing to go back to.
@@ -110,6 +124,13 @@ function generationOf(state: LeaseState, rack: string): number | undefined {
 
 const silentMs = (state: LeaseState, nowMs: number): number =>
   nowMs - (state.taken?.takenMs ?? state.startedMs);
+
+/**
+ * For how long nothing tells that another agent is alive, ms: the controller hears it, and says so with its beats. While
+ * there is no controller nobody is heard.
+ */
+export const unheardMs = (state: LeaseState, agent: string, nowMs: number): number =>
+  nowMs - (state.heard.get(agent)?.sinceMs ?? state.startedMs);
 
 /** Past T2 every rack falls under the fail-safe, and stays there when beats return, until something fresh is named. */
 function latch(state: LeaseState, nowMs: number): void {

@@ -74,6 +74,11 @@ export const nodeSchema = z
     auxiliary: auxiliarySchema.optional(),
     /** How long its breaker bears more than the cap; absent: `TYPICAL_TRIP`. */
     trip: tripSchema.optional(),
+    /**
+     * Of a node below which several agents have machines: what each of them may draw while the node's own agent is not
+     * heard, kW by the agents' names; absent: by the ratings of their machines.
+     */
+    slices: z.record(id, z.number().positive()).optional(),
   })
   .refine((node) => node.feeds === undefined || node.parent === undefined, {
     message: 'a node has one parent or two feeds, not both',

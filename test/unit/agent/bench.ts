@@ -1,5 +1,5 @@
 /** One agent over toy miners, a broker in memory and a controller's voice, all on a virtual clock. */
-import type { Device, DeviceIo, Verb } from '../../../agent/driver.ts';
+import type { Device, DeviceIo } from '../../../agent/driver.ts';
 import { startAgent } from '../../../agent/main.ts';
 import type { Model } from '../../../config/schema/model.ts';
 import { siteSchema } from '../../../config/schema/site.ts';
@@ -14,7 +14,7 @@ import { seededRandom } from '../../../host/random.ts';
 import { VirtualClock } from '../../../proof/virtual-clock.ts';
 import type { PublicEvent } from '../../../protocols/events.ts';
 import { Fault } from '../../../protocols/faults.ts';
-import type { Mode, Reading, Readings } from '../../../protocols/reading.ts';
+import type { Mode, Reading } from '../../../protocols/reading.ts';
 import type { Desired, Lease } from '../../../protocols/mqtt/desired.ts';
 import { decodeSegment, streamOf } from '../../../protocols/mqtt/backlog.ts';
 import type { Stream } from '../../../protocols/mqtt/backlog.ts';
@@ -34,6 +34,7 @@ import {
 } from '../../../protocols/mqtt/topics.ts';
 import type { SimulatedPlc } from '../../../simulator/devices/plc.ts';
 import { linesTo, threePhases } from './bench-wires.ts';
+import { Miner } from './toy-miner.ts';
 
 const MODEL: Model = {
   kind: 'asic',
@@ -51,75 +52,6 @@ const MODEL: Model = {
 };
 
 export const START_MS = Date.parse('2026-11-22T00:00:00Z');
-
-/** A miner of the test's own: obeys after a while, or not at all. */
-export class Miner implements Device {
-  readonly driver = 'toy';
-  mode: Mode;
-  calls: Verb[] = [];
-  /** When each of them came, monotonic ms. */
-  readonly callsMs: number[] = [];
-  behaviour: 'good' | 'dead' | 'ignores' | 'hangs' = 'good';
-  /** It is starting: it draws next to nothing yet, and does not say what it does. */
-  isStarting = false;
-  /** Without it nothing is drawn, and what was on its way ends. */
-  hasPower = true;
-  /** Its firmware tells no power while it sleeps. */
-  silentAtRest = false;
-  readonly #clock: VirtualClock;
-  readonly verbs: Device['verbs'];
-
-  constructor(clock: VirtualClock, mode: Mode) {
-    this.#clock = clock;
-    this.mode = mode;
-    this.verbs = {
-      sleep: () => this.#set('sleep', 'sleep', 3_000),
-      wake: () => this.#set('wake', 'mine', 5_000),
-      reboot: () => this.#set('reboot', 'mine', 5_000),
-      locate: () => this.#set('locate', this.mode, 0),
-    };
-  }
-
-  get powerW(): number {
-    return !this.hasPower ? 0 : this.mode === 'mine' && !this.isStarting ? 3_200 : 30;
-  }
-
-  async #set(verb: Verb, mode: Mode, afterMs: number): Promise<void> {
-    await this.#wait();
-    if (this.behaviour === 'dead') throw new Fault('NET_TIMEOUT');
-    this.calls.push(verb);
-    this.callsMs.push(this.#clock.monoMs());
-    if (this.behaviour === 'good')
-      this.#clock.after(afterMs, () => (this.mode = this.hasPower ? mode : this.mode));
-  }
-
-  #wait(): Promise<void> {
-    return new Promise((resolve) => this.#clock.after(30, resolve));
-  }
-
-  identify(): Promise<never> {
-    return Promise.reject(new Fault('NET_TIMEOUT'));
-  }
-
-  async read(): Promise<Readings> {
-    if (this.behaviour === 'hangs') return new Promise(() => undefined);
-    await this.#wait();
-    if (this.behaviour === 'dead') throw new Fault('NET_TIMEOUT');
-    const atMs = this.#clock.wallMs();
-    const quiet = this.silentAtRest && this.mode === 'sleep';
-    return {
-      power: quiet
-        ? { ok: false, why: 'VALUE_MISSING', detail: '', atMs }
-        : { ok: true, value: this.powerW, unit: 'W', quality: 'good', atMs, measured: true },
-      hashrate: { ok: true, value: this.mode === 'mine' ? 1e14 : 0, unit: 'H/s', quality: 'good', atMs },
-      mode: this.isStarting
-        ? { ok: false, why: 'VALUE_MISSING', detail: '', atMs }
-        : { ok: true, value: this.mode, unit: 'text', quality: 'good', atMs },
-    };
-  }
-
-  close(): void {}
-}
 
 const quiet: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {}, child: () => quiet };
 
@@ -142,6 +74,8 @@ export class Voice {
   readonly bus: Bus;
   readonly #clock: VirtualClock;
   acks = true;
+  /** Nonces that the beats echo of other agents. */
+  others: Record<string, string> = {};
 
   constructor(bus: Bus, clock: VirtualClock) {
     this.bus = bus;
@@ -225,7 +159,7 @@ export class Voice {
       seq: this.#seq++,
       atMs: this.#clock.wallMs(),
       racks: this.generations,
-      nonces: nonce === undefined ? {} : { a1: nonce },
+      nonces: nonce === undefined ? {} : { ...this.others, a1: nonce },
     };
     this.say(leaseTopic('toy'), beat);
   }
@@ -301,6 +235,8 @@ interface BenchOptions {
   /** More of the rack, such as its limits in kVA and A. */
   readonly rack?: Partial<SiteConfigInput['nodes'][number]>;
   readonly control?: SiteConfigInput['control'];
+  /** What is said elsewhere than in the rack, last of all: other agents, for example. */
+  readonly site?: Partial<SiteConfigInput>;
   /** The plant section, and the PLC at 127.0.0.1:502 that serves it. */
   readonly plant?: SiteConfigInput['plant'];
   readonly plc?: SimulatedPlc;
@@ -325,6 +261,7 @@ function toySite(options: BenchOptions): Site {
     meters: [{ id: 'm1', node: 'r1', target: 'toy://meter' }],
     machines: [{ rack: 'r1', model: 'toy', target: 'toy://{n}', count: options.count ?? 8, periodMs: 5_000 }],
     prices: { hash: { url: 'http://127.0.0.1/h', periodMs: 60_000, maxAgeS: 600, fallbackUsdPerPhDay: 50 } },
+    ...options.site,
   } satisfies SiteConfigInput);
   const { sleepW = MODEL.sleepW, keepsSleep } = options;
   return resolveSite(config, new Map([['toy', { ...MODEL, sleepW, keepsSleep }]]));

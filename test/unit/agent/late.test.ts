@@ -1,7 +1,8 @@
 import { afterEach, expect, test } from 'vitest';
 import { SettingsRig } from './settings-rig.ts';
 import { all, makeBench, START_MS } from './bench.ts';
-import type { Bench, Miner } from './bench.ts';
+import type { Bench } from './bench.ts';
+import type { Miner } from './toy-miner.ts';
 
 const benches: Bench[] = [];
 afterEach(async () => {

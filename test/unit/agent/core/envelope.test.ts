@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { admit, committedW, makeEnvelope, recount } from '../../../../agent/core/envelope.ts';
+import { admit, committedW, makeEnvelope, recount, sliceBounds } from '../../../../agent/core/envelope.ts';
 import type { EnvelopeMachine } from '../../../../agent/core/envelope.ts';
 import { drawersOf, followHeat, makeHeat } from '../../../../protocols/auxiliary.ts';
 
@@ -145,4 +145,16 @@ test('whatever is asked, what was admitted never commits a node above its cap', 
       },
     ),
   );
+});
+
+test('a slice binds raises past T1 and all past T2, without a controller at no more than was drawn before', () => {
+  const bounds = (unheardMs: number, live: boolean, heldW: number | undefined): unknown =>
+    Object.values(sliceBounds({ capW: 40_000, heldW, unheardMs, live }, { t1Ms: 5_000, t2Ms: 30_000 }));
+  expect(bounds(5_000, true, 9_000)).toEqual([Infinity, Infinity]);
+  expect(bounds(5_001, true, 9_000)).toEqual([40_000, Infinity]);
+  expect(bounds(5_001, false, 9_000)).toEqual([9_000, Infinity]);
+  expect(bounds(30_001, true, 9_000)).toEqual([40_000, 40_000]);
+  expect(bounds(30_001, false, 9_000)).toEqual([9_000, 9_000]);
+  expect(bounds(30_001, false, 50_000)).toEqual([40_000, 40_000]);
+  expect(bounds(30_001, false, undefined)).toEqual([40_000, 40_000]);
 });

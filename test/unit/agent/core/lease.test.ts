@@ -8,6 +8,7 @@ import {
   makeLease,
   rackPhase,
   takeBeat,
+  unheardMs,
 } from '../../../../agent/core/lease.ts';
 import type { LeaseState } from '../../../../agent/core/lease.ts';
 import type { Lease } from '../../../../protocols/mqtt/desired.ts';
@@ -35,6 +36,21 @@ describe('a beat', () => {
     expect(takeBeat(lease, beat('other'), 100)).toMatchObject({ kind: 'refused', why: 'LEASE_STALE' });
     expect(takeBeat(lease, beat('n1'), T1 + 1)).toMatchObject({ kind: 'refused', why: 'LEASE_STALE' });
     expect(takeBeat(lease, beat('n1'), T1).kind).toBe('taken');
+  });
+
+  test('tells of another agent for as long as its nonce changes, and of nobody when it is not taken', () => {
+    const lease = make();
+    const take = (atMs: number, seq: number, other: string): unknown => {
+      issueNonce(lease, `n${seq}`, atMs);
+      return takeBeat(lease, beat(`n${seq}`, { seq, nonces: { a1: `n${seq}`, a2: other } }), atMs);
+    };
+    expect(unheardMs(lease, 'a2', 3_000)).toBe(3_000);
+    take(4_000, 1, 'x');
+    take(5_000, 2, 'y');
+    take(6_000, 3, 'y');
+    expect(unheardMs(lease, 'a2', 6_000)).toBe(1_000);
+    takeBeat(lease, beat('old', { seq: 4, nonces: { a1: 'old', a2: 'z' } }), 7_000);
+    expect(unheardMs(lease, 'a2', 7_000)).toBe(2_000);
   });
 
   test('does not go back in number or epoch, and a new epoch waits for the disk', () => {
