@@ -1,0 +1,396 @@
+/**
+ * Meters against each other. Each equation (`equationsOf`) is looked at over aligned windows; what lies outside its band
+ * adds up until chance is excluded, then the one meter whose error explains all equations it stands in is named.
+ */
+import { balanceOf, equationsOf, excessOf, strainOf } from './balance.ts';
+import type { Balance, BalanceMeter, BalanceNode, Equation, Own, Shown } from './balance.ts';
+import { makeDrift, noteDrift, TELLING } from './drift.ts';
+import type { DriftState } from './drift.ts';
+import { endWindow, joinShown, makeCourse, makeOwnCourse, noteSample, noteWords, ownOf } from './windows.ts';
+import type { MeterCourse, OwnCourse, Words } from './windows.ts';
+
+/** A meter that the others contradict. */
+export interface MeterFinding {
+  readonly kind: 'ratio' | 'contradicts' | 'drift';
+  /** Place in the list of meters. `contradicts`: of the one at the top of an equation that no single meter explains. */
+  readonly meter: number;
+  /** What it shows over what must flow: 0.8 of a transformer with a ratio 20 % too low. */
+  readonly gain: number;
+  /** Meters that could as well be the wrong one. */
+  readonly or: readonly number[];
+  /** True when what it shows may steer nothing: it is named, or it shows less than the others say. */
+  readonly isDistrusted: boolean;
+  /** Windows in a row that speak for its end. */
+  fine: number;
+}
+
+interface Case {
+  /** Excess added up, as a share of the size times windows; by sign. */
+  over: number;
+  under: number;
+  /** Candidates of the last windows, with the strain they left. */
+  readonly strains: Map<number, { windows: number; strain: number; gain: number }>;
+  votes: number;
+  /** Short windows in a row in which one meter explains a gross contradiction. */
+  gross: { readonly meter: number; windows: number } | undefined;
+  readonly drift: DriftState;
+}
+
+/** All that is known of the meters of a site, or of an agent's part of it. */
+export interface Reconciler {
+  readonly nodes: readonly BalanceNode[];
+  readonly meters: readonly BalanceMeter[];
+  readonly equations: readonly Equation[];
+  readonly cases: readonly Case[];
+  readonly courses: readonly MeterCourse[];
+  owns: OwnCourse[];
+  readonly shortMs: number;
+  /** Of the last short windows, the newest last. */
+  shorts: { readonly shown: readonly (Shown | undefined)[] }[];
+  endsMs: number;
+  /** Machines' words are as old as this at most, ms. */
+  readonly ownLagMs: number;
+  /** By meter. */
+  readonly found: Map<number, MeterFinding>;
+}
+
+const SHORT_MS = 10_000;
+/** Short windows in a long one. */
+const JOINED = 6;
+/** Excess of one window counts no more than this, what is below the band takes away so much. */
+const MOST_PER_WINDOW = 0.08;
+const FORGOTTEN_PER_WINDOW = 0.03;
+/** Excess that has added up to this is no chance. */
+const ENOUGH = 0.2;
+/** Windows in which the same meter alone explains it; and after which several are named together. */
+const VOTES = 2;
+const VOTES_MOST = 6;
+/** Of two that explain it, the one that leaves so much less strain is the one. */
+const CLEARLY = 1;
+/** At once: outside the band by this share of the size, in so many short windows in a row. */
+const GROSS = 0.4;
+const GROSS_WINDOWS = 2;
+/** So many windows without contradiction end a finding. */
+const FINE_WINDOWS = 5;
+/** Of what may be lost, and of its class, this much may come and go with weather, load and season. */
+const DRIFT_OF_LOSS = 0.4;
+const DRIFT_OF_CLASS = 0.25;
+
+/** `judged`: which equations are this one's to judge; absent: all. `ownLagMs`: how old machines' words are at most. */
+export function makeReconciler(
+  nodes: readonly BalanceNode[],
+  meters: readonly BalanceMeter[],
+  { ownLagMs, judged = () => true }: { ownLagMs: number; judged?: (equation: Equation) => boolean },
+): Reconciler {
+  const equations = equationsOf(nodes, meters).filter(judged);
+  return {
+    nodes,
+    meters,
+    equations,
+    cases: equations.map(() => ({
+      over: 0,
+      under: 0,
+      strains: new Map(),
+      votes: 0,
+      gross: undefined,
+      drift: makeDrift(),
+    })),
+    courses: meters.map(({ periodMs }) => makeCourse(periodMs + 2_000)),
+    owns: nodes.map(makeOwnCourse),
+    shortMs: Math.max(SHORT_MS, ...meters.map(({ periodMs }) => 2 * periodMs)),
+    shorts: [],
+    endsMs: Number.NaN,
+    ownLagMs,
+    found: new Map(),
+  };
+}
+
+/** A sample of a meter; undefined when it cannot be used. Taken also of a meter that is distrusted. */
+export function noteMeter(state: Reconciler, meter: number, powerW: number | undefined, atMs: number): void {
+  const course = state.courses[meter];
+  if (course !== undefined) noteSample(course, powerW, atMs);
+}
+
+/** What machines and auxiliaries say, per node. Asked often enough that windows are covered. */
+export function noteOwn(state: Reconciler, words: readonly Words[]): void {
+  for (const [node, one] of words.entries()) {
+    const course = state.owns[node];
+    if (course !== undefined) noteWords(course, one);
+  }
+}
+
+/** Time has passed: true when what is found of the meters has changed. */
+export function judgeMeters(state: Reconciler, nowMs: number): boolean {
+  if (Number.isNaN(state.endsMs)) state.endsMs = nowMs + state.shortMs;
+  if (nowMs < state.endsMs) return false;
+  const windowMs = state.shortMs;
+  // Whoever stood still itself begins anew.
+  const isLate = nowMs - state.endsMs > windowMs;
+  state.endsMs = isLate ? nowMs + windowMs : state.endsMs + windowMs;
+  state.shorts.push({ shown: state.courses.map((course) => endWindow(course, windowMs)) });
+  const before = [...state.found.values()];
+  if (isLate) {
+    state.shorts = [];
+    state.owns = state.nodes.map(makeOwnCourse);
+  } else judgeShort(state);
+  if (state.shorts.length >= JOINED) {
+    const shown = state.meters.map((_, meter) => joinShown(state.shorts.map((short) => short.shown[meter])));
+    judgeLong(state, shown);
+    state.shorts = [];
+    state.owns = state.nodes.map(makeOwnCourse);
+  }
+  const after = [...state.found.values()];
+  return before.length !== after.length || before.some((one, place) => one !== after[place]);
+}
+
+/** One window as every question sees it. */
+class Look {
+  readonly #state: Reconciler;
+  readonly #shown: readonly (Shown | undefined)[];
+  readonly #owns: readonly (Own | undefined)[];
+  readonly #windowMs: number;
+
+  constructor(state: Reconciler, shown: readonly (Shown | undefined)[], windowMs: number) {
+    this.#state = state;
+    this.#shown = shown;
+    this.#owns = state.owns.map(ownOf);
+    this.#windowMs = windowMs;
+  }
+
+  /** By what meters show, but for those whose gain is known, and `meter` with `gain`. */
+  balance(equation: Equation, meter?: number, gain = 1): Balance | undefined {
+    const { meters, ownLagMs, found } = this.#state;
+    const shownOf = (one: number): Shown | undefined => {
+      const shown = this.#shown[one];
+      const known = one === meter ? gain : (found.get(one)?.gain ?? 1);
+      return shown === undefined || known === 1
+        ? shown
+        : { meanW: shown.meanW / known, swingW: shown.swingW / Math.abs(known) };
+    };
+    return balanceOf(equation, meters, shownOf, (node) => this.#owns[node], this.#windowMs, ownLagMs);
+  }
+
+  shownW(meter: number): number {
+    return this.#shown[meter]?.meanW ?? Number.NaN;
+  }
+
+  /**
+   * The gain of a meter with which all equations it stands in hold, and what strain is left in `around`; undefined:
+   * there is none, or none that its node could carry.
+   */
+  explain(meter: number, own: readonly Equation[], around: readonly Equation[]): Explained | undefined {
+    const shownW = this.shownW(meter);
+    let best: Explained | undefined;
+    for (const equation of own) {
+      const gain = this.#gainFor(equation, meter, shownW);
+      if (gain === undefined || !this.#isPossible(meter, shownW / gain)) continue;
+      const balances = own.flatMap((one) => this.balance(one, meter, gain) ?? []);
+      if (balances.some((balance) => excessOf(balance) !== 0)) continue;
+      const strain = around.reduce((sum, one) => {
+        const balance = this.balance(one, meter, gain);
+        return sum + (balance === undefined ? 0 : strainOf(balance) ** 2);
+      }, 0);
+      if (best === undefined || strain < best.strain) best = { gain, strain };
+    }
+    return best;
+  }
+
+  /** The gain that brings one equation into the middle of its band. */
+  #gainFor(equation: Equation, meter: number, shownW: number): number | undefined {
+    const balance = this.balance(equation, meter, 1);
+    if (balance === undefined) return undefined;
+    const part =
+      equation.meter === meter ? -1 : (equation.parts.find((one) => one.meter === meter)?.share ?? 0);
+    if (part === 0) return undefined;
+    const { differenceW, leastW, mostW } = balance;
+    // Losses are a share of what flows: the middle of the band at the size that is right.
+    const missingW = (differenceW - (leastW + mostW) / 2) / part;
+    const gain = shownW / (shownW + missingW);
+    return Number.isFinite(gain) && Math.abs(gain) > 1e-3 ? gain : undefined;
+  }
+
+  #isPossible(meter: number, powerW: number): boolean {
+    const { meters, nodes } = this.#state;
+    const { node = -1, role = 'node' } = meters[meter] ?? {};
+    const { capW = Infinity, mayExport = false } = nodes[node] ?? {};
+    const leastW = role === 'node' && mayExport ? -capW : -0.02 * capW;
+    return powerW >= leastW && powerW <= 1.3 * capW;
+  }
+}
+
+interface Explained {
+  readonly gain: number;
+  readonly strain: number;
+}
+
+const metersIn = (equation: Equation): readonly number[] => [
+  equation.meter,
+  ...equation.parts.map(({ meter }) => meter),
+];
+
+const standsIn = (equation: Equation, meter: number): boolean => metersIn(equation).includes(meter);
+
+/** Who explains what an equation shows, each with its gain. */
+function explainers(state: Reconciler, equation: Equation, look: Look): ReadonlyMap<number, Explained> {
+  const candidates = metersIn(equation).filter((meter) => state.found.get(meter)?.kind !== 'ratio');
+  const around = state.equations.filter((one) => candidates.some((meter) => standsIn(one, meter)));
+  const found = new Map<number, Explained>();
+  for (const meter of candidates) {
+    const own = around.filter((one) => standsIn(one, meter));
+    const explained = look.explain(meter, own, around);
+    if (explained !== undefined) found.set(meter, explained);
+  }
+  return found;
+}
+
+/** What is so wrong that no minute is needed: a sign, a factor of ten. Machines' words are too old to be asked here. */
+function judgeShort(state: Reconciler): void {
+  const shown = state.shorts.at(-1)?.shown;
+  if (shown === undefined) return;
+  const look = new Look(state, shown, state.shortMs);
+  for (const [place, equation] of state.equations.entries()) {
+    const one = state.cases[place];
+    if (one === undefined || equation.against === 'machines') continue;
+    const balance = look.balance(equation);
+    const isGross = balance !== undefined && Math.abs(excessOf(balance)) > GROSS;
+    const [first, ...others] = isGross ? explainers(state, equation, look) : [];
+    if (first === undefined || others.length > 0) {
+      one.gross = undefined;
+      continue;
+    }
+    const [meter, { gain }] = first;
+    const windows = one.gross?.meter === meter ? one.gross.windows + 1 : 1;
+    one.gross = { meter, windows };
+    if (windows >= GROSS_WINDOWS)
+      name(state, { kind: 'ratio', meter, gain, or: [], isDistrusted: true, fine: 0 });
+  }
+}
+
+function judgeLong(state: Reconciler, shown: readonly (Shown | undefined)[]): void {
+  const look = new Look(state, shown, state.shortMs * JOINED);
+  endFindings(state, look);
+  for (const [place, equation] of state.equations.entries()) {
+    const one = state.cases[place];
+    const balance = look.balance(equation);
+    if (one === undefined || balance === undefined) continue;
+    if (equation.against === 'meters') judgeDrift(state, equation, one, balance);
+    const excess = excessOf(balance);
+    one.over = added(one.over, excess);
+    one.under = added(one.under, -excess);
+    if (excess === 0 || Math.max(one.over, one.under) < ENOUGH) {
+      if (excess === 0) forget(one);
+      continue;
+    }
+    vote(state, equation, one, look, excess);
+  }
+}
+
+const added = (sum: number, excess: number): number =>
+  Math.max(0, excess > 0 ? sum + Math.min(MOST_PER_WINDOW, excess) : sum - FORGOTTEN_PER_WINDOW);
+
+function forget(one: Case): void {
+  one.strains.clear();
+  one.votes = 0;
+}
+
+/** One more window in which an equation does not hold: who explains it? */
+function vote(state: Reconciler, equation: Equation, one: Case, look: Look, excess: number): void {
+  one.votes++;
+  for (const [meter, { gain, strain }] of explainers(state, equation, look)) {
+    const before = one.strains.get(meter);
+    one.strains.set(meter, {
+      windows: (before?.windows ?? 0) + 1,
+      strain: (before?.strain ?? 0) + strain,
+      gain,
+    });
+  }
+  if (one.votes < VOTES) return;
+  const ranked = [...one.strains]
+    .filter(([, { windows }]) => windows > one.votes / 2)
+    .sort(([, a], [, b]) => a.strain / a.windows - b.strain / b.windows);
+  const [best, second] = ranked;
+  if (best !== undefined && (second === undefined || second[1].strain - best[1].strain > CLEARLY)) {
+    const [meter, { gain }] = best;
+    // With nothing but machines against it, a meter that shows more may be right, and they may be wrong.
+    const isDistrusted = excess < 0 || state.equations.some((each) => contradicts(look, each, meter));
+    name(state, { kind: 'ratio', meter, gain, or: [], isDistrusted, fine: 0 });
+    return;
+  }
+  // Machines that say too little are another fault's business.
+  if (one.votes < VOTES_MOST || equation.against === 'machines') return;
+  const or = metersIn(equation).filter(
+    (meter) => meter !== equation.meter && (ranked.length === 0 || ranked.some(([each]) => each === meter)),
+  );
+  // Of two that contradict each other the one that shows less must not be believed.
+  name(state, { kind: 'contradicts', meter: equation.meter, gain: 1, or, isDistrusted: excess < 0, fine: 0 });
+}
+
+/** True when meters that stand in an equation with this one contradict it too. */
+function contradicts(look: Look, equation: Equation, meter: number): boolean {
+  if (equation.against === 'machines' || !standsIn(equation, meter)) return false;
+  return isOutside(look.balance(equation));
+}
+
+/** What is known less exactly gives way to a name. */
+function name(state: Reconciler, finding: MeterFinding): void {
+  const present = state.found.get(finding.meter);
+  if (present !== undefined && (present.kind === 'ratio' || finding.kind !== 'ratio')) return;
+  state.found.set(finding.meter, finding);
+  for (const [place, equation] of state.equations.entries()) {
+    const one = state.cases[place];
+    if (one === undefined || !standsIn(equation, finding.meter)) continue;
+    one.over = one.under = 0;
+    one.gross = undefined;
+    forget(one);
+  }
+}
+
+/**
+ * A finding is over when for some windows all equations hold with the meter as it shows itself, and would not hold
+ * with the error that was found: a plant at rest agrees with both.
+ */
+function endFindings(state: Reconciler, look: Look): void {
+  for (const [meter, finding] of state.found) {
+    if (finding.kind === 'drift') continue;
+    const { gain } = finding;
+    const own = state.equations.filter((one) =>
+      finding.kind === 'ratio' ? standsIn(one, meter) : one.meter === meter,
+    );
+    const asShown = own.flatMap((one) => look.balance(one, meter, 1) ?? []);
+    if (asShown.some((balance) => excessOf(balance) !== 0)) finding.fine = 0;
+    else if (
+      finding.kind === 'ratio'
+        ? own.some((one) => isOutside(look.balance(one, meter, gain)))
+        : asShown.some(
+            ({ sizeW }) => sizeW > TELLING * (state.nodes[state.meters[meter]?.node ?? -1]?.capW ?? 0),
+          )
+    )
+      finding.fine++;
+    if (finding.fine >= FINE_WINDOWS) state.found.delete(meter);
+  }
+}
+
+const isOutside = (balance: Balance | undefined): boolean => balance !== undefined && excessOf(balance) !== 0;
+
+function judgeDrift(state: Reconciler, equation: Equation, one: Case, balance: Balance): void {
+  const { meter, lossShare } = equation;
+  const errorShare = Math.hypot(...metersIn(equation).map((each) => state.meters[each]?.errorShare ?? 0));
+  const drifted = noteDrift(
+    one.drift,
+    balance,
+    equation.capW,
+    DRIFT_OF_LOSS * lossShare + DRIFT_OF_CLASS * errorShare,
+  );
+  const present = state.found.get(meter);
+  if (drifted === 0) {
+    if (present?.kind === 'drift') state.found.delete(meter);
+  } else if (present === undefined)
+    name(state, {
+      kind: 'drift',
+      meter,
+      gain: 1,
+      or: equation.parts.map((part) => part.meter),
+      isDistrusted: false,
+      fine: 0,
+    });
+}
