@@ -361,8 +361,7 @@ class Agent {
     const { durableEpoch: epoch } = this.#lease;
     const nonce = this.#link?.status({ phase, epoch, racks, guarding, ...more });
     if (nonce !== undefined) issueNonce(this.#lease, nonce, clock.monoMs());
-    this.#readers.machines.sweep();
-    this.#readers.meters.sweep();
+    this.#readers.tick();
     this.#safety.tick();
     this.#lockouts.tick();
     this.#plantIo.tick();

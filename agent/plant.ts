@@ -23,6 +23,8 @@ export interface Meter {
   device: Device;
   readings: Readings;
   powerW: number | undefined;
+  /** By the newest good sample. */
+  goodW: number | undefined;
   /** What flowed by the newest good sample. */
   flow: Flow | undefined;
   /** It has told all it has at least once. */
@@ -110,6 +112,7 @@ export function buildPlant(
       device: tryOpen(open, config.target),
       readings: {},
       powerW: undefined,
+      goodW: undefined,
       flow: undefined,
       isWhole: false,
       goodMs: Number.NEGATIVE_INFINITY,
@@ -375,6 +378,7 @@ export function takeSample(
   meter.flow = flowOf(readings);
   if (meter.powerW === undefined || power?.ok !== true || power.quality !== 'good') return false;
   meter.goodMs = beganMs;
+  meter.goodW = meter.powerW;
   return true;
 }
 
@@ -389,5 +393,5 @@ export const drawnW = (plant: Plant, place: number): number =>
 /** What a node's meter says, W, when it is good and fresh; undefined otherwise. */
 export function meterW({ meter }: Pick<PlantNode, 'meter'>, nowMs: number): number | undefined {
   if (meter === undefined || nowMs - meter.goodMs > METER_FRESH_MS) return undefined;
-  return meter.powerW;
+  return meter.goodW;
 }

@@ -9,6 +9,8 @@ import type { Frames } from './frames.ts';
 import { startKnocking } from './knock.ts';
 import { isUnpowered, loseReadings, lostReadings, takeReadings } from './machine.ts';
 import type { Machine } from './machine.ts';
+import { makeMetering } from './metering.ts';
+import type { Metering } from './metering.ts';
 import { takeSample, tryOpen } from './plant.ts';
 import type { Meter, Plant } from './plant.ts';
 import type { SettingsBook } from './settings-book.ts';
@@ -18,6 +20,7 @@ import type { Safety } from './safety.ts';
 
 export interface ReadersOptions {
   readonly site: Site;
+  readonly agent: string;
   readonly deps: Deps;
   readonly plant: Plant;
   readonly alarms: Alarms;
@@ -31,6 +34,8 @@ export interface ReadersOptions {
 export interface Readers {
   readonly machines: Poller;
   readonly meters: Poller;
+  /** Called once a second: gives up reads that never end, and judges the meters. */
+  tick(): void;
   stop(): void;
 }
 
@@ -50,6 +55,7 @@ export function startReaders(options: ReadersOptions): Readers {
   const { deps, plant, site } = options;
   const { clock, random } = deps;
   const { lostAfterPolls } = site.config.control;
+  const metering = makeMetering({ ...options, clock });
   const machines = startPoller({
     clock,
     random,
@@ -66,7 +72,7 @@ export function startReaders(options: ReadersOptions): Readers {
     schedule: { ...METER_SCHEDULE, lostAfterPolls },
     timeoutMs: METER_TIMEOUT_MS,
     read: (index, scope, timeoutMs) => meterAt(plant, index).device.read(scope, timeoutMs),
-    handlers: new MeterReader(options),
+    handlers: new MeterReader(options, metering),
   });
   const knocking = startKnocking({
     clock,
@@ -81,6 +87,11 @@ export function startReaders(options: ReadersOptions): Readers {
   return {
     machines,
     meters,
+    tick: () => {
+      machines.sweep();
+      meters.sweep();
+      metering.tick();
+    },
     stop: () => {
       knocking.stop();
       machines.stop();
@@ -152,14 +163,17 @@ class MachineReader implements PollHandlers {
 
 class MeterReader implements PollHandlers {
   readonly #options: ReadersOptions;
+  readonly #metering: Metering;
 
-  constructor(options: ReadersOptions) {
+  constructor(options: ReadersOptions, metering: Metering) {
     this.#options = options;
+    this.#metering = metering;
   }
 
-  onReadings(...[index, readings, scope, beganMs]: Parameters<PollHandlers['onReadings']>): void {
+  onReadings(...[index, read, scope, beganMs]: Parameters<PollHandlers['onReadings']>): void {
     const { plant, deps, safety } = this.#options;
     const meter = meterAt(plant, index);
+    const readings = this.#metering.take(index, read, beganMs);
     const isGood = takeSample(meter, readings, scope, beganMs);
     const power = readings['power.active.total'];
     const { id, node } = meter.config;

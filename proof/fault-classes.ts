@@ -2,7 +2,8 @@ import type { Site } from '../config/site.ts';
 import type { LinkTrouble, Way } from '../host/memory-link.ts';
 import type { Random } from '../host/deps.ts';
 import type { OperatorRequest } from '../protocols/console/view.ts';
-import type { Misbehaviour, SimulatedMeterFault, WorldChange } from '../simulator/scenarios.ts';
+import type { MeterFault } from '../simulator/devices/meter.ts';
+import type { Misbehaviour, WorldChange } from '../simulator/scenarios.ts';
 import type { Happening, Planned, ProcessName } from './faults.ts';
 
 export const MINUTE = 60_000;
@@ -36,7 +37,7 @@ const machineFault =
   };
 
 const meterFault =
-  (fault: SimulatedMeterFault): Draw =>
+  (fault: MeterFault): Draw =>
   (site, random, atMs) => {
     const meter = pick(
       random,

@@ -6,6 +6,7 @@
  * r5-05 never answers, r1-07 answers OK and keeps hashing, r4-11 wakes by itself.
  */
 import type { Site } from '../config/site.ts';
+import type { MeterFault } from './devices/meter.ts';
 
 /** How a simulated machine may misbehave; a kind that the device does not know is treated as the nearest it knows. */
 export type Misbehaviour =
@@ -19,15 +20,6 @@ export type Misbehaviour =
   | 'holds-memory'
   | 'wedged';
 
-export type SimulatedMeterFault =
-  | 'none'
-  | 'frozen'
-  | 'silent'
-  | 'garbage'
-  | 'nan'
-  | 'sign'
-  | 'x1000'
-  | 'swapped';
 export type FeedName = 'price' | 'hashprice' | 'ai';
 export type FeedFault = 'none' | 'nan' | 'stale' | 'html' | 'down' | 'x1000';
 
@@ -58,7 +50,7 @@ export type WorldChange =
   | { readonly kind: 'plant'; readonly part: string; readonly failed: boolean }
   /** The breaker of a node beside which what hangs on it has another feed. */
   | { readonly kind: 'electric-feed'; readonly node: string; readonly up: boolean }
-  | { readonly kind: 'meter'; readonly meter: string; readonly fault: SimulatedMeterFault }
+  | { readonly kind: 'meter'; readonly meter: string; readonly fault: MeterFault }
   | { readonly kind: 'feed'; readonly feed: FeedName; readonly fault: FeedFault }
   | {
       readonly kind: 'process';

@@ -15,6 +15,9 @@ const SOON_S = 60;
 const BEYOND = 0.02;
 /** Without a meter the machines' own figures count this much more. */
 const UNMETERED = 1.03;
+/** A wrong meter under load is named within this time, ms: what was learnt before is not from its error. */
+const NAMED_MS = 15 * 60_000;
+const LOSSES_MOST = 1.05;
 
 export interface GuardMachine {
   readonly index: number;
@@ -41,6 +44,10 @@ export interface GuardState {
   auxiliaryW: number;
   /** Meter over the sum of both while all were good. */
   ratio: number;
+  /** What it was at least a quarter of an hour ago, and since when the next such value waits; undefined: not so long. */
+  earlier: number | undefined;
+  kept: number;
+  keptMs: number;
   active: boolean;
   /** How long the node's breaker bears more than its cap. */
   readonly trip: readonly TripPoint[];
@@ -56,6 +63,9 @@ export const makeGuard = (capW: number, trip: readonly TripPoint[] = TYPICAL_TRI
   auxiliaryW: 0,
   overs: 0,
   ratio: 1,
+  earlier: undefined,
+  kept: 1,
+  keptMs: Infinity,
   active: false,
   trip,
   used: 0,
@@ -94,7 +104,7 @@ export function guardStep(
 ): GuardVerdict {
   const sum = machineSum(machines, state.auxiliaryW);
   if (meterW !== undefined && sum.complete && sum.watts > state.capW * 0.05)
-    state.ratio += (Math.min(2, Math.max(0.5, meterW / sum.watts)) - state.ratio) * 0.05;
+    learnRatio(state, meterW / sum.watts, nowMs);
   const loadW = meterW ?? sum.watts * state.ratio * UNMETERED;
   const source = meterW === undefined ? 'machines' : 'meter';
   noteLoad(state, loadW, nowMs);
@@ -105,6 +115,24 @@ export function guardStep(
   const needW = state.active && loadW > state.capW ? loadW - state.capW * (1 - BEYOND) : 0;
   const { shed, short } = choose(needW, machines, state.leftS);
   return { loadW, source, shed, short, began: state.active && !wasActive, ended: wasActive && !state.active };
+}
+
+function learnRatio(state: GuardState, ratio: number, nowMs: number): void {
+  if (state.keptMs === Infinity) state.keptMs = nowMs;
+  if (nowMs - state.keptMs >= NAMED_MS) {
+    state.earlier = state.kept;
+    state.kept = state.ratio;
+    state.keptMs = nowMs;
+  }
+  state.ratio += (Math.min(2, Math.max(0.5, ratio)) - state.ratio) * 0.05;
+}
+
+/** The node's meter is found to be wrong: the ratio is what it was before, or that of usual losses. */
+export function distrust(state: GuardState): void {
+  state.ratio = state.earlier ?? Math.min(LOSSES_MOST, Math.max(1, state.ratio));
+  state.earlier = undefined;
+  state.keptMs = Infinity;
+  state.kept = state.ratio;
 }
 
 function machineSum(

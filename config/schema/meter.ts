@@ -10,5 +10,8 @@ export const meterSchema = z.strictObject({
   /** `modbus://host:port/unit?profile=ID` and its kin. */
   target: z.string(),
   periodMs: z.number().min(200).max(60_000).default(1_000),
+  /** Accuracy classes of the meter and of its current transformers, % of what it shows. */
+  accuracyClassPct: z.number().positive().max(10).default(0.5),
+  ctClassPct: z.number().nonnegative().max(10).default(0.5),
 });
 export type MeterConfig = z.infer<typeof meterSchema>;

@@ -72,6 +72,8 @@ export const nodeSchema = z
     rampUpKwPerMin: z.number().positive().optional(),
     rampDownKwPerMin: z.number().positive().optional(),
     auxiliary: auxiliarySchema.optional(),
+    /** Of what flows in, lost or drawn undeclared before it reaches what hangs on it, at most, %; absent: by kind. */
+    lossPct: z.number().nonnegative().max(50).optional(),
     /** How long its breaker bears more than the cap; absent: `TYPICAL_TRIP`. */
     trip: tripSchema.optional(),
     /**

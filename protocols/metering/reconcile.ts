@@ -4,25 +4,11 @@
  */
 import { balanceOf, equationsOf, excessOf, strainOf } from './balance.ts';
 import type { Balance, BalanceMeter, BalanceNode, Equation, Own, Shown } from './balance.ts';
+import type { MeterFinding } from './finding.ts';
 import { makeDrift, noteDrift, TELLING } from './drift.ts';
 import type { DriftState } from './drift.ts';
 import { endWindow, joinShown, makeCourse, makeOwnCourse, noteSample, noteWords, ownOf } from './windows.ts';
 import type { MeterCourse, OwnCourse, Words } from './windows.ts';
-
-/** A meter that the others contradict. */
-export interface MeterFinding {
-  readonly kind: 'ratio' | 'contradicts' | 'drift';
-  /** Place in the list of meters. `contradicts`: of the one at the top of an equation that no single meter explains. */
-  readonly meter: number;
-  /** What it shows over what must flow: 0.8 of a transformer with a ratio 20 % too low. */
-  readonly gain: number;
-  /** Meters that could as well be the wrong one. */
-  readonly or: readonly number[];
-  /** True when what it shows may steer nothing: it is named, or it shows less than the others say. */
-  readonly isDistrusted: boolean;
-  /** Windows in a row that speak for its end. */
-  fine: number;
-}
 
 interface Case {
   /** Excess added up, as a share of the size times windows; by sign. */

@@ -11,6 +11,7 @@ import type { StreamDevice } from '../device.ts';
 import { METER_LAYOUTS } from './meter-layouts.ts';
 import type { Field, Measured, MeterLayout, MeterLayoutId } from './meter-layouts.ts';
 import { makeModbusLine } from './modbus-line.ts';
+import { miswired, WIRING_FAULTS } from './meter-wiring.ts';
 import type { AskedUnit, ModbusUnit } from './modbus-line.ts';
 
 /** `frozen`: registers stand still; `silent`: no answer; `garbage`: random bytes; `nan`: no valid numbers; `sign`, `x1000`: wrong power; `swapped`: the transformer of one phase is mounted backwards. */
@@ -23,6 +24,7 @@ export const METER_FAULTS = [
   'sign',
   'x1000',
   'swapped',
+  ...WIRING_FAULTS,
 ] as const;
 
 export type MeterFault = (typeof METER_FAULTS)[number];
@@ -64,12 +66,19 @@ export function makeMeter(options: MeterOptions): SimulatedMeter {
   const { random, answerMs = 2 } = options;
   const layout = typeof options.layout === 'string' ? METER_LAYOUTS[options.layout] : options.layout;
   const sampler = makeSampler(options);
+  let sinceMs = 0;
   let image: Image | undefined;
   const imageAt = (nowMs: number): Image => {
     const sample = Math.floor(nowMs / REFRESH_MS);
     if (image && (device.fault === 'frozen' || (image.sample >= sample && image.fault === device.fault)))
       return image;
-    const measured = faulty(sampler.at(nowMs), device.fault);
+    if (image?.fault !== device.fault) sinceMs = nowMs;
+    const { fault } = device;
+    const right = sampler.at(nowMs);
+    const wiring = WIRING_FAULTS.find((one) => one === fault);
+    const measured = wiring === undefined ? faulty(right, fault) : miswired(right, wiring, nowMs - sinceMs);
+    // Its counters count what it shows.
+    sampler.counts(wiring === undefined || right.totalW === 0 ? 1 : measured.totalW / right.totalW);
     image = makeImage({
       sample,
       fault: device.fault,
@@ -196,6 +205,8 @@ function makeSampler({
   isLive = () => true,
 }: MeterOptions): {
   at(nowMs: number): Measured;
+  /** From now on the counters count so much of what flows. */
+  counts(share: number): void;
 } {
   const spread = (size: number): number => 1 + size * (2 * random.next() - 1);
   const gain = spread(GAIN_ERROR);
@@ -206,6 +217,7 @@ function makeSampler({
   let importWh = 0;
   let exportWh = 0;
   let shown: Measured | undefined;
+  let counted = 1;
 
   const count = (nowMs: number): void => {
     const fromMs = lastMs ?? nowMs;
@@ -213,7 +225,8 @@ function makeSampler({
     const stepMs = (nowMs - fromMs) / steps;
     for (let step = 1; step <= steps; step += 1) {
       const nextW = powerW(step === steps ? nowMs : fromMs + step * stepMs) * gain;
-      const energyWh = (((lastMs === undefined ? nextW : lastW) + nextW) / 2) * (stepMs / MS_PER_HOUR);
+      const energyWh =
+        (((lastMs === undefined ? nextW : lastW) + nextW) / 2) * (stepMs / MS_PER_HOUR) * counted;
       if (energyWh > 0) importWh += energyWh;
       else exportWh -= energyWh;
       lastW = nextW;
@@ -221,6 +234,7 @@ function makeSampler({
     lastMs = nowMs;
   };
   return {
+    counts: (share) => (counted = share),
     at: (nowMs) => {
       if (shown && lastMs !== undefined && Math.floor(nowMs / REFRESH_MS) <= Math.floor(lastMs / REFRESH_MS))
         return shown;
