@@ -37,7 +37,7 @@ const RACKS = {
 };
 
 /** Four racks of `perRack` machines on three feeders: `r3` hangs on two of them, `f3` has pumps, the root has solar. */
-export function meteringSite(perRack: number, { periodMs = 5_000, capShare = 1 } = {}): Site {
+export function meteringSite(perRack: number, { periodMs = 2_000, capShare = 1 } = {}): Site {
   const rackKw = perRack * 3.7;
   const config = siteSchema.parse({
     schema: 1,

@@ -16,7 +16,7 @@ const power: Readings[string] = { ok: true, value: 0, unit: 'W', quality: 'good'
 const supply = (told: Readings, isQuiet = true, change: Partial<Meter> = {}): string => {
   const readings = { 'power.active.total': power, ...told };
   const config = { periodMs: 1_000 } as Meter['config'];
-  const meter = { readings, config, powerW: 0, goodMs: NOW, isWhole: true, ...change } as Meter;
+  const meter = { readings, config, goodW: 0, goodMs: NOW, isWhole: true, ...change } as Meter;
   return supplyOf({ meter }, isQuiet, NOW);
 };
 
