@@ -41,7 +41,7 @@ export interface Readers {
 
 const MACHINE_TIMEOUT_MS = 5_000;
 const METER_TIMEOUT_MS = 1_500;
-const METER_SCHEDULE: ScheduleOptions = {
+export const METER_SCHEDULE: ScheduleOptions = {
   ...MACHINE_SCHEDULE,
   parallel: 256,
   backoffMs: 2_000,

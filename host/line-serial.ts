@@ -36,6 +36,7 @@ export async function openSerial(
 }
 
 class SerialPort implements Port {
+  onIdleEnd: () => void = () => undefined;
   readonly #client: Client;
   readonly #path: string;
   readonly #clock: Clock;
@@ -115,7 +116,8 @@ class SerialPort implements Port {
   #shut(state: 'lost' | 'suspect', fault: Fault): Promise<void> {
     if (this.#closing) return this.#closing;
     this.#state = state;
-    this.#abort?.(fault);
+    if (this.#abort) this.#abort(fault);
+    else this.onIdleEnd();
     this.#closing = closed(this.#client, this.#clock);
     return this.#closing;
   }

@@ -17,6 +17,8 @@ export interface Port {
   exchange(request: ModbusRequest, transaction: number, timeoutMs: number): Promise<PortAnswer>;
   /** Resolves when the port may be opened again. */
   close(): Promise<void>;
+  /** Set by the owner: called once when the port closes while nobody asks. */
+  onIdleEnd: () => void;
 }
 
 interface Pending {
@@ -46,7 +48,8 @@ export function streamPort(connection: Connection, framing: Framing, where: stri
     if (state !== 'open') return;
     state = next;
     connection.destroy();
-    settle()?.reject(fault);
+    if (pending) settle()?.reject(fault);
+    else port.onIdleEnd();
   };
   connection.onData = (bytes) => {
     if (state !== 'open' || bytes.length === 0) return;
@@ -64,7 +67,8 @@ export function streamPort(connection: Connection, framing: Framing, where: stri
     const partial = received.length > 0;
     shut('lost', partial ? new Fault('ANSWER_PARTIAL', where) : closedBy(where, fault));
   };
-  return {
+  const port: Port = {
+    onIdleEnd: () => undefined,
     get state() {
       return state;
     },
@@ -90,6 +94,7 @@ export function streamPort(connection: Connection, framing: Framing, where: stri
       return Promise.resolve();
     },
   };
+  return port;
 }
 
 /** Why what came is no answer to our question, else undefined. */

@@ -7,6 +7,9 @@ import type { Clock, Connection, Endpoint, Exchanged, ExchangeOptions, Net } fro
 /** A peer that does not read may make us hold this much, no more. */
 const WRITE_QUEUE_MAX_BYTES = 1 << 20;
 
+/** A connection idle for so long is tested by the system. */
+const KEEP_ALIVE_MS = 10_000;
+
 /** One read buffer for all sockets: data is copied out before the callback returns. */
 const readBuffer = Buffer.allocUnsafe(64 * 1024);
 
@@ -39,6 +42,9 @@ function connect(endpoint: Endpoint, onBytes: (bytes: Buffer) => void): net.Sock
     host: endpoint.host,
     port: endpoint.port,
     noDelay: true,
+    // A peer that lost its power says nothing: the system asks for it while a connection is idle.
+    keepAlive: true,
+    keepAliveInitialDelay: KEEP_ALIVE_MS,
     // An address needs no race between families, which costs a timer per connection.
     autoSelectFamily: net.isIP(endpoint.host) === 0,
     onread: {

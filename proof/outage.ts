@@ -8,6 +8,7 @@ import type { Site } from '../config/site.ts';
 import { startController } from '../controller/main.ts';
 import type { Controller } from '../controller/main.ts';
 import type { Bus, Deps } from '../host/deps.ts';
+import { makeLines } from '../host/line.ts';
 import { silentLog } from '../host/log.ts';
 import { MemoryBroker } from '../host/memory-bus.ts';
 import type { MemoryClient } from '../host/memory-bus.ts';
@@ -254,7 +255,7 @@ class Outage {
       boot: this.#boot,
       dataDir: '/agent',
       deps,
-      io: { ...deps, lines: { line: () => ({ read: refuse, write: refuse }), close: () => undefined } },
+      io: { ...deps, lines: makeLines(deps) },
       openDevice: (target) => this.#device(target),
     });
     this.#agent = { life, bus, stop: () => running.stop() };

@@ -5,6 +5,7 @@ import type { AsicModel } from '../config/schema/model.ts';
 import { resolveSite } from '../config/site.ts';
 import type { Site } from '../config/site.ts';
 import type { Bus, Random } from '../host/deps.ts';
+import { makeLines } from '../host/line.ts';
 import { silentLog } from '../host/log.ts';
 import { MemoryBroker } from '../host/memory-bus.ts';
 import type { MemoryClient } from '../host/memory-bus.ts';
@@ -315,7 +316,7 @@ class Storm {
       boot,
       dataDir: '/agent',
       deps,
-      io: { ...deps, lines: { line: () => ({ read: refuse, write: refuse }), close: () => undefined } },
+      io: { ...deps, lines: makeLines(deps) },
       openDevice: (target) => {
         const miner = this.#miners[this.#site.machines.findIndex((machine) => machine.target === target)];
         if (miner === undefined) throw new Fault('TARGET_INVALID', target);

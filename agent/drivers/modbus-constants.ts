@@ -4,7 +4,7 @@ import { asFault, Fault } from '../../protocols/faults.ts';
 import { decodeNumber, wordsOf } from '../../protocols/modbus/registers.ts';
 import type { Reading, Readings } from '../../protocols/reading.ts';
 import type { DeviceIo } from '../driver.ts';
-import { isRefusal } from '../../host/line.ts';
+import { isRefusal } from '../../host/line-fault.ts';
 import { formatOf, identityIn, identityWords } from './modbus-points.ts';
 
 const EVERY_MS = 600_000;

@@ -1,5 +1,5 @@
 import type { MeterProfile } from '../../config/schema/profile.ts';
-import { isRefusal } from '../../host/line.ts';
+import { isRefusal } from '../../host/line-fault.ts';
 import type { Line, LineAnswer } from '../../host/line.ts';
 import { asFault, Fault } from '../../protocols/faults.ts';
 import type { Identity, Reading, Readings } from '../../protocols/reading.ts';

@@ -2,7 +2,7 @@ import type { MeterProfile } from '../../config/schema/profile.ts';
 import { asFault, Fault } from '../../protocols/faults.ts';
 import type { Identity, Readings } from '../../protocols/reading.ts';
 import type { Device } from '../driver.ts';
-import { isRefusal } from '../../host/line.ts';
+import { isRefusal } from '../../host/line-fault.ts';
 import type { MappedMeter, MeterPlace } from './modbus-mapped.ts';
 
 /** Where the chain of models may begin, by the standard. */

@@ -16,7 +16,7 @@ const READS = 1_000;
 const REGISTERS = 100;
 
 /** A free port of the loopback. */
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = net.createServer();
   await new Promise<void>((resolve) => server.listen(0, HOST, resolve));
   const address = server.address();

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
-import { makeLines, ModbusException } from '../../../host/line.ts';
+import { ModbusException } from '../../../host/line-fault.ts';
+import { makeLines } from '../../../host/line.ts';
 import type { Line, LineRead, LineTarget } from '../../../host/line.ts';
 import { seededRandom } from '../../../host/random.ts';
 import { Fault } from '../../../protocols/faults.ts';
@@ -159,7 +160,7 @@ describe('a Modbus line', () => {
 
   it('refuses more than its queue holds', async () => {
     const b = bench();
-    const codes = Promise.all(Array.from({ length: 70 }, () => code(b.read())));
+    const codes = Promise.all(Array.from({ length: 262 }, () => code(b.read())));
     expect((await b.time.settle(codes)).filter((one) => one === 'QUEUE_FULL')).toHaveLength(5);
   });
 
