@@ -28,6 +28,10 @@ const COMMANDS: Readonly<
   },
   read: { does: 'one device, once: its readings', load: () => import('./commands/read.ts') },
   act: { does: 'one device, once: a command and its verification', load: () => import('./commands/act.ts') },
+  commission: {
+    does: 'toggles one rack at a time and proves at the meters what hangs where',
+    load: () => import('./commands/commission.ts'),
+  },
   sim: {
     does: 'the whole product in virtual time, faults by seed, invariants checked',
     load: () => import('./commands/sim.ts'),

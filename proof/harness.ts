@@ -1,5 +1,7 @@
 import type { Site } from '../config/site.ts';
 import { ledgerPath } from '../controller/ledger.ts';
+import type { Controller } from '../controller/main.ts';
+import type { Clock } from '../host/deps.ts';
 import { MemoryBroker } from '../host/memory-bus.ts';
 import { seededRandom } from '../host/random.ts';
 import { topicMatches } from '../host/topic-match.ts';
@@ -38,6 +40,13 @@ export interface RunOptions {
   readonly shape?: SiteShape;
   /** The longest any simulated ASIC takes to wake, s; absent: its model's own time. */
   readonly wakeMaxS?: number;
+  /** What is really there, when the product's site file is wrong about it; absent: as the site says. */
+  readonly plant?: Site;
+  /** Runs beside the product in the same virtual time; `controller`: the one that runs now. */
+  readonly beside?: (means: {
+    readonly clock: Clock;
+    readonly controller: () => Controller | undefined;
+  }) => Promise<void>;
   /** Ends the run at the first thing that is violated, as a search does: what follows is a consequence. */
   readonly stopAtViolation?: boolean;
   /** The run ends in the middle of things: whether everything came to rest is not asked. */
@@ -98,7 +107,12 @@ class Run {
     this.#random = (stream: number) => seededRandom(options.seed * 1_000 + stream);
     this.#site = options.site ?? harnessSite(options.machines, options.shape);
     const hurry = options.wakeMaxS === undefined ? {} : { wakeMaxS: options.wakeMaxS };
-    this.#world = makeWorld({ site: this.#site, random: this.#random(1), startMs: START_WALL_MS, ...hurry });
+    this.#world = makeWorld({
+      site: options.plant ?? this.#site,
+      random: this.#random(1),
+      startMs: START_WALL_MS,
+      ...hurry,
+    });
     const unreachable = new Map<number, number>();
     this.#judge = new Judge(this.#site, this.#clocks, {
       unreachable,
@@ -174,6 +188,10 @@ class Run {
     await this.#clock.advance(200);
     for (const agent of this.#site.agents) await this.#processes.start(agent);
     await this.#processes.start('controller');
+    const beside = this.#options.beside?.({
+      clock: this.#clock,
+      controller: () => this.#processes.controller,
+    });
     let place = 0;
     for (let atMs = 0; atMs < durationMs; atMs += STEP_MS) {
       for (let next = timeline[place]; next !== undefined && next.atMs <= atMs; next = timeline[++place])
@@ -186,6 +204,7 @@ class Run {
       if (this.#options.stopAtViolation === true && this.#judge.violations.length > 0) break;
     }
     if (this.#options.stopAtViolation !== true || this.#judge.violations.length === 0) await this.#judgeEnd();
+    await beside;
     const { violations, wrong } = this.#judge;
     for (const one of violations) this.#options.onLine?.({ t: 'violation', ...one });
     this.#processes.stop();

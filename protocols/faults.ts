@@ -95,6 +95,7 @@ const table = {
   LEDGER_BROKEN: { cause: 'the ledger’s hash chain is broken', next: 'keep the file as evidence; the record named is the first bad one', retry: 'never' },
   QUEUE_FULL: { cause: 'a queue reached its bound', next: 'see what fills it', retry: 'later' },
   OPERATOR_REFUSED: { cause: 'the operator command cannot be carried out', next: 'see the owner and the rule it names', retry: 'never' },
+  COMMISSION_REFUSED: { cause: 'the topology cannot be proven at this moment', next: 'wait until what it names is over, or mend it, and run the command again; what it had switched is given back', retry: 'later' },
   LOGIN_REFUSED: { cause: 'the login was refused', next: 'use the one-time code printed at start', retry: 'never' },
   LOGIN_THROTTLED: { cause: 'too many wrong codes came from this address', next: 'wait until the time it names, then use the one-time code printed at start', retry: 'later' },
   CONSOLE_REQUEST: { cause: 'a console request does not follow the protocol', next: 'check that console and controller are of one version', retry: 'never' },

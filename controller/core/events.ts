@@ -3,7 +3,7 @@ import type { Lock } from '../../protocols/mqtt/lockouts.ts';
 import type { AgentEvent, Observed, Result, Status, Stored } from '../../protocols/mqtt/status.ts';
 import type { AiJob, PriceInterval } from '../../protocols/prices/feed.ts';
 import type { AgreeInput } from '../../protocols/console/protocol.ts';
-import type { OperatorRequest } from '../../protocols/console/view.ts';
+import type { CommissionNote, OperatorRequest } from '../../protocols/console/view.ts';
 import type { FaultCode } from '../../protocols/faults.ts';
 import type { Mode, Readings } from '../../protocols/reading.ts';
 
@@ -194,6 +194,8 @@ export type LedgerRecord =
       readonly input: AgreeInput;
       readonly value: number;
     }
+  /** A person proves at the meters that machines hang where the site file says. */
+  | ({ readonly t: 'commission'; readonly atMs: number; readonly actor: string } & CommissionNote)
   /** A lockout found on an agent's disk that this ledger did not know. */
   | { readonly t: 'lockout'; readonly atMs: number; readonly agent: string; readonly lock: Lock }
   | {

@@ -144,6 +144,7 @@ function takeMeter(state: SiteState, id: string, readings: Readings, now: Now): 
   const meter = state.site.meters[index ?? -1];
   if (index === undefined || meter === undefined) return [];
   const reading = readings['power.active.total'];
+  state.meterSaid[index] = reading;
   const powerW = numberOf(reading);
   if (powerW === undefined || reading?.ok !== true || reading.quality !== 'good') return [];
   if (!plausible(state, meter.nodeIndex, meter.role, powerW))

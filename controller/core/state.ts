@@ -3,7 +3,7 @@ import type { FaultCode } from '../../protocols/faults.ts';
 import { makeBucket } from '../../protocols/ramp.ts';
 import type { Bucket } from '../../protocols/ramp.ts';
 import { MODES } from '../../protocols/reading.ts';
-import type { Mode } from '../../protocols/reading.ts';
+import type { Mode, Reading } from '../../protocols/reading.ts';
 import type { Because, Desired } from '../../protocols/mqtt/desired.ts';
 import type { Lock } from '../../protocols/mqtt/lockouts.ts';
 import type { Action, Inhibition, LeasePhase, Stored } from '../../protocols/mqtt/status.ts';
@@ -199,6 +199,8 @@ export interface SiteState {
   readonly fromLedger: FromLedger;
   solarW: number;
   readonly meterHeard: Float64Array;
+  /** What each meter said last, trusted or not, as `site.meters`. */
+  readonly meterSaid: (Reading | undefined)[];
 
   readonly agents: Map<string, AgentState>;
   readonly rackGeneration: Map<string, number>;
@@ -290,6 +292,7 @@ export function emptyState(site: Site, epoch: number, monoMs: number): SiteState
     fromLedger: { nodes: new Map(), limit: undefined, events: [] },
     solarW: Number.NaN,
     meterHeard: new Float64Array(site.meters.length).fill(-Infinity),
+    meterSaid: site.meters.map(() => undefined),
     agents: new Map(),
     rackGeneration: new Map(),
     desired: new Map(),

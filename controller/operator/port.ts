@@ -9,6 +9,7 @@ import { believedW, drawW, energyUsdPerMwh, miningUsdPerHour } from '../core/eco
 import type { Now } from '../core/events.ts';
 import { indexesOf } from '../core/ingest.ts';
 import { permitWords } from '../core/inhibit.ts';
+import { metersOf } from '../core/meter-views.ts';
 import { blockedBy, machinesOf, requestedMode } from '../core/operator.ts';
 import { committedW, capsW } from '../core/room.ts';
 import { isKnown } from '../core/state.ts';
@@ -88,10 +89,21 @@ export function makeOperatorPort(
     },
     acknowledge: (alarmId, actor) => controller.submit({ kind: 'alarm-ack', alarmId, actor }),
     agree: (input, value, actor) => agree(controller, { input, value, actor }, clock),
+    ...provingPort(controller, now),
     health: () => healthOf(state, now()),
     close: () => cancel?.(),
   };
 }
+
+/** What proves the topology asks for beside the view and orders. */
+const provingPort = (
+  controller: Controller,
+  now: () => Now,
+): Pick<OperatorPort, 'meters' | 'commissioning'> => ({
+  meters: () => metersOf(controller.state, now()),
+  commissioning: (note, actor) =>
+    controller.record([{ t: 'commission', atMs: now().wallMs, actor, ...note }]),
+});
 
 function healthOf(state: SiteState, now: Now): ReturnType<OperatorPort['health']> {
   return {

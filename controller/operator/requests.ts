@@ -48,6 +48,11 @@ export class Requests {
         return {};
       case 'history':
         return thinHistory(this.#operator.history(), { nowMs: this.#clock.wallMs(), ...request.params });
+      case 'meters':
+        return { meters: this.#operator.meters() };
+      case 'commission.note':
+        await this.#operator.commissioning(request.params, actor);
+        return {};
       case 'ping':
         return { time: this.#clock.wallMs() };
     }

@@ -4,7 +4,7 @@ import { FAULTS } from '../faults.ts';
 import type { Fault, FaultCode } from '../faults.ts';
 import type { ViewDelta } from './delta.ts';
 import { ACTIONS, AGREE_INPUTS, DEPTH_MAX, isHold } from './protocol.ts';
-import type { ConsoleView, Preview, WhyView } from './view.ts';
+import type { ConsoleView, MeterView, Preview, WhyView } from './view.ts';
 
 /**
  * The operator protocol: JSON-RPC 2.0 over one WebSocket. The server speaks first (`hello`), the client
@@ -45,6 +45,13 @@ const authSchema = z
 
 const empty = z.strictObject({}).default({});
 
+const noteSchema = z.strictObject({
+  phase: z.enum(['begun', 'ended']),
+  racks: z
+    .array(z.strictObject({ rack: id, verdict: z.string().max(40), text: z.string().max(500) }))
+    .max(100),
+});
+
 /** Parameters of every request a client may make, by method. */
 export const PARAMS = {
   auth: authSchema,
@@ -61,6 +68,10 @@ export const PARAMS = {
     points: z.number().int().min(2).max(2_000),
   }),
   ping: empty,
+  /** What every meter says, as it came. */
+  meters: empty,
+  /** The topology is being proven, or was: for the ledger. */
+  'commission.note': noteSchema,
   /** A fresh one-time code for one more console. */
   'code.new': empty,
   /** Ends this session and closes every socket of it. */
@@ -91,6 +102,8 @@ export interface Results {
   readonly 'input.agree': Record<string, never>;
   readonly history: HistoryColumns;
   readonly ping: { readonly time: number };
+  readonly meters: { readonly meters: readonly MeterView[] };
+  readonly 'commission.note': Record<string, never>;
   readonly 'code.new': { readonly code: string; readonly expiresAtMs: number };
   readonly logout: Record<string, never>;
 }

@@ -76,6 +76,26 @@ export interface MachineView {
   readonly atMs: number | null;
 }
 
+/** What a meter said last, trusted or not. */
+export interface MeterView {
+  readonly id: string;
+  readonly node: string;
+  readonly role: 'node' | 'generation';
+  /** Import positive, W; null: no value. */
+  readonly powerW: number | null;
+  /** When that was, UTC ms; null: never. */
+  readonly atMs: number | null;
+  /** Whether the controller decides with it; `why`: what stands against it, or against the value. */
+  readonly trusted: boolean;
+  readonly why: string | null;
+}
+
+/** That the topology is being proven at the meters, and what came of it; for the ledger. */
+export interface CommissionNote {
+  readonly phase: 'begun' | 'ended';
+  readonly racks: readonly { readonly rack: string; readonly verdict: string; readonly text: string }[];
+}
+
 export interface SignalView {
   readonly id: string;
   /**
@@ -192,6 +212,10 @@ export interface OperatorPort {
   acknowledge(alarmId: string, actor: string): void;
   /** A person stands up for a value that waits for a witness. Resolves once that is durable. */
   agree(input: AgreeInput, value: number, actor: string): Promise<void>;
+  /** Every meter's newest value, as it came. */
+  meters(): readonly MeterView[];
+  /** Resolves once it is durable in the ledger. */
+  commissioning(note: CommissionNote, actor: string): Promise<void>;
   /** For /health. */
   health(): {
     readonly status: 'starting' | 'ok' | 'degraded';

@@ -1,9 +1,11 @@
 import type {
   AlarmView,
   CommandView,
+  CommissionNote,
   ConsoleView,
   HistoryPoint,
   MachineView,
+  MeterView,
   OperatorPort,
   OperatorRequest,
   Preview,
@@ -18,6 +20,7 @@ export class FakeOperator implements OperatorPort {
   readonly asked: { readonly what: string; readonly actor: string; readonly input: unknown }[] = [];
   status: 'starting' | 'ok' | 'degraded' = 'ok';
   points: HistoryPoint[] = [];
+  meterViews: readonly MeterView[] = [];
   previews = new Map<string, { readonly preview: Preview; readonly request: OperatorRequest }>();
   executed = 0;
   #view: ConsoleView;
@@ -139,6 +142,14 @@ export class FakeOperator implements OperatorPort {
   async agree(input: string, value: number, actor: string): Promise<void> {
     this.asked.push({ what: 'agree', actor, input: { input, value } });
     this.change({ signals: this.#view.signals.map((signal) => ({ ...signal, waits: null })) });
+  }
+
+  meters(): readonly MeterView[] {
+    return this.meterViews;
+  }
+
+  async commissioning(note: CommissionNote, actor: string): Promise<void> {
+    this.asked.push({ what: 'commissioning', actor, input: note });
   }
 
   health(): ReturnType<OperatorPort['health']> {

@@ -249,6 +249,14 @@ describe('commands', () => {
     expect((await client.call('input.agree', { input: 'price', value: 900 })).result).toEqual({});
     expect(operator.asked.at(-1)).toMatchObject({ what: 'agree', input: { input: 'price', value: 900 } });
     expect((await client.call('input.agree', { input: 'ai', value: 1 })).error).toBeDefined();
+    operator.meterViews = [
+      { id: 'm1', node: 'r1', role: 'node', powerW: -5, atMs: 7, trusted: false, why: 'backwards' },
+    ];
+    expect((await client.call('meters', {})).result).toEqual({ meters: operator.meterViews });
+    const note = { phase: 'ended', racks: [{ rack: 'r1', verdict: 'confirmed', text: 'm1' }] };
+    expect((await client.call('commission.note', note)).result).toEqual({});
+    expect(operator.asked.at(-1)).toEqual({ what: 'commissioning', actor: 'test#1', input: note });
+    expect((await client.call('commission.note', { ...note, phase: 'x' })).error).toBeDefined();
     const { code } = (await client.call('code.new', {})).result ?? {};
     expect((await dial(server.port).login(String(code))).result).toMatchObject({ actor: 'test#2' });
   });
