@@ -17,7 +17,7 @@ export interface Reader {
   close(): void;
 }
 
-/** Makes a reader on a wire. `mostAtOnce`: more it cannot have asked. */
+/** Makes a reader on a wire. */
 export type MakeReader = (parts: {
   readonly wire: Wire;
   readonly device: MeterWire;
@@ -46,6 +46,7 @@ export interface ReadsResult {
   readonly right: number;
   readonly wrong: number;
   readonly hangs: number;
+  readonly crashes: number;
   /** Failed reads in a row, at most. */
   readonly longestLoss: number;
   readonly asked: number;
@@ -195,6 +196,7 @@ class Run {
     const { truth, device } = this.#parts;
     return {
       ...this.#counts,
+      crashes: device.crashes,
       longestLoss: this.#longestLoss,
       asked: truth.asked,
       injected: Object.fromEntries(device.injected),

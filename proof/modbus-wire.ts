@@ -22,6 +22,8 @@ export class MeterWire {
   /** The faults of the questions since this was last emptied. */
   readonly struck: FaultClass[] = [];
   readonly injected = new Map<FaultClass, number>();
+  /** How often the reader threw at what it got. On a real socket each would have ended the process. */
+  crashes = 0;
   /** How many answers the reader waits for at the moment. */
   waiting = 0;
   readonly #drawing: Drawing;
@@ -110,9 +112,17 @@ export class MeterWire {
   /** A TCP device answers on the connection that asked, a device on a bus whoever listens by then. */
   #give(bytes: Uint8Array, asker: ReaderEnd | undefined): void {
     const listener = this.#drawing.wire === 'tcp' ? asker : this.#reader;
-    if (listener?.isOpen === true) listener.give(Uint8Array.from(bytes));
+    if (listener?.isOpen === true) this.#guarded(() => listener.give(Uint8Array.from(bytes)));
     // Some systems keep what comes while a port is closed, others do not.
     else if (this.#drawing.wire === 'serial' && this.#drawing.random.next() < 0.5) this.#kept.push(bytes);
+  }
+
+  #guarded(act: () => void): void {
+    try {
+      act();
+    } catch {
+      this.crashes += 1;
+    }
   }
 
   #take(bytes: Uint8Array): void {
@@ -153,6 +163,9 @@ export class MeterWire {
       };
       this.#clock.after(waitMs + afterMs, send);
     }
-    if (end) this.#clock.after(waitMs + end.afterMs, () => asker?.isOpen === true && asker.end(end.how));
+    if (end)
+      this.#clock.after(waitMs + end.afterMs, () => {
+        if (asker?.isOpen === true) this.#guarded(() => asker.end(end.how));
+      });
   }
 }

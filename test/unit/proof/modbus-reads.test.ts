@@ -47,7 +47,7 @@ describe('reads over a faulty wire', () => {
     '%s: of %d reads none is wrong, and each has an end',
     async (wire, reads) => {
       const result = await playReads({ wire, reads, seed: 11 });
-      expect(result).toMatchObject({ wrong: 0, hangs: 0, examples: [] });
+      expect(result).toMatchObject({ wrong: 0, hangs: 0, crashes: 0, examples: [] });
       expect(result.right).toBeGreaterThan(0.35 * reads);
       for (const name of classesOf(wire)) expect(result.injected[name], name).toBeGreaterThan(5);
     },
