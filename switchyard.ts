@@ -37,6 +37,10 @@ const COMMANDS: Readonly<
     load: () => import('./commands/sim.ts'),
   },
   console: { does: 'the terminal console of a running site', load: () => import('./commands/console.ts') },
+  energy: {
+    does: 'what revenue meters counted per interval of the market, from a ledger',
+    load: () => import('./commands/energy.ts'),
+  },
   audit: { does: 'audit verify: integrity of a ledger', load: () => import('./commands/audit.ts') },
 };
 

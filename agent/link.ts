@@ -1,6 +1,7 @@
 import type { Bus, BusMessage, Clock, Log, Random } from '../host/deps.ts';
 import { asFault, Fault } from '../protocols/faults.ts';
 import type { FaultCode } from '../protocols/faults.ts';
+import type { AgentEnergy, IntervalEnergy } from '../protocols/mqtt/energy.ts';
 import { desiredSchema, leaseSchema } from '../protocols/mqtt/desired.ts';
 import type { Desired, Lease } from '../protocols/mqtt/desired.ts';
 import { lockoutsSchema } from '../protocols/mqtt/lockouts.ts';
@@ -52,6 +53,8 @@ export interface Link {
   /** Results go out together per rack within 100 ms. */
   result(rack: string, result: MachineResult): void;
   event(code: FaultCode, subject: string, text: string, state: 'raised' | 'cleared'): void;
+  /** Gives their number among the messages. */
+  energy(intervals: readonly IntervalEnergy[]): number;
   observed(utility: Observed['utility']): void;
   /** Retained: the lockouts that are on disk. */
   lockouts(locks: readonly Lock[]): void;
@@ -128,6 +131,15 @@ export function openLink(options: LinkOptions): Link {
     event: (code, subject, text, state) => {
       const what = { atMs: clock.wallMs(), code, subject, text: text.slice(0, 400), state };
       spool.message('event', (seq) => encodeJson({ ...head, seq, ...what } satisfies AgentEvent));
+    },
+    energy: (intervals) => {
+      const what = { atMs: clock.wallMs(), intervals: [...intervals] };
+      let number = -1;
+      spool.message('energy', (seq) => {
+        number = seq;
+        return encodeJson({ ...head, seq, ...what } satisfies AgentEnergy);
+      });
+      return number;
     },
     observed: (utility) => {
       if (!bus.connected || stopped) return;

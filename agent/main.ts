@@ -2,7 +2,7 @@ import * as z from 'zod';
 import type { Site } from '../config/site.ts';
 import type { Deps } from '../host/deps.ts';
 import type { Desired, Lease } from '../protocols/mqtt/desired.ts';
-import type { Ack, LeasePhase } from '../protocols/mqtt/status.ts';
+import type { Ack, LeasePhase, MachineResult } from '../protocols/mqtt/status.ts';
 import type { Readings } from '../protocols/reading.ts';
 import { makeActions } from './actions.ts';
 import type { Actions } from './actions.ts';
@@ -129,17 +129,18 @@ class Agent {
       alarms: this.#alarms,
       settings: this.#settings,
       keeper,
+      io: options.io,
+      target: (url: string) => this.#target(url),
+      result: (rack: string, result: MachineResult) => this.#link?.result(rack, result),
     };
     this.#control = makeControl({
       ...shared,
-      result: (rack, result) => this.#link?.result(rack, result),
       hurry: (machine, everyMs, untilMs) => this.#readers.machines.hurry(machine.at, everyMs, untilMs),
       relax: (machine) => this.#readers.machines.relax(machine.at),
     });
     this.#safety = makeSafety({ ...shared, control: this.#control });
     this.#actions = makeActions({
       ...shared,
-      result: (rack, result) => this.#link?.result(rack, result),
       permit: (trip) => this.#plantIo.permit(trip),
     });
     this.#frames = startFrames({ site: site.id, agent, clock, plant: this.#plant, spool: this.#spool });
@@ -150,6 +151,8 @@ class Agent {
       safety: this.#safety,
       frames: this.#frames,
       open: (target) => this.#open(target),
+      say: (intervals) => this.#link?.energy(intervals),
+      keptFrom: () => this.#spool.status().keptFrom.messages,
     });
     // The highest epoch seen: an older controller stays refused after a restart of the agent.
     this.#epochs = keeper.open('epoch', epochSchema, (found) => {
@@ -164,8 +167,6 @@ class Agent {
     this.#plantIo = startPlantIo({
       ...shared,
       control: this.#control,
-      io: options.io,
-      target: (url) => this.#target(url),
       ready: () => this.#ready(),
     });
     this.#link = this.#openLink();

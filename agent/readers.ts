@@ -1,11 +1,12 @@
 import type { Site } from '../config/site.ts';
 import type { Deps } from '../host/deps.ts';
-import type { Alarms } from './alarms.ts';
 import type { Control } from './control.ts';
 import { MACHINE_SCHEDULE } from './core/schedule.ts';
 import type { ScheduleOptions } from './core/schedule.ts';
 import type { Device } from './driver.ts';
 import type { Frames } from './frames.ts';
+import { startEnergy } from './energy.ts';
+import type { Energy, EnergyOptions } from './energy.ts';
 import { startKnocking } from './knock.ts';
 import { isUnpowered, loseReadings, lostReadings, takeReadings } from './machine.ts';
 import type { Machine } from './machine.ts';
@@ -18,12 +19,10 @@ import { startPoller } from './poller.ts';
 import type { Poller, PollHandlers } from './poller.ts';
 import type { Safety } from './safety.ts';
 
-export interface ReadersOptions {
+export interface ReadersOptions extends Omit<EnergyOptions, 'clock'> {
   readonly site: Site;
   readonly agent: string;
   readonly deps: Deps;
-  readonly plant: Plant;
-  readonly alarms: Alarms;
   readonly control: Control;
   readonly safety: Safety;
   readonly frames: Frames;
@@ -34,7 +33,7 @@ export interface ReadersOptions {
 export interface Readers {
   readonly machines: Poller;
   readonly meters: Poller;
-  /** Called once a second: gives up reads that never end, and judges the meters. */
+  /** Called once a second: gives up reads that never end, judges the meters, publishes intervals that are over. */
   tick(): void;
   stop(): void;
 }
@@ -65,14 +64,16 @@ export function startReaders(options: ReadersOptions): Readers {
     read: (index, scope, timeoutMs) => machineAt(plant, index).device.read(scope, timeoutMs),
     handlers: new MachineReader(options),
   });
+  const energy = startEnergy({ ...options, clock });
   const meters = startPoller({
     clock,
     random,
     periodsMs: plant.meters.map((meter) => meter.config.periodMs),
     schedule: { ...METER_SCHEDULE, lostAfterPolls },
     timeoutMs: METER_TIMEOUT_MS,
-    read: (index, scope, timeoutMs) => meterAt(plant, index).device.read(scope, timeoutMs),
-    handlers: new MeterReader(options, metering),
+    read: (index, scope, timeoutMs) =>
+      meterAt(plant, index).device.read(energy.scopeOf(index, scope), timeoutMs),
+    handlers: new MeterReader(options, metering, energy),
   });
   const knocking = startKnocking({
     clock,
@@ -91,8 +92,10 @@ export function startReaders(options: ReadersOptions): Readers {
       machines.sweep();
       meters.sweep();
       metering.tick();
+      energy.tick();
     },
     stop: () => {
+      energy.stop();
       knocking.stop();
       machines.stop();
       meters.stop();
@@ -164,10 +167,12 @@ class MachineReader implements PollHandlers {
 class MeterReader implements PollHandlers {
   readonly #options: ReadersOptions;
   readonly #metering: Metering;
+  readonly #energy: Energy;
 
-  constructor(options: ReadersOptions, metering: Metering) {
+  constructor(options: ReadersOptions, metering: Metering, energy: Energy) {
     this.#options = options;
     this.#metering = metering;
+    this.#energy = energy;
   }
 
   onReadings(...[index, read, scope, beganMs]: Parameters<PollHandlers['onReadings']>): void {
@@ -180,6 +185,7 @@ class MeterReader implements PollHandlers {
     if (meter.powerW !== undefined && power?.ok === true)
       deps.report({ event: 'meter', node, meter: id, powerW: meter.powerW, quality: power.quality });
     if (isGood && meter.node !== undefined) safety.onSample(meter.node);
+    this.#energy.onMeter(index, readings, beganMs);
   }
 
   onFailure(...[index, fault, failures, change]: Parameters<PollHandlers['onFailure']>): void {

@@ -22,6 +22,9 @@ import { makeLane, SpoolLanes } from './spool-lanes.ts';
 import type { Lane } from './spool-lanes.ts';
 import { SpoolRoom } from './spool-room.ts';
 
+/** What stands in the stream of messages. */
+type MessageKind = 'result' | 'event' | 'energy';
+
 export interface SpoolOptions {
   readonly bus: Bus;
   readonly clock: Clock;
@@ -50,8 +53,8 @@ export interface SpoolAlarms {
 export interface Spool {
   /** Numbers a frame and takes it. */
   frame(table: Omit<FrameTable, 'seq' | 'boot'>): void;
-  /** Numbers a result or an event and takes it; `make` gives its bytes for its number. */
-  message(kind: 'result' | 'event', make: (seq: number) => Uint8Array): void;
+  /** Numbers a result, an event or intervals of energy and takes them; `make` gives the bytes for the number. */
+  message(kind: MessageKind, make: (seq: number) => Uint8Array): void;
   /** The controller has this much, of this start and of earlier ones. */
   ack(stored: readonly Stored[]): void;
   /** A new connection or a new controller: everything unacknowledged becomes backlog. */
@@ -136,7 +139,7 @@ class DiskSpool implements Spool {
     if (!live) this.#keepYoung(lane, Infinity);
   }
 
-  message(kind: 'result' | 'event', make: (seq: number) => Uint8Array): void {
+  message(kind: MessageKind, make: (seq: number) => Uint8Array): void {
     const lane = this.#own.messages;
     const seq = lane.next++;
     const payload = make(seq);
@@ -338,7 +341,7 @@ class DiskSpool implements Spool {
     });
   }
 
-  #publish(kind: 'frame' | 'result' | 'event' | 'backlog', payload: Uint8Array, lane?: Lane): void {
+  #publish(kind: 'frame' | MessageKind | 'backlog', payload: Uint8Array, lane?: Lane): void {
     const { bus, site, agent, clock } = this.#options;
     const round = this.#round;
     this.#flying += 1;

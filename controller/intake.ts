@@ -6,6 +6,7 @@ import type { BacklogItem, Segment, Stream } from '../protocols/mqtt/backlog.ts'
 import { FrameDecoder } from '../protocols/mqtt/frame.ts';
 import type { Frame } from '../protocols/mqtt/frame.ts';
 import { decodeJson } from '../protocols/mqtt/json.ts';
+import { agentEnergySchema } from '../protocols/mqtt/energy.ts';
 import { heldLockoutsSchema } from '../protocols/mqtt/lockouts.ts';
 import { agentEventSchema, observedSchema, resultSchema, statusSchema } from '../protocols/mqtt/status.ts';
 import { agentFilter, agentOfTopic } from '../protocols/mqtt/topics.ts';
@@ -61,6 +62,7 @@ export async function openIntake(options: {
     taker.submit({ kind: 'held-lockouts', agent, locks });
   });
   await listen('event', (payload, agent) => intake.message('event', payload, agent));
+  await listen('energy', (payload, agent) => intake.message('energy', payload, agent));
   return intake;
 }
 
@@ -164,8 +166,8 @@ class AgentIntake implements Intake {
     if (kind !== 'frame') this.#takeMessage(eventOf(kind, bytes), speaker);
   }
 
-  /** A result or an event when it is new: only behind those before it, so that no alarm ends before it began. */
-  message(kind: 'result' | 'event', payload: Uint8Array, speaker: string): void {
+  /** A result, an event or intervals of energy when new: only behind those before it, so that no alarm ends before it began. */
+  message(kind: MessageKind, payload: Uint8Array, speaker: string): void {
     const event = eventOf(kind, payload);
     const { agent, boot, seq } = messageOf(event);
     if (this.#received.follows(agent, boot, 'messages', seq)) this.#takeMessage(event, speaker);
@@ -228,15 +230,19 @@ class AgentIntake implements Intake {
   }
 }
 
-type MessageEvent = Extract<ControllerEvent, { kind: 'result' | 'agent-event' }>;
+type MessageKind = 'result' | 'event' | 'energy';
+type MessageEvent = Extract<ControllerEvent, { kind: 'result' | 'agent-event' | 'energy' }>;
 
-function eventOf(kind: 'result' | 'event', payload: Uint8Array): MessageEvent {
+function eventOf(kind: MessageKind, payload: Uint8Array): MessageEvent {
   if (kind === 'result') return { kind, result: decodeJson(resultSchema, payload) };
+  if (kind === 'energy') return { kind, energy: decodeJson(agentEnergySchema, payload) };
   return { kind: 'agent-event', event: decodeJson(agentEventSchema, payload) };
 }
 
-const messageOf = (event: MessageEvent): { agent: string; boot: number; seq: number } =>
-  event.kind === 'result' ? event.result : event.event;
+function messageOf(event: MessageEvent): { agent: string; boot: number; seq: number } {
+  if (event.kind === 'energy') return event.energy;
+  return event.kind === 'result' ? event.result : event.event;
+}
 
 /** The frames of a segment: it needs nothing from outside it. */
 function framesOf(segment: Segment, wanted: ReadonlySet<string> | undefined): readonly Frame[] {

@@ -57,8 +57,8 @@ export interface TelemetryStore {
   put(frames: readonly Frame[], late: boolean): Promise<void>;
 }
 
-/** Lines that commands are, or that must stand before them. */
-const COMMANDING: ReadonlySet<LedgerRecord['t']> = new Set(['before', 'notice', 'command']);
+/** Lines that commands are, or that must stand before them; and energy, which nobody says again: written until they stand. */
+const LASTING: ReadonlySet<LedgerRecord['t']> = new Set(['before', 'notice', 'command', 'energy']);
 
 type LedgerEffect = Extract<Effect, { kind: 'ledger' }>;
 
@@ -195,7 +195,9 @@ class Loop {
 
   /** Whether every ledger line that waited when this was asked became durable. */
   durable(): Promise<boolean> {
-    return this.#durable;
+    // Between two attempts nothing is being written, and yet something is not.
+    const waits = this.#unwritten.length > 0 && this.#attempt === undefined && !this.#writing;
+    return waits ? Promise.resolve(false) : this.#durable;
   }
 
   stop(): void {
@@ -217,7 +219,7 @@ class Loop {
         this.#deps.report(effect.event);
         break;
       case 'ledger':
-        if (effect.records.some(({ t }) => COMMANDING.has(t))) this.#command(effect);
+        if (effect.records.some(({ t }) => LASTING.has(t))) this.#command(effect);
         else void this.#record(effect);
         break;
       case 'desired':

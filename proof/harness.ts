@@ -1,4 +1,5 @@
 import type { Site } from '../config/site.ts';
+import type { LedgerRecord } from '../controller/core/events.ts';
 import { ledgerPath } from '../controller/ledger.ts';
 import type { Controller } from '../controller/main.ts';
 import type { Clock } from '../host/deps.ts';
@@ -55,6 +56,8 @@ export interface RunOptions {
   readonly react?: (truth: Truth, atMs: number) => readonly Happening[] | 'end';
   /** Every public event with its time, as it happens. */
   readonly onEvent?: (atMs: number, event: PublicEvent) => void;
+  /** The ledger as it stands at the end. */
+  readonly onLedger?: (records: readonly LedgerRecord[]) => void;
   /** Every line of the run's timeline, as it happens. */
   readonly onLine?: (line: TimelineLine) => void;
 }
@@ -284,6 +287,8 @@ class Run {
     }
     this.#judge.telemetry.end(atMs);
     if (this.#judge.telemetry.calm(atMs)) this.#judge.damage.end(atMs);
-    this.#judge.ledger(await this.#processes.ledgerRecords(), atMs);
+    const records = await this.#processes.ledgerRecords();
+    this.#options.onLedger?.(records);
+    this.#judge.ledger(records, atMs);
   }
 }

@@ -167,7 +167,7 @@ export class StormVoice {
     const decoder = new FrameDecoder();
     for (const { kind, bytes } of segment.items)
       if (kind === 'frame') this.#frame(decoder, bytes);
-      else this.#message(kind, bytes);
+      else if (kind !== 'energy') this.#message(kind, bytes);
     this.#received.cover(segment.agent, segment.boot, segment.stream, segment);
   }
 

@@ -105,7 +105,7 @@ export class TelemetryJudge {
    */
   arrives(topic: string, payload: Uint8Array): readonly Told[] {
     const [agent = '', kind] = topic.split('/').slice(-2);
-    if (kind === 'result' || kind === 'event') return this.#message(agent, payload);
+    if (kind === 'result' || kind === 'event' || kind === 'energy') return this.#message(agent, payload);
     if (kind !== 'backlog') return [];
     const segment = decodeSegment(payload);
     return segment.stream === 'messages'

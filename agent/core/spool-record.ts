@@ -1,9 +1,9 @@
 import { ByteReader, ByteWriter } from '../../protocols/mqtt/bytes.ts';
 import { crc32 } from '../../protocols/mqtt/crc32.ts';
 
-const KINDS = ['frame', 'result', 'event', 'seal'] as const;
+const KINDS = ['frame', 'result', 'event', 'seal', 'energy'] as const;
 
-/** What stands in a file of the spool: a frame, or a result or an event as JSON. `seal`: `seq` was the last one. */
+/** What stands in a file of the spool: a frame, or a result, an event or intervals of energy as JSON. `seal`: `seq` was the last one. */
 export interface SpoolRecord {
   readonly kind: (typeof KINDS)[number];
   readonly seq: number;

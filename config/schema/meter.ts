@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { idSchema } from './node.ts';
+import { revenueSchema } from './revenue.ts';
 
 /** A power meter and what it measures. Import is positive. */
 export const meterSchema = z.strictObject({
@@ -13,5 +14,7 @@ export const meterSchema = z.strictObject({
   /** Accuracy classes of the meter and of its current transformers, % of what it shows. */
   accuracyClassPct: z.number().positive().max(10).default(0.5),
   ctClassPct: z.number().nonnegative().max(10).default(0.5),
+  /** Energy is settled by it: published per interval of the market. */
+  revenue: revenueSchema.optional(),
 });
 export type MeterConfig = z.infer<typeof meterSchema>;

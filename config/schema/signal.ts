@@ -55,6 +55,8 @@ function isTimeZone(timeZone: string): boolean {
   }
 }
 
+export const timeZoneSchema = z.string().refine(isTimeZone, 'is no IANA time zone, such as America/Chicago');
+
 const timeOfDay = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'is no time of day (HH:MM)');
 
 /**
@@ -67,7 +69,7 @@ const envelopeSchema = z.strictObject({
   maxMinutes: z.number().positive().optional(),
   eventsPerDay: z.int().positive().max(1_000).optional(),
   /** By whose clocks `hours` are meant, summer time included: an IANA name such as `America/Chicago`. */
-  timeZone: z.string().refine(isTimeZone, 'is no IANA time zone, such as America/Chicago').default('UTC'),
+  timeZone: timeZoneSchema.default('UTC'),
   /** Hours of the contract; absent: at any time. */
   hours: z
     .array(

@@ -1,4 +1,5 @@
 import type { Lease } from '../../protocols/mqtt/desired.ts';
+import type { AgentEnergy, IntervalEnergy } from '../../protocols/mqtt/energy.ts';
 import type { Lock } from '../../protocols/mqtt/lockouts.ts';
 import type { AgentEvent, Observed, Result, Status, Stored } from '../../protocols/mqtt/status.ts';
 import type { AiJob, PriceInterval } from '../../protocols/prices/feed.ts';
@@ -47,6 +48,7 @@ export type ControllerEvent =
   | { readonly kind: 'result'; readonly result: Result }
   | { readonly kind: 'observed'; readonly observed: Observed }
   | { readonly kind: 'agent-event'; readonly event: AgentEvent }
+  | { readonly kind: 'energy'; readonly energy: AgentEnergy }
   | { readonly kind: 'held-lockouts'; readonly agent: string; readonly locks: readonly Lock[] }
   | { readonly kind: 'bus'; readonly connected: boolean }
   | {
@@ -196,6 +198,13 @@ export type LedgerRecord =
     }
   /** A person proves at the meters that machines hang where the site file says. */
   | ({ readonly t: 'commission'; readonly atMs: number; readonly actor: string } & CommissionNote)
+  /** What flowed through a revenue meter in an interval of the market, each revision once. */
+  | {
+      readonly t: 'energy';
+      readonly atMs: number;
+      readonly agent: string;
+      readonly interval: IntervalEnergy;
+    }
   /** A lockout found on an agent's disk that this ledger did not know. */
   | { readonly t: 'lockout'; readonly atMs: number; readonly agent: string; readonly lock: Lock }
   | {

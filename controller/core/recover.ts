@@ -1,6 +1,7 @@
 import { lockSchema } from '../../protocols/mqtt/lockouts.ts';
 import { MODES } from '../../protocols/reading.ts';
 import type { LedgerRecord, NodeBefore } from './events.ts';
+import { isNewer } from './energy.ts';
 import { COMMANDS_KEPT, keep, provenAtRoot, timesOf } from './follow.ts';
 import { indexesOf, WORK_READS } from './ingest.ts';
 import { lastDay } from './contract.ts';
@@ -49,6 +50,7 @@ export function recover(state: SiteState, records: readonly LedgerRecord[], wall
       takeShare(state, record, wallMs);
     } // In lines of before there were two kinds, the kind is missing.
     else if (record.t === 'lockout') placeLock(state, lockSchema.parse(record.lock));
+    else if (record.t === 'energy') isNewer(state, record.interval);
     else if (record.t === 'verified') stories.get(record.commandId)?.proofs.set(record.node, record);
   }
   for (const [machine, hold] of state.holds) if (hold.untilMs <= wallMs) state.holds.delete(machine);

@@ -211,6 +211,8 @@ export interface SiteState {
   /** Set while commands wait too long for the ledger: the moment up to which their times were held. */
   unwritten: { readonly atMonoMs: number } | undefined;
   readonly alarms: Map<string, Alarm>;
+  /** Per revenue meter, by the beginning of an interval (UTC ms): the newest revision that is written down. */
+  readonly intervals: Map<string, Map<number, number>>;
   /** Per node, what a shed left unexplained: watts before it and watts missing. */
   readonly shortfalls: Map<number, { readonly beforeW: number; readonly missingW: number }>;
   readonly holds: Map<number, Hold>;
@@ -318,6 +320,7 @@ export function emptyState(site: Site, epoch: number, monoMs: number): SiteState
     rampUp: site.nodes.map(() => makeBucket(monoMs)),
     rampDown: site.nodes.map(() => makeBucket(monoMs)),
     priceShare: { mostW: 0, isFull: false, moved: [] },
+    intervals: new Map(),
     ...nothingSaid(),
   };
 }

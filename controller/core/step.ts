@@ -4,6 +4,7 @@ import type { Lease } from '../../protocols/mqtt/desired.ts';
 import type { AgentEvent } from '../../protocols/mqtt/status.ts';
 import { adoptAll } from './adopt.ts';
 import { acknowledge, clearAlarm, raiseAlarm, setAlarm } from './alarms.ts';
+import { takeEnergy } from './energy.ts';
 import { issue, restWhereFound, sayAgain } from './commands.ts';
 import type { Effect } from './effects.ts';
 import type { ControllerEvent, Now } from './events.ts';
@@ -63,6 +64,8 @@ export function step(state: SiteState, event: ControllerEvent, now: Now): Effect
       return takeHeld(state, event, now);
     case 'agent-event':
       return takeAgentEvent(state, event.event, now);
+    case 'energy':
+      return takeEnergy(state, event.energy, now);
     case 'bus':
       return takeBus(state, event.connected, now);
     case 'price':

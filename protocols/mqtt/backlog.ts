@@ -8,9 +8,9 @@ export type Stream = (typeof STREAMS)[number];
 /** The stream of a frame of this group. */
 export const streamOf = (group: string): Stream => (group === 'meters' ? 'meters' : 'machines');
 
-const ITEM_KINDS = ['frame', 'result', 'event'] as const;
+const ITEM_KINDS = ['frame', 'result', 'event', 'energy'] as const;
 
-/** A frame's bytes, or the JSON of a result or an event, as they would have gone out at once. */
+/** A frame's bytes, or the JSON of a result, an event or intervals of energy, as they would have gone out at once. */
 export interface BacklogItem {
   readonly kind: (typeof ITEM_KINDS)[number];
   readonly seq: number;

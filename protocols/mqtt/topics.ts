@@ -2,7 +2,15 @@
 const ROOT = 'switchyard/v1';
 
 /** What an agent says. */
-export type AgentTopic = 'frame' | 'backlog' | 'status' | 'observed' | 'result' | 'event' | 'lockouts';
+export type AgentTopic =
+  | 'frame'
+  | 'backlog'
+  | 'status'
+  | 'observed'
+  | 'result'
+  | 'event'
+  | 'energy'
+  | 'lockouts';
 /** What is said to an agent: one-shot actions, and how far its frames are stored. */
 export type ToAgentTopic = 'action' | 'ack';
 

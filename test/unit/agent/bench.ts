@@ -106,7 +106,7 @@ export class Voice {
     if (segment.oldest) this.#received.passOver(agent, boot, stream, from);
     for (const { kind, bytes } of segment.items)
       if (kind === 'frame') this.#frame(decoder.decode(bytes), this.lateFrames);
-      else this.#message(kind, bytes);
+      else if (kind !== 'energy') this.#message(kind, bytes);
     this.#received.cover(agent, boot, stream, segment);
     this.#ack(boot);
   }
