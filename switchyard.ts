@@ -78,6 +78,11 @@ async function main(): Promise<number> {
   }
 }
 
+// Who reads only the beginning of what is said has closed the pipe: that is no fault.
+process.stdout.on('error', (error) => {
+  if (!('code' in error) || error.code !== 'EPIPE') throw error;
+  process.exit(0);
+});
 const code = await main();
 // A command that failed may leave sockets and timers behind; its words are out before it ends.
 if (code === 0) process.exitCode = 0;

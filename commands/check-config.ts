@@ -8,7 +8,7 @@ import { openDevice, parseTarget } from '../agent/target.ts';
 import type { Secrets } from '../agent/target.ts';
 import { loadSite, SiteFileInvalid } from '../config/load.ts';
 import type { ConfigProblem, LoadedSite } from '../config/load.ts';
-import { profileIds, profilesOf, steersBy, SUNSPEC } from '../config/meters.ts';
+import { ProfileInvalid, profileIds, profilesOf, steersBy, SUNSPEC } from '../config/meters.ts';
 import { MODELS } from '../config/models.ts';
 import type { Site } from '../config/site.ts';
 import { makeLog } from '../host/log.ts';
@@ -29,6 +29,8 @@ Without errors it prints a summary. Exit code 1 when the file cannot be used.
 
 interface Finding extends ConfigProblem {
   readonly code: FaultCode;
+  /** The meter profile it stands in, when it is not the site file. */
+  readonly file?: string;
 }
 
 interface Outcome {
@@ -115,9 +117,15 @@ function targetProblems({ site, problemAt }: LoadedSite): Finding[] {
       return parsed;
     } catch (error) {
       const { code, detail } = asFault(error);
-      found.push({ code, ...problemAt(path, detail) });
+      if (error instanceof ProfileInvalid) addProfile(error);
+      else found.push({ code, ...problemAt(path, detail) });
       return undefined;
     }
+  };
+  // Several meters have one profile: what is wrong with it is said once.
+  const addProfile = ({ code, file, problems }: ProfileInvalid): void => {
+    if (!found.some((finding) => finding.file === file))
+      found.push(...problems.map((problem) => ({ code, file, ...problem })));
   };
   let first = 0;
   for (const [index, group] of site.config.machines.entries()) {
@@ -144,7 +152,11 @@ function unsteerable({ profile: name = SUNSPEC, channel }: Target['options']): s
   if (steersWith(channel === undefined ? undefined : Number(channel))) return undefined;
   if (channel === undefined && profiles.some(({ channels }) => channels) && steersWith(1))
     return `profile ${name} measures circuits and no total: &channel= says which of them stands for the node`;
-  return `profile ${name}: its power is disputed or not 'fast': it can be shown, not steered by. Compare it with the meter's display, then write a profile of your own with agree "yes"`;
+  const powers = profiles.flatMap(({ points }) => points).filter(({ q }) => q === 'power.active.total');
+  if (powers.length === 0) return `profile ${name}: has no point power.active.total to steer by`;
+  if (powers.every(({ agree }) => agree !== 'no'))
+    return `profile ${name}: power.active.total is not of class 'fast': it can be shown, not steered by`;
+  return `profile ${name}: its power is disputed: it can be shown, not steered by. Compare it with the meter's display, then write a profile of your own with agree "yes"`;
 }
 
 interface Summary {
@@ -209,7 +221,7 @@ const hint = ({ suggestion }: ConfigProblem): string =>
 function textOf({ file, problems, warnings, summary, probes }: Outcome): string {
   const lines = problems.map(
     (problem) =>
-      `${file}:${problem.line}:${problem.column} ${problem.code} ${problem.message}${hint(problem)}`,
+      `${problem.file ?? file}:${problem.line}:${problem.column} ${problem.code} ${problem.message}${hint(problem)}`,
   );
   for (const warning of warnings)
     lines.push(`${file}:${warning.line}:${warning.column} warning ${warning.message}`);

@@ -6,7 +6,7 @@ import { realClock } from '../host/clock.ts';
 import { makeLog } from '../host/log.ts';
 import { realEffects } from '../host/real.ts';
 import { Fault } from '../protocols/faults.ts';
-import type { Readings } from '../protocols/reading.ts';
+import type { Identity, Readings } from '../protocols/reading.ts';
 
 const help = `Usage: ./switchyard read TARGET [--json] [--timeout SECONDS]
 
@@ -68,21 +68,20 @@ export async function run(argv: string[]): Promise<number> {
   const [url, ...rest] = positionals;
   if (url === undefined || rest.length > 0) throw new Fault('USAGE', 'read takes one TARGET');
   const answer = await readTarget(url, timeoutOf(values.timeout, 15_000));
-  if (values.json === true) process.stdout.write(`${JSON.stringify(answer)}\n`);
+  if (values.json === true) process.stdout.write(`${JSON.stringify(answerJson(answer))}\n`);
   else print(answer);
   return 0;
 }
 
-/** What `read --json` prints. */
-interface Answer {
+interface Answer extends Identity {
   readonly target: string;
   readonly driver: string;
-  readonly vendor: string;
-  readonly model: string;
-  readonly firmware: string;
   readonly at: string;
-  readonly readings: Record<string, ReadingJson>;
+  readonly readings: Readings;
 }
+
+/** What `read --json` prints. */
+export const answerJson = (answer: Answer) => ({ ...answer, readings: readingsJson(answer.readings) });
 
 /** Reads the device of a URL once, in full. */
 export async function readTarget(url: string, timeoutMs: number): Promise<Answer> {
@@ -95,7 +94,7 @@ export async function readTarget(url: string, timeoutMs: number): Promise<Answer
       driver: device.driver,
       ...identity,
       at: new Date(realClock.wallMs()).toISOString(),
-      readings: readingsJson(readings),
+      readings,
     };
   } finally {
     close();
@@ -132,20 +131,19 @@ export function readingsJson(readings: Readings): Record<string, ReadingJson> {
   );
 }
 
-function print(answer: Answer): void {
-  process.stdout.write(
-    `${answer.vendor} ${answer.model}, firmware ${answer.firmware} (driver ${answer.driver})\n`,
-  );
-  for (const [quantity, reading] of Object.entries(answer.readings)) {
+function print({ vendor, model, firmware, driver, readings }: Answer): void {
+  const version = firmware === '' ? '' : `, firmware ${firmware}`;
+  const lines = Object.entries(readings).map(([quantity, reading]) => {
+    if (!reading.ok) {
+      const { why, detail = '' } = reading;
+      return `  ${quantity.padEnd(24)} — ${why}${detail === '' ? '' : `: ${detail}`}\n`;
+    }
+    const unit = reading.unit === 'text' || reading.unit === '1' ? '' : ` ${reading.unit}`;
     const estimated = reading.measured === false ? ' (estimated)' : '';
-    const value =
-      reading.value === null
-        ? `— ${reading.why ?? ''}`
-        : `${shown(reading.value)} ${reading.unit === 'text' || reading.unit === '1' ? '' : reading.unit}${estimated}`;
-    process.stdout.write(
-      `  ${quantity.padEnd(24)} ${value}${reading.quality === 'uncertain' ? ` [uncertain: ${reading.why ?? ''}]` : ''}\n`,
-    );
-  }
+    const doubt = reading.quality === 'uncertain' ? ` [uncertain: ${reading.why ?? ''}]` : '';
+    return `  ${quantity.padEnd(24)} ${shown(reading.value)}${unit}${estimated}${doubt}\n`;
+  });
+  process.stdout.write(`${vendor} ${model}${version} (driver ${driver})\n${lines.join('')}`);
 }
 
 /** More digits than any meter has are only the binary tail of a division. */

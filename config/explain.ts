@@ -45,7 +45,11 @@ export function explainIssue(issue: Issue, schema: Schema, value: unknown): read
       const values = issue.errors
         .flat()
         .flatMap((part) => (part.code === 'invalid_value' ? part.values.map(String) : []));
-      return values.length > 0 ? [oneOf(path, found, values)] : [{ path, message: issue.message }];
+      if (values.length > 0) return [oneOf(path, found, values)];
+      const meant = issue.errors.filter((parts) => !parts.some(isOfAnotherKind));
+      const [only] = meant;
+      if (only === undefined || meant.length > 1) return [{ path, message: issue.message }];
+      return only.flatMap((part) => explainIssue({ ...part, path: [...path, ...part.path] }, schema, value));
     }
     case 'too_small':
     case 'too_big':
@@ -62,6 +66,9 @@ export function explainIssue(issue: Issue, schema: Schema, value: unknown): read
       return [{ path, message: issue.message }];
   }
 }
+
+/** Whether the value is not even of the kind that this part of a union takes: another part was meant. */
+const isOfAnotherKind = ({ code, path }: Issue): boolean => code === 'invalid_type' && path.length === 0;
 
 function oneOf(path: readonly PropertyKey[], found: unknown, values: readonly string[]): Explained {
   if (found === undefined)
@@ -132,6 +139,8 @@ function keysAt(schema: Schema, path: readonly PropertyKey[]): readonly string[]
       at = bare(shape[String(step)]);
     } else if (at instanceof z.ZodArray) at = bare(at.element);
     else return [];
+    // Keys stand in the one part of a union that has any.
+    if (at instanceof z.ZodUnion) at = at.options.find((option: Schema) => option instanceof z.ZodObject);
   }
   return at instanceof z.ZodObject ? Object.keys(at.shape) : [];
 }

@@ -5,6 +5,7 @@ import { Fault } from '../protocols/faults.ts';
 import { explainIssue } from './explain.ts';
 import type { Explained } from './explain.ts';
 import { locate } from './locate.ts';
+import { withProfileIn } from './meters.ts';
 import { nearestWord } from './nearest.ts';
 import type { Model } from './schema/model.ts';
 import { siteSchema } from './schema/site.ts';
@@ -51,12 +52,14 @@ export interface LoadedSite {
 
 /**
  * Reads a site file. Throws SiteFileInvalid with all its problems at once. `profiles`: the known meter profiles;
- * without them the meters' `profile=` is not checked.
+ * without them the meters' `profile=` is not checked. `folder`: where the file is, with a slash at its end, and
+ * what its own profiles are named from.
  */
 export function parseSite(
   text: string,
   models: ReadonlyMap<string, Model>,
   profiles?: Iterable<string>,
+  folder = '',
 ): LoadedSite {
   const { document, lines, value } = readYaml(text);
   const known: Known = { models: new Set(models.keys()), ...(profiles && { profiles: new Set(profiles) }) };
@@ -74,7 +77,11 @@ export function parseSite(
   const profileProblems = brokenReferences(value, known).filter(({ path }) => path.at(-1) === 'target');
   let site: Site;
   try {
-    site = resolveSite(parsed.data, models);
+    const meters = parsed.data.meters.map((meter) => ({
+      ...meter,
+      target: withProfileIn(folder, meter.target),
+    }));
+    site = resolveSite({ ...parsed.data, meters }, models);
   } catch (error) {
     if (!(error instanceof SiteInvalid)) throw error;
     const names = new Set(parsed.data.nodes.map(({ id }) => id));
@@ -115,7 +122,7 @@ export async function loadSite(
   } catch (error) {
     throw new Fault('CONFIG_SYNTAX', `${path}: is not UTF-8 text`, { cause: error });
   }
-  return parseSite(text, models, profiles);
+  return parseSite(text, models, profiles, path.slice(0, path.lastIndexOf('/') + 1));
 }
 
 function readYaml(text: string): { document: Document; lines: LineCounter; value: unknown } {

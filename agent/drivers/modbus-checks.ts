@@ -42,7 +42,9 @@ export const makeCheckMemory = (): CheckMemory => ({ mostVa: new Map(), wrong: 0
 export function outOfRange(value: number, unit: MeterUnit): string | undefined {
   const [least, most] = RANGES[unit];
   if (unit === 'Hz' && value === 0) return undefined;
-  return value >= least && value <= most ? undefined : `${value} ${unit} is not between ${least} and ${most}`;
+  return value >= least && value <= most
+    ? undefined
+    : `${Number(value.toPrecision(7))} ${unit} is not between ${least} and ${most}`;
 }
 
 /** How fine a quantity's register is, in its unit; 0: fine enough. */

@@ -115,13 +115,13 @@ export const profileSchema = z
     /** Quantities that come from one moment: they are read in one request. */
     atomic: z.array(z.array(z.string()).min(2)).optional(),
     /** Quantities that are the sum of points, all of which must be there (tariffs). */
-    sums: z.array(z.strictObject({ q: z.string(), of: z.array(z.string()).min(2) })),
+    sums: z.array(z.strictObject({ q: z.string(), of: z.array(z.string()).min(2) })).default([]),
     sources: z.record(z.string(), z.string()),
-    notes: z.array(z.string()),
+    notes: z.array(z.string()).default([]),
   })
   .superRefine((profile, context) => {
-    const fail = (message: string): void => context.addIssue({ code: 'custom', message });
-    for (const message of mistakesOf(profile)) fail(message);
+    for (const { path, message } of mistakesOf(profile))
+      context.addIssue({ code: 'custom', path: [...path], message });
   });
 
 interface Unchecked {
@@ -138,46 +138,88 @@ interface Unchecked {
   readonly sources: Readonly<Record<string, string>>;
 }
 
-/** What a profile says that cannot be, beyond the shape of its fields. */
-function* mistakesOf(profile: Unchecked): Generator<string> {
-  const { points, channels, sums } = profile;
-  if (points.length === 0 && channels === undefined && profile.template !== true) yield 'no points';
-  const names = [...points, ...sums].map(({ q }) => q);
-  const ofChannel = (channels?.points ?? []).map(({ q }) => q);
-  for (const list of [names, ofChannel]) {
-    for (const [index, q] of list.entries()) if (list.indexOf(q) < index) yield `${q} stands twice`;
-  }
-  const last = channels ? channels.stride * (channels.count - 1) : 0;
-  for (const key of profile.refresh?.src ?? []) {
-    if (!Object.hasOwn(profile.sources, key)) yield `refresh: no source '${key}' under sources`;
-  }
-  for (const point of points) yield* mistakesOfPoint(point, profile, 0);
-  for (const point of channels?.points ?? []) yield* mistakesOfPoint(point, profile, last);
-  for (const sum of sums) {
-    const units = sum.of.map((q) => points.find((point) => point.q === q)?.unit);
-    if (units.includes(undefined)) yield `${sum.q}: a part is no point`;
-    if (new Set(units).size > 1) yield `${sum.q}: parts have different units`;
-  }
-  for (const q of (profile.atomic ?? []).flat()) {
-    if (!points.some((point) => point.q === q)) yield `atomic: ${q} is no point`;
-  }
+interface Mistake {
+  readonly path: readonly PropertyKey[];
+  readonly message: string;
 }
 
-function* mistakesOfPoint(point: MeterPoint, profile: Unchecked, furtherBy: number): Generator<string> {
-  const { q, scale } = point;
-  if (point.agree === 'no' && point.class === 'fast') yield `${q}: control must not use a disputed point`;
-  if (point.addr + furtherBy + wordsOf(point.type) > 0x1_0000) yield `${q}: beyond register 65535`;
-  for (const key of point.src) {
-    if (!Object.hasOwn(profile.sources, key)) yield `${q}: no source '${key}' under sources`;
+/** What a profile says that cannot be, beyond the shape of its fields. */
+function* mistakesOf(profile: Unchecked): Generator<Mistake> {
+  const { points, channels, sums } = profile;
+  if (points.length === 0 && channels === undefined && profile.template !== true)
+    yield { path: ['points'], message: 'no points' };
+  const names = [...points, ...sums].map(({ q }) => q);
+  for (const [index, q] of names.entries()) {
+    const path = index < points.length ? ['points', index, 'q'] : ['sums', index - points.length, 'q'];
+    if (names.indexOf(q) < index) yield { path, message: `${q} stands twice` };
   }
+  const ofChannel = (channels?.points ?? []).map(({ q }) => q);
+  for (const [index, q] of ofChannel.entries())
+    if (ofChannel.indexOf(q) < index)
+      yield { path: ['channels', 'points', index, 'q'], message: `${q} stands twice` };
+  const last = channels ? channels.stride * (channels.count - 1) : 0;
+  for (const [index, key] of (profile.refresh?.src ?? []).entries())
+    if (!Object.hasOwn(profile.sources, key)) yield noSource(['refresh', 'src', index], key);
+  for (const [index, point] of points.entries())
+    yield* below(['points', index], mistakesOfPoint(point, profile, 0));
+  for (const [index, point] of (channels?.points ?? []).entries())
+    yield* below(['channels', 'points', index], mistakesOfPoint(point, profile, last));
+  for (const [index, { of }] of sums.entries()) {
+    const units = of.map((q) => points.find((point) => point.q === q)?.unit);
+    const path = ['sums', index, 'of'];
+    const missing = units.indexOf(undefined);
+    if (missing >= 0) yield { path: [...path, missing], message: `a part is no point: ${of[missing]}` };
+    if (new Set(units).size > 1) yield { path, message: 'parts have different units' };
+  }
+  for (const [index, group] of (profile.atomic ?? []).entries())
+    for (const [place, q] of group.entries())
+      if (!points.some((point) => point.q === q))
+        yield { path: ['atomic', index, place], message: `${q} is no point` };
+}
+
+function* below(path: readonly PropertyKey[], mistakes: Iterable<Mistake>): Generator<Mistake> {
+  for (const mistake of mistakes) yield { ...mistake, path: [...path, ...mistake.path] };
+}
+
+const noSource = (path: readonly PropertyKey[], key: string): Mistake => ({
+  path,
+  message: `no source '${key}' under sources`,
+});
+
+function* mistakesOfPoint(point: MeterPoint, profile: Unchecked, furtherBy: number): Generator<Mistake> {
+  const { q, unit, scale } = point;
+  const [, si] = UNIT_OF.find(([kind]) => q === kind || q.startsWith(`${kind}.`)) ?? [];
+  if (si === undefined) {
+    const kinds = UNIT_OF.map(([kind]) => kind).join(', ');
+    yield { path: ['q'], message: `${q} is no quantity known here: they begin with ${kinds}` };
+  } else if (si !== unit) yield { path: ['unit'], message: `${q} is given in ${si}, not ${unit}` };
+  if (point.agree === 'no' && point.class === 'fast')
+    yield { path: ['agree'], message: 'control must not use a disputed point' };
+  if (point.addr + furtherBy + wordsOf(point.type) > 0x1_0000)
+    yield { path: ['addr'], message: 'beyond register 65535' };
+  for (const [index, key] of point.src.entries())
+    if (!Object.hasOwn(profile.sources, key)) yield noSource(['src', index], key);
   if (typeof scale === 'number') return;
   const { exponent, ratios = [], choose = [] } = scale;
   if (exponent !== undefined && !Object.hasOwn(profile.exponents ?? {}, exponent))
-    yield `${q}: no '${exponent}' under exponents`;
-  for (const used of [...ratios, ...choose.flatMap(({ when }) => Object.keys(when))]) {
-    if (!Object.hasOwn(profile.parameters ?? {}, used)) yield `${q}: no '${used}' under parameters`;
-  }
+    yield { path: ['scale', 'exponent'], message: `no '${exponent}' under exponents` };
+  for (const used of [...ratios, ...choose.flatMap(({ when }) => Object.keys(when))])
+    if (!Object.hasOwn(profile.parameters ?? {}, used))
+      yield { path: ['scale'], message: `no '${used}' under parameters` };
 }
+
+/** How quantities begin, and the unit each is given in. */
+const UNIT_OF: readonly (readonly [kind: string, unit: MeterPoint['unit']])[] = [
+  ['power.active', 'W'],
+  ['power.reactive', 'var'],
+  ['power.apparent', 'VA'],
+  ['powerFactor', '1'],
+  ['voltage', 'V'],
+  ['current', 'A'],
+  ['frequency', 'Hz'],
+  ['energy.active', 'Wh'],
+  ['demand.active', 'W'],
+];
 
 export type MeterProfile = z.infer<typeof profileSchema>;
 export type MeterPoint = z.infer<typeof pointSchema>;

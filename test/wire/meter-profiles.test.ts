@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { readTarget } from '../../commands/read.ts';
+import { answerJson, readTarget } from '../../commands/read.ts';
 import { meterProfile, profileIds } from '../../config/meters.ts';
 import { realClock } from '../../host/clock.ts';
 import { seededRandom } from '../../host/random.ts';
@@ -56,7 +56,7 @@ function unitOf(q: string): string {
   return what === 'apparent' ? 'VA' : (UNITS[kind] ?? '');
 }
 
-type Readings = Awaited<ReturnType<typeof readTarget>>['readings'];
+type Readings = ReturnType<typeof answerJson>['readings'];
 type Shown = Readings[string];
 
 /** What must be read of an image. */
@@ -108,7 +108,7 @@ function readAll(port: string | number): ReadonlyMap<string, Promise<Readings>> 
   return new Map(
     shipped.map((id) => {
       const url = `modbus://127.0.0.1:${port}/${unitNumber(id)}?profile=${id}`;
-      const readings = readTarget(url, 20_000).then((answer) => answer.readings);
+      const readings = readTarget(url, 20_000).then((answer) => answerJson(answer).readings);
       readings.catch(() => undefined);
       return [id, readings];
     }),

@@ -1,7 +1,13 @@
 import { describe, expect, it } from 'vitest';
 
 import { fieldOf } from '../../../protocols/mqtt/fields.ts';
-import { meterProfile, parseProfile, profileIds } from '../../../config/meters.ts';
+import {
+  meterProfile,
+  parseProfile,
+  profileIds,
+  ProfileInvalid,
+  withProfileIn,
+} from '../../../config/meters.ts';
 
 describe('meter profiles', () => {
   const ids = profileIds();
@@ -55,5 +61,89 @@ describe('meter profiles', () => {
     );
     expect(() => parse({ points: [], sums: [] })).toThrow(/no points/);
     expect(() => parse({ atomic: [['power.active.total', 'none']] })).toThrow(/none is no point/);
+  });
+});
+
+describe('a profile of a site’s own', () => {
+  const text = JSON.stringify(meterProfile('carlo-gavazzi-em300'), null, 2);
+  const problemsOf = (changed: string): readonly string[] => {
+    try {
+      parseProfile(changed, 'own', 'meters/own.json');
+    } catch (error) {
+      if (!(error instanceof ProfileInvalid)) throw error;
+      expect(error.file).toBe('meters/own.json');
+      return error.problems.map(
+        ({ line, column, message, suggestion }) => `${line}:${column} ${message} ${suggestion ?? ''}`,
+      );
+    }
+    return [];
+  };
+  const own = text.replace('"id": "carlo-gavazzi-em300"', '"id": "own"');
+  const lineOf = (part: string): number => own.slice(0, own.indexOf(part)).split('\n').length;
+
+  it('is read', () => {
+    expect(problemsOf(own)).toEqual([]);
+  });
+
+  it.each<[string, (good: string) => string, string, RegExp]>([
+    [
+      'no JSON',
+      (good) => good.replace('"fc": 4,', '"fc": 4'),
+      '"wordOrder"',
+      /^\d+:3 not JSON: Expected ','/,
+    ],
+    ['a file with a comma too many', (good) => good.replace(/\}\s*$/, ',}'), '', /not JSON/],
+    ['an empty file', () => '', '', /^1:1 not JSON/],
+    ['a key that stands twice', (good) => good.replace('"fc": 4,', '"fc": 4, "fc": 3,'), '"fc"', /unique/],
+    ['another name', (good) => good.replace('"id": "own"', '"id": "owm"'), '"id"', /calls itself owm/],
+    ['a slip', (good) => good.replace('"maxGap"', '"maxgap"'), '"maxGap"', /unknown key 'maxgap' maxGap/],
+    [
+      'a scale of text',
+      (good) => good.replace('"scale": 0.1,', '"scale": "0.1",'),
+      '"scale": 0.1,',
+      /scale: /,
+    ],
+    [
+      'a scale of nothing',
+      (good) => good.replace('"scale": 0.1,', '"scale": 0,'),
+      '"scale": 0.1,',
+      /factor of 0/,
+    ],
+    [
+      'a slip in a scale',
+      (good) => good.replace('"scale": 0.1,', '"scale": { "time": 2 },'),
+      '"scale": 0.1,',
+      /'time' times/,
+    ],
+    [
+      'another unit',
+      (good) => good.replace('"unit": "V"', '"unit": "A"'),
+      '"unit": "V"',
+      /given in V, not A/,
+    ],
+    [
+      'an unknown quantity',
+      (good) => good.replace('"q": "frequency"', '"q": "frequenzy"'),
+      '"q": "frequency"',
+      /no quantity known/,
+    ],
+  ])('%s is told with its place', (_name, change, at, said) => {
+    const told = problemsOf(change(own)).find((problem) => said.test(problem)) ?? '';
+    expect(told).toMatch(said);
+    if (at !== '') expect(Number(told.split(':')[0])).toBe(lineOf(at));
+  });
+
+  it('is found from where its site file is', () => {
+    const target = 'modbus://h/1?profile=meters/a%20b.json&invert=1';
+    expect(withProfileIn('/etc/site/', target)).toBe(
+      'modbus://h/1?profile=/etc/site/meters/a%20b.json&invert=1',
+    );
+    expect(withProfileIn('', target)).toBe(target);
+    for (const same of [
+      'modbus://h/1?profile=/m/a.json',
+      'modbus://h/1?profile=sunspec',
+      'antminer://h?user=a.json',
+    ])
+      expect(withProfileIn('/etc/site/', same)).toBe(same);
   });
 });
