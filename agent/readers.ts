@@ -8,6 +8,8 @@ import type { Frames } from './frames.ts';
 import { startEnergy } from './energy.ts';
 import type { Energy, EnergyOptions } from './energy.ts';
 import { startKnocking } from './knock.ts';
+import { makeMeterWatch } from './meter-watch.ts';
+import type { MeterWatch } from './meter-watch.ts';
 import { isUnpowered, loseReadings, lostReadings, takeReadings } from './machine.ts';
 import type { Machine } from './machine.ts';
 import { makeMetering } from './metering.ts';
@@ -65,6 +67,7 @@ export function startReaders(options: ReadersOptions): Readers {
     handlers: new MachineReader(options),
   });
   const energy = startEnergy({ ...options, clock });
+  const watch = makeMeterWatch({ ...options, clock });
   const meters = startPoller({
     clock,
     random,
@@ -73,7 +76,7 @@ export function startReaders(options: ReadersOptions): Readers {
     timeoutMs: METER_TIMEOUT_MS,
     read: (index, scope, timeoutMs) =>
       meterAt(plant, index).device.read(energy.scopeOf(index, scope), timeoutMs),
-    handlers: new MeterReader(options, metering, energy),
+    handlers: new MeterReader(options, { watch, metering, energy }),
   });
   const knocking = startKnocking({
     clock,
@@ -99,6 +102,7 @@ export function startReaders(options: ReadersOptions): Readers {
       knocking.stop();
       machines.stop();
       meters.stop();
+      watch.stop();
     },
   };
 }
@@ -164,28 +168,34 @@ class MachineReader implements PollHandlers {
   }
 }
 
+/** Who looks at what a meter says before it is used: alone over time, against the others, and for what it counts. */
+interface MeterJudges {
+  readonly watch: MeterWatch;
+  readonly metering: Metering;
+  readonly energy: Energy;
+}
+
 class MeterReader implements PollHandlers {
   readonly #options: ReadersOptions;
-  readonly #metering: Metering;
-  readonly #energy: Energy;
+  readonly #judges: MeterJudges;
 
-  constructor(options: ReadersOptions, metering: Metering, energy: Energy) {
+  constructor(options: ReadersOptions, judges: MeterJudges) {
     this.#options = options;
-    this.#metering = metering;
-    this.#energy = energy;
+    this.#judges = judges;
   }
 
   onReadings(...[index, read, scope, beganMs]: Parameters<PollHandlers['onReadings']>): void {
     const { plant, deps, safety } = this.#options;
     const meter = meterAt(plant, index);
-    const readings = this.#metering.take(index, read, beganMs);
+    const { watch, metering, energy } = this.#judges;
+    const readings = metering.take(index, watch.take(index, read, beganMs), beganMs);
     const isGood = takeSample(meter, readings, scope, beganMs);
     const power = readings['power.active.total'];
     const { id, node } = meter.config;
     if (meter.powerW !== undefined && power?.ok === true)
       deps.report({ event: 'meter', node, meter: id, powerW: meter.powerW, quality: power.quality });
     if (isGood && meter.node !== undefined) safety.onSample(meter.node);
-    this.#energy.onMeter(index, readings, beganMs);
+    energy.onMeter(index, readings, beganMs);
   }
 
   onFailure(...[index, fault, failures, change]: Parameters<PollHandlers['onFailure']>): void {

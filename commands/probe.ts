@@ -5,7 +5,9 @@ import type { DeviceIo } from '../agent/driver.ts';
 import type { Site } from '../config/site.ts';
 import { makeLog } from '../host/log.ts';
 import { realEffects } from '../host/real.ts';
-import { asFault, faultJson } from '../protocols/faults.ts';
+import { asFault, Fault, faultJson } from '../protocols/faults.ts';
+import { changeText, judgeSetup, setupIn } from '../protocols/metering/setup.ts';
+import type { DeclaredSetup } from '../protocols/metering/setup.ts';
 
 /** What one device said when it was read once. `power`: W, when it told. */
 export interface Probe {
@@ -30,11 +32,12 @@ export async function probeSite(
   const effects = realEffects();
   const io: DeviceIo = { ...effects, log: makeLog({ name: 'probe', level: 'silent' }) };
   const utility = site.config.utility?.target;
+  const declared = new Map(site.meters.map((meter) => [meter.id, meter.declared]));
   const jobs: (() => Promise<Probe>)[] = [
     ...[...site.meters, ...site.machines].map(
       ({ id, target }) =>
         () =>
-          timed({ id, target, io }, () => readDevice(target, { secrets, io, timeoutMs })),
+          timed({ id, target, io }, () => readDevice(target, { secrets, io, timeoutMs }, declared.get(id))),
     ),
     ...(utility === undefined
       ? []
@@ -83,10 +86,16 @@ interface Means {
   readonly timeoutMs: number;
 }
 
-async function readDevice(target: string, { secrets, io, timeoutMs }: Means): Promise<Found> {
+async function readDevice(
+  target: string,
+  { secrets, io, timeoutMs }: Means,
+  declared: DeclaredSetup | undefined,
+): Promise<Found> {
   const device = openDevice(parseTarget(target, secrets), io);
   try {
-    const readings = await device.read('fast', timeoutMs);
+    const readings = await device.read(declared === undefined ? 'fast' : 'full', timeoutMs);
+    const { doubts } = judgeSetup(undefined, setupIn(readings) ?? { parameters: {} }, declared);
+    if (doubts.length > 0) throw new Fault('METER_SETUP', doubts.map(changeText).join('; '));
     const power = readings['power'] ?? readings['power.active.total'];
     const mode = readings['mode'];
     return {

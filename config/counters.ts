@@ -1,5 +1,6 @@
 import type { CounterRules } from '../protocols/metering/counter.ts';
 import type { RegisterType } from '../protocols/modbus/registers.ts';
+import { profilesOf } from './meters.ts';
 import type { MeterPoint, MeterProfile } from './schema/profile.ts';
 
 /** Where integers begin again at 0. Signed ones do at their largest value, or go on below zero. */
@@ -53,4 +54,27 @@ function factorsOf({ scale }: MeterPoint): readonly number[] {
   const tens = exponent === undefined ? [1] : EXPONENTS.map((power) => 10 ** power);
   const chosen = choose?.map((one) => one.times) ?? [1];
   return tens.flatMap((ten) => chosen.map((one) => Math.abs(times * ten * one)));
+}
+
+/** How import and export of the meter of a target count; undefined where its profile has no such counter, or is none. */
+export function targetCounters(
+  target: string,
+  mostW: number,
+): { readonly import: CounterRules | undefined; readonly export: CounterRules | undefined } {
+  const options = URL.parse(target)?.searchParams;
+  const [bought, sold] = ['import', 'export'].map((way) =>
+    profilesAt(options?.get('profile') ?? '')
+      .map((profile) => counterRules(profile, `energy.active.${way}`, mostW))
+      .find((rules) => rules !== undefined),
+  );
+  return options?.get('invert') === '1' ? { import: sold, export: bought } : { import: bought, export: sold };
+}
+
+/** A target that cannot be used never answers, and is said to be so elsewhere. */
+function profilesAt(name: string): readonly MeterProfile[] {
+  try {
+    return profilesOf(name);
+  } catch {
+    return [];
+  }
 }

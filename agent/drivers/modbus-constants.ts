@@ -8,6 +8,8 @@ import { isRefusal } from '../../host/line-fault.ts';
 import { formatOf, identityIn, identityWords } from './modbus-points.ts';
 
 const EVERY_MS = 600_000;
+/** Settings that every watt is a multiple of. */
+const SETTINGS_EVERY_MS = 120_000;
 /** A meter that is starting refuses what it has: what was refused is asked for again after this time. */
 const AGAIN_MS = 30_000;
 
@@ -72,7 +74,8 @@ export class MeterConstants {
       this.identity = texts;
       this.readings = readings;
       this.#isWhole = isWhole;
-      this.#dueMs = nowMs + (isWhole ? EVERY_MS : AGAIN_MS);
+      const everyMs = Object.keys(parameters).length > 0 ? SETTINGS_EVERY_MS : EVERY_MS;
+      this.#dueMs = nowMs + (isWhole ? everyMs : AGAIN_MS);
     } catch (error) {
       const fault = asFault(error);
       if (first || fault.code === 'DEVICE_OTHER') throw fault;

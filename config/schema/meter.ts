@@ -10,6 +10,16 @@ export const meterSchema = z.strictObject({
   role: z.enum(['node', 'generation']).default('node'),
   /** `modbus://host:port/unit?profile=ID` and its kin. */
   target: z.string(),
+  /** What a person read off the meter: one that says otherwise does not steer, and one that changes to this does. */
+  declared: z
+    .strictObject({
+      /** Rated primary current of its current transformers, A. */
+      ctPrimaryA: z.number().positive().optional(),
+      /** Of its voltage transformers; 1 without. */
+      ptRatio: z.number().positive().optional(),
+      serial: z.string().min(1).max(64).optional(),
+    })
+    .optional(),
   periodMs: z.number().min(200).max(60_000).default(1_000),
   /** Accuracy classes of the meter and of its current transformers, % of what it shows. */
   accuracyClassPct: z.number().positive().max(10).default(0.5),

@@ -11,6 +11,8 @@ export interface Measured {
   readonly frequencyHz: number;
   readonly importWh: number;
   readonly exportWh: number;
+  /** What it says it is and is set to, where its registers tell. */
+  readonly setup?: { readonly serial: number | undefined; readonly ctPrimaryA: number };
 }
 
 /** A raw number at a wire address. `none`: the words that this vendor puts where there is no value. */
@@ -121,7 +123,7 @@ const b2x: MeterLayout = {
     [0x8960, 2],
   ],
   fields: (measured) => [
-    u32(0x8900, 11_223_344),
+    u32(0x8900, measured.setup?.serial ?? 11_223_344),
     // "B1.0", "B23 "
     u32(0x8908, 0x42312e30),
     u32(0x8960, 0x42323320),

@@ -10,6 +10,8 @@ import { encodeNumber } from '../../protocols/modbus/registers.ts';
 import type { StreamDevice } from '../device.ts';
 import { METER_LAYOUTS } from './meter-layouts.ts';
 import type { Field, Measured, MeterLayout, MeterLayoutId } from './meter-layouts.ts';
+import { makeMeterRegister } from './meter-register.ts';
+import type { MeterRegister } from './meter-register.ts';
 import { makeModbusLine } from './modbus-line.ts';
 import { miswired, WIRING_FAULTS } from './meter-wiring.ts';
 import type { AskedUnit, ModbusUnit } from './modbus-line.ts';
@@ -47,6 +49,8 @@ export interface MeterOptions {
 /** A unit for a line, and by itself a device on a port of its own with Modbus TCP. */
 export interface SimulatedMeter extends StreamDevice, ModbusUnit {
   fault: MeterFault;
+  /** Its counters and its setup, which can be tampered with. */
+  readonly register: MeterRegister;
   /** What the registers say at `nowMs`, before faults: W, V, A, Wh. */
   measured(nowMs: number): Measured;
 }
@@ -74,7 +78,7 @@ export function makeMeter(options: MeterOptions): SimulatedMeter {
       return image;
     if (image?.fault !== device.fault) sinceMs = nowMs;
     const { fault } = device;
-    const right = sampler.at(nowMs);
+    const right = device.register.shown(sampler.at(nowMs));
     const wiring = WIRING_FAULTS.find((one) => one === fault);
     const measured = wiring === undefined ? faulty(right, fault) : miswired(right, wiring, nowMs - sinceMs);
     // Its counters count what it shows.
@@ -89,6 +93,7 @@ export function makeMeter(options: MeterOptions): SimulatedMeter {
   };
   const device: SimulatedMeter = {
     fault: 'none',
+    register: makeMeterRegister(),
     unit: options.unit,
     answerMs,
     measured: (nowMs) => sampler.at(nowMs),

@@ -40,12 +40,12 @@ export function layoutOfProfile(profile: MeterProfile): MeterLayout {
       })),
     ),
   ];
-  const fixed = [...chainOf(profile), ...settingsOf(profile), ...identityOf(profile)].map((field) => ({
-    ...field,
-    at: field.at + (field.inChain ? 0 : furtherBy),
-  }));
+  const moved = (all: readonly Fixed[]): readonly Field[] =>
+    all.map((field) => ({ ...field, at: field.at + (field.inChain ? 0 : furtherBy) }));
+  const fixed = moved([...chainOf(profile), ...settingsOf(profile), ...identityOf(profile)]);
   const fields = (measured: Measured): readonly Field[] => [
     ...fixed,
+    ...moved(tamperedOf(profile, measured)),
     ...points.map((point) => ({
       at: point.addr + furtherBy,
       type: point.type,
@@ -116,6 +116,22 @@ function settingsOf(profile: MeterProfile): readonly Fixed[] {
     value: tensOf(name, profile),
   }));
   return [...parameters, ...exponents];
+}
+
+/** What was changed in the meter while it ran. */
+function tamperedOf(profile: MeterProfile, { setup }: Measured): readonly Fixed[] {
+  if (setup === undefined) return [];
+  const { wordOrder, identity } = profile;
+  const place = profile.parameters?.['ctPrimaryA'];
+  const { serial, ctPrimaryA } = setup;
+  return [
+    ...(serial === undefined || !identity?.serial
+      ? []
+      : identityFields(identity.serial, 'ascii' in identity.serial ? String(serial) : serial, wordOrder)),
+    ...(place === undefined
+      ? []
+      : [{ at: place.addr, type: place.type, wordOrder, value: ctPrimaryA / (place.times ?? 1) }]),
+  ];
 }
 
 function identityOf({ identity, wordOrder }: MeterProfile): readonly Fixed[] {
