@@ -28,6 +28,8 @@ interface KeptOptions<T> {
   readonly schema: z.ZodType<T>;
   /** What was found at start, undefined when there was no file. A damaged file is trouble, never found. */
   readonly onFound: (value: T | undefined) => void;
+  /** The disk is full: true when there is room for it now. */
+  readonly release: () => Promise<boolean>;
   /** One of the two copies is damaged; the other one is used. */
   readonly onMended: (path: string) => void;
   readonly onTrouble: (fault: Fault) => void;
@@ -44,6 +46,67 @@ const TROUBLES: readonly FaultCode[] = ['DISK_FAILED', 'DISK_FULL', 'KEPT_DAMAGE
 /** Opens the documents an agent keeps, `agent-<id>.<name>.json` in its data directory; alarms while one cannot be kept. */
 export interface Keeper {
   open<T>(name: string, schema: z.ZodType<T>, onFound: (value: T | undefined) => void): Kept<T>;
+  /** No file is to be written any more. */
+  stop(): void;
+}
+
+/** Held on the disk for all kept files together: to write one anew takes its size once more for a moment. */
+const RESERVE_BYTES = 256 * 1_024;
+/** What was given up, or could not be had, is tried again after this. */
+const REFILL_MS = 60_000;
+
+/** Room for the kept files on a disk that is full for everybody else. */
+interface Reserve {
+  /** Gives the room back to the disk, where they find it; false when there is none to give. */
+  release(): Promise<boolean>;
+  stop(): void;
+}
+
+function holdReserve({ disk, clock }: Pick<KeptOptions<never>, 'disk' | 'clock'>, path: string): Reserve {
+  let stopped = false;
+  let cancel: (() => void) | undefined;
+  let isHeld = false;
+  let releasing: Promise<boolean> | undefined;
+  const hold = async (): Promise<void> => {
+    releasing = undefined;
+    try {
+      const file = await disk.append(path);
+      // Of an earlier start: it is the same room, not more.
+      await file.rewind(0);
+      // On a disk with less it is what there is.
+      const isWhole = await file.reserve(RESERVE_BYTES).then(
+        () => true,
+        () => false,
+      );
+      isHeld = file.reservedBytes > 0;
+      await file.sync();
+      await file.close();
+      if (!isWhole) again();
+    } catch {
+      again();
+    }
+  };
+  const again = (): void => {
+    if (!stopped) cancel = clock.after(REFILL_MS, () => void hold());
+  };
+  void hold();
+  return {
+    release: () => {
+      if (isHeld) {
+        isHeld = false;
+        again();
+        releasing = disk.remove(path).then(
+          () => true,
+          () => false,
+        );
+      }
+      return releasing ?? Promise.resolve(false);
+    },
+    stop: () => {
+      stopped = true;
+      cancel?.();
+    },
+  };
 }
 
 export function makeKeeper(
@@ -55,7 +118,9 @@ export function makeKeeper(
 ): Keeper {
   const { disk, clock, alarms, agent, dataDir } = options;
   const troubled = new Set<string>();
+  const reserve = holdReserve(options, `${dataDir}/agent-${agent}.reserve`);
   return {
+    stop: () => reserve.stop(),
     open: (name, schema, onFound) =>
       openKept({
         disk,
@@ -63,6 +128,7 @@ export function makeKeeper(
         schema,
         onFound,
         path: `${dataDir}/agent-${agent}.${name}.json`,
+        release: () => reserve.release(),
         onMended: (path) =>
           alarms.tell('KEPT_DAMAGED', agent, `${path} was damaged; its copy is used, and it is written anew`),
         onTrouble: (fault) => {
@@ -82,7 +148,7 @@ export function makeKeeper(
  * was acknowledged is in both, so that one that is whole serves when the other is damaged.
  */
 function openKept<T>(options: KeptOptions<T>): Kept<T> {
-  const { disk, clock, path } = options;
+  const { clock, path } = options;
   const places = [path, `${path}.copy`];
   let stopped = false;
   let writing = false;
@@ -115,7 +181,7 @@ function openKept<T>(options: KeptOptions<T>): Kept<T> {
     writing = true;
     try {
       const bytes = encode(job.value);
-      await Promise.all(places.map((place) => disk.replace(place, bytes)));
+      await store(options, places, bytes);
       writing = false;
       if (stopped) return;
       options.onWell();
@@ -148,6 +214,21 @@ function openKept<T>(options: KeptOptions<T>): Kept<T> {
       stopped = true;
     },
   };
+}
+
+/** Puts the same bytes in all places; on a full disk with the room that is held for that. */
+async function store<T>(
+  { disk, release }: Pick<KeptOptions<T>, 'disk' | 'release'>,
+  places: readonly string[],
+  bytes: Uint8Array,
+): Promise<void> {
+  const all = (): Promise<unknown> => Promise.all(places.map((place) => disk.replace(place, bytes)));
+  try {
+    await all();
+  } catch (error) {
+    if (asFault(error, 'DISK_FAILED').code !== 'DISK_FULL' || !(await release())) throw error;
+    await all();
+  }
 }
 
 /** What stands in these places. Throws KEPT_DAMAGED when something does and nothing of it is whole. */

@@ -6,7 +6,7 @@ import type { Ack, LeasePhase, MachineResult } from '../protocols/mqtt/status.ts
 import type { Readings } from '../protocols/reading.ts';
 import { makeActions } from './actions.ts';
 import type { Actions } from './actions.ts';
-import { makeAlarms, spoolAlarms } from './alarms.ts';
+import { makeAlarms } from './alarms.ts';
 import type { Alarms } from './alarms.ts';
 import { makeControl } from './control.ts';
 import type { Control } from './control.ts';
@@ -20,7 +20,6 @@ import { openUtilityTerminal } from './drivers/utility-terminal.ts';
 import { startFrames } from './frames.ts';
 import type { Frames } from './frames.ts';
 import { makeHostWatch } from './host-watch.ts';
-import { makeKeeper } from './kept.ts';
 import type { Kept } from './kept.ts';
 import { openLink } from './link.ts';
 import type { Link } from './link.ts';
@@ -36,8 +35,9 @@ import { makeSafety } from './safety.ts';
 import type { Safety } from './safety.ts';
 import { makeSettingsBook } from './settings-book.ts';
 import type { SettingsBook } from './settings-book.ts';
-import { makeSpool } from './spool.ts';
 import type { Spool } from './spool.ts';
+import { openStorage } from './storage.ts';
+import type { Storage } from './storage.ts';
 import { openDevice, parseTarget } from './target.ts';
 import type { Secrets } from './target.ts';
 import { openUtility } from './utility.ts';
@@ -61,8 +61,6 @@ export interface AgentOptions {
 }
 
 const TICK_MS = 1_000;
-const MIB = 1_024 * 1_024;
-const DAY_MS = 86_400_000;
 const epochSchema = z.strictObject({ epoch: z.int().nonnegative() });
 
 /** Runs one agent: reads its devices, publishes what they say, and brings machines to where they shall be. */
@@ -84,6 +82,7 @@ class Agent {
   readonly #lease: LeaseState;
   readonly #orders: readonly RackOrders[];
   readonly #rackPlace: ReadonlyMap<string, number>;
+  readonly #storage: Storage;
   readonly #spool: Spool;
   readonly #alarms: Alarms;
   readonly #control: Control;
@@ -114,8 +113,9 @@ class Agent {
     this.#orders = racks.map(makeOrders);
     this.#lease = leaseOf(options, this.#plant);
     this.#alarms = makeAlarms(() => this.#link);
-    this.#spool = this.#openSpool();
-    const keeper = makeKeeper({ ...deps, ...options, alarms: this.#alarms, clock });
+    this.#storage = openStorage(options, this.#alarms);
+    const { keeper, spool } = this.#storage;
+    this.#spool = spool;
     this.#settings = makeSettingsBook({ plant: this.#plant, clock, keeper, alarms: this.#alarms });
     const shared = {
       site,
@@ -190,7 +190,7 @@ class Agent {
       part?.stop();
     this.#link?.stop();
     for (const { device } of [...this.#plant.machines, ...this.#plant.meters]) closeDevice(device);
-    await this.#spool.stop();
+    await this.#storage.stop();
   }
 
   #open(target: string): Device {
@@ -229,23 +229,6 @@ class Agent {
           this.#lockouts.say();
         },
       },
-    });
-  }
-
-  #openSpool(): Spool {
-    const { site, agent, boot, deps, dataDir } = this.#options;
-    const { diskMiB, memoryMiB, days, backlogKiBPerS } = site.config.spool;
-    return makeSpool({
-      bus: deps.bus,
-      clock: deps.clock,
-      disk: deps.disk,
-      site: site.id,
-      agent,
-      boot,
-      prefix: `${dataDir}/agent-${agent}.spool-`,
-      limits: { diskBytes: diskMiB * MIB, memoryBytes: memoryMiB * MIB, ageMs: days * DAY_MS },
-      backlogBytesPerS: backlogKiBPerS * 1_024,
-      alarms: spoolAlarms(this.#alarms, agent),
     });
   }
 

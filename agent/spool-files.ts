@@ -1,4 +1,5 @@
 import type { AppendFile, Clock, Disk } from '../host/deps.ts';
+import type { DiskRoom } from '../host/disk-room.ts';
 import { asFault, Fault } from '../protocols/faults.ts';
 import { STREAMS } from '../protocols/mqtt/backlog.ts';
 import type { Stream } from '../protocols/mqtt/backlog.ts';
@@ -38,6 +39,7 @@ export interface SpoolFilesOptions {
   readonly clock: Clock;
   /** Path and beginning of the names of all files. */
   readonly prefix: string;
+  readonly diskRoom: () => DiskRoom;
   readonly onTrouble: (fault: Fault) => void;
   readonly onWell: () => void;
   /** So many records of a file cannot be read. */
@@ -124,8 +126,10 @@ export class SpoolFiles {
     this.#flushing = true;
     return this.#serial(async () => {
       this.#flushing = false;
-      const batch = [...this.#dirty];
-      this.#dirty.clear();
+      // What matters least leaves the last of the room to the others: it waits in memory, within its bound.
+      const isFull = this.#options.diskRoom() === 'full';
+      const batch = [...this.#dirty].filter(({ stream }) => !(isFull && stream === 'machines'));
+      for (const chunk of batch) this.#dirty.delete(chunk);
       const faults = await Promise.all(batch.map((chunk) => this.#tryWrite(chunk)));
       const fault = faults.find((one) => one !== undefined);
       if (fault !== undefined) this.#options.onTrouble(fault);

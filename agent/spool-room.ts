@@ -1,4 +1,5 @@
 import type { Clock } from '../host/deps.ts';
+import type { DiskRoom } from '../host/disk-room.ts';
 import { relieve, thinned } from './core/spool-thin.ts';
 import type { Limits, Piece } from './core/spool-thin.ts';
 import type { Chunk, SpoolFiles } from './spool-files.ts';
@@ -9,12 +10,15 @@ export interface SpoolRoomOptions {
   readonly files: SpoolFiles;
   readonly clock: Clock;
   readonly limits: Limits;
+  readonly diskRoom: () => DiskRoom;
   readonly onLoss: (text: string, over: boolean) => void;
 }
 
 /** Pieces thinned or let go between two ticks at most: thinning one takes tens of milliseconds. */
 const MOST_STEPS = 2;
 const MOST_DROPS = 64;
+
+const isShort = (room: DiskRoom): boolean => room === 'short' || room === 'full';
 
 /** Keeps the spool within its limits, and counts what that costs. */
 export class SpoolRoom {
@@ -35,7 +39,8 @@ export class SpoolRoom {
     this.#working = true;
     let steps = 0;
     for (let drops = 0; drops < MOST_DROPS && steps < MOST_STEPS;) {
-      const relief = relieve(this.#pieces(), this.#options.limits);
+      const { limits, diskRoom } = this.#options;
+      const relief = relieve(this.#pieces(), { ...limits, isPressed: isShort(diskRoom()) });
       if (relief === undefined) break;
       if (relief.kind === 'drop') {
         drops += 1;

@@ -6,6 +6,7 @@
  * readings are thinned before any is let go, and it is said how many.
  */
 import type { Bus, Clock, Disk } from '../host/deps.ts';
+import type { DiskRoom } from '../host/disk-room.ts';
 import { asFault } from '../protocols/faults.ts';
 import type { Fault } from '../protocols/faults.ts';
 import { encodeSegment, STREAMS, streamOf } from '../protocols/mqtt/backlog.ts';
@@ -35,6 +36,8 @@ export interface SpoolOptions {
   /** Path and beginning of the names of its files. */
   readonly prefix: string;
   readonly limits: Limits;
+  /** How much room the disk has; absent: enough. */
+  readonly diskRoom?: () => DiskRoom;
   /** The backlog takes at most this much of the wire, bytes per second. */
   readonly backlogBytesPerS: number;
   /** Bytes of one piece of backlog; absent: 64 KiB. */
@@ -103,10 +106,11 @@ class DiskSpool implements Spool {
 
   constructor(options: SpoolOptions) {
     this.#options = options;
-    const { boot, clock, alarms } = options;
+    const { boot, clock, alarms, diskRoom = () => 'ample' } = options;
     this.#budgetBytes = options.backlogBytesPerS;
     this.#files = new SpoolFiles({
       ...options,
+      diskRoom,
       onTrouble: (fault) => alarms.onDisk(fault),
       onWell: () => alarms.onDisk(undefined),
       onDamage: (path, count) => {
@@ -122,6 +126,7 @@ class DiskSpool implements Spool {
       files: this.#files,
       clock,
       limits: options.limits,
+      diskRoom,
       onLoss: (text, over) => alarms.onLoss(text, over),
     });
     void this.#find();

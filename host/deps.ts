@@ -128,6 +128,14 @@ export interface Disk {
   list(prefix: string): Promise<readonly string[]>;
   /** Durable once it resolves; a file that is not there is no error. No handle of it may be used any more. */
   remove(path: string): Promise<void>;
+  /** Room where a file of this path stands, or would; undefined where there is no end of it. */
+  space(path: string): Promise<DiskSpace | undefined>;
+}
+
+/** Room on a file system, for those who are not its administrator. */
+export interface DiskSpace {
+  readonly totalBytes: number;
+  readonly freeBytes: number;
 }
 
 export interface AppendFile {
@@ -177,4 +185,6 @@ export interface Log {
   warn(fields: object, event: string): void;
   error(fields: object, event: string): void;
   child(fields: object): Log;
+  /** Leaves debug lines out, of all its children too, or writes them again; absent: there are none. */
+  dropDebug?(isOn: boolean): void;
 }

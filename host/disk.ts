@@ -1,4 +1,4 @@
-import { open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { open, readdir, readFile, rename, rm, statfs } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { asFault, Fault } from '../protocols/faults.ts';
@@ -90,6 +90,12 @@ export function makeDisk(): Disk {
       onDisk(path, async () => {
         await rm(path, { force: true });
         await syncFolder(path);
+      }),
+    space: (path) =>
+      onDisk(path, async () => {
+        const { bsize, blocks, bfree, bavail } = await statfs(dirname(path));
+        // As `df` counts: what only the administrator may use is neither there nor free.
+        return { totalBytes: bsize * (blocks - bfree + bavail), freeBytes: bsize * bavail };
       }),
   };
 }

@@ -17,13 +17,18 @@ const SECRETS = ['password', 'token', 'key', 'secret', 'authorization', 'cookie'
 // pino redacts by path, not by name at any depth: three levels cover what is ever logged here.
 const REDACTED = SECRETS.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]);
 
-function wrap(logger: Logger): Log {
+function wrap(logger: Logger, debug = { isDropped: false }): Log {
   return {
-    debug: (fields, event) => logger.debug(fields, event),
+    debug: (fields, event) => {
+      if (!debug.isDropped) logger.debug(fields, event);
+    },
     info: (fields, event) => logger.info(fields, event),
     warn: (fields, event) => logger.warn(fields, event),
     error: (fields, event) => logger.error(fields, event),
-    child: (fields) => wrap(logger.child(fields)),
+    child: (fields) => wrap(logger.child(fields), debug),
+    dropDebug: (isOn) => {
+      debug.isDropped = isOn;
+    },
   };
 }
 

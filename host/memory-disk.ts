@@ -1,6 +1,6 @@
 import { Fault } from '../protocols/faults.ts';
 import type { FaultCode } from '../protocols/faults.ts';
-import type { AppendFile, Clock, Disk, Random } from './deps.ts';
+import type { AppendFile, Clock, Disk, DiskSpace, Random } from './deps.ts';
 
 export type DiskOperation = 'read' | 'replace' | 'append' | 'sync' | 'truncate' | 'remove';
 
@@ -164,6 +164,13 @@ export class MemoryDisk implements Disk {
       this.#removing.delete(path);
     }
     this.#files.delete(path);
+  }
+
+  async space(): Promise<DiskSpace | undefined> {
+    await this.#step('read', 0);
+    const { capacityBytes } = this;
+    if (capacityBytes === Infinity) return undefined;
+    return { totalBytes: capacityBytes, freeBytes: Math.max(0, capacityBytes - this.usedBytes()) };
   }
 
   /** Work on one file, one after the other as on the real disk, and none after a crash. */

@@ -71,6 +71,8 @@ export interface Limits {
   readonly diskBytes: number;
   readonly memoryBytes: number;
   readonly ageMs: number;
+  /** The disk has little room left for others: whatever is on it is thinned, however little. */
+  readonly isPressed?: boolean;
 }
 
 export type Relief<P> =
@@ -92,6 +94,7 @@ export function relieve<P extends Piece>(pieces: readonly P[], limits: Limits): 
     relieveOne(
       pieces.filter((piece) => piece.onDisk),
       limits.diskBytes,
+      limits.isPressed,
     ) ??
     relieveOne(
       pieces.filter((piece) => !piece.onDisk),
@@ -100,9 +103,9 @@ export function relieve<P extends Piece>(pieces: readonly P[], limits: Limits): 
   );
 }
 
-function relieveOne<P extends Piece>(pieces: readonly P[], limitBytes: number): Relief<P> {
+function relieveOne<P extends Piece>(pieces: readonly P[], limitBytes: number, isPressed = false): Relief<P> {
   const bytes = pieces.reduce((sum, piece) => sum + piece.bytes, 0);
-  if (bytes > THIN_FROM * limitBytes)
+  if (isPressed || bytes > THIN_FROM * limitBytes)
     for (const stream of THIN_ORDER)
       for (const [level, everyMs] of THIN_MS.entries()) {
         const piece = pieces.find((one) => one.stream === stream && one.level === level && !one.busy);

@@ -5,8 +5,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, expect, it } from 'vitest';
+import * as z from 'zod';
 import { atEnd, closeAll, eventsOf, runCommand, until } from '../wire/site-rigs.ts';
 import type { Part } from '../wire/site-rigs.ts';
+import { makeKeeper } from '../../agent/kept.ts';
+import { realClock } from '../../host/clock.ts';
+import { makeDisk } from '../../host/disk.ts';
+import { diskRoom, usedShare } from '../../host/disk-room.ts';
 import { bodies, carried, makeYard, operatorAt, traced, twice, withMosquitto, withStrace } from './rigs.ts';
 import type { Operator, Said, Yard } from './rigs.ts';
 
@@ -174,6 +179,42 @@ it.skipIf(!withMosquitto())(
   },
   TEST_MS,
 );
+
+it('a real disk tells how it fills, and the agent’s kept files find room on a full one, once for a while', async ({
+  skip,
+}) => {
+  const folder = smallDisk();
+  if (folder === undefined) {
+    process.stderr.write('skipped: no file system can be mounted here\n');
+    return skip();
+  }
+  const [disk, clock] = [makeDisk(), realClock];
+  const used = async (): Promise<number> =>
+    usedShare((await disk.space(join(folder, 'x'))) ?? { totalBytes: 0, freeBytes: 0 });
+  const told: string[] = [];
+  const say = (code: string): void => void told.push(code);
+  const alarms = { raise: say, tell: say, clear: () => undefined };
+  const keeper = makeKeeper({ disk, clock, agent: 'a1', dataDir: folder, alarms });
+  const schema = z.strictObject({ text: z.string() });
+  const kept = keeper.open('test', schema, () => undefined);
+  await kept.keep({ text: 'at first' });
+  await until('room is held', 10_000, async () => (await used()) > 0.06);
+  expect(diskRoom('ample', await used())).toBe('ample');
+  writeFileSync(join(folder, 'much'), Buffer.alloc(3.55 * 1_024 * 1_024));
+  expect(diskRoom('ample', await used())).toBe('short');
+  fill(folder);
+  expect(diskRoom('ample', await used())).toBe('full');
+  const text = 'x'.repeat(20_000);
+  await kept.keep({ text });
+  expect(told).toEqual([]);
+  expect(readFileSync(join(folder, 'agent-a1.test.json'), 'latin1')).toContain(text);
+  // What it gave up is gone when others take it: then the disk is full for it too.
+  fill(folder);
+  await expect(kept.keep({ text: `${text}${text}` })).rejects.toThrow(/DISK_FULL/u);
+  expect(told).toEqual(['DISK_FULL']);
+  kept.stop();
+  keeper.stop();
+});
 
 it.skipIf(!withMosquitto() || !withStrace())(
   'a disk that fails every sync: nothing is acknowledged or confirmed until it works again',

@@ -43,3 +43,14 @@ test('levels below the chosen one and silent write nothing', () => {
   info.log.debug({}, 'x');
   expect(info.lines).toEqual([]);
 });
+
+test('debug lines are left out and written again, also those of children made before', () => {
+  const { lines, log } = captured('debug');
+  const child = log.child({ rack: 'r1' });
+  log.dropDebug?.(true);
+  child.debug({}, 'left out');
+  child.info({}, 'written');
+  log.dropDebug?.(false);
+  child.debug({}, 'written again');
+  expect(lines.map(({ event }) => event)).toEqual(['written', 'written again']);
+});

@@ -15,6 +15,7 @@ test('a disk that says it has synced and has not is noticed', async () => {
     read: (path) => disk.read(path),
     list: (prefix) => disk.list(prefix),
     remove: (path) => disk.remove(path),
+    space: (path) => disk.space(path),
     replace: (path, bytes) => disk.replace(path, bytes),
     append: async (path) => {
       const file = await disk.append(path);
