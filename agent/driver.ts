@@ -13,7 +13,10 @@ export type Verb =
   | 'mine-stop'
   | 'ai-start'
   | 'ai-stop'
-  | 'cap';
+  | 'cap'
+  /** The last rung: the power of one outlet of a PDU. Off is refused while anything draws there, unless its argument is 1. */
+  | 'outlet-on'
+  | 'outlet-off';
 
 /**
  * Settings of a device that outlive its modes (power target, profile, pools), by name, as the device has them; a secret

@@ -140,6 +140,11 @@ function shows(
       return limitShows(argument, after);
     case 'cap':
       return capShows(argument, after);
+    case 'outlet-on':
+    case 'outlet-off': {
+      const outlet = after['outlet'];
+      return outlet?.ok === true && `outlet-${outlet.value}` === verb;
+    }
     case 'reboot': {
       const uptimeS = numberOf(after['uptime']);
       const beforeS = numberOf(before?.['uptime']) ?? Number.POSITIVE_INFINITY;

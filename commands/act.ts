@@ -16,13 +16,17 @@ const VERBS: readonly Verb[] = [
   'ai-start',
   'ai-stop',
   'cap',
+  'outlet-on',
+  'outlet-off',
 ];
 
-const help = `Usage: ./switchyard act TARGET VERB [NUMBER] [--json] [--timeout SECONDS]
+const help = `Usage: ./switchyard act TARGET VERB [NUMBER] [--force] [--json] [--timeout SECONDS]
 
 Commands one device once and reads back whether it obeyed. VERB is one of
   ${VERBS.join(', ')}
 as far as the device has it. NUMBER is watts for power-limit and cap, 1 or 0 for locate.
+Outlets are those of a PDU whose profile says how they are switched: TARGET names one by ?channel=N. 'outlet-off' is
+refused while its meter shows a draw, or none can tell; --force cuts whatever is behind it.
 TARGET as for 'read'. Exit code 0 when the change was observed (for locate, which no reading shows: acknowledged).
 `;
 
@@ -35,6 +39,7 @@ export async function run(argv: string[]): Promise<number> {
     args: argv,
     allowPositionals: true,
     options: {
+      force: { type: 'boolean' },
       json: { type: 'boolean' },
       timeout: { type: 'string' },
       help: { type: 'boolean', short: 'h' },
@@ -50,11 +55,7 @@ export async function run(argv: string[]): Promise<number> {
     throw new Fault('USAGE', 'act takes a TARGET and a VERB');
   if (verb === undefined)
     throw new Fault('USAGE', `there is no verb '${word}'; there are ${VERBS.join(', ')}`);
-  const argument = number === undefined ? undefined : Number(number);
-  if (argument !== undefined && !Number.isFinite(argument))
-    throw new Fault('USAGE', `'${number}' is not a number`);
-  if (argument === undefined && NEEDS[verb] !== undefined)
-    throw new Fault('USAGE', `${verb} takes a number of ${NEEDS[verb]}`);
+  const argument = argumentOf(verb, number, values.force === true);
   const { target, device, withPassword, close } = openTarget(url);
   try {
     if (target.password === undefined && !device.verbs[verb] && withPassword().verbs[verb])
@@ -84,4 +85,19 @@ export async function run(argv: string[]): Promise<number> {
   } finally {
     close();
   }
+}
+
+function argumentOf(verb: Verb, number: string | undefined, force: boolean): number | undefined {
+  if (force && verb !== 'outlet-off') throw new Fault('USAGE', '--force goes with outlet-off alone');
+  if (verb === 'outlet-on' || verb === 'outlet-off') {
+    if (number !== undefined)
+      throw new Fault('USAGE', `${verb} takes no number: ?channel=N names the outlet`);
+    return force ? 1 : undefined;
+  }
+  const argument = number === undefined ? undefined : Number(number);
+  if (argument !== undefined && !Number.isFinite(argument))
+    throw new Fault('USAGE', `'${number}' is not a number`);
+  if (argument === undefined && NEEDS[verb] !== undefined)
+    throw new Fault('USAGE', `${verb} takes a number of ${NEEDS[verb]}`);
+  return argument;
 }

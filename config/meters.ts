@@ -8,7 +8,7 @@ import type { Explained } from './explain.ts';
 import type { ConfigProblem } from './load.ts';
 import { locate } from './locate.ts';
 import { profileSchema } from './schema/profile.ts';
-import type { MeterPoint, MeterProfile } from './schema/profile.ts';
+import type { MeterPoint, MeterProfile, PduOutlets } from './schema/profile.ts';
 
 const folder = new URL('./meters/', import.meta.url);
 const loaded = new Map<string, MeterProfile>();
@@ -99,6 +99,18 @@ export function profilesOf(name: string): readonly MeterProfile[] {
   return profileIds()
     .filter((id) => id.startsWith(`${SUNSPEC}-`))
     .map(meterProfile);
+}
+
+/** Outlet n of a PDU: where it is switched, and where it says how it stands. */
+export function outletAt(
+  { write, state, stride }: PduOutlets,
+  channel: number,
+): Pick<PduOutlets, 'write' | 'state'> {
+  const further = stride * (channel - 1);
+  return {
+    write: { ...write, addr: write.addr + further },
+    state: { ...state, addr: state.addr + further },
+  };
 }
 
 /** Whether a point is a total power that may steer: it is read with what is fast, and its sources do not disagree. */

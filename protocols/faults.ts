@@ -91,6 +91,7 @@ const table = {
   PERMISSIVE_UNKNOWN: { cause: 'a condition for running cannot be read', next: 'check the PLC and its line; starts go on when it can be read', retry: 'later' },
   PROTECTION_TRIPPED: { cause: 'a breaker or relay has taken load away', next: 'find out why it tripped, bring it back, then permit the restart', retry: 'later' },
   OUTLET_OPEN: { cause: 'a contactor or outlet is open: what is behind it has no power', next: 'nothing after an outage: it is closed when what is behind it may start; `why MACHINE` says what it waits for', retry: 'later' },
+  OUTLET_LOADED: { cause: 'what is behind the outlet draws power, or nobody knows', next: 'put the machine to sleep first; with --force it is cut all the same', retry: 'later' },
   OUTLET_FAILED: { cause: 'a contactor or outlet does not do what it is told, or its read-back is wrong', next: 'look at the contactor, its supply, its auxiliary contact and the PLC', retry: 'later' },
   INPUT_LOST: { cause: 'inputs of a PLC cannot be read', next: 'check the PLC, its line and the points in the site file', retry: 'later' },
   PUMP_FAILED: { cause: 'the output that demands a pump cannot be written', next: 'check the PLC; run the pump by hand while machines below it work or its water may freeze', retry: 'later' },

@@ -12,7 +12,8 @@ import { modbusTarget } from './modbus-target.ts';
 /** Points at most so far apart are read in one request. */
 const GAP_MOST = 16;
 const COUNT_MOST = 120;
-const FUNCTIONS = { coil: 1, discrete: 2, holding: 3, input: 4 } as const;
+/** Function codes by what is read. */
+export const FUNCTIONS = { coil: 1, discrete: 2, holding: 3, input: 4 } as const;
 
 /** What came of one point. */
 export type PointReading =

@@ -2,10 +2,11 @@
  * Power meters over Modbus, by register map (`config/meters`). Verified against independent Modbus servers and masters
  * on the wire; the maps come from documents and published sources, not from hardware here.
  */
-import { profilesOf } from '../../config/meters.ts';
+import { outletAt, profilesOf } from '../../config/meters.ts';
 import { Fault } from '../../protocols/faults.ts';
 import type { Driver, Target } from '../driver.ts';
 import { MappedMeter } from './modbus-mapped.ts';
+import { PduOutlet } from './modbus-outlet.ts';
 import { SunspecMeter } from './modbus-sunspec.ts';
 import { modbusTarget } from './modbus-target.ts';
 
@@ -38,9 +39,15 @@ export const modbusMeter: Driver = {
         `profile ${id} is a template: its map can be changed in the meter, write your own from it`,
       );
     const place = { target, unit, line: io.lines.line(line), io };
-    const channel = channelOf(target, first.channels?.count ?? 0);
+    const channel = channelOf(target, Math.max(first.channels?.count ?? 0, first.outlets?.count ?? 0));
     const meter = { ...place, channel, inverted: invert === '1', frozenMs };
-    if (first.sunspecModel === undefined) return new MappedMeter({ ...meter, profile: first, furtherBy: 0 });
+    if (first.sunspecModel === undefined) {
+      const mapped = new MappedMeter({ ...meter, profile: first, furtherBy: 0 });
+      const { outlets } = first;
+      return outlets === undefined || channel === undefined || channel > outlets.count
+        ? mapped
+        : new PduOutlet(mapped, place, outletAt(outlets, channel));
+    }
     return new SunspecMeter(
       place,
       profiles,

@@ -60,6 +60,29 @@ const identitySchema = z.union([
   registerSchema,
 ]);
 
+const word = z.int().min(0).max(0xffff);
+
+/** Where outlet 1 of a PDU is switched and where it says how it stands; outlet n stands `stride` × (n - 1) further. */
+const outletsSchema = z
+  .strictObject({
+    count: z.int().min(1).max(255),
+    stride: z.int().min(1).max(0x7fff),
+    /** What is written there to switch it on, and off. */
+    write: z.strictObject({ kind: z.enum(['coil', 'holding']), addr: address, on: word, off: word }),
+    /** What stands there while it is on, and off; anything else is neither. */
+    state: z.strictObject({
+      kind: z.enum(['coil', 'discrete', 'holding', 'input']),
+      addr: address,
+      on: word,
+      off: word,
+    }),
+    agree: z.enum(['yes', 'single', 'no']),
+    src: z.array(z.string()).min(1),
+  })
+  .refine(({ write, state }) => write.on !== write.off && state.on !== state.off, {
+    message: 'on and off must differ',
+  });
+
 export const profileSchema = z
   .strictObject({
     id: z.string().regex(/^[a-z0-9-]+$/),
@@ -112,6 +135,8 @@ export const profileSchema = z
         points: z.array(pointSchema).min(1),
       })
       .optional(),
+    /** Outlets that can be switched: only where the vendor's map says how. */
+    outlets: outletsSchema.optional(),
     /** Quantities that come from one moment: they are read in one request. */
     atomic: z.array(z.array(z.string()).min(2)).optional(),
     /** Quantities that are the sum of points, all of which must be there (tariffs). */
@@ -135,6 +160,7 @@ interface Unchecked {
   readonly atomic?: readonly (readonly string[])[] | undefined;
   readonly sums: readonly { readonly q: string; readonly of: readonly string[] }[];
   readonly refresh?: { readonly src: readonly string[] } | undefined;
+  readonly outlets?: PduOutlets | undefined;
   readonly sources: Readonly<Record<string, string>>;
 }
 
@@ -160,6 +186,7 @@ function* mistakesOf(profile: Unchecked): Generator<Mistake> {
   const last = channels ? channels.stride * (channels.count - 1) : 0;
   for (const [index, key] of (profile.refresh?.src ?? []).entries())
     if (!Object.hasOwn(profile.sources, key)) yield noSource(['refresh', 'src', index], key);
+  if (profile.outlets !== undefined) yield* below(['outlets'], mistakesOfOutlets(profile.outlets, profile));
   for (const [index, point] of points.entries())
     yield* below(['points', index], mistakesOfPoint(point, profile, 0));
   for (const [index, point] of (channels?.points ?? []).entries())
@@ -185,6 +212,17 @@ const noSource = (path: readonly PropertyKey[], key: string): Mistake => ({
   path,
   message: `no source '${key}' under sources`,
 });
+
+function* mistakesOfOutlets(outlets: PduOutlets, { sources }: Unchecked): Generator<Mistake> {
+  const { write, state, count, stride, agree, src } = outlets;
+  if (agree === 'no') yield { path: ['agree'], message: 'nothing is switched by a disputed register' };
+  if (Math.max(write.addr, state.addr) + stride * (count - 1) > 0xffff)
+    yield { path: ['stride'], message: 'beyond register 65535' };
+  if (write.kind === 'coil' && write.on + write.off !== 1)
+    yield { path: ['write'], message: 'a coil takes 0 and 1' };
+  for (const [index, key] of src.entries())
+    if (!Object.hasOwn(sources, key)) yield noSource(['src', index], key);
+}
 
 function* mistakesOfPoint(point: MeterPoint, profile: Unchecked, furtherBy: number): Generator<Mistake> {
   const { q, unit, scale } = point;
@@ -222,6 +260,7 @@ const UNIT_OF: readonly (readonly [kind: string, unit: MeterPoint['unit']])[] = 
 ];
 
 export type MeterProfile = z.infer<typeof profileSchema>;
+export type PduOutlets = z.infer<typeof outletsSchema>;
 export type MeterPoint = z.infer<typeof pointSchema>;
 export type RegisterPlace = z.infer<typeof registerSchema>;
 export type IdentityPlace = z.infer<typeof identitySchema>;

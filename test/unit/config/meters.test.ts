@@ -59,6 +59,22 @@ describe('meter profiles', () => {
     expect(() => parse({ points: [{ ...first, scale: { ratios: ['ct'] } }] })).toThrow(
       /no 'ct' under parameters/,
     );
+    const outlets = {
+      count: 8,
+      stride: 2,
+      write: { kind: 'coil', addr: 10, on: 1, off: 0 },
+      state: { kind: 'discrete', addr: 10, on: 1, off: 0 },
+      agree: 'yes',
+      src: Object.keys(good.sources).slice(0, 1),
+    };
+    expect(() => parse({ outlets })).not.toThrow();
+    expect(() => parse({ outlets: { ...outlets, agree: 'no' } })).toThrow(/disputed register/);
+    expect(() => parse({ outlets: { ...outlets, src: ['hearsay'] } })).toThrow(/no source 'hearsay'/);
+    expect(() => parse({ outlets: { ...outlets, stride: 0x7fff } })).toThrow(/beyond/);
+    expect(() => parse({ outlets: { ...outlets, state: { ...outlets.state, on: 0 } } })).toThrow(
+      /must differ/,
+    );
+    expect(() => parse({ outlets: { ...outlets, write: { ...outlets.write, on: 5 } } })).toThrow(/0 and 1/);
     expect(() => parse({ points: [], sums: [] })).toThrow(/no points/);
     expect(() => parse({ atomic: [['power.active.total', 'none']] })).toThrow(/none is no point/);
   });
