@@ -87,7 +87,9 @@ function profileOfFile(path: string): MeterProfile {
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
-    const detail = error instanceof Error ? error.message : String(error);
+    const said = error instanceof Error ? error.message : String(error);
+    const from = 'named from the site file, on the command line from the working directory';
+    const detail = said.startsWith('ENOENT') ? `there is no such file (${from})` : said;
     throw new Fault('TARGET_INVALID', `profile=${path}: ${detail}`, { cause: error });
   }
   return parseProfile(text, (path.split('/').at(-1) ?? path).slice(0, -'.json'.length), path);

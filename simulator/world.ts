@@ -6,6 +6,7 @@ import { Fault } from '../protocols/faults.ts';
 import type { Mode } from '../protocols/reading.ts';
 import type { SimulatedEndpoint } from './device.ts';
 import { makeMeter } from './devices/meter.ts';
+import { makeModbusLine } from './devices/modbus-line.ts';
 import { layoutFor } from './devices/profile-layout.ts';
 import type { SimulatedMeter } from './devices/meter.ts';
 import { makeUtilityTerminal } from './devices/utility-terminal.ts';
@@ -101,11 +102,7 @@ export function makeWorld({ site, random, startMs, misbehaving, wakeMaxS }: Worl
     found(byId, machine, 'machine').behave(behaviour);
   const endpoints: SimulatedEndpoint[] = [
     ...machines.flatMap((machine) => machine.endpoints.map((endpoint) => switches.behind(machine, endpoint))),
-    ...site.meters.map((meter): SimulatedEndpoint => ({
-      ...addressOf(meter.target, 502),
-      kind: 'stream',
-      device: found(meters, meter.id, 'meter'),
-    })),
+    ...meterEndpoints(site, meters),
     ...(config && utility
       ? [{ ...addressOf(config.target, 502), kind: 'stream' as const, device: utility }]
       : []),
@@ -215,6 +212,20 @@ function meterOf(meter: SiteMeter, random: Random, sums: Sums, isLive: () => boo
       ? (nowMs: number): number => sums.generationW(nowMs)
       : (nowMs: number): number => sums.nodeW(meter.nodeIndex, nowMs);
   return makeMeter({ unit: unitOf(meter.target), layout, random, powerW, isLive });
+}
+
+/** One port for all meters behind it: a gateway, or a meter alone. */
+function meterEndpoints(site: Site, meters: ReadonlyMap<string, SimulatedMeter>): SimulatedEndpoint[] {
+  const ports = Map.groupBy(site.meters, ({ target }) => {
+    const { host, port } = addressOf(target, 502);
+    return `${target.startsWith('modbus+rtu:') ? 'rtu' : 'tcp'} ${host} ${port}`;
+  });
+  return [...ports].map(([key, behind]): SimulatedEndpoint => {
+    const [framing, host = '', port] = key.split(' ');
+    const units = behind.map(({ id }) => found(meters, id, 'meter'));
+    const device = makeModbusLine({ framing: framing === 'rtu' ? 'rtu' : 'tcp', units });
+    return { host, port: Number(port), kind: 'stream', device };
+  });
 }
 
 function feedEndpoints(site: Site, feeds: SimulatedFeeds): SimulatedEndpoint[] {

@@ -6,6 +6,7 @@ import { resolveSite } from '../../../config/site.ts';
 import type { Site } from '../../../config/site.ts';
 import { findWarnings } from '../../../config/warnings.ts';
 import { seededRandom } from '../../../host/random.ts';
+import { decodeAnswer, encodeRequest } from '../../../protocols/modbus/frame.ts';
 import { parseAiDemand, parseHashpriceFeed, parsePriceFeed } from '../../../protocols/prices/feed.ts';
 import type { SimulatedEndpoint } from '../../../simulator/device.ts';
 import { defaultMisbehaviour, fitScenario, SCENARIOS } from '../../../simulator/scenarios.ts';
@@ -317,5 +318,27 @@ describe('scenarios', () => {
       { machine: 'r4-11', behaviour: 'wakes' },
     ]);
     expect(new Set(defaultMisbehaviour(siteOf({ machines: 24 })).map(({ machine }) => machine)).size).toBe(3);
+  });
+});
+
+describe('meters behind one serial gateway', () => {
+  test('share its port, and each answers to its number', () => {
+    const input = simulatedSite({ hostKey: HOST_KEY, keyFile: 'keys/site' });
+    const profiles = ['eastron-sdm630', 'eastron-sdm72-v2'];
+    const meters = input.meters?.map((meter, index) =>
+      index < 2
+        ? { ...meter, target: `modbus+rtu://127.20.0.99:1502/${index + 5}?profile=${profiles[index]}` }
+        : meter,
+    );
+    const { endpoints } = worldOf(resolveSite(siteSchema.parse({ ...input, meters }), MODELS));
+    const [gateway, ...more] = endpoints.filter(({ host }) => host === '127.20.0.99');
+    expect(more).toEqual([]);
+    const answered = [4, 5, 6].map((unit) => {
+      const request = { kind: 'read', unit, fc: 4, address: 0, count: 2 } as const;
+      const asked = encodeRequest('rtu', 0, request);
+      const answer = gateway?.kind === 'stream' ? gateway.device.respond(asked, 0) : undefined;
+      return answer?.kind === 'bytes' ? decodeAnswer('rtu', 0, request, answer.bytes).kind : answer?.kind;
+    });
+    expect(answered).toEqual(['silence', 'registers', 'registers']);
   });
 });
