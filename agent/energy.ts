@@ -11,8 +11,8 @@ import type { CounterRules } from '../protocols/metering/counter.ts';
 import type { IntervalEnergy } from '../protocols/mqtt/energy.ts';
 import type { Reading, Readings } from '../protocols/reading.ts';
 import type { Alarms } from './alarms.ts';
-import { offsetNow, takeExchange } from './core/clock-offset.ts';
-import type { ClockOffset } from './core/clock-offset.ts';
+import { offsetNow } from './core/clock-offset.ts';
+import type { Exchange } from './core/clock-offset.ts';
 import { noteClockSet, takeEnergy, takePower } from './core/interval-book.ts';
 import type { BookRules } from './core/interval-book.ts';
 import type { LeaseState } from './core/lease.ts';
@@ -77,6 +77,8 @@ interface RevenueMeter {
   /** When each direction was read last, UTC ms: what comes twice is one reading. */
   readMs: number;
   powerW: number | undefined;
+  /** Why what the meter says is doubted. */
+  doubt: string | undefined;
 }
 
 interface Waiting {
@@ -97,8 +99,8 @@ class RevenueMeters implements Energy {
   readonly #kept: Kept<KeptEnergy> | undefined;
   readonly #inputs: Inputs | undefined;
   #steady: Steady | undefined;
-  #offset: ClockOffset | undefined;
-  #beatMs = -Infinity;
+  /** The newest beat. */
+  #exchange: Exchange | undefined;
   #outbox: Waiting[] = [];
   #keptMs = -Infinity;
 
@@ -133,6 +135,12 @@ class RevenueMeters implements Energy {
     const { clock, plant } = this.#options;
     const power = goodOf(readings['power.active.total']);
     meter.powerW = power?.value;
+    const shown = readings['power.active.total'];
+    // Wired wrongly or at a wrong ratio, its counters are as wrong as its power.
+    meter.doubt =
+      shown?.ok === true && shown.quality === 'uncertain'
+        ? `the meter: ${shown.why ?? 'uncertain'}`
+        : undefined;
     if (power !== undefined) {
       const apparentVa = plant.meters[index]?.flow?.apparentVa ?? Math.abs(power.value);
       takePower(meter.kept.book, meter.rules, { atMs: power.atMs, activeW: power.value, apparentVa });
@@ -188,15 +196,14 @@ class RevenueMeters implements Energy {
 
   /** A beat tells the controller's clock, between the moment its nonce went out and now. */
   #compareClocks({ taken }: LeaseState, nowMs: number): void {
-    if (taken === undefined || taken.takenMs === this.#beatMs) return;
-    this.#beatMs = taken.takenMs;
+    if (taken === undefined || taken.takenMs === this.#exchange?.monoMs) return;
     const wallAt = (monoMs: number): number => this.#options.clock.wallMs() - (nowMs - monoMs);
-    this.#offset = takeExchange(this.#offset, {
+    this.#exchange = {
       controllerMs: taken.atMs,
       askedMs: wallAt(taken.issuedMs),
       heardMs: wallAt(taken.takenMs),
       monoMs: taken.takenMs,
-    });
+    };
   }
 
   #onPulses(): void {
@@ -253,14 +260,14 @@ class RevenueMeters implements Energy {
     }
     if (counts.some(({ quality }) => quality === 'held')) return;
     const guess = counts.find(({ quality }) => quality === 'uncertain');
-    const mayHaveGoneRound = goesRound(importRules, rules.mostW, awayMs);
+    const doubt = goesRound(importRules, rules.mostW, awayMs) ?? meter.doubt;
     takeEnergy(kept.book, rules, {
       atMs: read.atMs,
       halfMs: read.halfMs,
       importWh: kept.openImportWh,
       exportWh: read.exportWh === undefined ? undefined : kept.openExportWh,
       stepWh: stepAt(importRules, read.importWh),
-      doubt: guess === undefined ? mayHaveGoneRound : `the counter: ${guess.event?.text ?? 'a guess'}`,
+      doubt: guess === undefined ? doubt : `the counter: ${guess.event?.text ?? 'a guess'}`,
     });
     [kept.openImportWh, kept.openExportWh] = [0, 0];
     this.#publish();
@@ -269,7 +276,7 @@ class RevenueMeters implements Energy {
   /** What is to be said is kept first: said before, a start after a crash would say it otherwise. */
   #publish(): void {
     const { clock, alarms } = this.#options;
-    const offset = this.#offset && offsetNow(this.#offset, clock.monoMs());
+    const offset = this.#exchange && offsetNow(this.#exchange, clock.monoMs());
     const fresh = this.#meters.flatMap(({ kept, rules }) => settle(kept.book, rules, clock.wallMs(), offset));
     if (fresh.length === 0) return;
     for (const { meter, quality, why = '' } of fresh)
@@ -349,6 +356,7 @@ function revenueMeter(site: Site, { config }: Meter, index: number): RevenueMete
     kept: makeKeptMeter(source),
     readMs: -Infinity,
     powerW: undefined,
+    doubt: undefined,
   };
 }
 
