@@ -2,8 +2,7 @@
  * Revenue meters: their counters to the energy of the market's intervals. What is published is kept on the disk first
  * and said until the controller has it in its ledger, so that neither a restart nor a lost link costs or doubles any.
  */
-import { counterRules } from '../config/counters.ts';
-import { profilesOf } from '../config/meters.ts';
+import { targetCounters } from '../config/counters.ts';
 import type { Site } from '../config/site.ts';
 import type { Clock } from '../host/deps.ts';
 import { stepAt, takeCount } from '../protocols/metering/counter.ts';
@@ -150,8 +149,14 @@ class RevenueMeters implements Energy {
     const exported = goodOf(readings['energy.active.export']);
     // Export that was counted once is waited for: without it the interval would be wrong.
     if (imported === undefined || (exported === undefined && meter.kept.export.last !== undefined)) return;
-    const halfMs = (clock.monoMs() - beganMs) / 2;
-    this.#count(meter, { atMs: imported.atMs, halfMs, importWh: imported.value, exportWh: exported?.value });
+    const serial = readings['meter.serial'];
+    this.#count(meter, {
+      atMs: imported.atMs,
+      halfMs: (clock.monoMs() - beganMs) / 2,
+      importWh: imported.value,
+      exportWh: exported?.value,
+      serial: serial?.ok === true ? String(serial.value) : undefined,
+    });
   }
 
   tick(): void {
@@ -233,6 +238,7 @@ class RevenueMeters implements Energy {
       readonly halfMs: number;
       readonly importWh: number;
       readonly exportWh: number | undefined;
+      readonly serial?: string | undefined;
     },
   ): void {
     const { kept, importRules, exportRules, rules, powerW } = meter;
@@ -244,6 +250,7 @@ class RevenueMeters implements Energy {
       valueWh,
       atMs: steadyMs,
       powerW: watts === undefined ? undefined : Math.max(0, watts),
+      serial: read.serial,
     });
     const awayMs = steadyMs - (kept.import.last?.atMs ?? steadyMs);
     const into = takeCount(kept.import, importRules, at(read.importWh, powerW));
@@ -332,10 +339,10 @@ function revenueMeter(site: Site, { config }: Meter, index: number): RevenueMete
   if (revenue === undefined) return undefined;
   const mostW = (site.nodes[nodeIndex]?.capKw ?? 0) * 1_000 * BEYOND_CAP;
   const pulses = pulseInputs(id, revenue.pulses, mostW);
-  const { importRules, exportRules } =
+  const counters =
     pulses.length > 0
-      ? { importRules: pulses[0]?.rules, exportRules: pulses[1]?.rules }
-      : registerRules(target, mostW);
+      ? { import: pulses[0]?.rules, export: pulses[1]?.rules }
+      : targetCounters(target, mostW);
   const source = pulses.length > 0 ? 'pulses' : 'counter';
   const { intervalMin, timeZone, graceS, lossFactor, transformer } = revenue;
   return {
@@ -350,37 +357,12 @@ function revenueMeter(site: Site, { config }: Meter, index: number): RevenueMete
       lossFactor,
       transformer,
     },
-    importRules: importRules ?? { moduliWh: [], stepWh: 1, mostW },
-    exportRules,
+    importRules: counters.import ?? { moduliWh: [], stepWh: 1, mostW },
+    exportRules: counters.export,
     pulses,
     kept: makeKeptMeter(source),
     readMs: -Infinity,
     powerW: undefined,
     doubt: undefined,
   };
-}
-
-/** How the energy registers of a meter count, by its profile. */
-function registerRules(
-  target: string,
-  mostW: number,
-): { importRules: CounterRules | undefined; exportRules: CounterRules | undefined } {
-  const options = URL.parse(target)?.searchParams;
-  const profiles = profilesAt(options?.get('profile') ?? '');
-  const rulesOf = (quantity: string): CounterRules | undefined =>
-    profiles.map((profile) => counterRules(profile, quantity, mostW)).find((rules) => rules !== undefined);
-  const [first, second] = [rulesOf('energy.active.import'), rulesOf('energy.active.export')];
-  const isInverted = options?.get('invert') === '1';
-  return isInverted
-    ? { importRules: second, exportRules: first }
-    : { importRules: first, exportRules: second };
-}
-
-/** A target that cannot be used never answers, and is said to be so elsewhere. */
-function profilesAt(name: string): ReturnType<typeof profilesOf> {
-  try {
-    return profilesOf(name);
-  } catch {
-    return [];
-  }
 }
