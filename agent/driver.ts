@@ -1,5 +1,5 @@
 import type { Clock, Endpoint, Http, Log, Net, Random, Remote } from '../host/deps.ts';
-import type { Lines } from '../host/line.ts';
+import type { Line, Lines } from '../host/line.ts';
 import type { Identity, Readings } from '../protocols/reading.ts';
 
 /** What a device can be told. Absolute settings, so that saying one twice changes nothing; `reboot` and `locate` are one-shot. */
@@ -35,6 +35,22 @@ export interface SettingsView {
   readonly setBy: Partial<Record<Verb, string>>;
 }
 
+/** What a meter was found to refuse: addresses that no read may pass over, and quantities that it lacks. */
+export interface MeterHoles {
+  readonly barriers: readonly number[];
+  readonly absent: readonly string[];
+}
+
+/** `device`: what tells it and its map from another at the same address. */
+export type KeptHoles = MeterHoles & { readonly device: string };
+
+/** What is remembered of the meters by their targets, over restarts. */
+export interface HoleBook {
+  /** Undefined: nothing is known, or not yet. */
+  of(meter: string): KeptHoles | undefined;
+  keep(meter: string, holes: KeptHoles): void;
+}
+
 /** What drivers reach the world through. */
 export interface DeviceIo {
   readonly clock: Clock;
@@ -44,6 +60,8 @@ export interface DeviceIo {
   readonly remote: Remote;
   /** Owners of Modbus lines: one per host:port or serial port. */
   readonly lines: Lines;
+  /** Absent: nothing is remembered. */
+  readonly holes?: HoleBook;
   readonly log: Log;
 }
 
@@ -89,5 +107,7 @@ export interface Device {
   readonly settings?: SettingsView;
   /** Where a TCP connection shows that the device is there; absent: only a read does. */
   readonly door?: Endpoint;
+  /** The line that it shares with others; absent: it is reached by itself. */
+  readonly line?: Pick<Line, 'name' | 'onLost'>;
   close(): void;
 }

@@ -20,6 +20,7 @@ import { openUtilityTerminal } from './drivers/utility-terminal.ts';
 import { startFrames } from './frames.ts';
 import type { Frames } from './frames.ts';
 import { makeHostWatch } from './host-watch.ts';
+import { makeHoles } from './holes.ts';
 import type { Kept } from './kept.ts';
 import { openLink } from './link.ts';
 import type { Link } from './link.ts';
@@ -96,6 +97,7 @@ class Agent {
   readonly #actions: Actions;
   readonly #utility: Utility | undefined;
   readonly #lookAtHost: ReturnType<typeof makeHostWatch>;
+  readonly #holes = makeHoles();
   #link: Link | undefined;
   #phase: LeasePhase | undefined;
   #epochKnown = false;
@@ -108,14 +110,13 @@ class Agent {
     const { clock } = deps;
     this.#lookAtHost = makeHostWatch(options.readHost);
     this.#plant = buildPlant(site, agent, (target) => this.#open(target), clock.monoMs());
-    const { racks } = this.#plant;
-    this.#rackPlace = new Map(racks.map((rack, place) => [rack.id, place]));
-    this.#orders = racks.map(makeOrders);
+    this.#rackPlace = new Map(this.#plant.racks.map((rack, place) => [rack.id, place]));
+    this.#orders = this.#plant.racks.map(makeOrders);
     this.#lease = leaseOf(options, this.#plant);
     this.#alarms = makeAlarms(() => this.#link);
     this.#storage = openStorage(options, this.#alarms);
-    const { keeper, spool } = this.#storage;
-    this.#spool = spool;
+    this.#spool = this.#storage.spool;
+    const keeper = this.#holes.start(this.#storage.keeper);
     this.#settings = makeSettingsBook({ plant: this.#plant, clock, keeper, alarms: this.#alarms });
     const shared = {
       site,
@@ -186,6 +187,7 @@ class Agent {
       this.#plantIo,
       this.#settings,
       this.#utility,
+      this.#holes,
     ])
       part?.stop();
     this.#link?.stop();
@@ -196,7 +198,7 @@ class Agent {
   #open(target: string): Device {
     const { io, openDevice: open } = this.#options;
     if (open !== undefined) return open(target, io);
-    return openDevice(this.#target(target), io);
+    return openDevice(this.#target(target), { ...io, holes: this.#holes });
   }
 
   #target(url: string): Target {

@@ -18,8 +18,10 @@ export interface PollerOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly periodsMs: readonly number[];
+  /** When each is asked first, monotonic ms; absent: spread over its period. */
+  readonly phasesMs?: readonly number[];
   readonly schedule: ScheduleOptions;
-  readonly timeoutMs: number;
+  readonly timeoutMs: (index: number) => number;
   readonly read: (index: number, scope: 'fast' | 'full', timeoutMs: number) => Promise<Readings>;
   readonly handlers: PollHandlers;
 }
@@ -41,7 +43,7 @@ const GRACE_MS = 2_000;
 /** Reads devices by the schedule, one timer for all of them. */
 export function startPoller(options: PollerOptions): Poller {
   const { clock, random, handlers, timeoutMs } = options;
-  const schedule = makeSchedule(options.periodsMs, options.schedule, clock.monoMs());
+  const schedule = makeSchedule(options.periodsMs, options.schedule, clock.monoMs(), options.phasesMs);
   let cancel: (() => void) | undefined;
   let armedMs = Number.POSITIVE_INFINITY;
   let stopped = false;
@@ -98,7 +100,7 @@ export function startPoller(options: PollerOptions): Poller {
     sweep: () => {
       const nowMs = clock.monoMs();
       for (const slot of schedule.slots) {
-        if (!slot.inFlight || nowMs - slot.startedMs <= timeoutMs + GRACE_MS) continue;
+        if (!slot.inFlight || nowMs - slot.startedMs <= timeoutMs(slot.index) + GRACE_MS) continue;
         handlers.onHung(slot.index);
         fail(slot.index, new Fault('NET_TIMEOUT', 'the read did not end'));
       }
@@ -113,7 +115,7 @@ export function startPoller(options: PollerOptions): Poller {
 /** A driver that throws at once fails like one that rejects. */
 function start(options: PollerOptions, index: number, scope: 'fast' | 'full'): Promise<Readings> {
   try {
-    return options.read(index, scope, options.timeoutMs);
+    return options.read(index, scope, options.timeoutMs(index));
   } catch (error) {
     return Promise.reject(asFault(error, 'INTERNAL'));
   }

@@ -1,8 +1,7 @@
 import type { Site } from '../config/site.ts';
 import type { Deps } from '../host/deps.ts';
 import type { Control } from './control.ts';
-import { MACHINE_SCHEDULE } from './core/schedule.ts';
-import type { ScheduleOptions } from './core/schedule.ts';
+import { alignedPhases, MACHINE_SCHEDULE, METER_SCHEDULE } from './core/schedule.ts';
 import type { Device } from './driver.ts';
 import type { Frames } from './frames.ts';
 import { startEnergy } from './energy.ts';
@@ -42,14 +41,8 @@ export interface Readers {
 
 const MACHINE_TIMEOUT_MS = 5_000;
 const METER_TIMEOUT_MS = 1_500;
-export const METER_SCHEDULE: ScheduleOptions = {
-  ...MACHINE_SCHEDULE,
-  parallel: 256,
-  backoffMs: 2_000,
-  longestBackoffMs: 10_000,
-  fullEvery: 10,
-  againMs: 500,
-};
+/** Meters on one line wait for each other, but not for ever. */
+const METER_TIMEOUT_MAX_MS = 10_000;
 
 /** Reads every machine and meter of the agent and hands on what they say. */
 export function startReaders(options: ReadersOptions): Readers {
@@ -62,22 +55,29 @@ export function startReaders(options: ReadersOptions): Readers {
     random,
     periodsMs: plant.machines.map((machine) => machine.config.periodMs),
     schedule: { ...MACHINE_SCHEDULE, lostAfterPolls },
-    timeoutMs: MACHINE_TIMEOUT_MS,
+    timeoutMs: () => MACHINE_TIMEOUT_MS,
     read: (index, scope, timeoutMs) => machineAt(plant, index).device.read(scope, timeoutMs),
     handlers: new MachineReader(options),
   });
   const energy = startEnergy({ ...options, clock });
   const watch = makeMeterWatch({ ...options, clock });
+  const periodsMs = plant.meters.map((meter) => meter.config.periodMs);
+  const lines = plant.meters.map(({ device }) => device.line?.name);
   const meters = startPoller({
     clock,
     random,
-    periodsMs: plant.meters.map((meter) => meter.config.periodMs),
+    periodsMs,
+    phasesMs: alignedPhases(periodsMs, lines, { monoMs: clock.monoMs(), wallMs: clock.wallMs() }),
     schedule: { ...METER_SCHEDULE, lostAfterPolls },
-    timeoutMs: METER_TIMEOUT_MS,
+    timeoutMs: meterTimeouts(lines),
     read: (index, scope, timeoutMs) =>
       meterAt(plant, index).device.read(energy.scopeOf(index, scope), timeoutMs),
     handlers: new MeterReader(options, { watch, metering, energy }),
   });
+  // Between two polls a broken connection is known at once: its meters are asked now, and are back or lost sooner.
+  const watching = plant.meters.map(({ device }, index) =>
+    device.line?.onLost(() => meters.hurry(index, 0, 0)),
+  );
   const knocking = startKnocking({
     clock,
     net: deps.net,
@@ -99,11 +99,23 @@ export function startReaders(options: ReadersOptions): Readers {
     },
     stop: () => {
       energy.stop();
+      for (const unwatch of watching) unwatch?.();
       knocking.stop();
       machines.stop();
       meters.stop();
       watch.stop();
     },
+  };
+}
+
+/** A meter waits for all others of its line that are asked at the same time. */
+function meterTimeouts(lines: readonly (string | undefined)[]): (index: number) => number {
+  const sharing = new Map<string | undefined, number>();
+  for (const line of lines) sharing.set(line, (sharing.get(line) ?? 0) + 1);
+  return (index) => {
+    const line = lines[index];
+    const meters = line === undefined ? 1 : (sharing.get(line) ?? 1);
+    return Math.min(METER_TIMEOUT_MAX_MS, METER_TIMEOUT_MS * meters);
   };
 }
 

@@ -43,8 +43,8 @@ interface Job extends Waiting {
 
 /** A line with one question under way at a time, the most urgent one next. */
 export class OwnedLine implements Line {
+  readonly name: string;
   readonly #target: LineTarget;
-  readonly #where: string;
   readonly #deps: LineDeps;
   readonly #units: LineUnits;
   readonly #queue: Job[] = [];
@@ -62,9 +62,9 @@ export class OwnedLine implements Line {
   #wake: () => void = () => undefined;
   #interrupt: () => void = () => undefined;
 
-  constructor(target: LineTarget, where: string, deps: LineDeps) {
+  constructor(target: LineTarget, name: string, deps: LineDeps) {
     this.#target = target;
-    this.#where = where;
+    this.name = name;
     this.#deps = deps;
     this.#units = new LineUnits(priorOf(target), deps.clock.monoMs());
     this.#transaction = Math.floor(deps.random.next() * 0x1_0000);
@@ -99,7 +99,7 @@ export class OwnedLine implements Line {
   }
 
   #closedFault(): Fault {
-    return new Fault('NET_RESET', `${this.#where}: the line was closed`);
+    return new Fault('NET_RESET', `${this.name}: the line was closed`);
   }
 
   #enqueue(request: ModbusRequest, deadlineMs: number, asked: Waiting['urgency']): Promise<LineAnswer> {
@@ -110,7 +110,7 @@ export class OwnedLine implements Line {
     const waitMs = this.#units.waitOf(request.unit, nowMs);
     if (waitMs > 0) return Promise.reject(this.#units.whyHeld(request.unit, waitMs));
     if (this.#queue.length >= QUEUE_MAX) {
-      return Promise.reject(new Fault('QUEUE_FULL', `${this.#where}: ${QUEUE_MAX} requests wait`));
+      return Promise.reject(new Fault('QUEUE_FULL', `${this.name}: ${QUEUE_MAX} requests wait`));
     }
     const urgency = this.#units.isDoubted(request.unit) ? 'probe' : asked;
     return new Promise((resolve, reject) => {
@@ -139,7 +139,7 @@ export class OwnedLine implements Line {
       const at = this.#queue.indexOf(job);
       if (at < 0) return;
       this.#queue.splice(at, 1);
-      job.reject(new LineBusy(this.#where));
+      job.reject(new LineBusy(this.name));
     });
   }
 
@@ -201,7 +201,7 @@ export class OwnedLine implements Line {
     const { clock } = this.#deps;
     const startMs = clock.monoMs();
     const remainingMs = deadlineMs - startMs;
-    if (remainingMs <= 0) throw new Fault('NET_TIMEOUT', `${this.#where}: no time was left to ask`);
+    if (remainingMs <= 0) throw new Fault('NET_TIMEOUT', `${this.name}: no time was left to ask`);
     this.#transaction = (this.#transaction + 1) & 0xffff;
     const timeoutMs = Math.min(remainingMs, this.#units.timeoutMs(request, startMs));
     try {
@@ -210,7 +210,7 @@ export class OwnedLine implements Line {
       this.#failures = 0;
       this.#notBeforeMs = 0;
       if (answer.kind === 'exception') {
-        const refusal = new ModbusException(answer.code, this.#where);
+        const refusal = new ModbusException(answer.code, this.name);
         if (isUnreachable(refusal)) this.#unitFailed(request.unit, refusal, nowMs - startMs);
         else this.#units.answered(request, nowMs - startMs, nowMs, false);
         throw refusal;
@@ -238,7 +238,7 @@ export class OwnedLine implements Line {
     await this.#closing;
     if (this.#closed) throw this.#closedFault();
     const remainingMs = deadlineMs - clock.monoMs();
-    if (remainingMs <= 0) throw new Fault('NET_TIMEOUT', `${this.#where}: no time was left to connect`);
+    if (remainingMs <= 0) throw new Fault('NET_TIMEOUT', `${this.name}: no time was left to connect`);
     try {
       this.#port = await this.#open(Math.min(remainingMs, TIMEOUT_MAX_MS));
     } catch (error) {
@@ -263,7 +263,7 @@ export class OwnedLine implements Line {
       return openSerial(target, timeoutMs, clock, this.#deps.serial);
     }
     const connection = await net.open({ host: target.host, port: target.port }, { timeoutMs });
-    return streamPort(connection, target.framing, this.#where, clock);
+    return streamPort(connection, target.framing, this.name, clock);
   }
 
   /**
@@ -294,10 +294,10 @@ export class OwnedLine implements Line {
   /** One refusal is like another: had it been an older question's, the rest would follow it at once. */
   async #hearNoMore(port: Port, deadlineMs: number): Promise<void> {
     if (this.#deps.clock.monoMs() + QUARANTINE_MIN_MS >= deadlineMs) {
-      throw new Fault('NET_TIMEOUT', `${this.#where}: no time was left to hear whether more comes`);
+      throw new Fault('NET_TIMEOUT', `${this.name}: no time was left to hear whether more comes`);
     }
     await this.#pause(QUARANTINE_MIN_MS);
-    if (port.state !== 'open') throw new Fault('MODBUS_DESYNC', `${this.#where}: more than one answer`);
+    if (port.state !== 'open') throw new Fault('MODBUS_DESYNC', `${this.name}: more than one answer`);
   }
 
   /**
@@ -354,7 +354,7 @@ export class OwnedLine implements Line {
 
   #backingOff(waitMs: number): Fault {
     const last = this.#lastFault;
-    const detail = `${last?.detail ?? this.#where}; next try in ${Math.ceil(waitMs)} ms`;
+    const detail = `${last?.detail ?? this.name}; next try in ${Math.ceil(waitMs)} ms`;
     return new Fault(last?.code ?? 'NET_RESET', detail);
   }
 

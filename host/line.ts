@@ -34,6 +34,8 @@ export type LineWrite = Omit<WriteRequest, 'kind'> & { readonly deadlineMs: numb
 
 /** One host:port or serial port, shared by all units behind it. Rejects with Faults NET_*, MODBUS_*, ANSWER_PARTIAL, QUEUE_FULL. */
 export interface Line {
+  /** Where it ends: `host:port`, or the path of its port. */
+  readonly name: string;
   read(request: LineRead): Promise<LineAnswer>;
   /** Resolves when the device confirmed the write. A write is never repeated by itself. */
   write(request: LineWrite): Promise<void>;

@@ -14,6 +14,13 @@ export interface ScheduleOptions {
   readonly fullEvery: number;
   /** After a failure a device not yet lost is asked again this soon. */
   readonly againMs: number;
+  /**
+   * Instead of the back-off: silent devices are asked this often, whatever their period. For those whose line itself
+   * sees to it that a dead one takes nobody's time.
+   */
+  readonly silentMs?: number;
+  /** Due times fall on multiples of this, so that one timer serves all that are due together. */
+  readonly gridMs: number;
 }
 
 export const MACHINE_SCHEDULE: ScheduleOptions = {
@@ -24,6 +31,20 @@ export const MACHINE_SCHEDULE: ScheduleOptions = {
   longestBackoffMs: 30_000,
   fullEvery: 6,
   againMs: 2_000,
+  gridMs: 20,
+};
+
+export const METER_SCHEDULE: ScheduleOptions = {
+  // Lines ask one question at a time each: they are the bound.
+  parallel: 2_048,
+  parallelSilent: 2_048,
+  lostAfterPolls: 3,
+  backoffMs: 2_000,
+  longestBackoffMs: 10_000,
+  fullEvery: 10,
+  againMs: 250,
+  silentMs: 750,
+  gridMs: 5,
 };
 
 export interface Slot {
@@ -63,20 +84,45 @@ export interface Poll {
   readonly scope: 'fast' | 'full';
 }
 
-const GOLDEN = 0.618_033_988_749_895;
-/** Due times fall on this grid so that one timer serves all that are due together. */
-const GRID_MS = 20;
-const grid = (ms: number): number => Math.ceil(ms / GRID_MS) * GRID_MS;
+// The golden ratio spreads any number of devices evenly without knowing how many there are.
+const spread = (index: number): number => (index * 0.618_033_988_749_895) % 1;
+const grid = (ms: number, { gridMs }: ScheduleOptions): number => Math.ceil(ms / gridMs) * gridMs;
 
-/** A schedule in which every device is asked first within its own period from `nowMs`. */
+/** A window has this much room for each line, up to half a period. */
+const WINDOW_PER_LINE_MS = 0.5;
+
+/**
+ * When each device is asked first, for devices whose samples are to be of one moment: those of one period together,
+ * beginning at a whole multiple of it by the UTC clock, which agents of one site share. Lines are spread over a window
+ * as wide as so many need; the devices of a line, which are asked one after the other, begin together. `lines`: what
+ * each device shares its line by; undefined: it has one of its own.
+ */
+export function alignedPhases(
+  periodsMs: readonly number[],
+  lines: readonly (string | undefined)[],
+  { monoMs, wallMs }: { readonly monoMs: number; readonly wallMs: number },
+): number[] {
+  const places = new Map<unknown, number>();
+  for (const [index, line] of lines.entries()) {
+    const key = line ?? index;
+    if (!places.has(key)) places.set(key, places.size);
+  }
+  return periodsMs.map((periodMs, index) => {
+    const windowMs = Math.min(periodMs / 2, WINDOW_PER_LINE_MS * places.size);
+    const toWholeMs = periodMs - (wallMs % periodMs);
+    return monoMs + toWholeMs + spread(places.get(lines[index] ?? index) ?? 0) * windowMs;
+  });
+}
+
+/** A schedule in which every device is asked first at its phase, by default within its own period from `nowMs`. */
 export function makeSchedule(
   periodsMs: readonly number[],
   options: ScheduleOptions,
   nowMs: number,
+  phasesMs: readonly number[] = periodsMs.map((periodMs, index) => nowMs + spread(index) * periodMs),
 ): Schedule {
   const slots = periodsMs.map((periodMs, index): Slot => {
-    // The golden ratio spreads any number of devices evenly without knowing how many there are.
-    const phaseMs = grid(nowMs + ((index * GOLDEN) % 1) * periodMs);
+    const phaseMs = grid(phasesMs[index] ?? nowMs, options);
     return {
       index,
       periodMs,
@@ -150,6 +196,7 @@ export function pollDone(
 }
 
 function nextMs(options: ScheduleOptions, slot: Slot, nowMs: number, chance: number): number {
+  if (slot.silent && options.silentMs !== undefined) return nowMs + options.silentMs * (0.75 + chance / 2);
   if (slot.silent) {
     const doubled = options.backoffMs * 2 ** Math.min(slot.failures - options.lostAfterPolls, 16);
     const backoffMs = Math.min(
@@ -165,7 +212,7 @@ function nextMs(options: ScheduleOptions, slot: Slot, nowMs: number, chance: num
 }
 
 function arm(schedule: Schedule, slot: Slot, dueMs: number): void {
-  slot.dueMs = grid(dueMs);
+  slot.dueMs = grid(dueMs, schedule.options);
   slot.version += 1;
   const entry = { dueMs: slot.dueMs, index: slot.index, version: slot.version };
   push(slot.silent ? schedule.silent : schedule.live, entry);

@@ -1,21 +1,17 @@
 import type { MeterProfile } from '../../config/schema/profile.ts';
-import { isRefusal } from '../../host/line-fault.ts';
+import { isRefusal, LineBusy } from '../../host/line-fault.ts';
 import type { Line, LineAnswer } from '../../host/line.ts';
 import { asFault, Fault } from '../../protocols/faults.ts';
 import type { Identity, Reading, Readings } from '../../protocols/reading.ts';
 import type { Device, DeviceIo, Target } from '../driver.ts';
 import { crossCheck, makeCheckMemory, outOfRange } from './modbus-checks.ts';
 import { MeterConstants } from './modbus-constants.ts';
-import { cutOf, planBlocks } from './modbus-plan.ts';
 import type { Block } from './modbus-plan.ts';
-import { pointsOf, spansOf, valueOf } from './modbus-points.ts';
+import { pointsOf, valueOf } from './modbus-points.ts';
 import type { Point } from './modbus-points.ts';
+import { MeterReads } from './modbus-reads.ts';
 import { MeterStillness } from './modbus-still.ts';
 
-/** A meter that is starting refuses what it has: a refused point is asked for again after this time. */
-const ABSENT_FOR_MS = 30_000;
-/** The same for refused joints between points, which only cost requests. */
-const BARRIERS_FOR_MS = 600_000;
 /** How often what changes slowly is read anew, in reads of everything. */
 const EVERY_MS = { fast: 0, normal: 0, slow: 30_000, constant: 600_000 } as const;
 
@@ -42,27 +38,30 @@ export interface MappedOptions extends MeterPlace {
 export class MappedMeter implements Device {
   readonly driver = 'modbus-meter';
   readonly verbs = {};
+  readonly line: Line;
   readonly #options: MappedOptions;
   readonly #points: readonly Point[];
   readonly #constants: MeterConstants;
-  /** Addresses over which this meter refuses to read; learnt. */
-  readonly #barriers = new Set<number>();
-  #barriersUntilMs = 0;
-  /** Points this meter lacks, with the monotonic time until which that is believed. */
-  readonly #absent = new Map<string, number>();
+  readonly #reads: MeterReads;
   readonly #stillness: MeterStillness;
   readonly #checks = makeCheckMemory();
   /** When the points of a class were all read last, monotonic, and what they were. */
   readonly #classes = new Map<Point['class'], { readonly atMs: number; readonly readings: Readings }>();
-  readonly #plans = new Map<string, readonly Block[]>();
+  /** The points of these classes. */
+  readonly #ofClasses = new Map<string, readonly Point[]>();
   #askedMs = -Infinity;
+  /** What was learnt of holes holds for this device and map. */
+  #device: string | undefined;
+  #isRecalled = false;
 
   constructor(options: MappedOptions) {
     this.#options = options;
+    this.line = options.line;
     this.#points = pointsOf(options.profile, options.channel, options.furtherBy);
+    this.#reads = new MeterReads(options.profile, () => options.line.costOf(options.unit));
     this.#stillness = new MeterStillness(options.profile, this.#points, options.frozenMs);
     this.#constants = new MeterConstants(options.profile, options.io, (address, count, deadlineMs) =>
-      this.#ask(address, count, deadlineMs),
+      this.#ask({ address, count, urgency: 'normal' }, deadlineMs),
     );
   }
 
@@ -81,11 +80,14 @@ export class MappedMeter implements Device {
     const { io, profile, inverted, target } = this.#options;
     const deadlineMs = io.clock.monoMs() + timeoutMs;
     await this.#constants.renew(scope, deadlineMs, target.url);
+    this.#recall();
     const { due, kept } = this.#dueOf(scope);
-    const points = this.#points.filter((point) => due.includes(point.class));
+    const key = due.join();
+    const points = this.#pointsOf(key, due);
     const readings: Record<string, Reading> = {};
-    const faults = await this.#readPoints(points, due.join(), deadlineMs, readings);
-    for (const point of points) readings[point.q] ??= this.#missing();
+    const faults = await this.#readPoints(points, key, deadlineMs, readings);
+    const nowMs = io.clock.monoMs();
+    for (const { q } of points) if (this.#reads.lacks(q, nowMs)) readings[q] ??= this.#missing();
     if (faults.length === 0) this.#keep(due, points, readings);
     Object.assign(readings, kept, scope === 'full' ? this.#constants.readings : {});
     if (scope === 'full') addSums(profile, readings);
@@ -96,7 +98,7 @@ export class MappedMeter implements Device {
   }
 
   close(): void {
-    this.#plans.clear();
+    this.#reads.forget();
   }
 
   /** Reads the blocks of these points; resolves with what went wrong. Rejects when the meter answered nothing at all. */
@@ -107,27 +109,56 @@ export class MappedMeter implements Device {
     readings: Record<string, Reading>,
   ): Promise<readonly Fault[]> {
     const faults: Fault[] = [];
-    const blocks = [...this.#plan(points, key)];
+    const { clock } = this.#options.io;
+    const blocks = [...this.#reads.blocksOf(points, key, clock.monoMs())];
     let answered = false;
+    let refused = false;
     for (let block = blocks.shift(); block; block = blocks.shift()) {
       try {
-        this.#take(block, await this.#ask(block.address, block.count, deadlineMs), readings);
+        this.#take(block, await this.#ask(block, deadlineMs), readings);
+        this.#reads.answered(block);
         answered = true;
       } catch (error) {
         const fault = asFault(error);
         if (isRefusal(fault)) {
           answered = true;
-          blocks.unshift(...this.#learn(block, readings));
+          const parts = this.#reads.refused(block, clock.monoMs());
+          for (const { q } of parts ? [] : block.points) readings[q] = this.#missing();
+          blocks.unshift(...(parts ?? []));
+          refused = true;
           continue;
         }
         if (!answered && fault.code.startsWith('NET_')) throw fault;
         faults.push(fault);
+        // What is less urgent and was not asked for is as it was: no fault of the meter's.
+        if (answered && fault instanceof LineBusy && block.urgency !== 'fast') continue;
         this.#fail(block, fault, readings);
       }
     }
     const [first] = faults;
     if (!answered && first) throw first;
+    if (refused) this.#remember();
     return faults;
+  }
+
+  /** What was found before a restart serves again, unless it was found at another device. */
+  #recall(): void {
+    const { io, target, profile, furtherBy } = this.#options;
+    const { serial = '', firmware = '' } = this.#constants.identity;
+    const device = `${profile.id} ${furtherBy} ${serial} ${firmware}`;
+    if (this.#device !== undefined && this.#device !== device) this.#reads.forget();
+    this.#device = device;
+    if (this.#isRecalled) return;
+    const kept = io.holes?.of(target.url);
+    if (!kept) return;
+    this.#isRecalled = true;
+    if (kept.device === device) this.#reads.recall(kept, io.clock.monoMs());
+  }
+
+  #remember(): void {
+    const { io, target } = this.#options;
+    this.#isRecalled = true;
+    io.holes?.keep(target.url, { device: this.#device ?? '', ...this.#reads.holes });
   }
 
   /** The classes to read now, and what is known of the others that belong to this scope. */
@@ -165,52 +196,27 @@ export class MappedMeter implements Device {
     }
   }
 
-  async #ask(address: number, count: number, deadlineMs: number): Promise<LineAnswer> {
+  async #ask(what: Pick<Block, 'address' | 'count' | 'urgency'>, deadlineMs: number): Promise<LineAnswer> {
     const { line, unit, profile, io } = this.#options;
-    const waitMs = this.#askedMs + (profile.limits.minIntervalMs ?? 0) - io.clock.monoMs();
+    const { address, count, urgency } = what;
+    const { minIntervalMs } = profile.limits;
+    if (minIntervalMs === undefined)
+      return line.read({ unit, fc: profile.fc, address, count, deadlineMs, urgency });
+    const waitMs = this.#askedMs + minIntervalMs - io.clock.monoMs();
     if (waitMs > 0) await new Promise<void>((resolve) => io.clock.after(waitMs, resolve));
     try {
-      return await line.read({ unit, fc: profile.fc, address, count, deadlineMs });
+      return await line.read({ unit, fc: profile.fc, address, count, deadlineMs, urgency });
     } finally {
       this.#askedMs = io.clock.monoMs();
     }
   }
 
-  #plan(points: readonly Point[], key: string): readonly Block[] {
-    const { io, profile } = this.#options;
-    const nowMs = io.clock.monoMs();
-    for (const [q, untilMs] of this.#absent) {
-      if (untilMs > nowMs) continue;
-      this.#absent.delete(q);
-      this.#plans.clear();
-    }
-    if (this.#barriers.size > 0 && this.#barriersUntilMs <= nowMs) {
-      this.#barriers.clear();
-      this.#plans.clear();
-    }
-    const known = this.#plans.get(key);
+  #pointsOf(key: string, classes: readonly Point['class'][]): readonly Point[] {
+    const known = this.#ofClasses.get(key);
     if (known) return known;
-    const there = points.filter((point) => !this.#absent.has(point.q));
-    const plan = planBlocks(spansOf(there, profile.atomic), profile.limits, this.#barriers);
-    this.#plans.set(key, plan);
-    return plan;
-  }
-
-  /** The parts of a refused block, to be read one by one from now on; what is refused alone this meter lacks. */
-  #learn(block: Block, readings: Record<string, Reading>): readonly Block[] {
-    this.#plans.clear();
-    const { io, profile } = this.#options;
-    const cut = cutOf(block);
-    if (cut === undefined) {
-      for (const point of block.points) {
-        this.#absent.set(point.q, io.clock.monoMs() + ABSENT_FOR_MS);
-        readings[point.q] = this.#missing();
-      }
-      return [];
-    }
-    this.#barriers.add(cut);
-    this.#barriersUntilMs = io.clock.monoMs() + BARRIERS_FOR_MS;
-    return planBlocks(block.spans, profile.limits, this.#barriers);
+    const points = this.#points.filter((point) => classes.includes(point.class));
+    this.#ofClasses.set(key, points);
+    return points;
   }
 
   #missing(): Reading {

@@ -2,6 +2,7 @@ import type { MeterProfile } from '../../config/schema/profile.ts';
 import { asFault, Fault } from '../../protocols/faults.ts';
 import type { Identity, Readings } from '../../protocols/reading.ts';
 import type { Device } from '../driver.ts';
+import type { Line } from '../../host/line.ts';
 import { isRefusal } from '../../host/line-fault.ts';
 import type { MappedMeter, MeterPlace } from './modbus-mapped.ts';
 
@@ -18,6 +19,7 @@ const FAILURES_MOST = 3;
 export class SunspecMeter implements Device {
   readonly driver = 'modbus-meter';
   readonly verbs = {};
+  readonly line: Line;
   readonly #place: MeterPlace;
   readonly #profiles: readonly MeterProfile[];
   readonly #make: (profile: MeterProfile, furtherBy: number) => MappedMeter;
@@ -30,6 +32,7 @@ export class SunspecMeter implements Device {
     make: (profile: MeterProfile, furtherBy: number) => MappedMeter,
   ) {
     this.#place = place;
+    this.line = place.line;
     this.#profiles = profiles;
     this.#make = make;
   }

@@ -3,7 +3,7 @@ import ModbusRTU from 'modbus-serial';
 
 import { MappedMeter } from '../../agent/drivers/modbus-mapped.ts';
 import { startPoller } from '../../agent/poller.ts';
-import { METER_SCHEDULE } from '../../agent/readers.ts';
+import { alignedPhases, METER_SCHEDULE } from '../../agent/core/schedule.ts';
 import { profileSchema } from '../../config/schema/profile.ts';
 import { silentLog } from '../../host/log.ts';
 import { realEffects } from '../../host/real.ts';
@@ -16,8 +16,6 @@ const PERIOD_MS = 1_000;
 /** Connections are made and code is warm after this. */
 const WARM_MS = 6_000;
 const MEASURED_MS = 15_000;
-/** Due times fall on whole multiples of this (`agent/core/schedule.ts`). */
-const GRID_MS = 20;
 
 /** 22 values in 124 registers that take three reads. */
 const BLOCKS = [
@@ -76,11 +74,9 @@ export async function fleetFigures(): Promise<Figure[]> {
   }
 }
 
-async function fleet(port: number): Promise<{ sharePct: number; usPerRead: number; lagP99Ms: number }> {
-  const effects = { ...realEffects(), log: silentLog };
-  const { clock, random, lines } = effects;
+function fleetMeters(effects: ReturnType<typeof realEffects>, port: number): MappedMeter[] {
   const profile = benchProfile();
-  const meters = Array.from({ length: METERS }, (_, index) => {
+  return Array.from({ length: METERS }, (_, index) => {
     const host = `127.0.${1 + (index >> 7)}.${1 + (index & 127)}`;
     const url = `modbus://${host}:${port}/1?profile=bench`;
     const target = {
@@ -96,8 +92,8 @@ async function fleet(port: number): Promise<{ sharePct: number; usPerRead: numbe
     return new MappedMeter({
       target,
       unit: 1,
-      line: lines.line({ framing: 'tcp', host, port }),
-      io: effects,
+      line: effects.lines.line({ framing: 'tcp', host, port }),
+      io: { ...effects, log: silentLog },
       profile,
       furtherBy: 0,
       channel: undefined,
@@ -105,15 +101,27 @@ async function fleet(port: number): Promise<{ sharePct: number; usPerRead: numbe
       frozenMs: 0,
     });
   });
+}
+
+async function fleet(port: number): Promise<{ sharePct: number; usPerRead: number; lagP99Ms: number }> {
+  const effects = realEffects();
+  const { clock, random, lines } = effects;
+  const meters = fleetMeters(effects, port);
+  const periodsMs = meters.map(() => PERIOD_MS);
   const began: number[][] = meters.map(() => []);
   let reads = 0;
   let failed = 0;
   const poller = startPoller({
     clock,
     random,
-    periodsMs: meters.map(() => PERIOD_MS),
+    periodsMs,
+    phasesMs: alignedPhases(
+      periodsMs,
+      meters.map(({ line }) => line.name),
+      { monoMs: clock.monoMs(), wallMs: clock.wallMs() },
+    ),
     schedule: METER_SCHEDULE,
-    timeoutMs: 1_500,
+    timeoutMs: () => 1_500,
     read: (index, scope, timeoutMs) => (meters[index] as MappedMeter).read(scope, timeoutMs),
     handlers: {
       onReadings: (index, readings, _scope, beganMs) => {
@@ -153,7 +161,7 @@ function lagsOf(times: readonly number[]): number[] {
   // A poll or two may have been left out: each is taken in its own period.
   const inPeriod = times.map((ms) => ms - first - PERIOD_MS * Math.round((ms - first) / PERIOD_MS));
   const earliest = first + Math.min(...inPeriod);
-  const dueMs = Math.floor(earliest / GRID_MS) * GRID_MS;
+  const dueMs = Math.floor(earliest / METER_SCHEDULE.gridMs) * METER_SCHEDULE.gridMs;
   return inPeriod.map((ms) => first + ms - dueMs);
 }
 

@@ -1,9 +1,11 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
+  alignedPhases,
   hurry,
   MACHINE_SCHEDULE,
   makeSchedule,
+  METER_SCHEDULE,
   nextDueMs,
   pollDone,
   relax,
@@ -87,6 +89,41 @@ describe('the schedule', () => {
     takeDue(schedule, 4_200);
     pollDone(schedule, 0, true, 4_250, 0);
     expect(nextDueMs(schedule)).toBe(10_000);
+  });
+
+  test('has meters of one period sampled in one window, at whole seconds of the UTC clock', () => {
+    const periods = [...many(100, 1_000), ...many(10, 5_000)];
+    const lines = periods.map((_, index) => (index < 40 ? 'one line' : undefined));
+    const phases = alignedPhases(periods, lines, { monoMs: 77, wallMs: 1_700_000_000_400 });
+    const wallOf = (ms: number): number => ms - 77 + 1_700_000_000_400;
+    for (const [index, ms] of phases.entries()) {
+      expect(ms).toBeGreaterThanOrEqual(77);
+      expect(wallOf(ms) % (periods[index] ?? 1)).toBeLessThan(71 * 0.5);
+    }
+    // Those of one line wait for each other in any case, and begin together.
+    expect(new Set(phases.slice(0, 40)).size).toBe(1);
+    expect(new Set(phases.slice(40, 100)).size).toBeGreaterThan(50);
+    // However many lines there are, half of the period is free.
+    const crowd = alignedPhases(
+      many(5_000, 1_000),
+      many(5_000, 0).map(() => undefined),
+      {
+        monoMs: 0,
+        wallMs: 0,
+      },
+    );
+    expect(Math.max(...crowd) % 1_000).toBeLessThan(501);
+  });
+
+  test('asks silent meters every second or so, whatever their period', () => {
+    const schedule = makeSchedule([10_000], METER_SCHEDULE, 0);
+    let nowMs = 0;
+    for (let poll = 0; poll < 10; poll += 1) {
+      nowMs = nextDueMs(schedule) ?? nowMs;
+      takeDue(schedule, nowMs);
+      pollDone(schedule, 0, false, nowMs, 0.99);
+    }
+    expect((nextDueMs(schedule) ?? 0) - nowMs).toBeLessThan(1_000);
   });
 
   test('reads everything at every sixth poll', () => {

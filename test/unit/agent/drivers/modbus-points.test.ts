@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import { planBlocks } from '../../../../agent/drivers/modbus-plan.ts';
+import { NETWORK_COST } from '../../../../host/line-cost.ts';
 import { identityIn, pointsOf, spansOf, valueOf } from '../../../../agent/drivers/modbus-points.ts';
 import { meterProfile, parseProfile } from '../../../../config/meters.ts';
 import type { MeterProfile } from '../../../../config/schema/profile.ts';
@@ -136,7 +137,7 @@ describe('what is read together', () => {
   it('a value and the power of ten that scales it', () => {
     const sunspec = meterProfile('sunspec-203');
     const fast = pointsOf(sunspec, undefined, 40_070).filter((point) => point.class === 'fast');
-    const [block, ...others] = planBlocks(spansOf(fast), sunspec.limits, new Set());
+    const [block, ...others] = planBlocks(spansOf(fast), sunspec.limits, new Set(), NETWORK_COST);
     expect(others).toEqual([]);
     // Amperes from offset 3 to the scale factor of watts at 22.
     expect(block).toMatchObject({ address: 40_073, count: 20 });
@@ -157,7 +158,7 @@ describe('what is read together', () => {
       atomic: [['power.active.L1', 'power.active.L3']],
     });
     const spans = spansOf(pointsOf(grouped, undefined, 0), grouped.atomic);
-    expect(planBlocks(spans, grouped.limits, new Set([14]))).toMatchObject([
+    expect(planBlocks(spans, grouped.limits, new Set([14]), NETWORK_COST)).toMatchObject([
       { address: 10, count: 9 },
       { address: 14, count: 1 },
     ]);
@@ -177,6 +178,8 @@ describe('what is read together', () => {
         src: ['list'],
       })),
     });
-    expect(planBlocks(spansOf(pointsOf(walled, undefined, 0)), walled.limits, new Set())).toHaveLength(2);
+    expect(
+      planBlocks(spansOf(pointsOf(walled, undefined, 0)), walled.limits, new Set(), NETWORK_COST),
+    ).toHaveLength(2);
   });
 });
