@@ -140,10 +140,7 @@ class Agent {
       relax: (machine) => this.#readers.machines.relax(machine.at),
     });
     this.#safety = makeSafety({ ...shared, control: this.#control });
-    this.#actions = makeActions({
-      ...shared,
-      permit: (trip) => this.#plantIo.permit(trip),
-    });
+    this.#actions = makeActions({ ...shared, permit: (trip) => this.#plantIo.permit(trip) });
     this.#frames = startFrames({ site: site.id, agent, clock, plant: this.#plant, spool: this.#spool });
     this.#readers = startReaders({
       ...shared,
@@ -165,11 +162,7 @@ class Agent {
       control: this.#control,
       say: (locks) => this.#link?.lockouts(locks),
     });
-    this.#plantIo = startPlantIo({
-      ...shared,
-      control: this.#control,
-      ready: () => this.#ready(),
-    });
+    this.#plantIo = startPlantIo({ ...shared, control: this.#control, ready: () => this.#ready() });
     this.#link = this.#openLink();
     this.#utility = this.#startUtility();
     this.#tick();
