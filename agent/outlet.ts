@@ -87,9 +87,9 @@ export class Outlet {
       return 'unknown';
     }
     // An output with a value that is neither of the two is nobody's word.
-    if (config.input === undefined && sample.value !== config.on && sample.value !== config.off)
-      return 'unknown';
-    const value = config.input === undefined ? Number(sample.value === config.on) : sample.value;
+    const { on, off } = config.state;
+    if (config.input === undefined && sample.value !== on && sample.value !== off) return 'unknown';
+    const value = config.input === undefined ? Number(sample.value === on) : sample.value;
     // The first word after none is taken as it is; from then on it must last.
     if (!this.isRead) Object.assign(state, makeRule(), { lost: (value !== 0) !== rule.is });
     this.isRead = true;
@@ -115,13 +115,10 @@ export class Outlet {
 export const isClosing = ({ told, shownMs }: Outlet): boolean =>
   told?.closed === true && !isJudged(told, shownMs);
 
-/** Its auxiliary contact by the outlet's own name, or its own output. */
-export function pointOf(
-  { id, input, target, kind, address }: SiteOutlet,
-  points: readonly PlantPoint[],
-): PlantPoint {
+/** Its auxiliary contact by the outlet's own name, or what it says itself. */
+export function pointOf({ id, input, target, state }: SiteOutlet, points: readonly PlantPoint[]): PlantPoint {
   const contact = points.find((point) => point.id === input);
   if (contact !== undefined) return { ...contact, id };
   const plain = { type: 'uint16', wordOrder: 'msw', scale: 1, offset: 0, periodMs: 1_000 } as const;
-  return { id, target, kind, address, ...plain };
+  return { id, target, kind: state.kind, address: state.address, ...plain };
 }

@@ -1,14 +1,30 @@
 import { auxiliaryW, drawersOf, growthAlong } from '../protocols/auxiliary.ts';
+import { asFault } from '../protocols/faults.ts';
 import { isCutOff } from '../protocols/feeds.ts';
 import { machinesBelow, strangerText } from './below.ts';
 import type { Tree } from './below.ts';
 import type { Explained } from './explain.ts';
-import { tellsVoltage } from './meters.ts';
+import { meterProfile, outletAt, tellsVoltage } from './meters.ts';
 import type { Outlet } from './schema/plant.ts';
 import type { Site, SiteMachine, SiteNode, SiteProblem } from './site.ts';
 
+/** One place of a Modbus device, and what stands there for on and off. */
+interface Place<Kind extends string> {
+  readonly kind: Kind;
+  readonly address: number;
+  readonly on: number;
+  readonly off: number;
+}
+
+/** Where an outlet is switched, and where it says itself how it stands. */
+interface Wired extends Place<'coil' | 'holding'> {
+  /** Of the device, without any profile. */
+  readonly target: string;
+  readonly state: Place<'coil' | 'discrete' | 'holding' | 'input'>;
+}
+
 /** An outlet and what gets its power through it. */
-export interface SiteOutlet extends Outlet {
+export interface SiteOutlet extends Omit<Outlet, keyof Wired>, Wired {
   readonly index: number;
   readonly nodeIndex: number;
   readonly agent: string;
@@ -23,6 +39,7 @@ export function resolveOutlets({ config, nodes, machines }: Tree, problems: Site
     const at = (key: string, message: string): unknown =>
       problems.push({ path: ['plant', 'outlets', index, key], message });
     const node = nodes.find(({ id }) => id === outlet.node);
+    const wired = wiredOf(outlet, at);
     if (outlet.input !== undefined) checkInput(config.plant.points, outlet.input, at);
     if (node === undefined) {
       at('node', `there is no node '${outlet.node}'`);
@@ -33,8 +50,10 @@ export function resolveOutlets({ config, nodes, machines }: Tree, problems: Site
     checkBehind(outlet, node, { nodes, behind }, at);
     checkRoom(outlet, config.control.marginPct, { nodes, behind }, at);
     const { agent } = node;
+    if (wired === undefined) continue;
     resolved.push({
       ...outlet,
+      ...wired,
       index,
       nodeIndex: node.index,
       agent,
@@ -45,6 +64,40 @@ export function resolveOutlets({ config, nodes, machines }: Tree, problems: Site
 }
 
 type At = (key: string, message: string) => unknown;
+
+/** By the site file itself, or by the profile of its PDU; what is wrong with that goes to `at`. */
+function wiredOf({ target, kind = 'coil', address = 0, on = 1, off = 0 }: Outlet, at: At): Wired | undefined {
+  const [device = '', query = ''] = target.split('?');
+  const options = new URLSearchParams(query);
+  const name = options.get('profile');
+  if (name === null) {
+    const place = { kind, address, on, off };
+    return { ...place, target, state: place };
+  }
+  const channel = Number(options.get('channel') ?? Number.NaN);
+  for (const used of ['profile', 'channel']) options.delete(used);
+  const rest = options.toString();
+  try {
+    const { outlets } = meterProfile(name);
+    if (outlets === undefined) at('target', `profile ${name} does not say how an outlet is switched`);
+    else if (!Number.isInteger(channel) || channel < 1 || channel > outlets.count)
+      at('target', `?channel= names the outlet, 1 to ${outlets.count}`);
+    else {
+      const { write, state } = outletAt(outlets, channel);
+      return {
+        target: rest === '' ? device : `${device}?${rest}`,
+        kind: write.kind,
+        address: write.addr,
+        on: write.on,
+        off: write.off,
+        state: { kind: state.kind, address: state.addr, on: state.on, off: state.off },
+      };
+    }
+  } catch (error) {
+    at('target', asFault(error).detail);
+  }
+  return undefined;
+}
 
 function checkInput(points: Site['config']['plant']['points'], input: string, at: At): void {
   const point = points.find(({ id }) => id === input);

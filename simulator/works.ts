@@ -127,9 +127,9 @@ class PlantWorks implements Works {
       unit: address(target).unit,
       inputs: [
         ...outlets.map((outlet) => ({
-          area: outlet.kind,
-          address: outlet.address,
-          words: () => [this.#outputs[outlet.index] === true ? outlet.on : outlet.off],
+          area: outlet.state.kind,
+          address: outlet.state.address,
+          words: () => [this.#outputs[outlet.index] === true ? outlet.state.on : outlet.state.off],
         })),
         ...points
           .filter((point) => point.target === target)

@@ -94,13 +94,14 @@ const outletSchema = z
   .strictObject({
     id: idSchema,
     node: idSchema,
+    /** Of a PLC with `kind` and `address`; or of a PDU with `?profile=…&channel=N`, whose profile says the rest. */
     target: z.string(),
-    kind: z.enum(['coil', 'holding']),
-    address: z.int().min(0).max(0xffff),
-    /** What is written to close it, and to open it. */
-    on: z.int().min(0).max(0xffff).default(1),
-    off: z.int().min(0).max(0xffff).default(0),
-    /** The point of its auxiliary contact; absent: its own output is read back. */
+    kind: z.enum(['coil', 'holding']).optional(),
+    address: z.int().min(0).max(0xffff).optional(),
+    /** What is written to close it, and to open it; 1 and 0 when absent. */
+    on: z.int().min(0).max(0xffff).optional(),
+    off: z.int().min(0).max(0xffff).optional(),
+    /** The point of its auxiliary contact; absent: its own output is read back, or the state the PDU tells. */
     input: idSchema.optional(),
     /** The value of that point that means: closed. */
     closedWhen: z.boolean().default(true),
@@ -109,11 +110,23 @@ const outletSchema = z
     /** From power to the first answer of what is behind it. */
     bootS: z.number().nonnegative().max(600).default(60),
   })
-  .refine(({ kind, on, off }) => kind === 'holding' || on + off === 1, {
+  .refine(({ kind, address, target }) => isPdu(target) || (kind !== undefined && address !== undefined), {
+    message: 'a PLC’s outlet needs `kind` and `address`; a PDU’s has ?profile= in its target',
+    path: ['kind'],
+  })
+  .refine(
+    ({ kind, address, on, off, target }) =>
+      !isPdu(target) || [kind, address, on, off].every((one) => one === undefined),
+    { message: 'the profile of the PDU says where and how it is switched', path: ['target'] },
+  )
+  .refine(({ kind, on = 1, off = 0 }) => kind !== 'coil' || on + off === 1, {
     message: 'a coil takes 0 and 1: one of them is `on`, the other one `off`',
     path: ['on'],
   })
-  .refine(({ on, off }) => on !== off, { message: 'on and off must differ', path: ['off'] });
+  .refine(({ on = 1, off = 0 }) => on !== off, { message: 'on and off must differ', path: ['off'] });
+
+/** Whether a target names a map of registers. */
+const isPdu = (target: string): boolean => /[?&]profile=/.test(target);
 
 /** A water loop whose pump the agent demands: before and while anything below works, after that, and in frost. */
 const loopSchema = z

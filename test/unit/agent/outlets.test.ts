@@ -48,6 +48,34 @@ test('power returns to an open contactor; it is closed when everything behind it
   expect([...bench.miners.values()].flatMap(({ calls }) => calls)).toEqual([]);
 });
 
+test('an outlet of a PDU is read at its state and switched at its command: open after an outage, closed as one start', async () => {
+  const target = 'modbus://127.0.0.1/7?profile=test/unit/config/switched-pdu.json&channel=2';
+  const { bench, writes, power, want } = makeRig({
+    plant: {
+      points: [{ id: 'q0-open', target: 'modbus://127.0.0.1/7', kind: 'discrete', address: 2 }],
+      protections: [
+        { id: 'q0', node: 'main', input: 'q0-open', kind: 'breaker', autoRelease: true, releaseS: 5 },
+      ],
+      outlets: [{ id: 'k1', node: 'r1', target, bootS: 10 }],
+    },
+  });
+  await bench.clock.advance(8_000);
+  want(1, all(bench, 'mine'));
+  await bench.clock.advance(5_000);
+  // At work nothing opens it.
+  expect(writes).toEqual([]);
+  power(false);
+  await bench.clock.advance(40_000);
+  expect(open(bench)).toEqual(['k1']);
+  expect(writes).toEqual([0]);
+  power(true);
+  await bench.clock.advance(60_000);
+  expect(writes).toEqual([0, 1]);
+  expect(open(bench)).toEqual([]);
+  expect(modes(bench)).toBe('mmmmmmmm');
+  expect(events(bench).filter((event) => /FAILED|LOST/.test(event))).toEqual([]);
+});
+
 test('what all start with has to fit under the cap with all else; hands in the rack keep it open too', async () => {
   const { bench, writes, power, want } = makeRig({ capKw: 28 });
   await bench.clock.advance(8_000);

@@ -121,3 +121,34 @@ test('worth a look: the nearest meter above tells no voltage', () => {
   expect(found('sunspec')).not.toContain('voltage');
   expect(found('none-such')).not.toContain('voltage');
 });
+
+const PDU = 'test/unit/config/switched-pdu.json';
+const pduOutlet = (target: string, more = ''): string =>
+  `    - { id: k1, node: r1, target: '${target}'${more} }`;
+
+test('an outlet of a PDU is switched, and read back, where its profile says', () => {
+  const target = `modbus+serial:///dev/ttyS1/3?baud=19200&profile=${PDU}&channel=3`;
+  const { site: found } = parseSite(site(pduOutlet(target)), MODELS);
+  expect(found.outlets[0]).toMatchObject({
+    target: 'modbus+serial:///dev/ttyS1/3?baud=19200',
+    kind: 'coil',
+    address: 10,
+    on: 1,
+    off: 0,
+    state: { kind: 'discrete', address: 2, on: 1, off: 0 },
+  });
+  const own = parseSite(site(outlet('k1', 'r1')), MODELS).site.outlets[0];
+  expect(own).toMatchObject({ address: 9, state: { kind: 'coil', address: 9, on: 1, off: 0 } });
+  const at = (query: string, more = ''): string[] =>
+    problems(pduOutlet(`modbus://10.0.0.7/1?${query}`, more));
+  expect(at(`profile=${PDU}`)).toEqual(['?channel= names the outlet, 1 to 4']);
+  expect(at(`profile=${PDU}&channel=5`)).toEqual(['?channel= names the outlet, 1 to 4']);
+  expect(at('profile=raritan-px3&channel=2')).toEqual([
+    'profile raritan-px3 does not say how an outlet is switched',
+  ]);
+  expect(at('profile=none&channel=2')[0]).toMatch(/^profile=none: there is /);
+  expect(at(`profile=${PDU}&channel=2`, ', kind: coil, address: 4')).toEqual([
+    'the profile of the PDU says where and how it is switched',
+  ]);
+  expect(problems(pduOutlet('modbus://10.0.0.7/1'))[0]).toContain('needs `kind` and `address`');
+});
