@@ -57,10 +57,13 @@ export const changeW = ({ model }: SiteMachine): number =>
     : model.mineW - model.idleW;
 
 /** Throws CONFIG_INVALID when the running product has another site file. */
-export function checkSame(site: Site, view: ConsoleView): void {
+export function checkSame(site: Site, view: ConsoleView, meters: readonly MeterView[]): void {
   const parents = (nodes: readonly { readonly id: string; readonly parent: string | null }[]): string =>
     nodes.map(({ id, parent }) => `${id}<${parent ?? ''}`).join(' ');
+  const placed = (list: readonly { readonly id: string; readonly node: string }[]): string =>
+    list.map(({ id, node }) => `${id}@${node}`).join(' ');
   const same =
+    placed(meters) === placed(site.meters) &&
     view.site.id === site.id &&
     parents(view.nodes) ===
       parents(

@@ -1,6 +1,6 @@
 import type { Site } from '../config/site.ts';
 import type { Clock } from '../host/deps.ts';
-import type { MeterView } from '../protocols/console/view.ts';
+import type { CommissionNote, MeterView } from '../protocols/console/view.ts';
 import { asFault, Fault } from '../protocols/faults.ts';
 import { fallOf, meanFall } from '../protocols/metering/fall.ts';
 
@@ -17,6 +17,7 @@ import {
   wiringOf,
 } from './commission-plan.ts';
 import type { Plan } from './commission-plan.ts';
+import type { Mode } from '../protocols/reading.ts';
 import { Watch } from './commission-watch.ts';
 import type { Product, Seen } from './commission-watch.ts';
 
@@ -88,11 +89,11 @@ class Run {
     const { product, racks, say } = this.#options;
     const reports: RackReport[] = [];
     const first = this.#watch.look();
-    checkSame(this.#options.site, first);
-    await product.note({
-      phase: 'begun',
-      racks: notes(racks.map((rack) => ({ rack, verdict: '', text: '' }))),
-    });
+    checkSame(this.#options.site, first, await product.meters());
+    await this.#note(
+      'begun',
+      racks.map((rack) => ({ rack, verdict: '', text: '' })),
+    );
     try {
       const free = freeMachines(this.#options.site, first);
       for (const rack of racks) reports.push(await this.#rack(rack, free));
@@ -108,10 +109,21 @@ class Run {
       ...report,
       ...judgeRack(this.#wiring, this.#toggles, report.rack),
     }));
-    await product
-      .note({ phase: 'ended', racks: notes(judged) })
-      .catch((error: unknown) => say(`its end is not in the ledger: ${asFault(error).message}`));
+    await this.#note('ended', judged).catch((error: unknown) =>
+      say(`its end is not in the ledger: ${asFault(error).message}`),
+    );
     return judged;
+  }
+
+  /** In as many records as it takes. */
+  async #note(phase: CommissionNote['phase'], racks: CommissionNote['racks']): Promise<void> {
+    for (let at = 0; at < racks.length; at += NOTES_MOST) {
+      const said = racks.slice(at, at + NOTES_MOST);
+      await this.#options.product.note({
+        phase,
+        racks: said.map(({ rack, verdict, text }) => ({ rack, verdict, text: text.slice(0, TEXT_MOST) })),
+      });
+    }
   }
 
   async #rack(rack: string, free: ReadonlySet<number>): Promise<RackReport> {
@@ -119,7 +131,10 @@ class Run {
     const view = this.#watch.look();
     const plan = planOf(site, view, rack, free);
     if (plan.machines.length === 0)
-      return untested(rack, `nothing in ${rack} may be switched: ${plan.left.join(', ')} stay as they are`);
+      return untested(
+        rack,
+        `${plan.left.join(', ')} may not be switched: by authority, a hold, a lockout or AI work, or because they do not answer`,
+      );
     const meters = new Map((await product.meters()).map((meter) => [meter.id, meter]));
     const blind = this.#onPath(plan).find((id) => unreadable(meters.get(id), view.site.atMs));
     if (blind !== undefined)
@@ -249,10 +264,9 @@ class Run {
         `${names(machines.filter((index) => !back.includes(index)))} did not come back as they were`,
       );
     if (there.length === 0) return `none of ${rack} obeyed`;
-    const moved = before.others.findIndex(
-      (mode, index) => mode !== between.others[index] || mode !== after.others[index],
-    );
-    if (moved >= 0) return `${this.#wiring.nameOf(moved)} moved meanwhile: test again when the site is quiet`;
+    const moved = movedBeside([before, between, after]);
+    if (moved !== undefined)
+      return `${this.#wiring.nameOf(moved)} moved meanwhile: test again when the site is quiet`;
     return this.#seen(rack, there, from, [before, between, after]);
   }
 
@@ -316,6 +330,18 @@ class Run {
   }
 }
 
+/** A machine that was not switched and did something else meanwhile; who was out of sight for a moment did not. */
+function movedBeside(windows: readonly Seen[]): number | undefined {
+  const seen = new Map<number, Mode>();
+  for (const { others } of windows)
+    for (const [index, mode] of others.entries()) {
+      if (mode === null) continue;
+      if ((seen.get(index) ?? mode) !== mode) return index;
+      seen.set(index, mode);
+    }
+  return undefined;
+}
+
 const untested = (rack: string, text: string): RackReport => ({
   rack,
   verdict: 'untested',
@@ -329,9 +355,3 @@ const untested = (rack: string, text: string): RackReport => ({
 
 const TEXT_MOST = 500;
 const NOTES_MOST = 100;
-const notes = (
-  racks: readonly { readonly rack: string; readonly verdict: string; readonly text: string }[],
-): { rack: string; verdict: string; text: string }[] =>
-  racks
-    .slice(0, NOTES_MOST)
-    .map(({ rack, verdict, text }) => ({ rack, verdict, text: text.slice(0, TEXT_MOST) }));

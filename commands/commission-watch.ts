@@ -42,8 +42,6 @@ const IN_THE_WAY: readonly FaultCode[] = [
 /** Why load is not switched for a proof now; undefined: nothing stands against it. `jobs`: AI jobs known before. */
 export function whyNot(view: ConsoleView, jobs?: ReadonlySet<string>): string | undefined {
   const { site, signals, alarms } = view;
-  if (site.authority !== 'automatic')
-    return `the site's authority is '${site.authority}': it commands nothing`;
   const lost = alarms.find(({ code }) => code === 'METER_LOST' || code === 'METER_IMPLAUSIBLE');
   if (!site.underControl) return `the site is not under control${lost === undefined ? '' : `: ${lost.text}`}`;
   const limit = signals.find(({ kind }) => kind === 'limit');

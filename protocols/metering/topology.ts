@@ -266,15 +266,16 @@ function sizeText(
     .flatMap((toggle) => findingsOf(wiring, toggle))
     .filter(({ meter, is }) => meter === finding.meter && (is === 'other-size' || is === 'as-expected'))
     .map(factorOf);
-  const agreeing = seen.filter((one) => Math.abs(one - factor) <= SAME * Math.max(1, factor)).length;
+  const agreeing = seen.filter((one) => Math.abs(one - factor) <= SAME * Math.max(1, factor));
+  const ratio = sumOf(agreeing) / agreeing.length;
   const measured = path.filter(({ fellW, is }) => fellW !== null && is !== 'noisy');
   const everywhere = measured.every((one) => Math.abs(factorOf(one) - factor) <= SAME);
   if (everywhere && measured.length > 1)
     return `${shown}, and so do all meters above: what the machines say they draw is off`;
-  if (agreeing < seen.length)
+  if (agreeing.length < seen.length)
     return `${shown}, but not at every toggle: some of these machines hang where no meter is, or say a wrong draw`;
-  return agreeing > 1
-    ? `${shown}, at each of ${agreeing} toggles: its CT or PT ratio is off by ×${factor.toFixed(2)}`
+  return agreeing.length > 1
+    ? `${shown}; ${agreeing.length} toggles agree: its CT or PT ratio is off by ×${ratio.toFixed(2)}`
     : `${shown}: its CT or PT ratio is off, or some of the machines hang where no meter is`;
 }
 

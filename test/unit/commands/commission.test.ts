@@ -80,7 +80,6 @@ describe('load is not switched for a proof', () => {
   });
 
   test.each<[string, Partial<ConsoleView>, RegExp]>([
-    ['of what it does not command', { site: { ...well.site, authority: 'advise' } }, /authority/],
     ['out of control', { site: { ...well.site, underControl: false } }, /not under control/],
     ['under a limit', { signals: [signal('price'), signal('limit')] }, /limit words/],
     ['above a cap', { alarms: [alarm('CAP_EXCEEDED')] }, /CAP_EXCEEDED/],

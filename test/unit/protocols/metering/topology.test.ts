@@ -190,7 +190,7 @@ describe('the wiring by the meters', () => {
       'confirmed',
     ]);
     expect(ratio.verdicts[0]?.text).toMatch(
-      /^f0 shows 0.80 .* at each of \d toggles: its CT or PT ratio is off by ×0.80$/,
+      /^f0 shows 0.80 .*; \d toggles agree: its CT or PT ratio is off by ×0.80$/,
     );
     const said = asSaid(racks);
     const unmetered = prove({
