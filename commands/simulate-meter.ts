@@ -115,9 +115,8 @@ function lineOf({ profile, framing, units, baud, random, kw, turnaroundMs, fault
   return makeModbusLine({
     framing,
     units: meters,
-    random,
     ...(baud !== undefined && { pace: { baud, bitsPerChar: 10 } }),
-    fault: () => (onWire !== undefined && random.next() < share ? onWire : undefined),
+    faults: { next: () => (random.next() < share ? onWire : undefined), random },
   });
 }
 

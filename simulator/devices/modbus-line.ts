@@ -2,13 +2,13 @@
  * One way to Modbus devices, simulated: several units behind one TCP port, or on one RS-485 line behind a serial gateway.
  * The line is half duplex and has the pace of its baud rate: what is asked while it is busy waits, as in a gateway's queue.
  */
+import type { Random } from '../../host/deps.ts';
 import type { Framing, ModbusRequest } from '../../protocols/modbus/frame.ts';
 import { decodeRequest, encodeException } from '../../protocols/modbus/serve.ts';
 import type { DecodedRequest } from '../../protocols/modbus/serve.ts';
 import type { Answer, StreamDevice } from '../device.ts';
 import { spoiled } from './wire-faults.ts';
 import type { WireFault } from './wire-faults.ts';
-import type { Random } from '../../host/deps.ts';
 
 /** One device on the line. */
 export interface ModbusUnit {
@@ -36,10 +36,8 @@ export interface ModbusLineOptions {
   readonly units: readonly ModbusUnit[];
   /** Absent: no serial line, each answer comes when its device has it. */
   readonly pace?: SerialPace;
-  /** What is wrong on the wire, of which answers; asked at every answer. Absent: nothing. */
-  readonly fault?: () => WireFault | undefined;
-  /** For the faults. */
-  readonly random?: Random;
+  /** What goes wrong on the wire: `next` is asked at every answer. Absent: nothing. */
+  readonly faults?: { readonly next: () => WireFault | undefined; readonly random: Random };
 }
 
 export interface ModbusLine extends StreamDevice {
@@ -56,14 +54,14 @@ const EXCEPTION_UNREACHABLE = 11;
 const REFUSED_AFTER_MS = 2;
 
 /** What the line takes for a question of `bytes` and its answer of `answerBytes`, without the device's own time, ms. */
-export function wireMs({ baud, bitsPerChar }: SerialPace, bytes: number, answerBytes: number): number {
+function wireMs({ baud, bitsPerChar }: SerialPace, bytes: number, answerBytes: number): number {
   const chars = GAP_CHARS + bytes + (answerBytes === 0 ? 0 : GAP_CHARS + answerBytes);
   return (chars * bitsPerChar * 1_000) / baud;
 }
 
 /** Serves `units` behind one port. Units that are not there: exception 11 of Modbus TCP, silence on RTU. */
 export function makeModbusLine(options: ModbusLineOptions): ModbusLine {
-  const { framing, pace, fault, random } = options;
+  const { framing, pace, faults } = options;
   const units = new Map(options.units.map((unit) => [unit.unit, unit]));
   let busyMs = 0;
   let asked = 0;
@@ -94,8 +92,10 @@ export function makeModbusLine(options: ModbusLineOptions): ModbusLine {
     const afterMs = take(nowMs, consumed, answer?.length ?? 0, unit?.answerMs ?? REFUSED_AFTER_MS);
     if (answer === undefined) return { kind: 'silence' };
     const plain = { kind: 'bytes', bytes: answer, afterMs, close: false, consumed } as const;
-    const wrong = fault?.();
-    return wrong === undefined || random === undefined ? plain : spoiled(plain, wrong, framing, random);
+    const fault = faults?.next();
+    return faults === undefined || fault === undefined
+      ? plain
+      : spoiled(plain, fault, framing, faults.random);
   };
   return {
     respond,

@@ -5,9 +5,10 @@ import { MBAP_BYTES, wrap } from '../../protocols/modbus/frame.ts';
 import type { Answer } from '../device.ts';
 
 /**
- * `late`: when the asker may have given up; `duplicated`: twice, one behind the other; `split`: in pieces; `truncated`: its end is missing; `garbage`:
- * random bytes in its place; `stray`: random bytes before it; `reset`, `fin`: the connection ends instead; `stall`:
- * nothing comes. The others have one field that is not what was asked, in a frame that is otherwise whole.
+ * `late`: when the asker may have given up; `duplicated`: twice, one behind the other; `split`: in pieces; `truncated`:
+ * its end is missing; `garbage`: random bytes in its place; `stray`: random bytes before it; `reset`, `fin`: the
+ * connection ends instead; `stall`: nothing comes. The others have one field that is not what was asked, in a frame that
+ * is otherwise whole.
  */
 export const WIRE_FAULTS = [
   'late',

@@ -26,7 +26,7 @@ const withLibmodbus = it.skipIf(!hasPeer(PYTHON, ['-c', 'import ctypes; ctypes.C
 afterAll(closeAll);
 
 /** A serial device at whose other end the simulated line is, at 38,400 baud. */
-async function serialLine(options: Pick<ModbusLineOptions, 'units' | 'fault' | 'random'>): Promise<{
+async function serialLine(options: Pick<ModbusLineOptions, 'units' | 'faults'>): Promise<{
   readonly path: string;
   readonly line: ModbusLine;
 }> {
@@ -106,7 +106,10 @@ async function underFault(kind: WireFault): Promise<void> {
       return encodeRead(framing, question.transaction, question.request, words);
     },
   };
-  const { path } = await serialLine({ units: [counter], fault: () => fault, random: seededRandom(3) });
+  const { path } = await serialLine({
+    units: [counter],
+    faults: { next: () => fault, random: seededRandom(3) },
+  });
   const { lines, clock } = wireIo();
   const line = lines.line({ framing: 'serial', path, baud: 38_400, parity: 'none', stopBits: 1 });
   let right = 0;

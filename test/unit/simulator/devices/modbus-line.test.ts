@@ -22,7 +22,7 @@ function bench(framing: 'tcp' | 'rtu', fault?: () => WireFault | undefined) {
     makeMeter({ unit, layout: 'sdm630', powerW: () => unit * 10_000, random, answerMs: 10 }),
   );
   const pace = { baud: 38_400, bitsPerChar: 10 } as const;
-  const device = makeModbusLine({ framing, units, pace, random, ...(fault && { fault }) });
+  const device = makeModbusLine({ framing, units, pace, ...(fault && { faults: { next: fault, random } }) });
   const { net } = makeMemoryFront({
     endpoints: [{ host, port, kind: 'stream', device }],
     clock,
