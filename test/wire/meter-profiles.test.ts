@@ -6,7 +6,6 @@ import { readFileSync } from 'node:fs';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { answerJson, readTarget } from '../../commands/read.ts';
 import { meterProfile, profileIds } from '../../config/meters.ts';
 import { realClock } from '../../host/clock.ts';
 import { seededRandom } from '../../host/random.ts';
@@ -14,7 +13,7 @@ import { makeMeter } from '../../simulator/devices/meter.ts';
 import { makeModbusLine } from '../../simulator/devices/modbus-line.ts';
 import { layoutOfProfile } from '../../simulator/devices/profile-layout.ts';
 import { serveEndpoints } from '../../simulator/fronts/socket.ts';
-import { closeAll, freePort, hasPeer, opened, startPeer } from './modbus-rigs.ts';
+import { closeAll, freePort, hasPeer, opened, readPatiently, startPeer } from './modbus-rigs.ts';
 
 const PYTHON = '/usr/bin/python3';
 const hasPymodbus = hasPeer(PYTHON, ['-c', 'import pymodbus.datastore']);
@@ -56,7 +55,7 @@ function unitOf(q: string): string {
   return what === 'apparent' ? 'VA' : (UNITS[kind] ?? '');
 }
 
-type Readings = ReturnType<typeof answerJson>['readings'];
+type Readings = Awaited<ReturnType<typeof readPatiently>>;
 type Shown = Readings[string];
 
 /** What must be read of an image. */
@@ -108,7 +107,7 @@ function readAll(port: string | number): ReadonlyMap<string, Promise<Readings>> 
   return new Map(
     shipped.map((id) => {
       const url = `modbus://127.0.0.1:${port}/${unitNumber(id)}?profile=${id}`;
-      const readings = readTarget(url, 20_000).then((answer) => answerJson(answer).readings);
+      const readings = readPatiently(url);
       readings.catch(() => undefined);
       return [id, readings];
     }),

@@ -5,7 +5,6 @@ import { promisify } from 'node:util';
 
 import { afterAll, describe, expect, it } from 'vitest';
 
-import { answerJson, readTarget } from '../../commands/read.ts';
 import { realClock } from '../../host/clock.ts';
 import { seededRandom } from '../../host/random.ts';
 import { encodeRead } from '../../protocols/modbus/serve.ts';
@@ -15,7 +14,16 @@ import type { ModbusLine, ModbusLineOptions, ModbusUnit } from '../../simulator/
 import { isPlayable, WIRE_FAULTS } from '../../simulator/devices/wire-faults.ts';
 import type { WireFault } from '../../simulator/devices/wire-faults.ts';
 import { serveEndpoints } from '../../simulator/fronts/socket.ts';
-import { closeAll, freePort, hasPeer, opened, startPeer, startSwitchyard, wireIo } from './modbus-rigs.ts';
+import {
+  closeAll,
+  freePort,
+  hasPeer,
+  opened,
+  readPatiently,
+  startPeer,
+  startSwitchyard,
+  wireIo,
+} from './modbus-rigs.ts';
 
 const PYTHON = '/usr/bin/python3';
 const hasPython = hasPeer(PYTHON, ['-V']);
@@ -48,9 +56,8 @@ const meter = (unit: number): ModbusUnit =>
     answerMs: 20,
   });
 
-const readSerial = async (path: string, unit: number, profile: string) =>
-  answerJson(await readTarget(`modbus+serial://${path}/${unit}?profile=${profile}&baud=38400`, 10_000))
-    .readings;
+const readSerial = (path: string, unit: number, profile: string) =>
+  readPatiently(`modbus+serial://${path}/${unit}?profile=${profile}&baud=38400`);
 
 describe('the simulated line on a serial port', () => {
   it.skipIf(!hasPython)('is read, each meter by its number, and takes the time of its bytes', async () => {

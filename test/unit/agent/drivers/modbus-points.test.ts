@@ -94,7 +94,7 @@ describe('how a register becomes a value', () => {
   });
 
   it('takes a four-quadrant power factor apart', () => {
-    const coded = profile({}, { unit: '1', scale: 0.001, coding: 'four-quadrant' });
+    const coded = profile({}, { q: 'powerFactor.total', unit: '1', scale: 0.001, coding: 'four-quadrant' });
     expect(valueIn(coded, [950])).toBeCloseTo(0.95);
     expect(valueIn(coded, [1050])).toBeCloseTo(0.95);
     expect(valueIn(coded, [0x1_0000 - 1050])).toBeCloseTo(-0.95);
