@@ -18,6 +18,8 @@ import type { WallClocks } from './wall-clocks.ts';
 export const BACK_MS = 90_000;
 /** A meter that begins to lie is found out by then. */
 const METER_MS = 60_000;
+/** One whose transformers are not what it believes shows nothing by itself: the others must find it out by then. */
+const RATIO_MS = 15 * 60_000;
 
 export interface HappeningsOptions {
   readonly site: Site;
@@ -186,7 +188,8 @@ export class Happenings {
     }
     if (change.kind === 'utility-heartbeat' && !change.alive) this.#options.judge.excuse(nowMs + 600_000);
     if (change.kind === 'meter') {
-      this.#options.judge.load.excuseGuard(nowMs + METER_MS);
+      const isRatio = change.fault.startsWith('ct-') || change.fault === 'drift';
+      this.#options.judge.load.excuseGuard(nowMs + (isRatio ? RATIO_MS : METER_MS));
       this.#options.judge.ramps.frees(change.meter, change.fault !== 'none');
     }
     if (change.kind === 'electric-feed') {

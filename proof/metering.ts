@@ -17,6 +17,7 @@ import type { Planned } from './faults.ts';
 const MINUTE_MS = 60_000;
 /** Alarms by which a wrong meter is named, and those that must not come otherwise. */
 const NAMES: readonly FaultCode[] = ['METER_WIRING', 'METER_RATIO', 'METER_DRIFT'];
+export const isSaid = (code: FaultCode): boolean => NAMES.includes(code);
 const FEEDS = 'http://127.20.0.20:8080';
 
 const meter = (place: number, node: string, profile: string, periodMs: number): SiteMeterInput => ({
@@ -116,6 +117,8 @@ export interface Said {
 
 export interface MeteringResult {
   readonly said: readonly Said[];
+  /** Per wrong meter in the order of `wrong`: how long after it began to be wrong a sample of it was last used, s. */
+  readonly believedS: readonly number[];
   readonly violations: readonly string[];
 }
 
@@ -127,6 +130,7 @@ export async function playMetering(options: MeteringOptions): Promise<MeteringRe
     ...(capShare !== undefined && { capShare }),
   });
   const said: Said[] = [];
+  const believedS = wrong.map(() => 0);
   const run = await runSeed({
     seed,
     site,
@@ -136,12 +140,20 @@ export async function playMetering(options: MeteringOptions): Promise<MeteringRe
     wakeMaxS: 60,
     timeline: [...pricesOf(options), ...wrong.flatMap(turns)].sort((a, b) => a.atMs - b.atMs),
     onEvent: (atMs, event) => {
-      if (event.event !== 'alarm' || !NAMES.includes(event.code)) return;
+      if (event.event === 'meter' && event.quality === 'good')
+        for (const [place, { meter: id, fromMin, untilMin }] of wrong.entries())
+          if (event.meter === id && atMs > fromMin * MINUTE_MS && atMs < untilMin * MINUTE_MS)
+            believedS[place] = atMs / 1_000 - fromMin * 60;
+      if (event.event !== 'alarm' || !isSaid(event.code)) return;
       const { code, subject, state, text } = event;
       said.push({ atMin: atMs / MINUTE_MS, code, meter: subject, state, text });
     },
   });
-  return { said, violations: run.violations.map(({ invariant, text }) => `${invariant}: ${text}`) };
+  return {
+    said,
+    believedS,
+    violations: run.violations.map(({ invariant, text }) => `${invariant}: ${text}`),
+  };
 }
 
 const turns = ({ meter: id, fault, fromMin, untilMin }: WrongMeter): Planned[] => [
@@ -162,17 +174,26 @@ const happens = (
 const PRICES = [28, 55, 75, 150] as const;
 const IDLE_USD = 75;
 
+interface PriceStep {
+  readonly atMin: number;
+  readonly usdPerMwh: number;
+}
+
 /** Prices that turn every few minutes to hours; one day in three a feeder rests for all of it. */
-function pricesOf({ seed, hours, isCalm = false }: MeteringOptions): Planned[] {
-  if (isCalm) return [happens(0, { kind: 'price', usdPerMwh: PRICES[0] })];
+export function priceSteps(seed: number, hours: number): readonly PriceStep[] {
   const random = seededRandom(seed * 77 + 5);
-  const prices: Planned[] = [];
+  const steps: PriceStep[] = [];
   for (let atMin = 0; atMin < hours * 60;) {
     const day = Math.floor(atMin / 1_440);
     const isIdle = day % 3 === 1;
     const usdPerMwh = isIdle ? IDLE_USD : (PRICES[Math.floor(random.next() * PRICES.length)] ?? PRICES[0]);
-    prices.push(happens(atMin, { kind: 'price', usdPerMwh }));
+    steps.push({ atMin, usdPerMwh });
     atMin = isIdle ? (day + 1) * 1_440 : atMin + 6 + random.next() * 150;
   }
-  return prices;
+  return steps;
 }
+
+const pricesOf = ({ seed, hours, isCalm = false }: MeteringOptions): Planned[] =>
+  (isCalm ? [{ atMin: 0, usdPerMwh: PRICES[0] }] : priceSteps(seed, hours)).map(({ atMin, usdPerMwh }) =>
+    happens(atMin, { kind: 'price', usdPerMwh }),
+  );

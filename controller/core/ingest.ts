@@ -7,6 +7,7 @@ import { reissue } from './commands.ts';
 import { believedW, drawW } from './economics.ts';
 import type { Effect } from './effects.ts';
 import type { ControllerEvent, Now } from './events.ts';
+import { trustMeter } from './metering.ts';
 import { moveToResidual, recount } from './room.ts';
 import { doesAsWanted, isKnown, METER_MAX_AGE_MS, modeAt, modeIndex } from './state.ts';
 import type { SiteState } from './state.ts';
@@ -58,7 +59,8 @@ export function takeFrame(
   if (event.group === 'meters' && ageMs > METER_MAX_AGE_MS) return [];
   const effects: Effect[] = [];
   for (const row of event.rows) {
-    if (event.group === 'meters') effects.push(...takeMeter(state, row.id, row.readings, now));
+    if (event.group === 'meters')
+      effects.push(...takeMeter(state, row.id, row.readings, { ageMs, tickMs: event.tickMs }, now));
     else effects.push(...takeMachine(state, row.id, row.readings, { ageMs, tickMs: event.tickMs }, now));
   }
   return effects;
@@ -139,7 +141,13 @@ function learnDraw(state: SiteState, index: number, now: Now): void {
   recount(state, index, workW - countedW);
 }
 
-function takeMeter(state: SiteState, id: string, readings: Readings, now: Now): Effect[] {
+function takeMeter(
+  state: SiteState,
+  id: string,
+  readings: Readings,
+  frame: { readonly ageMs: number; readonly tickMs: number },
+  now: Now,
+): Effect[] {
   const index = indexesOf(state).meters.get(id);
   const meter = state.site.meters[index ?? -1];
   if (index === undefined || meter === undefined) return [];
@@ -155,6 +163,8 @@ function takeMeter(state: SiteState, id: string, readings: Readings, now: Now): 
       id,
       `${id} says ${(powerW / 1_000).toFixed(1)} kW, which ${meter.node} cannot draw; it is not used`,
     );
+  const atMonoMs = now.monoMs - frame.ageMs - Math.max(0, frame.tickMs - reading.atMs);
+  if (!trustMeter(state, meter, powerW, atMonoMs)) return [];
   state.meterHeard[index] = now.monoMs;
   if (meter.role === 'generation') state.solarW = powerW;
   else {

@@ -5,6 +5,7 @@ import type { Mode } from '../../protocols/reading.ts';
 import { auxiliaryDueW, auxiliaryFlowW, noteHeat } from './auxiliaries.ts';
 import { believedW, drawW } from './economics.ts';
 import { isOff } from './inhibit.ts';
+import { substituteW } from './metering.ts';
 import { isKnown, meterOf } from './state.ts';
 import type { SiteState } from './state.ts';
 
@@ -205,7 +206,7 @@ export function learnResiduals(state: SiteState, monoMs: number): void {
   const auxW = auxiliaryFlowW(state);
   const caps = capsW(state);
   for (const node of state.site.nodes) {
-    const meterW = meterOf(state, node.index, monoMs);
+    const meterW = meterOf(state, node.index, monoMs) ?? substituteW(state, node.index, monoMs);
     if (meterW === undefined) continue;
     if (moving[node.index] === 0) state.residualFound[node.index] = 0;
     const residual = meterW - (known[node.index] ?? 0);

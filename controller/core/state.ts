@@ -10,6 +10,8 @@ import type { Action, Inhibition, LeasePhase, Stored } from '../../protocols/mqt
 import type { AiJob } from '../../protocols/prices/feed.ts';
 import { auxiliariesOf } from './auxiliaries.ts';
 import type { Auxiliaries } from './auxiliaries.ts';
+import { siteMetering } from './metering.ts';
+import type { SiteMetering } from './metering.ts';
 import { makeCourses } from './courses.ts';
 import type { Courses } from './courses.ts';
 import { noLimit, noPrice } from './signals.ts';
@@ -192,6 +194,8 @@ export interface SiteState {
   readonly residualFound: Uint8Array;
   /** What draws beside machines. */
   readonly auxiliaries: Auxiliaries;
+  /** What is known of the meters themselves. */
+  readonly metering: SiteMetering;
   /** Per node, as its path: the share of its draw that flows there, by the feeds that have voltage. */
   shares: readonly (readonly number[])[];
   /** Feeds without voltage, though what hangs on them and on another one goes on drawing. */
@@ -340,10 +344,11 @@ const nothingSaid = (): Pick<
 });
 
 /** No feed lost, and what hangs on the nodes beside machines. */
-const wiringOf = (site: Site): Pick<SiteState, 'shares' | 'lostFeeds' | 'auxiliaries'> => ({
+const wiringOf = (site: Site): Pick<SiteState, 'shares' | 'lostFeeds' | 'auxiliaries' | 'metering'> => ({
   shares: site.nodes.map(({ shares }) => shares),
   lostFeeds: new Set(),
   auxiliaries: auxiliariesOf(site),
+  metering: siteMetering(site),
 });
 
 export const rootOf = (site: Site): SiteNode => {

@@ -20,6 +20,7 @@ import { sayLockouts, takeHeld, watchLockouts } from './lockouts.ts';
 import { takeOperator } from './operator.ts';
 import { turnShare, release } from './release.ts';
 import { learnResiduals } from './room.ts';
+import { judgeSite, takeNaming } from './metering.ts';
 import { passEpoch, takeForeignBeat } from './rivals.ts';
 import { isKnown, meterOf } from './state.ts';
 import type { SiteState } from './state.ts';
@@ -96,6 +97,7 @@ const OWN_JUDGEMENT: readonly FaultCode[] = ['DEVICE_LOST', 'RACK_LOST', 'METER_
 
 function takeAgentEvent(state: SiteState, event: AgentEvent, now: Now): Effect[] {
   if (OWN_JUDGEMENT.includes(event.code)) return [];
+  takeNaming(state, event);
   return event.state === 'raised'
     ? raiseAlarm(state, now, event.code, event.subject, event.text)
     : clearAlarm(state, now, event.code, event.subject);
@@ -123,6 +125,7 @@ function tick(state: SiteState, now: Now): Effect[] {
     ...ageAgents(state, now),
     ...ageMachines(state, now),
     ...ageMeters(state, now),
+    ...judgeSite(state, now),
     ...watchCaps(state, now),
     ...watchFeeds(state, now),
     ...watchLockouts(state, now),

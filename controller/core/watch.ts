@@ -3,6 +3,7 @@ import { raiseAlarm, setAlarm } from './alarms.ts';
 import type { Effect } from './effects.ts';
 import type { LedgerReserve, Now } from './events.ts';
 import { forgetMachine } from './ingest.ts';
+import { substituteW } from './metering.ts';
 import { estimatedW, limitInForceKw, ownCapW } from './room.ts';
 import { doesAsWanted, isKnown, meterOf, METER_MAX_AGE_MS, rootOf } from './state.ts';
 import type { SiteState } from './state.ts';
@@ -131,11 +132,16 @@ export function ageMeters(state: SiteState, now: Now): Effect[] {
           now,
           'METER_LOST',
           meter.id,
-          `${meter.id} (${meter.node}) gives no usable value; control goes on from the machines' sum and the last residual`,
+          `${meter.id} (${meter.node}) gives no usable value; control goes on from ${standsIn(state, meter.nodeIndex, now)}`,
         )
       : [];
   });
 }
+
+const standsIn = (state: SiteState, node: number, now: Now): string =>
+  substituteW(state, node, now.monoMs) === undefined
+    ? "the machines' sum and the last residual"
+    : 'the meters below it, with all that may be lost on the way';
 
 /** Feeds of what hangs on two of them: which has no voltage, and what the other one carries now. */
 export function watchFeeds(state: SiteState, now: Now): Effect[] {

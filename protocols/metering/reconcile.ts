@@ -56,6 +56,10 @@ const CLEARLY = 1;
 /** At once: outside the band by this share of the size, in so many short windows in a row. */
 const GROSS = 0.4;
 const GROSS_WINDOWS = 2;
+/** After so many steps a gain stands; a smaller one is a meter that shows nothing. */
+const ROUNDS = 4;
+const LEAST_GAIN = 1e-3;
+const USUAL = 2.5;
 /** So many windows without contradiction end a finding. */
 const FINE_WINDOWS = 5;
 /** Of what may be lost, and of its class, this much may come and go with weather, load and season. */
@@ -181,18 +185,20 @@ class Look {
     return best;
   }
 
-  /** The gain that brings one equation into the middle of its band. */
+  /** The gain that brings one equation into the middle of its band; the band follows what is right, so step by step. */
   #gainFor(equation: Equation, meter: number, shownW: number): number | undefined {
-    const balance = this.balance(equation, meter, 1);
-    if (balance === undefined) return undefined;
     const part =
       equation.meter === meter ? -1 : (equation.parts.find((one) => one.meter === meter)?.share ?? 0);
     if (part === 0) return undefined;
-    const { differenceW, leastW, mostW } = balance;
-    // Losses are a share of what flows: the middle of the band at the size that is right.
-    const missingW = (differenceW - (leastW + mostW) / 2) / part;
-    const gain = shownW / (shownW + missingW);
-    return Number.isFinite(gain) && Math.abs(gain) > 1e-3 ? gain : undefined;
+    let gain = 1;
+    for (let round = 0; round < ROUNDS; round++) {
+      const balance = this.balance(equation, meter, gain);
+      if (balance === undefined) return undefined;
+      const { differenceW, leastW, mostW } = balance;
+      gain = shownW / (shownW / gain + (differenceW - (leastW + mostW) / 2) / part);
+      if (!Number.isFinite(gain) || Math.abs(gain) < LEAST_GAIN) return undefined;
+    }
+    return gain;
   }
 
   #isPossible(meter: number, powerW: number): boolean {
@@ -226,7 +232,9 @@ function explainers(state: Reconciler, equation: Equation, look: Look): Readonly
     const explained = look.explain(meter, own, around);
     if (explained !== undefined) found.set(meter, explained);
   }
-  return found;
+  // A wrong ratio is likelier than one that is wrong by a multiple, whatever else that would explain.
+  const usual = [...found].filter(([, { gain }]) => Math.abs(Math.log(Math.abs(gain))) < Math.log(USUAL));
+  return usual.length > 0 ? new Map(usual) : found;
 }
 
 /** What is so wrong that no minute is needed: a sign, a factor of ten. Machines' words are too old to be asked here. */
@@ -260,7 +268,11 @@ function judgeLong(state: Reconciler, shown: readonly (Shown | undefined)[]): vo
     const balance = look.balance(equation);
     if (one === undefined || balance === undefined) continue;
     if (equation.against === 'meters') judgeDrift(state, equation, one, balance);
-    const excess = excessOf(balance);
+    // One that was mended meanwhile is not corrected any more.
+    const mended = metersIn(equation).some(
+      (meter) => state.found.get(meter)?.kind === 'ratio' && !isOutside(look.balance(equation, meter, 1)),
+    );
+    const excess = mended ? 0 : excessOf(balance);
     one.over = added(one.over, excess);
     one.under = added(one.under, -excess);
     if (excess === 0 || Math.max(one.over, one.under) < ENOUGH) {

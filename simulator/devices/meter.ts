@@ -53,6 +53,8 @@ export interface SimulatedMeter extends StreamDevice, ModbusUnit {
   readonly register: MeterRegister;
   /** What the registers say at `nowMs`, before faults: W, V, A, Wh. */
   measured(nowMs: number): Measured;
+  /** The same with its fault, as far as that is one of what it measures. */
+  shown(nowMs: number): Measured;
 }
 
 /** Registers are renewed this often, as in most meters. */
@@ -70,19 +72,27 @@ export function makeMeter(options: MeterOptions): SimulatedMeter {
   const { random, answerMs = 2 } = options;
   const layout = typeof options.layout === 'string' ? METER_LAYOUTS[options.layout] : options.layout;
   const sampler = makeSampler(options);
-  let sinceMs = 0;
+  let since = { fault: 'none', atMs: 0 };
+  const shown = (nowMs: number): Measured => {
+    const { fault } = device;
+    if (since.fault !== fault) since = { fault, atMs: nowMs };
+    const right = device.register.shown(sampler.at(nowMs));
+    const wiring = WIRING_FAULTS.find((one) => one === fault);
+    if (wiring === undefined) {
+      sampler.counts(1);
+      return faulty(right, fault);
+    }
+    const wrong = miswired(right, wiring, nowMs - since.atMs);
+    // Its counters count what it shows.
+    sampler.counts(right.totalW === 0 ? 1 : wrong.totalW / right.totalW);
+    return wrong;
+  };
   let image: Image | undefined;
   const imageAt = (nowMs: number): Image => {
     const sample = Math.floor(nowMs / REFRESH_MS);
     if (image && (device.fault === 'frozen' || (image.sample >= sample && image.fault === device.fault)))
       return image;
-    if (image?.fault !== device.fault) sinceMs = nowMs;
-    const { fault } = device;
-    const right = device.register.shown(sampler.at(nowMs));
-    const wiring = WIRING_FAULTS.find((one) => one === fault);
-    const measured = wiring === undefined ? faulty(right, fault) : miswired(right, wiring, nowMs - sinceMs);
-    // Its counters count what it shows.
-    sampler.counts(wiring === undefined || right.totalW === 0 ? 1 : measured.totalW / right.totalW);
+    const measured = shown(nowMs);
     image = makeImage({
       sample,
       fault: device.fault,
@@ -97,6 +107,7 @@ export function makeMeter(options: MeterOptions): SimulatedMeter {
     unit: options.unit,
     answerMs,
     measured: (nowMs) => sampler.at(nowMs),
+    shown,
     answer: (asked, framing, nowMs) => {
       if (device.fault === 'silent') return undefined;
       return device.fault === 'garbage'
