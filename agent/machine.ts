@@ -6,6 +6,7 @@ import type { Mode, Reading, Readings } from '../protocols/reading.ts';
 import type { Device } from './driver.ts';
 import { drawW, isAtRest, settleMs } from './core/draw.ts';
 import type { Held } from './core/guard.ts';
+import { handoverProfile, unknownState } from './core/handover-state.ts';
 import type { GpuObservation, GpuWanted, HandoverProfile, HandoverState } from './core/handover-state.ts';
 import type { Attempt } from './core/reconcile.ts';
 
@@ -84,6 +85,52 @@ export interface GpuSide {
   /** What the last admitted command asked for; undefined: leave everything as it is. */
   target: GpuWanted | undefined;
   busy: boolean;
+}
+
+/** A machine of which nothing is known yet. */
+export function newMachine(
+  place: Pick<Machine, 'at' | 'config' | 'rack' | 'path' | 'shares'>,
+  device: Device,
+  nowMs: number,
+): Machine {
+  const { model } = place.config;
+  const observes = model.kind === 'gpu-host' && canObserve(device);
+  return {
+    ...place,
+    device,
+    readings: {},
+    full: {},
+    mode: undefined,
+    modeSinceMs: nowMs,
+    powerW: undefined,
+    lastPowerW: undefined,
+    powerLimitW: undefined,
+    beganMs: Number.NEGATIVE_INFINITY,
+    reachable: false,
+    answersSinceMs: Number.NEGATIVE_INFINITY,
+    attempt: undefined,
+    toldBefore: undefined,
+    inFlight: false,
+    queued: undefined,
+    reportedFor: '',
+    reported: new Set(),
+    restoreLimitW: undefined,
+    raiseAfterMs: 0,
+    shedAfterMs: 0,
+    held: undefined,
+    resting: false,
+    manual: false,
+    lockout: undefined,
+    inhibition: undefined,
+    selfWoken: false,
+    outlet: undefined,
+    powerDoubt: undefined,
+    lastMode: undefined,
+    pending: false,
+    gpu: observes
+      ? { state: unknownState(nowMs), profile: handoverProfile(model), target: undefined, busy: false }
+      : undefined,
+  };
 }
 
 /** Behind an open switch or outlet, and silent: it draws nothing. */

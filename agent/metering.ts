@@ -1,4 +1,4 @@
-import { balanceOfSite, mountingOf } from '../config/metering.ts';
+import { balanceOfSite, mountingOf } from '../protocols/metering/site-balance.ts';
 import type { Site } from '../config/site.ts';
 import type { Clock } from '../host/deps.ts';
 import type { FaultCode } from '../protocols/faults.ts';

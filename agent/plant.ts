@@ -1,5 +1,6 @@
 import type { Site, SiteMeter, SiteNode } from '../config/site.ts';
 import { slicesOf } from '../config/slices.ts';
+import { isVirtual } from '../protocols/metering/virtual.ts';
 import { drawersOf, followHeat, makeHeat } from '../protocols/auxiliary.ts';
 import type { Drawer, DrawerShares, Heat } from '../protocols/auxiliary.ts';
 import { Fault } from '../protocols/faults.ts';
@@ -11,9 +12,9 @@ import type { Readings } from '../protocols/reading.ts';
 import type { Device } from './driver.ts';
 import { METER_FRESH_MS, makeGuard } from './core/guard.ts';
 import type { GuardState } from './core/guard.ts';
-import { handoverProfile, unknownState } from './core/handover-state.ts';
-import { canObserve, isOff } from './machine.ts';
+import { isOff, newMachine } from './machine.ts';
 import type { Machine } from './machine.ts';
+import { virtualDevice } from './virtual.ts';
 
 /** A meter and its newest readings. */
 export interface Meter {
@@ -104,12 +105,14 @@ export function buildPlant(
         ),
       );
     }
-  const meters = site.meters
+  const meters: readonly Meter[] = site.meters
     .filter((meter) => meter.agent === agent)
     .map((config): Meter => ({
       config,
       node: config.role === 'node' ? nodePlace.get(config.nodeIndex) : undefined,
-      device: tryOpen(open, config.target),
+      device: isVirtual(config.target)
+        ? virtualDevice({ site, config, meters: () => meters, machines: () => machines })
+        : tryOpen(open, config.target),
       readings: {},
       powerW: undefined,
       goodW: undefined,
@@ -304,51 +307,6 @@ export function auxiliaryBeside(plant: Plant, machines: readonly Machine[]): num
 
 const sumRated = (machines: readonly Machine[]): number =>
   machines.reduce((sum, machine) => sum + ratedW(machine), 0);
-
-function newMachine(
-  place: Pick<Machine, 'at' | 'config' | 'rack' | 'path' | 'shares'>,
-  device: Device,
-  nowMs: number,
-): Machine {
-  const { model } = place.config;
-  const observes = model.kind === 'gpu-host' && canObserve(device);
-  return {
-    ...place,
-    device,
-    readings: {},
-    full: {},
-    mode: undefined,
-    modeSinceMs: nowMs,
-    powerW: undefined,
-    lastPowerW: undefined,
-    powerLimitW: undefined,
-    beganMs: Number.NEGATIVE_INFINITY,
-    reachable: false,
-    answersSinceMs: Number.NEGATIVE_INFINITY,
-    attempt: undefined,
-    toldBefore: undefined,
-    inFlight: false,
-    queued: undefined,
-    reportedFor: '',
-    reported: new Set(),
-    restoreLimitW: undefined,
-    raiseAfterMs: 0,
-    shedAfterMs: 0,
-    held: undefined,
-    resting: false,
-    manual: false,
-    lockout: undefined,
-    inhibition: undefined,
-    selfWoken: false,
-    outlet: undefined,
-    powerDoubt: undefined,
-    lastMode: undefined,
-    pending: false,
-    gpu: observes
-      ? { state: unknownState(nowMs), profile: handoverProfile(model), target: undefined, busy: false }
-      : undefined,
-  };
-}
 
 /** Opens a device; one that cannot be opened answers every question with the reason. */
 export function tryOpen(open: (target: string) => Device, target: string): Device {

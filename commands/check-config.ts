@@ -11,6 +11,7 @@ import type { ConfigProblem, LoadedSite } from '../config/load.ts';
 import { ProfileInvalid, profileIds, profilesOf, steersBy, SUNSPEC } from '../config/meters.ts';
 import { MODELS } from '../config/models.ts';
 import type { Site } from '../config/site.ts';
+import { isVirtual } from '../protocols/metering/virtual.ts';
 import { makeLog } from '../host/log.ts';
 import { realEffects } from '../host/real.ts';
 import { asFault, Fault, FAULTS } from '../protocols/faults.ts';
@@ -134,6 +135,7 @@ function targetProblems({ site, problemAt }: LoadedSite): Finding[] {
     first += group.hosts?.length ?? group.count ?? 0;
   }
   for (const [index, meter] of site.config.meters.entries()) {
+    if (isVirtual(meter.target)) continue;
     const target = tryTarget(meter.target, ['meters', index, 'target'], true);
     const detail = target && unsteerable(target.options);
     if (detail === undefined) continue;

@@ -1,4 +1,5 @@
 import type { Site, SiteMachine } from '../config/site.ts';
+import { isVirtual } from '../protocols/metering/virtual.ts';
 import { drawersOf, growthAlong } from '../protocols/auxiliary.ts';
 import type { ConsoleView, MeterView } from '../protocols/console/view.ts';
 import { Fault } from '../protocols/faults.ts';
@@ -6,7 +7,7 @@ import type { Wiring } from '../protocols/metering/topology.ts';
 
 /** The site file's word on meters and paths. */
 export function wiringOf(site: Site): Wiring {
-  const meters = site.meters.filter(({ role }) => role === 'node');
+  const meters = site.meters.filter(({ role, target }) => role === 'node' && !isVirtual(target));
   const drawers = drawersOf(site.nodes);
   const place = (machine: number, meter: number): { at: number; path: readonly number[]; node: number } => {
     const node = site.machines[machine]?.nodeIndex ?? -1;

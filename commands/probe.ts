@@ -3,6 +3,7 @@ import { openDevice, parseTarget } from '../agent/target.ts';
 import type { Secrets } from '../agent/target.ts';
 import type { DeviceIo } from '../agent/driver.ts';
 import type { Site } from '../config/site.ts';
+import { isVirtual } from '../protocols/metering/virtual.ts';
 import { makeLog } from '../host/log.ts';
 import { realEffects } from '../host/real.ts';
 import { asFault, Fault, faultJson } from '../protocols/faults.ts';
@@ -34,7 +35,7 @@ export async function probeSite(
   const utility = site.config.utility?.target;
   const declared = new Map(site.meters.map((meter) => [meter.id, meter.declared]));
   const jobs: (() => Promise<Probe>)[] = [
-    ...[...site.meters, ...site.machines].map(
+    ...[...site.meters.filter(({ target }) => !isVirtual(target)), ...site.machines].map(
       ({ id, target }) =>
         () =>
           timed({ id, target, io }, () => readDevice(target, { secrets, io, timeoutMs }, declared.get(id))),

@@ -7,6 +7,7 @@ import { explainIssue } from './explain.ts';
 import type { Explained } from './explain.ts';
 import type { ConfigProblem } from './load.ts';
 import { locate } from './locate.ts';
+import { isVirtual } from '../protocols/metering/virtual.ts';
 import { profileSchema } from './schema/profile.ts';
 import type { MeterPoint, MeterProfile, PduOutlets } from './schema/profile.ts';
 
@@ -124,6 +125,7 @@ export const steersBy = (point: MeterPoint): boolean =>
  * one that names no profile there is, which is said elsewhere.
  */
 export function tellsVoltage(target: string): boolean {
+  if (isVirtual(target)) return false;
   const name = /^modbus.*[?&]profile=([^&]+)/.exec(target)?.[1];
   if (name === undefined) return true;
   try {

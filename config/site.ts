@@ -9,6 +9,7 @@ import { sliceProblems } from './slices.ts';
 import type { MeterConfig } from './schema/meter.ts';
 import type { Model } from './schema/model.ts';
 import type { NodeConfig } from './schema/node.ts';
+import { virtualProblems } from './virtual.ts';
 import type { Authority, SiteConfig } from './schema/site.ts';
 
 /** A node with its place in the tree; `index` is its place in `Site.nodes`, parents before children. */
@@ -92,6 +93,7 @@ export function resolveSite(config: SiteConfig, models: ReadonlyMap<string, Mode
     return [{ ...meter, index, nodeIndex: node.index, agent: node.agent }];
   });
   findDuplicates(config.meters, 'meters', problems);
+  problems.push(...virtualProblems(meters, nodes));
   if (config.lease.failSafe === 'shed-to-firm-cap' && config.lease.firmCapKw === undefined)
     problems.push({
       path: ['lease', 'firmCapKw'],

@@ -1,5 +1,6 @@
 /** A whole site in software: machines, electrical tree, sun, weather, meters, the utility and the feeds, under anyone's clock. */
 import { meterProfile, SUNSPEC } from '../config/meters.ts';
+import { isVirtual } from '../protocols/metering/virtual.ts';
 import type { Site, SiteMeter } from '../config/site.ts';
 import type { Random } from '../host/deps.ts';
 import { Fault } from '../protocols/faults.ts';
@@ -75,10 +76,12 @@ export function makeWorld({ site, random, startMs, misbehaving, wakeMaxS }: Worl
   const machines = plantOf(site, { random, sky, wakeMaxS });
   const sums = new Sums(site, machines, sky);
   const meters = new Map(
-    site.meters.map((meter): [string, SimulatedMeter] => [
-      meter.id,
-      meterOf(meter, random, sums, () => works.live(meter.nodeIndex)),
-    ]),
+    site.meters
+      .filter(isRead)
+      .map((meter): [string, SimulatedMeter] => [
+        meter.id,
+        meterOf(meter, random, sums, () => works.live(meter.nodeIndex)),
+      ]),
   );
   const config = site.config.utility;
   const utility = config && makeUtilityTerminal({ unit: unitOf(config.target) });
@@ -204,6 +207,8 @@ function found<T>(known: ReadonlyMap<string, T>, id: string, what: string): T {
   return one;
 }
 
+const isRead = ({ target }: SiteMeter): boolean => !isVirtual(target);
+
 function meterOf(meter: SiteMeter, random: Random, sums: Sums, isLive: () => boolean): SimulatedMeter {
   const profile = URL.parse(meter.target)?.searchParams.get('profile') ?? '';
   const layout = layoutFor(meterProfile(profile === SUNSPEC ? 'sunspec-213' : profile));
@@ -216,7 +221,7 @@ function meterOf(meter: SiteMeter, random: Random, sums: Sums, isLive: () => boo
 
 /** One port for all meters behind it: a gateway, or a meter alone. */
 function meterEndpoints(site: Site, meters: ReadonlyMap<string, SimulatedMeter>): SimulatedEndpoint[] {
-  const ports = Map.groupBy(site.meters, ({ target }) => {
+  const ports = Map.groupBy(site.meters.filter(isRead), ({ target }) => {
     const { host, port } = addressOf(target, 502);
     return `${target.startsWith('modbus+rtu:') ? 'rtu' : 'tcp'} ${host} ${port}`;
   });

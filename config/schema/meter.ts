@@ -8,7 +8,7 @@ export const meterSchema = z.strictObject({
   node: idSchema,
   /** `node`: everything that flows into the node; `generation`: a source behind it (solar), positive when it produces. */
   role: z.enum(['node', 'generation']).default('node'),
-  /** `modbus://host:port/unit?profile=ID` and its kin. */
+  /** `modbus://host:port/unit?profile=ID` and its kin; or `virtual:` and what it is worked out from (config/virtual.ts). */
   target: z.string(),
   /** What a person read off the meter: one that says otherwise does not steer, and one that changes to this does. */
   declared: z

@@ -1,12 +1,8 @@
 /** Meters against each other where they hang on several agents, and what stands in for one that cannot be used. */
-import { balanceOfSite } from '../../config/metering.ts';
-import type { Site, SiteMeter } from '../../config/site.ts';
+import type { SiteMeter } from '../../config/site.ts';
 import type { FaultCode } from '../../protocols/faults.ts';
-import { equationsOf } from '../../protocols/metering/balance.ts';
-import type { Equation } from '../../protocols/metering/balance.ts';
 import { findingText } from '../../protocols/metering/finding.ts';
-import { judgeMeters, makeReconciler, noteMeter, noteOwn } from '../../protocols/metering/reconcile.ts';
-import type { Reconciler } from '../../protocols/metering/reconcile.ts';
+import { judgeMeters, noteMeter, noteOwn } from '../../protocols/metering/reconcile.ts';
 import type { Words } from '../../protocols/metering/windows.ts';
 import type { AgentEvent } from '../../protocols/mqtt/status.ts';
 import { setAlarm } from './alarms.ts';
@@ -15,46 +11,14 @@ import type { Effect } from './effects.ts';
 import type { Now } from './events.ts';
 import { isOff } from './inhibit.ts';
 import { onItsWay } from './room.ts';
-import { isKnown, meterOf, modeAt } from './state.ts';
+import { WORDS_MS } from './site-metering.ts';
+import { isKnown, modeAt } from './state.ts';
 import type { SiteState } from './state.ts';
 
-export interface SiteMetering {
-  /** Judges what no agent can: equations with parts of several of them. */
-  readonly reconciler: Reconciler;
-  /** What each metered node must agree with, by node: to stand in for its meter. */
-  readonly sums: ReadonlyMap<number, Equation>;
-  /** Nodes whose meter an agent has named as wrong. */
-  readonly named: Set<number>;
-  wordsMonoMs: number;
-}
-
-/** How often machines' words are taken, ms; and how much later than at their agent they are here. */
-const WORDS_MS = 5_000;
-const FRAME_MS = 10_000;
 /** Of so many machines that say they rest, one may not. */
 const LIARS_IN = 20;
 /** What an agent says of a meter that it does not use. */
 const NAMED: readonly FaultCode[] = ['METER_WIRING', 'METER_RATIO'];
-
-export function siteMetering(site: Site): SiteMetering {
-  const { nodes, meters } = balanceOfSite(site);
-  const own = equationsOf(nodes, meters).filter(({ against }) => against === 'meters');
-  return {
-    reconciler: makeReconciler(nodes, meters, {
-      ownLagMs: Math.max(0, ...site.machines.map(({ periodMs }) => periodMs)) + WORDS_MS + FRAME_MS,
-      judged: (equation) => agentsOf(site, equation).size > 1,
-    }),
-    sums: new Map(own.map((equation) => [site.meters[equation.meter]?.nodeIndex ?? -1, equation])),
-    named: new Set(),
-    wordsMonoMs: -Infinity,
-  };
-}
-
-const agentsOf = (site: Site, { meter, parts, own }: Equation): ReadonlySet<string | undefined> =>
-  new Set([
-    ...[meter, ...parts.map((part) => part.meter)].map((each) => site.meters[each]?.agent),
-    ...[...own.keys()].map((node) => site.nodes[node]?.agent),
-  ]);
 
 /** A good sample of a meter; false when the others contradict it and it may not be used. */
 export function trustMeter(state: SiteState, meter: SiteMeter, powerW: number, atMonoMs: number): boolean {
@@ -122,30 +86,4 @@ function wordsByNode(state: SiteState, monoMs: number): Words[] {
     if (own !== undefined) own.auxiliaryW += fixedW + perItW * (heat.itW[place] ?? 0);
   }
   return words;
-}
-
-/**
- * What must flow into a node whose own meter was named as wrong, W: what the meters below it show, what machines and
- * auxiliaries between them say, and all that may be lost on the way; undefined while one of them is not known.
- */
-export function substituteW(state: SiteState, node: number, monoMs: number): number | undefined {
-  const equation = state.metering.named.has(node) ? state.metering.sums.get(node) : undefined;
-  if (equation === undefined) return undefined;
-  let watts = 0;
-  for (const { meter, share } of equation.parts) {
-    const { role, nodeIndex = -1 } = state.site.meters[meter] ?? {};
-    const shownW = role === 'generation' ? state.solarW : meterOf(state, nodeIndex, monoMs);
-    if (shownW === undefined || Number.isNaN(shownW)) return undefined;
-    watts += share * shownW;
-  }
-  for (const { index, nodeIndex } of state.site.machines) {
-    const share = equation.own.get(nodeIndex) ?? 0;
-    if (share === 0 || isOff(state, index)) continue;
-    if (!isKnown(state, index)) return undefined;
-    watts += share * believedW(state, index);
-  }
-  const { drawers, heat } = state.auxiliaries;
-  for (const [place, { node: at, fixedW, perItW }] of drawers.entries())
-    watts += (equation.own.get(at) ?? 0) * (fixedW + perItW * (heat.itW[place] ?? 0));
-  return watts * (1 + equation.lossShare);
 }

@@ -5,7 +5,7 @@ import type { Mode } from '../../protocols/reading.ts';
 import { auxiliaryDueW, auxiliaryFlowW, noteHeat } from './auxiliaries.ts';
 import { believedW, drawW } from './economics.ts';
 import { isOff } from './inhibit.ts';
-import { substituteW } from './metering.ts';
+import { substituteW } from './substitute.ts';
 import { isKnown, meterOf } from './state.ts';
 import type { SiteState } from './state.ts';
 

@@ -10,8 +10,8 @@ import type { Action, Inhibition, LeasePhase, Stored } from '../../protocols/mqt
 import type { AiJob } from '../../protocols/prices/feed.ts';
 import { auxiliariesOf } from './auxiliaries.ts';
 import type { Auxiliaries } from './auxiliaries.ts';
-import { siteMetering } from './metering.ts';
-import type { SiteMetering } from './metering.ts';
+import { siteMetering } from './site-metering.ts';
+import type { SiteMetering } from './site-metering.ts';
 import { makeCourses } from './courses.ts';
 import type { Courses } from './courses.ts';
 import { noLimit, noPrice } from './signals.ts';

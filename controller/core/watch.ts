@@ -3,7 +3,7 @@ import { raiseAlarm, setAlarm } from './alarms.ts';
 import type { Effect } from './effects.ts';
 import type { LedgerReserve, Now } from './events.ts';
 import { forgetMachine } from './ingest.ts';
-import { substituteW } from './metering.ts';
+import { substituteW } from './substitute.ts';
 import { estimatedW, limitInForceKw, ownCapW } from './room.ts';
 import { doesAsWanted, isKnown, meterOf, METER_MAX_AGE_MS, rootOf } from './state.ts';
 import type { SiteState } from './state.ts';

@@ -17,7 +17,8 @@ export interface BalanceNode {
 export interface BalanceMeter {
   readonly id: string;
   readonly node: number;
-  readonly role: 'node' | 'generation';
+  /** `virtual`: worked out from others, so it proves nothing. */
+  readonly role: 'node' | 'generation' | 'virtual';
   /** Its class and that of its transformers together, as a share of what it shows. */
   readonly errorShare: number;
   readonly periodMs: number;
