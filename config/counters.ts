@@ -30,9 +30,7 @@ export function counterRules(
   quantity: string,
   mostW: number,
 ): CounterRules | undefined {
-  const parts = profile.sums.find(({ q }) => q === quantity)?.of ?? [quantity.replace(/^channel\.\d+\./, '')];
-  const points = [...profile.points, ...(profile.channels?.points ?? [])];
-  const [point] = points.filter(({ q, unit }) => parts.includes(q) && unit === 'Wh');
+  const [point] = countersOf(profile, quantity);
   if (point === undefined) return undefined;
   const { type, modulus } = point;
   const factors = factorsOf(point);
@@ -54,6 +52,25 @@ function factorsOf({ scale }: MeterPoint): readonly number[] {
   const tens = exponent === undefined ? [1] : EXPONENTS.map((power) => 10 ** power);
   const chosen = choose?.map((one) => one.times) ?? [1];
   return tens.flatMap((ten) => chosen.map((one) => Math.abs(times * ten * one)));
+}
+
+/** The counters that a quantity is, or is the sum of. */
+function countersOf(profile: MeterProfile, quantity: string): readonly MeterPoint[] {
+  const parts = profile.sums.find(({ q }) => q === quantity)?.of ?? [quantity.replace(/^channel\.\d+\./, '')];
+  const points = [...profile.points, ...(profile.channels?.points ?? [])];
+  return points.filter(({ q, unit }) => parts.includes(q) && unit === 'Wh');
+}
+
+/** Why the counter of import of a target's meter cannot be settled by; undefined: it can. */
+export function unfitForRevenue(target: string): string | undefined {
+  const options = URL.parse(target)?.searchParams;
+  const way = options?.get('invert') === '1' ? 'export' : 'import';
+  const profiles = profilesAt(options?.get('profile') ?? '');
+  const points = profiles.flatMap((profile) => countersOf(profile, `energy.active.${way}`));
+  if (profiles.length > 0 && points.length === 0) return `its profile has no energy.active.${way}`;
+  return points.some(({ agree }) => agree === 'no')
+    ? `sources disagree about energy.active.${way} of its profile`
+    : undefined;
 }
 
 /** How import and export of the meter of a target count; undefined where its profile has no such counter, or is none. */

@@ -1,3 +1,4 @@
+import { unfitForRevenue } from './counters.ts';
 import type { Explained } from './explain.ts';
 import { outletWarnings } from './outlets.ts';
 import { planCapW } from '../protocols/loading.ts';
@@ -13,6 +14,7 @@ export function findWarnings(site: Site): readonly Explained[] {
     ...ampereWarnings(site),
     ...loadWarnings(site),
     ...meterWarnings(site),
+    ...revenueWarnings(site),
     ...loopWarnings(site),
     ...secretWarnings(site),
     ...outletWarnings(site),
@@ -45,6 +47,15 @@ function capWarnings(site: Site): Explained[] {
         },
       ];
     return [];
+  });
+}
+
+/** Meters to settle by whose counters are not to be relied on. */
+function revenueWarnings(site: Site): Explained[] {
+  return site.meters.flatMap(({ id, index, target, revenue }) => {
+    const why = revenue === undefined || revenue.pulses !== undefined ? undefined : unfitForRevenue(target);
+    const message = `'${id}' is to be settled by, but ${why}: its intervals are made of its power, and estimates`;
+    return why === undefined ? [] : [{ path: ['meters', index, 'revenue'], message }];
   });
 }
 
