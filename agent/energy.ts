@@ -73,7 +73,7 @@ interface RevenueMeter {
   readonly exportRules: CounterRules | undefined;
   readonly pulses: readonly PulseInput[];
   kept: KeptMeter;
-  /** When each direction was read last, UTC ms: what comes twice is one reading. */
+  /** When it was counted last, in time that does not jump: what comes twice is one reading. */
   readMs: number;
   powerW: number | undefined;
   /** Why what the meter says is doubted. */
@@ -306,8 +306,8 @@ class RevenueMeters implements Energy {
     };
     this.#kept?.keep(structuredClone(value)).then(
       () => this.#say(unsaid),
-      // It stands in the outbox, and is tried again.
-      () => undefined,
+      // A disk that takes nothing must not silence a meter: the first word stands, should a crash follow.
+      () => this.#say(unsaid),
     );
   }
 
