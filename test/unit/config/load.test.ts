@@ -21,7 +21,7 @@ const asic = (id: string): Model => ({
   rungs: [{ powerW: 3_000, hashrateThs: 100 }],
 });
 const MODELS = new Map([asic('antminer-s19j-pro'), asic('antminer-s21')].map((model) => [model.id, model]));
-const PROFILES = ['schneider-pm5xxx', 'eastron-sdm630', 'raritan-px3', 'accuenergy-acuvim-ii'];
+const PROFILES = ['schneider-pm5xxx', 'eastron-sdm630'];
 
 /** Line numbers below count in this text. */
 const GOOD = `schema: 1
@@ -341,15 +341,6 @@ describe('warnings', () => {
     expect(warningsOf(change('node: main', 'node: feeder-1'))).toEqual([
       expect.stringMatching(/^19: no meter measures 'main'/),
     ]);
-  });
-  test('a revenue meter whose counters are none, or disputed', () => {
-    const by = (profile: string): string =>
-      `?profile=${profile}\n    revenue: { intervalMin: 15, timeZone: America/Chicago }`;
-    const warned = (profile: string): readonly string[] =>
-      warningsOf(change('?profile=schneider-pm5xxx', by(profile)));
-    expect(warned('schneider-pm5xxx')).toEqual([]);
-    expect(warned('raritan-px3')).toEqual([expect.stringContaining('no energy.active.import')]);
-    expect(warned('accuenergy-acuvim-ii')).toEqual([expect.stringMatching(/^23: .*sources disagree/)]);
   });
   test('a password in the file', () => {
     expect(warningsOf(change('?http=80&api=4028', '?http=80&user=root&password=root'))).toEqual([
