@@ -1,6 +1,6 @@
 import type { Site } from '../config/site.ts';
 import type { Clock } from '../host/deps.ts';
-import type { CommissionNote, MeterView } from '../protocols/console/view.ts';
+import type { CommissionNote, ConsoleView, MeterView } from '../protocols/console/view.ts';
 import { asFault, Fault } from '../protocols/faults.ts';
 import { fallOf, meanFall } from '../protocols/metering/fall.ts';
 
@@ -57,6 +57,8 @@ export interface RunOptions {
 
 /** Holds end by themselves after this long when this program is gone, minutes. */
 const HOLD_MINUTES = 60;
+/** From this part of its model's draw on a machine has followed. */
+const OBEYED = 0.3;
 const RENEW_MS = 40 * 60_000;
 const CALM_MS = 15 * 60_000;
 /** To single machines out of a rack, at most so many further toggles. */
@@ -129,7 +131,7 @@ class Run {
   async #rack(rack: string, free: ReadonlySet<number>): Promise<RackReport> {
     const { site, say, confirm, product } = this.#options;
     const view = this.#watch.look();
-    const plan = planOf(site, view, rack, free);
+    const plan = planOf(site, view, rack, this.#open(free, view));
     if (plan.machines.length === 0)
       return untested(
         rack,
@@ -140,7 +142,11 @@ class Run {
     if (blind !== undefined)
       return untested(rack, `${blind} gives no value: ${meters.get(blind)?.why ?? 'it is not known'}`);
     if (!(await confirm(this.#question(plan, meters)))) return untested(rack, 'not confirmed');
-    await this.#hold(free);
+    const now = this.#watch.look();
+    const again = planOf(site, now, rack, this.#open(free, now));
+    if (again.machines.join(' ') !== plan.machines.join(' ') || again.from !== plan.from)
+      return untested(rack, 'its machines changed while the question waited for its answer: ask again');
+    await this.#hold(this.#open(free, now));
     if (!(await this.#watch.calm(CALM_MS))) return untested(rack, 'the site does not come to rest');
     const own: Toggle[] = [];
     for (let next: readonly number[] | undefined = plan.machines; next !== undefined;) {
@@ -159,6 +165,12 @@ class Run {
     say(`${rack}: ${verdict.verdict}: ${verdict.text}`);
     const tested = [...(own[0]?.fell.keys() ?? [])].map((index) => this.#wiring.nameOf(index));
     return { ...verdict, tested, left: plan.left, toggles: own.length };
+  }
+
+  /** Those that this run holds already, and those that nobody has taken meanwhile. */
+  #open(free: ReadonlySet<number>, view: ConsoleView): ReadonlySet<number> {
+    const untaken = freeMachines(this.#options.site, view);
+    return new Set([...free].filter((index) => this.#held.has(index) || untaken.has(index)));
   }
 
   /** Ids of the meters above the machines of a plan. */
@@ -186,7 +198,10 @@ class Run {
 
   /** Everything that automation could move stays as it is until this run ends. */
   async #hold(free: ReadonlySet<number>): Promise<void> {
-    if (this.#options.clock.monoMs() - this.#heldMonoMs < RENEW_MS) return;
+    const heldForMs = this.#options.clock.monoMs() - this.#heldMonoMs;
+    if (heldForMs < RENEW_MS) return;
+    // They have ended by themselves: automation has moved on since.
+    if (heldForMs >= HOLD_MINUTES * 60_000) this.#held.clear();
     const view = this.#watch.look();
     const modes = new Map(
       [...free].flatMap((index): [number, 'mine' | 'rest'][] => {
@@ -201,20 +216,17 @@ class Run {
     this.#heldMonoMs = this.#options.clock.monoMs();
   }
 
-  async #order(machines: readonly number[], mode: 'mine' | 'rest', reason: string): Promise<string[]> {
+  async #order(machines: readonly number[], mode: 'mine' | 'rest', reason: string): Promise<void> {
     const scope = coverOf(this.#options.site, new Set(machines));
-    const taken: string[] = [];
+    for (const index of machines) this.#held.set(index, mode);
     for (let at = 0; at < scope.length; at += SCOPE_MOST) {
-      const preview = await this.#options.product.order({
+      await this.#options.product.order({
         scope: scope.slice(at, at + SCOPE_MOST),
         action: mode === 'mine' ? 'mine' : 'sleep',
         minutes: HOLD_MINUTES,
         reason: `commission: ${reason}`,
       });
-      taken.push(...preview.machines);
-      for (const index of machines) this.#held.set(index, mode);
     }
-    return taken;
   }
 
   /** One toggle, repeated while its change hides in the noise; a text says why there is none. */
@@ -263,11 +275,11 @@ class Run {
         'COMMISSION_REFUSED',
         `${names(machines.filter((index) => !back.includes(index)))} did not come back as they were`,
       );
-    if (there.length === 0) return `none of ${rack} obeyed`;
     const moved = movedBeside([before, between, after]);
     if (moved !== undefined)
       return `${this.#wiring.nameOf(moved)} moved meanwhile: test again when the site is quiet`;
-    return this.#seen(rack, there, from, [before, between, after]);
+    const toggle = this.#seen(rack, machines, from, [before, between, after]);
+    return toggle.fell.size === 0 ? `none of ${rack} obeyed` : toggle;
   }
 
   #seen(
@@ -278,16 +290,18 @@ class Run {
   ): Toggle {
     const sign = from === 'mine' ? 1 : -1;
     const back = new Map<number, number>();
-    const fell = new Map(
-      machines.map((index): [number, number] => {
-        const [a, b, c] = [before, between, after].map(({ words }) => words.get(index));
-        const machine = this.#options.site.machines[index];
-        if (a === undefined || b === undefined || c === undefined)
-          return [index, machine ? changeW(machine) : 0];
-        back.set(index, c - a);
-        return [index, sign * ((a + c) / 2 - b)];
-      }),
-    );
+    const fell = new Map<number, number>();
+    for (const index of machines) {
+      const [a, b, c] = [before, between, after].map(({ words }) => words.get(index));
+      const machine = this.#options.site.machines[index];
+      const byModelW = machine === undefined ? 0 : changeW(machine);
+      // Without its word, what its model says.
+      const watts =
+        a === undefined || b === undefined || c === undefined ? byModelW : sign * ((a + c) / 2 - b);
+      if (a !== undefined && c !== undefined) back.set(index, c - a);
+      // Who did not follow the order shows nothing.
+      if (watts >= OBEYED * byModelW) fell.set(index, watts);
+    }
     const falls = this.#wiring.meters.map(({ id }, meter): Fall | undefined => {
       const [a = [], b = [], c = []] = [before, between, after].map(({ meters }) => meters.get(id));
       const backW = [...back].reduce(

@@ -11,7 +11,7 @@ import { FUNCTIONS } from './modbus-io.ts';
 import type { MeterPlace } from './modbus-mapped.ts';
 
 /** More than any machine draws asleep, and less than any that works or serves, W. */
-export const ASLEEP_MOST_W = 150;
+const ASLEEP_MOST_W = 150;
 /** Argument of `outlet-off` that cuts whatever is behind it. */
 const FORCED = 1;
 

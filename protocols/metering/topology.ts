@@ -285,7 +285,7 @@ interface Stray {
 }
 
 /** Which machines of a rack hang elsewhere, as far as its toggles tell, and which to toggle next to know more. */
-export interface Search {
+interface Search {
   readonly elsewhere: readonly Stray[];
   /** Undefined: nothing more can be learnt. */
   readonly next: readonly number[] | undefined;
@@ -299,7 +299,7 @@ const largest = (toggles: readonly Toggle[]): Toggle | undefined =>
   );
 
 /** Halves what moved a foreign meter until single machines are left; of two halves only the first must be toggled. */
-export function searchStray(wiring: Wiring, toggles: readonly Toggle[]): Search {
+function searchStray(wiring: Wiring, toggles: readonly Toggle[]): Search {
   const known = new Map(toggles.map((toggle) => [keyOf(toggle.fell.keys()), toggle]));
   const search = (toggle: Toggle): Search => {
     const findings = findingsOf(wiring, toggle);
