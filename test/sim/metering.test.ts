@@ -1,0 +1,45 @@
+import { describe, expect, test } from 'vitest';
+import { playDays } from '../../proof/metering-days.ts';
+import { meteringSite, playMetering } from '../../proof/metering.ts';
+import type { MeterFault } from '../../simulator/devices/meter.ts';
+
+const site = meteringSite(3, { periodMs: 10_000 });
+
+describe('wrong meters under load', () => {
+  const cases: readonly (readonly [fault: MeterFault, meter: string, code: string])[] = [
+    ['inverted-L2', 'm-main', 'METER_WIRING'],
+    ['swapped-L1-L3', 'm-f3', 'METER_WIRING'],
+    ['inverted-L1', 'm-solar', 'METER_WIRING'],
+    ['ct-0.8', 'm-main', 'METER_RATIO'],
+    ['ct-1.2', 'm-f2', 'METER_RATIO'],
+    ['ct-0.8', 'm-r3', 'METER_RATIO'],
+  ];
+  for (const [fault, meter, code] of cases)
+    test(`${fault} of ${meter} is named within a quarter of an hour, and nothing else is`, () => {
+      const wrong = [{ meter, fault, fromMin: 5, untilMin: 25 }];
+      const said = playDays({ site, seed: 3, hours: 0.7, wrong, isCalm: true });
+      expect(said.map((one) => `${one.code} ${one.meter} ${one.state}`)).toEqual([
+        `${code} ${meter} raised`,
+        `${code} ${meter} cleared`,
+      ]);
+      expect(said[0]?.atMin).toBeLessThanOrEqual(5 + 15);
+    });
+});
+
+test('nothing is said of right meters in five hours of feeders that go up and down', () => {
+  expect(playDays({ site, seed: 4, hours: 5 })).toEqual([]);
+});
+
+test('in the whole product a main meter whose sign turns is used for half a minute at most, and steers nothing past the cap', async () => {
+  const { said, believedS, violations } = await playMetering({
+    seed: 1,
+    hours: 0.12,
+    perRack: 1,
+    capShare: 0.62,
+    isCalm: true,
+    wrong: [{ meter: 'm-main', fault: 'sign', fromMin: 4, untilMin: 7 }],
+  });
+  expect(believedS[0]).toBeLessThanOrEqual(30);
+  expect(said.every(({ meter }) => meter === 'm-main')).toBe(true);
+  expect(violations).toEqual([]);
+});
