@@ -41,8 +41,8 @@ export interface Reconciler {
 }
 
 const SHORT_MS = 10_000;
-/** Short windows in a long one. */
-const JOINED = 6;
+/** Short windows are joined to about this. */
+const LONG_MS = 60_000;
 /** Excess of one window counts no more than this, what is below the band takes away so much. */
 const MOST_PER_WINDOW = 0.08;
 const FORGOTTEN_PER_WINDOW = 0.03;
@@ -123,7 +123,7 @@ export function judgeMeters(state: Reconciler, nowMs: number): boolean {
     state.shorts = [];
     state.owns = state.nodes.map(makeOwnCourse);
   } else judgeShort(state);
-  if (state.shorts.length >= JOINED) {
+  if (state.shorts.length * state.shortMs >= LONG_MS) {
     const shown = state.meters.map((_, meter) => joinShown(state.shorts.map((short) => short.shown[meter])));
     judgeLong(state, shown);
     state.shorts = [];
@@ -261,7 +261,7 @@ function judgeShort(state: Reconciler): void {
 }
 
 function judgeLong(state: Reconciler, shown: readonly (Shown | undefined)[]): void {
-  const look = new Look(state, shown, state.shortMs * JOINED);
+  const look = new Look(state, shown, state.shortMs * state.shorts.length);
   endFindings(state, look);
   for (const [place, equation] of state.equations.entries()) {
     const one = state.cases[place];

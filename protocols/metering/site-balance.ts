@@ -53,7 +53,7 @@ export const balanceOfSite = (
 });
 
 /** There is generation at this node or below it. */
-export const feedsBack = (site: MeteredSite, node: number): boolean =>
+const feedsBack = (site: MeteredSite, node: number): boolean =>
   site.meters.some(
     ({ role, nodeIndex }) => role === 'generation' && site.nodes[nodeIndex]?.path.includes(node) === true,
   );
