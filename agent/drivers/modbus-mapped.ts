@@ -263,7 +263,7 @@ function addSums(profile: MeterProfile, readings: Record<string, Reading>): void
       continue;
     }
     const value = parts.reduce((total, part) => total + (part?.ok ? Number(part.value) : 0), 0);
-    readings[sum.q] = { ...first, value };
+    readings[sum.q] = { ...first, value, atMs: Math.min(...parts.map((part) => part?.atMs ?? first.atMs)) };
   }
 }
 

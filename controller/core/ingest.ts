@@ -164,13 +164,15 @@ function takeMeter(
       `${id} says ${(powerW / 1_000).toFixed(1)} kW, which ${meter.node} cannot draw; it is not used`,
     );
   const atMonoMs = now.monoMs - frame.ageMs - Math.max(0, frame.tickMs - reading.atMs);
-  if (!trustMeter(state, meter, powerW, atMonoMs)) return [];
-  state.meterHeard[index] = now.monoMs;
+  // Said again, an old value is no newer; within its own period no newer one can be there.
+  const newestMs = Math.min(now.monoMs, atMonoMs + meter.periodMs);
+  if (now.monoMs - newestMs > METER_MAX_AGE_MS || !trustMeter(state, meter, powerW, atMonoMs)) return [];
+  state.meterHeard[index] = atMonoMs;
   if (meter.role === 'generation') state.solarW = powerW;
   else {
     state.meterW[meter.nodeIndex] = powerW;
     learnCap(state, meter.nodeIndex, readings);
-    state.meterMonoMs[meter.nodeIndex] = now.monoMs;
+    state.meterMonoMs[meter.nodeIndex] = newestMs;
   }
   return [...clearAlarm(state, now, 'METER_IMPLAUSIBLE', id), ...clearAlarm(state, now, 'METER_LOST', id)];
 }

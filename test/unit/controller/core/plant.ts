@@ -70,6 +70,8 @@ export class Plant {
   /** The highest epoch the agent has taken a beat of. */
   obeyedEpoch = 0;
   metersRead = true;
+  /** The agent says its meters' readings of then again and again: nothing newer comes from them. */
+  metersStoodMs: number | undefined;
   utilitySpeaks = true;
   agentSpeaks = true;
   /** False: what is published from now on reaches no agent. */
@@ -324,7 +326,7 @@ export class Plant {
         rows,
       });
     }
-    const rows = this.metersRead ? this.#meterRows(atMs) : [];
+    const rows = this.metersRead ? this.#meterRows(this.metersStoodMs ?? atMs) : [];
     this.take({
       kind: 'frame',
       agent: 'a1',

@@ -239,6 +239,18 @@ describe('nothing is said that is not so', () => {
     expect(plant.acks.at(-1)?.utility).toBeUndefined();
   });
 
+  test('what a meter said long ago is not its word of now, however often it is said again', () => {
+    const plant = new Plant().run(20);
+    plant.metersStoodMs = 1_000_000 + plant.nowMs;
+    plant.run(4);
+    expect(alarms(plant)).toEqual([]);
+    plant.run(6);
+    expect(alarms(plant).some((id) => id.startsWith('METER_LOST'))).toBe(true);
+    plant.metersStoodMs = undefined;
+    plant.run(3);
+    expect(alarms(plant)).toEqual([]);
+  });
+
   test('without a meter nothing is called verified', () => {
     const plant = new Plant({ ...smallSite, meters: [] }).run(30);
     for (const id of r1) plant.liars.add(id);
