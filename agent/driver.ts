@@ -109,5 +109,7 @@ export interface Device {
   readonly door?: Endpoint;
   /** The line that it shares with others; absent: it is reached by itself. */
   readonly line?: Pick<Line, 'name' | 'onLost'>;
+  /** What it keeps of what the device is and how it is set may be out of date: it reads that anew. */
+  doubtSetup?(): void;
   close(): void;
 }

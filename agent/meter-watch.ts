@@ -134,8 +134,11 @@ class Watch implements MeterWatch {
       watched.hasWitness = hasWitness(readings);
       for (const q of [IMPORT, EXPORT] as const) {
         const count = this.#count(watched, q, readings, { beganMs, powerW });
-        if (count?.quality === 'held')
+        if (count?.quality === 'held') {
           energy.set(q, 'it cannot follow from the value before; the next one decides');
+          // It may be another meter's.
+          meter.device.doubtSetup?.();
+        }
         if (count?.quality === 'held' || count?.event !== undefined) restartAdvance(advance);
       }
     }

@@ -222,7 +222,10 @@ class MeterReader implements PollHandlers {
 
   onReturned(index: number): void {
     const { plant, alarms } = this.#options;
-    alarms.clear('METER_LOST', meterAt(plant, index).config.id, 'answers again');
+    const { config, device } = meterAt(plant, index);
+    alarms.clear('METER_LOST', config.id, 'answers again');
+    // Out of sight it may have been exchanged.
+    device.doubtSetup?.();
   }
 
   onHung(index: number): void {

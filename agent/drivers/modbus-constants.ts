@@ -82,6 +82,13 @@ export class MeterConstants {
     }
   }
 
+  /** Another device may stand in its place, or another setting in it: they are read with the next reading. */
+  doubt(): void {
+    if (this.#dueMs === -Infinity) return;
+    this.#dueMs = 0;
+    this.#isWhole = false;
+  }
+
   async #expectDevice(deadlineMs: number, where: string): Promise<void> {
     const expect = this.#profile.identity?.expect;
     if (!expect) return;

@@ -97,6 +97,10 @@ export class MappedMeter implements Device {
     return readings;
   }
 
+  doubtSetup(): void {
+    this.#constants.doubt();
+  }
+
   close(): void {
     this.#reads.forget();
   }

@@ -45,6 +45,10 @@ export class SunspecMeter implements Device {
     return this.#with(timeoutMs, (meter, leftMs) => meter.read(scope, leftMs));
   }
 
+  doubtSetup(): void {
+    this.#found?.doubtSetup();
+  }
+
   close(): void {
     this.#found?.close();
   }
