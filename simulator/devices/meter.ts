@@ -10,7 +10,7 @@ import { encodeNumber } from '../../protocols/modbus/registers.ts';
 import type { StreamDevice } from '../device.ts';
 import { METER_LAYOUTS } from './meter-layouts.ts';
 import type { Field, Measured, MeterLayout, MeterLayoutId } from './meter-layouts.ts';
-import { makeMeterRegister } from './meter-register.ts';
+import { makeMeterRegister, REGISTER_FAULTS } from './meter-register.ts';
 import type { MeterRegister } from './meter-register.ts';
 import { makeModbusLine } from './modbus-line.ts';
 import { miswired, WIRING_FAULTS } from './meter-wiring.ts';
@@ -27,6 +27,7 @@ export const METER_FAULTS = [
   'x1000',
   'swapped',
   ...WIRING_FAULTS,
+  ...REGISTER_FAULTS,
 ] as const;
 
 export type MeterFault = (typeof METER_FAULTS)[number];
@@ -75,7 +76,10 @@ export function makeMeter(options: MeterOptions): SimulatedMeter {
   let since = { fault: 'none', atMs: 0 };
   const shown = (nowMs: number): Measured => {
     const { fault } = device;
-    if (since.fault !== fault) since = { fault, atMs: nowMs };
+    if (since.fault !== fault) {
+      since = { fault, atMs: nowMs };
+      device.register.play(fault);
+    }
     const right = device.register.shown(sampler.at(nowMs));
     const wiring = WIRING_FAULTS.find((one) => one === fault);
     if (wiring === undefined) {

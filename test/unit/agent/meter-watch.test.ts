@@ -9,7 +9,9 @@ import type { SiteConfigInput } from '../../../config/schema/site.ts';
 import { resolveSite } from '../../../config/site.ts';
 import { MemoryDisk } from '../../../host/memory-disk.ts';
 import type { Readings } from '../../../protocols/reading.ts';
+import { REGISTER_FAULTS } from '../../../simulator/devices/meter-register.ts';
 import type { MeterRegister } from '../../../simulator/devices/meter-register.ts';
+import type { SimulatedMeter } from '../../../simulator/devices/meter.ts';
 import { layoutOfProfile } from '../../../simulator/devices/profile-layout.ts';
 import { bench as meterBench, value } from './drivers/meter-bench.ts';
 
@@ -23,6 +25,7 @@ interface Told {
 
 /** An agent's watch over one simulated meter of 90 kW behind its real driver, read as the agent does. */
 interface Rig {
+  readonly meter: SimulatedMeter;
   readonly register: MeterRegister;
   readonly told: readonly Told[];
   /** Reads once a second, everything every tenth time; the readings as they may be used. */
@@ -62,6 +65,7 @@ async function rig(profile = 'satec-bfm136', declared?: Declared): Promise<Rig> 
   let watch = await start(declared);
   let polls = 0;
   return {
+    meter,
     register: meter.register,
     told,
     run: async (seconds) => {
@@ -190,5 +194,26 @@ describe('the setup of a meter', () => {
     expect(last(await one.run(20))).toBe('good');
     await one.restart();
     expect(last(await one.run(20))).toBe('good');
+  });
+});
+
+it('every fault of a register that the simulator plays is told, and none without one', async () => {
+  const codes: Record<string, unknown> = {};
+  for (const fault of REGISTER_FAULTS) {
+    const one = await rig(fault === 'ct-setting' ? 'satec-bfm136' : 'abb-b2x');
+    one.register.set(fault === 'energy-rollover' ? 999_999_000 : 5e8);
+    await one.run(25);
+    expect(one.told).toEqual([]);
+    one.meter.fault = fault;
+    await one.run(fault === 'energy-stuck' ? 620 : 140);
+    codes[fault] = one.told[0]?.code;
+  }
+  expect(codes).toEqual({
+    'energy-stuck': 'METER_DOUBTFUL',
+    'energy-glitch': 'METER_COUNTER',
+    'energy-reset': 'METER_COUNTER',
+    'energy-rollover': 'METER_COUNTER',
+    replaced: 'METER_SETUP',
+    'ct-setting': 'METER_SETUP',
   });
 });
