@@ -85,7 +85,8 @@ function phasesContradict(
   totalW: number,
   stepOf: StepOf,
 ): string | undefined {
-  const phasesW = numbers(readings, (phase) => `power.active.${phase}`);
+  const atMs = readings['power.active.total']?.atMs ?? 0;
+  const phasesW = numbers(readings, atMs, (phase) => `power.active.${phase}`);
   if (!phasesW) return undefined;
   const sumW = phasesW.reduce((sum, powerW) => sum + powerW, 0);
   const sizeW = Math.max(
@@ -109,8 +110,9 @@ interface PhaseFlow {
 }
 
 function flowsOf(readings: Record<string, Reading>, stepOf: StepOf): readonly PhaseFlow[] {
-  const volts = numbers(readings, (phase) => `voltage.${phase}N`);
-  const amperes = numbers(readings, (phase) => `current.${phase}`);
+  const totalMs = readings['power.active.total']?.atMs ?? 0;
+  const volts = numbers(readings, totalMs, (phase) => `voltage.${phase}N`);
+  const amperes = numbers(readings, totalMs, (phase) => `current.${phase}`);
   const flow = (phase: string, apparentVa: number, stepVa: number): readonly PhaseFlow[] => {
     const power = readings[`power.active.${phase}`];
     const powerW = numberOf(power);
@@ -119,8 +121,9 @@ function flowsOf(readings: Record<string, Reading>, stepOf: StepOf): readonly Ph
     return [{ phase, powerW, apparentVa, slackW, factor: factorOf(readings, phase, power.atMs) }];
   };
   const each = PHASES.flatMap((phase) => {
-    const volt = numberOf(readings[`voltage.${phase}N`]);
-    const ampere = numberOf(readings[`current.${phase}`]);
+    const { atMs = 0 } = readings[`power.active.${phase}`] ?? {};
+    const volt = goodAt(readings[`voltage.${phase}N`], atMs);
+    const ampere = goodAt(readings[`current.${phase}`], atMs);
     if (volt === undefined || ampere === undefined) return [];
     return flow(phase, Math.abs(volt * ampere), volt * stepOf(`current.${phase}`));
   });
@@ -132,13 +135,18 @@ function flowsOf(readings: Record<string, Reading>, stepOf: StepOf): readonly Ph
 
 function factorOf(readings: Record<string, Reading>, phase: string, atMs: number): number | undefined {
   for (const name of [`powerFactor.${phase}`, `powerFactor.fourQuadrant.${phase}`]) {
-    const reading = readings[name];
-    if (!reading?.ok || reading.quality !== 'good' || Math.abs(reading.atMs - atMs) > TOGETHER_MS) continue;
-    const factor = numberOf(reading);
+    const factor = goodAt(readings[name], atMs);
     // What a firmware does not serve it often shows as 0, which no load has.
     if (factor !== undefined && factor !== 0) return Math.abs(factor);
   }
   return undefined;
+}
+
+/** The number of a good reading of the same moment, else undefined: what is read rarely belongs to another one. */
+function goodAt(reading: Reading | undefined, atMs: number): number | undefined {
+  if (!reading?.ok || reading.quality !== 'good' || Math.abs(reading.atMs - atMs) > TOGETHER_MS)
+    return undefined;
+  return numberOf(reading);
 }
 
 /** Of a reading with power factors: whether one of them contradicts. */
@@ -157,11 +165,12 @@ function noteFactors(flows: readonly PhaseFlow[], memory: CheckMemory): void {
   memory.why = why ?? '';
 }
 
-/** The numbers of all three phases, or undefined when one is missing. */
+/** The good numbers of all three phases at a moment, or undefined when one is missing. */
 function numbers(
   readings: Record<string, Reading>,
+  atMs: number,
   name: (phase: (typeof PHASES)[number]) => string,
 ): readonly number[] | undefined {
-  const values = PHASES.map((phase) => numberOf(readings[name(phase)]));
+  const values = PHASES.map((phase) => goodAt(readings[name(phase)], atMs));
   return values.every((value) => value !== undefined) ? values : undefined;
 }

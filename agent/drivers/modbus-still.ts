@@ -63,7 +63,7 @@ export class MeterStillness {
       values: this.#values,
       fastCount: this.#fastCount,
       fineCount,
-      isLoaded: this.#loads.some((place) => Math.abs(this.#known(place)) > 0),
+      load: this.#loads.reduce((sum, place) => sum + Math.abs(this.#known(place)), 0),
       atMs,
       refreshMs: this.#refreshMs,
     });

@@ -7,7 +7,7 @@
  * and `k` is 3. It grows, up to 20, for a meter whose values are seen to stand still and then move on by themselves,
  * so that a healthy one is suspected less than once in ten million runs. Where the registers are too coarse (steps of
  * 0.1 kW under a steady load), everything noisy that is read counts, frequency included, and `k` begins at some
- * minutes and comes down only as far as this meter shows that its values move. Without current (or power, where no
+ * minutes and comes down only as far as this meter shows, at a load of that size, that its values move. Without current (or power, where no
  * current is told) nothing is suspected.
  */
 export interface FrozenState {
@@ -18,7 +18,10 @@ export interface FrozenState {
   polls: number;
   looks: number;
   isFine: boolean;
-  readonly habits: { readonly fine: Habit; readonly coarse: Habit };
+  /** Size of the load, as a power of two: how coarse values move depends on it. */
+  level: number;
+  readonly fine: Habit;
+  readonly coarse: Map<number, Habit>;
 }
 
 /** How long values stood still by themselves, in looks. */
@@ -38,7 +41,8 @@ export interface Look {
   readonly fastCount: number;
   /** How many of those are fine enough to show the noise of a load. */
   readonly fineCount: number;
-  readonly isLoaded: boolean;
+  /** Amperes, or watts; 0: nothing flows. */
+  readonly load: number;
   readonly atMs: number;
   readonly refreshMs: number;
 }
@@ -58,15 +62,18 @@ const TELLING_RUNS = 100;
 /** What was long ago counts less. */
 const REMEMBERED = 2_000;
 
+const newHabit = (): Habit => ({ runs: 0, stilled: 0, after: 0, again: 0 });
+
 export function makeFrozen(): FrozenState {
-  const habit = (): Habit => ({ runs: 0, stilled: 0, after: 0, again: 0 });
   return {
     values: [],
     sinceMs: 0,
     polls: 0,
     looks: 0,
     isFine: true,
-    habits: { fine: habit(), coarse: habit() },
+    level: 0,
+    fine: newHabit(),
+    coarse: new Map(),
   };
 }
 
@@ -75,8 +82,10 @@ export function noteLook(state: FrozenState, look: Look): number | undefined {
   const { atMs, values } = look;
   const isFine = look.fineCount >= FINE_NEEDED;
   const moved = takeValues(state.values, values, isFine ? look.fastCount : values.length);
-  if (moved || !look.isLoaded || isFine !== state.isFine) {
-    if (moved && look.isLoaded && isFine === state.isFine) learn(habitOf(state), state.looks);
+  const isLoaded = look.load > 0;
+  if (moved || !isLoaded || isFine !== state.isFine) {
+    if (moved && isLoaded && isFine === state.isFine) learn(habitOf(state), state.looks);
+    state.level = isLoaded ? Math.floor(Math.log2(look.load)) : 0;
     state.sinceMs = atMs;
     state.polls = 0;
     state.looks = 0;
@@ -104,7 +113,12 @@ export function looksNeeded(state: FrozenState): number {
   return Math.min(Math.max(LEAST_LOOKS, needed), isFine ? MOST_FINE_LOOKS : Infinity);
 }
 
-const habitOf = ({ isFine, habits }: FrozenState): Habit => (isFine ? habits.fine : habits.coarse);
+function habitOf({ isFine, level, fine, coarse }: FrozenState): Habit {
+  if (isFine) return fine;
+  const known = coarse.get(level) ?? newHabit();
+  coarse.set(level, known);
+  return known;
+}
 
 /** Takes new values over; whether one of the first `count` has moved. What was not read now has not. */
 function takeValues(known: number[], now: ArrayLike<number>, count: number): boolean {
