@@ -63,6 +63,7 @@ export class MeterStillness {
       values: this.#values,
       fastCount: this.#fastCount,
       fineCount,
+      steps: this.#steps,
       load: this.#loads.reduce((sum, place) => sum + Math.abs(this.#known(place)), 0),
       atMs,
       refreshMs: this.#refreshMs,

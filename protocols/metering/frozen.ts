@@ -1,14 +1,14 @@
 /**
  * Whether the registers of a meter stand still though they should not: a gateway that repeats its cache, a meter whose
  * measuring part has died. Currents, voltages and powers are never twice the same while current flows, as far as their
- * registers can show it. The rule: a look is a refresh period of the meter, or the time between two readings where that is
- * longer; when `k` looks in a row saw nothing at all change, the values are frozen. Where at least three of the values that are
- * read each time are fine enough to show the noise of a load (1 in 2,000 or better), only they count, byte for byte,
- * and `k` is 3. It grows, up to 20, for a meter whose values are seen to stand still and then move on by themselves,
- * so that a healthy one is suspected less than once in ten million runs. Where the registers are too coarse (steps of
- * 0.1 kW under a steady load), everything noisy that is read counts, frequency included, and `k` begins at some
- * minutes and comes down only as far as this meter shows, at a load of that size, that its values move. Without current (or power, where no
- * current is told) nothing is suspected.
+ * registers can show it. The rule: a look is a refresh period of the meter, or the time between two readings where that
+ * is longer; when `k` looks in a row saw nothing at all change, the values are frozen. Where at least three of the
+ * values that are read each time are fine enough to show the noise of a load (1 in 2,000 or better), only they count,
+ * byte for byte, and `k` is 3. It grows, up to 20, for a meter whose values are seen to stand still and then move on by
+ * themselves, so that a healthy one is suspected less than once in ten million runs. Where the registers are too coarse
+ * (steps of 0.1 kW under a steady load) or too few, everything noisy that is read counts, frequency included, and `k`
+ * begins at some minutes and comes down, to a minute at the least, only as far as this meter shows that its values move
+ * by themselves at a load of that size. Without current (or power, where no current is told) nothing is suspected.
  */
 export interface FrozenState {
   /** What was read last of each. */
@@ -41,6 +41,8 @@ export interface Look {
   readonly fastCount: number;
   /** How many of those are fine enough to show the noise of a load. */
   readonly fineCount: number;
+  /** The step of each, as its register has it; 0: fine. */
+  readonly steps: ArrayLike<number>;
   /** Amperes, or watts; 0: nothing flows. */
   readonly load: number;
   readonly atMs: number;
@@ -49,6 +51,10 @@ export interface Look {
 
 const LEAST_LOOKS = 3;
 const MOST_FINE_LOOKS = 20;
+const LEAST_COARSE_LOOKS = 60;
+/** What moves by more has another load: that says nothing of how it moves under a steady one. */
+const NOISE_STEPS = 3;
+const NOISE_SHARE = 0.005;
 const FINE_NEEDED = 3;
 /** A poll may come a little early, as a share of the refresh. */
 const EARLY = 0.1;
@@ -81,10 +87,11 @@ export function makeFrozen(): FrozenState {
 export function noteLook(state: FrozenState, look: Look): number | undefined {
   const { atMs, values } = look;
   const isFine = look.fineCount >= FINE_NEEDED;
-  const moved = takeValues(state.values, values, isFine ? look.fastCount : values.length);
+  const { moved, isNoise } = takeValues(state.values, look, isFine ? look.fastCount : values.length);
   const isLoaded = look.load > 0;
   if (moved || !isLoaded || isFine !== state.isFine) {
-    if (moved && isLoaded && isFine === state.isFine) learn(habitOf(state), state.looks);
+    if (moved && isLoaded && isFine === state.isFine && (isFine || isNoise))
+      learn(habitOf(state), state.looks);
     state.level = isLoaded ? Math.floor(Math.log2(look.load)) : 0;
     state.sinceMs = atMs;
     state.polls = 0;
@@ -110,7 +117,9 @@ export function looksNeeded(state: FrozenState): number {
   const again =
     (habit.again + prior.again * weight + first * toldRuns) / (habit.after + prior.after * weight + toldRuns);
   const needed = 1 + Math.ceil(Math.log(RARELY / first) / Math.log(again));
-  return Math.min(Math.max(LEAST_LOOKS, needed), isFine ? MOST_FINE_LOOKS : Infinity);
+  return isFine
+    ? Math.min(Math.max(LEAST_LOOKS, needed), MOST_FINE_LOOKS)
+    : Math.max(LEAST_COARSE_LOOKS, needed);
 }
 
 function habitOf({ isFine, level, fine, coarse }: FrozenState): Habit {
@@ -120,16 +129,26 @@ function habitOf({ isFine, level, fine, coarse }: FrozenState): Habit {
   return known;
 }
 
-/** Takes new values over; whether one of the first `count` has moved. What was not read now has not. */
-function takeValues(known: number[], now: ArrayLike<number>, count: number): boolean {
+/** Takes new values over; whether one of the first `count` has moved, and none by more than its noise. */
+function takeValues(
+  known: number[],
+  { values, steps }: Look,
+  count: number,
+): { readonly moved: boolean; readonly isNoise: boolean } {
   let moved = false;
-  for (let index = 0; index < now.length; index += 1) {
-    const value = now[index] ?? Number.NaN;
-    if (Number.isNaN(value) || value === known[index]) continue;
+  let isNoise = true;
+  for (let index = 0; index < values.length; index += 1) {
+    const value = values[index] ?? Number.NaN;
+    const before = known[index] ?? Number.NaN;
+    // What was not read now has not moved.
+    if (Number.isNaN(value) || value === before) continue;
     known[index] = value;
-    moved ||= index < count;
+    if (index >= count) continue;
+    moved = true;
+    const noise = Math.max(NOISE_STEPS * (steps[index] ?? 0), NOISE_SHARE * Math.abs(value));
+    isNoise &&= Math.abs(value - before) <= noise;
   }
-  return moved;
+  return { moved, isNoise };
 }
 
 /** A run has ended by itself, after so many looks without a change. */
