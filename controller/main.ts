@@ -272,9 +272,11 @@ class Loop {
   }
 
   async #writeCommands(): Promise<void> {
-    if (this.#stopped || this.#writing || this.#unwritten.length === 0) return;
+    if (this.#writing || this.#unwritten.length === 0) return;
     const attempt = this.#attempt;
     this.#attempt = undefined;
+    // Who waits for it is told that nothing was written, rather than nothing at all.
+    if (this.#stopped) return attempt?.reject(new Fault('DISK_FAILED', 'the controller has stopped'));
     const lines = [...this.#unwritten];
     this.#writing = true;
     const isWritten = await this.#isWritten(lines.flatMap(({ records }) => records));

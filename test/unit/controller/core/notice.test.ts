@@ -111,16 +111,24 @@ test('what follows the machines is part of the change that is announced', () => 
       place === 0 ? { ...node, auxiliary: { fixedKw: 0, perItKw: 0.3, lagS: 60 } } : node,
     ),
   };
-  const toKw = (plant: Plant): number => {
+  const changeKw = (plant: Plant): { readonly saidKw: number; readonly machinesKw: number } => {
     const before = plant.run(60).records.length;
     plant.utility = { limitKw: 20, deadlineS: 120, sequence: 1, kind: 'contracted' };
     plant.run(20);
-    const [notice] = notices(plant.records.slice(before));
-    return (notice?.fromKw ?? 0) - (notice?.toKw ?? 0);
+    const records = plant.records.slice(before);
+    const [notice] = notices(records);
+    return {
+      saidKw: (notice?.toKw ?? Number.NaN) - (notice?.fromKw ?? Number.NaN),
+      machinesKw: records.reduce((sum, record) => sum + (record.t === 'command' ? record.expectedKw : 0), 0),
+    };
   };
-  // The meter of this plant shows the machines alone: fewer of them must go, each of which comes to more.
-  expect(toKw(new Plant(site))).toBeGreaterThan(0);
-  expect(toKw(new Plant(site))).not.toBe(toKw(new Plant()));
+  const alone = changeKw(new Plant());
+  expect(alone.machinesKw).toBeLessThan(-40);
+  expect(alone.saidKw).toBeCloseTo(alone.machinesKw, 6);
+  // The meter of this plant shows the machines alone: as many must go, and each of them comes to more.
+  const followed = changeKw(new Plant(site));
+  expect(followed.machinesKw).toBeCloseTo(alone.machinesKw, 6);
+  expect(followed.saidKw).toBeCloseTo(1.3 * alone.machinesKw, 6);
 });
 
 test('a raise is announced for as long as its slowest bound takes, and seen until nothing of it is to come', () => {
