@@ -26,6 +26,8 @@ const IMPORT = 'energy.active.import';
 const EXPORT = 'energy.active.export';
 /** More than this many times its cap a node's meter cannot carry. */
 const BEYOND_CAP = 2;
+/** What was read further apart is not of one moment. */
+const TOGETHER_MS = 2_000;
 /** A doubt is an alarm when so many samples in a row have it, and over when so many have not. */
 const RAISE_AFTER = 2;
 const CLEAR_AFTER = 5;
@@ -52,7 +54,11 @@ interface Watched {
   readonly advance: AdvanceState;
   /** UTC of the energy that was judged last: what is repeated from an older reading is no new sample. */
   energyMs: number;
+  /** It has an export register: what flows back is not in import alone. */
+  hasExport: boolean;
+  /** As it was agreed with, and as the meter said it last. */
   known: MeterSetup | undefined;
+  said: MeterSetup | undefined;
   /** Why its setup makes its power doubtful. */
   setupDoubt: string | undefined;
   /** The size of its power is known from elsewhere too. */
@@ -83,7 +89,9 @@ class Watch implements MeterWatch {
         counters: { [IMPORT]: makeCounter(), [EXPORT]: makeCounter() },
         advance: makeAdvance(),
         energyMs: Number.NEGATIVE_INFINITY,
+        hasExport: false,
         known: undefined,
+        said: undefined,
         setupDoubt: undefined,
         hasWitness: false,
         doubted: 0,
@@ -142,16 +150,15 @@ class Watch implements MeterWatch {
         if (count?.quality === 'held' || count?.event !== undefined) restartAdvance(advance);
       }
     }
-    const exported = goodOf(readings[EXPORT]);
-    // What flows back is not in a counter of import alone.
-    const isWhole = powerW === undefined || powerW >= 0 || watched.rules[EXPORT] !== undefined;
+    const netWh = isNew && energy.size === 0 ? netOf(watched, readings, imported) : undefined;
+    const isWhole = powerW === undefined || powerW >= 0 || watched.hasExport;
     const rules = watched.rules[IMPORT];
     const found = noteAdvance(
       advance,
       {
         atMs: beganMs,
         powerW: isWhole ? powerW : undefined,
-        netWh: isNew && energy.size === 0 ? imported.value - (exported?.value ?? 0) : undefined,
+        netWh,
         stepWh: rules === undefined || imported === undefined ? 1 : stepAt(rules, imported.value),
       },
       meter.config.periodMs,
@@ -191,15 +198,19 @@ class Watch implements MeterWatch {
   }
 
   #noteSetup(watched: Watched, readings: Readings): void {
-    const now = setupIn(readings);
-    if (now === undefined || !this.#isKnown) return;
+    const told = setupIn(readings);
+    if (told === undefined || !this.#isKnown) return;
+    // What it does not tell this time is as it said last.
+    const { said } = watched;
+    const now = { ...said, ...told, parameters: { ...said?.parameters, ...told.parameters } };
+    watched.said = now;
     const { alarms } = this.#options;
     const { id, declared } = watched.meter.config;
     const before = watched.known;
-    const { known, told, doubts } = judgeSetup(before, now, declared);
+    const { known, told: changes, doubts } = judgeSetup(before, now, declared);
     watched.known = known;
     if (JSON.stringify(known) !== JSON.stringify(before)) this.#keep();
-    if (told.length > 0) alarms.tell('METER_CHANGED', id, told.map(changeText).join('; '));
+    if (changes.length > 0) alarms.tell('METER_CHANGED', id, changes.map(changeText).join('; '));
     const words = doubts.length === 0 ? undefined : doubts.map(changeText).join('; ');
     if (words !== undefined && words !== watched.setupDoubt) alarms.raise('METER_SETUP', id, words);
     if (words === undefined && watched.setupDoubt !== undefined)
@@ -229,6 +240,21 @@ class Watch implements MeterWatch {
     watched.doubted = watched.doubted < 0 ? RAISE_AFTER : watched.doubted + 1;
     if (watched.doubted === RAISE_AFTER) alarms.raise('METER_DOUBTFUL', id, why);
   }
+}
+
+/** Import less export of one moment; undefined where the export there is was not read with the import. */
+function netOf(
+  watched: Watched,
+  readings: Readings,
+  imported: { readonly value: number; readonly atMs: number },
+): number | undefined {
+  const exported = goodOf(readings[EXPORT]);
+  if (exported !== undefined && !watched.hasExport) {
+    watched.hasExport = true;
+    restartAdvance(watched.advance);
+  }
+  if (exported === undefined) return watched.hasExport ? undefined : imported.value;
+  return Math.abs(exported.atMs - imported.atMs) <= TOGETHER_MS ? imported.value - exported.value : undefined;
 }
 
 /** The driver checks it against volts, amperes and power factor, and all phases flow one way, which those do not tell. */

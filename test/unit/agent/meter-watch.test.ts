@@ -8,7 +8,7 @@ import { siteSchema } from '../../../config/schema/site.ts';
 import type { SiteConfigInput } from '../../../config/schema/site.ts';
 import { resolveSite } from '../../../config/site.ts';
 import { MemoryDisk } from '../../../host/memory-disk.ts';
-import type { Readings } from '../../../protocols/reading.ts';
+import type { Reading, Readings } from '../../../protocols/reading.ts';
 import { REGISTER_FAULTS } from '../../../simulator/devices/meter-register.ts';
 import type { MeterRegister } from '../../../simulator/devices/meter-register.ts';
 import type { SimulatedMeter } from '../../../simulator/devices/meter.ts';
@@ -28,8 +28,8 @@ interface Rig {
   readonly meter: SimulatedMeter;
   readonly register: MeterRegister;
   readonly told: readonly Told[];
-  /** Reads once a second, everything every tenth time; the readings as they may be used. */
-  run(seconds: number): Promise<readonly Readings[]>;
+  /** Reads once a second, everything every tenth time; the readings as they may be used. `lacking`: not read, each time or not. */
+  run(seconds: number, lacking?: (poll: number) => string | undefined): Promise<readonly Readings[]>;
   /** The agent starts anew, on the same disk. */
   restart(declared?: Declared): Promise<void>;
 }
@@ -68,11 +68,12 @@ async function rig(profile = 'satec-bfm136', declared?: Declared): Promise<Rig> 
     meter,
     register: meter.register,
     told,
-    run: async (seconds) => {
+    run: async (seconds, lacking = () => undefined) => {
       const all: Readings[] = [];
       for (let second = 0; second < seconds; second += 1) {
         const beganMs = time.monoMs();
-        const readings = await read(polls++ % 10 === 0 ? 'full' : 'fast');
+        const readings: Record<string, Reading> = { ...(await read(polls++ % 10 === 0 ? 'full' : 'fast')) };
+        delete readings[lacking(polls) ?? ''];
         all.push(watch.take(0, readings, beganMs));
         await time.advance(beganMs + 1_000 - time.monoMs());
       }
@@ -145,6 +146,13 @@ describe('energy by power', () => {
     expect(one.told.at(-1)).toMatchObject({ code: 'METER_DOUBTFUL', state: 'cleared' });
     expect(last(mended, IMPORT)).toBe('good');
   });
+
+  it('is judged only where import and export were read together', async () => {
+    const one = await rig('abb-b2x');
+    one.register.set(5e8, 4e8);
+    await one.run(1_000, (poll) => (poll % 3 === 0 ? 'energy.active.export' : undefined));
+    expect(one.told).toEqual([]);
+  });
 });
 
 describe('the setup of a meter', () => {
@@ -164,6 +172,15 @@ describe('the setup of a meter', () => {
     one.register.ctTimes = 1;
     expect(last(await one.run(150))).toBe('good');
     expect(one.told.at(-1)).toMatchObject({ code: 'METER_SETUP', state: 'cleared' });
+  });
+
+  it('that it does not tell for a while is as it said last', async () => {
+    const one = await rig();
+    await one.run(30);
+    one.register.ctTimes = 2;
+    await one.run(150);
+    expect(last(await one.run(60, () => 'parameter.ctPrimaryA'))).toBe('uncertain');
+    expect(one.told.map(({ state }) => state)).toEqual(['raised']);
   });
 
   it('steers with the new ratio once the site file states it, and never with another', async () => {
