@@ -4,6 +4,7 @@
  * `--reads N --seed S --framing tcp|rtu|serial|all`
  * `--classes N`: instead, N reads of each class of fault alone. `--peer modbus-serial`: by that library alone.
  * `--fuzz BYTES`: instead, so many bytes into everything that takes Modbus bytes apart.
+ * `--values N`: instead, N times each change of values inside valid frames, and how many the checks of the driver mark.
  */
 import { parseArgs } from 'node:util';
 import { classesOf } from './modbus-faults.ts';
@@ -12,6 +13,7 @@ import { fuzzAll } from './modbus-fuzz.ts';
 import { peerReader } from './modbus-peer.ts';
 import { playReads } from './modbus-reads.ts';
 import type { ReadsResult } from './modbus-reads.ts';
+import { playChanges } from './modbus-values.ts';
 
 const { values } = parseArgs({
   options: {
@@ -21,6 +23,7 @@ const { values } = parseArgs({
     classes: { type: 'string' },
     peer: { type: 'string' },
     fuzz: { type: 'string' },
+    values: { type: 'string' },
   },
 });
 const WIRES: readonly Wire[] = ['tcp', 'rtu', 'serial'];
@@ -146,7 +149,14 @@ async function fuzz(bytes: number): Promise<number> {
   return sum + uncaught;
 }
 
+/** No framer can see these: what is noticed is a figure, not a promise. */
+async function changes(trials: number): Promise<number> {
+  for (const result of await playChanges(trials, seed)) say(result);
+  return uncaught;
+}
+
 async function all(): Promise<number> {
+  if (values.values !== undefined) return changes(Number(values.values));
   if (values.fuzz !== undefined) return fuzz(Number(values.fuzz));
   let sum = 0;
   for (const wire of wires)
