@@ -1,13 +1,21 @@
 /**
  * What no framer can see: a value changed inside a valid frame. A meter is read twice at the same moments, once as it
- * is and once with the change, and what differs is either marked by the driver's checks or passed as good.
+ * is and once with the change, and what differs is marked by the checks of driver and agent, or passed as good.
  */
 import type { Device, DeviceIo } from '../agent/driver.ts';
 import { modbusMeter } from '../agent/drivers/modbus-meter.ts';
+import { makeKeeper } from '../agent/kept.ts';
+import { makeMeterWatch } from '../agent/meter-watch.ts';
+import type { MeterWatch } from '../agent/meter-watch.ts';
+import { buildPlant } from '../agent/plant.ts';
 import { parseTarget } from '../agent/target.ts';
+import { siteSchema } from '../config/schema/site.ts';
+import { resolveSite } from '../config/site.ts';
 import { makeLines } from '../host/line.ts';
+import { MemoryDisk } from '../host/memory-disk.ts';
 import { seededRandom } from '../host/random.ts';
 import type { Log, Random } from '../host/deps.ts';
+import { Fault } from '../protocols/faults.ts';
 import { numberOf } from '../protocols/reading.ts';
 import type { Readings } from '../protocols/reading.ts';
 import type { StreamDevice } from '../simulator/device.ts';
@@ -134,12 +142,15 @@ function note(marks: Marks, seen: readonly Seen[]): void {
   if (power.includes(true)) marks.powerMarked += 1;
 }
 
+const targetOf = (host: string): string => `modbus://${host}:502/1?profile=schneider-pm5xxx`;
+
 /** Two of the same meter, of which one is told to change. */
 class Bench {
   readonly #clock = new VirtualClock({ startWallMs: 1_700_000_000_000 });
   readonly #random: Random;
   readonly #how: Change | 'bit' | 'stale';
   readonly #devices: readonly [right: Device, changed: Device];
+  readonly #watch: MeterWatch;
   #isOn = false;
   /** Answers until a bit is flipped. */
   #flipIn = -1;
@@ -165,9 +176,9 @@ class Bench {
     });
     const lines = makeLines({ net: front.net, clock: this.#clock, random: this.#random });
     const io: DeviceIo = { ...front, lines, clock: this.#clock, random: this.#random, log: silent };
-    const open = (host: string): Device =>
-      modbusMeter.open(parseTarget(`modbus://${host}:502/1?profile=schneider-pm5xxx`, { env: {} }), io);
+    const open = (host: string): Device => modbusMeter.open(parseTarget(targetOf(host), { env: {} }), io);
     this.#devices = [open('right'), open('changed')];
+    this.#watch = watchOf(this.#clock);
   }
 
   #meter(seed: number, canChange: boolean): StreamDevice {
@@ -212,13 +223,47 @@ class Bench {
   async sample(isOn: boolean): Promise<Seen> {
     this.#isOn = isOn;
     this.#flipIn = Math.floor(this.#random.next() * 3);
-    const both: Promise<readonly [Readings, Readings]> = Promise.all([
+    const beganMs = this.#clock.monoMs();
+    const both = Promise.all([
       this.#devices[0].read('full', TIMEOUT_MS),
       this.#devices[1].read('full', TIMEOUT_MS),
     ]);
     await this.#clock.advance(PERIOD_MS);
-    return seenOf(...(await both));
+    const [right, changed] = await both;
+    return seenOf(this.#watch.take(0, right, beganMs), this.#watch.take(1, changed, beganMs));
   }
+}
+
+/** The agent's watch over both, as the first and the second meter of a site. */
+function watchOf(clock: VirtualClock): MeterWatch {
+  const meters = ['right', 'changed'].map((id) => ({ id, node: 'main', target: targetOf(id) }));
+  const config = siteSchema.parse({
+    schema: 1,
+    site: 'values',
+    nodes: [{ id: 'main', kind: 'site', capKw: 200 }],
+    meters,
+    machines: [],
+    prices: { hash: { url: 'http://127.0.0.1/h', periodMs: 60_000, maxAgeS: 600, fallbackUsdPerPhDay: 50 } },
+  });
+  const site = resolveSite(config, new Map());
+  const refuse = (): Promise<never> => Promise.reject(new Fault('INTERNAL'));
+  const unread: Device = {
+    driver: 'none',
+    identify: refuse,
+    read: refuse,
+    verbs: {},
+    close: () => undefined,
+  };
+  const plant = buildPlant(site, site.agents[0] ?? '', () => unread, 0);
+  const alarms = { raise: () => undefined, clear: () => undefined, tell: () => undefined };
+  const keeper = makeKeeper({
+    disk: new MemoryDisk({ clock }),
+    clock,
+    alarms,
+    agent: 'a1',
+    dataDir: '/data',
+  });
+  return makeMeterWatch({ site, plant, clock, alarms, keeper });
 }
 
 function seenOf(right: Readings, changed: Readings): Seen {

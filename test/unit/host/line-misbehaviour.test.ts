@@ -20,12 +20,12 @@ interface Asked {
   readonly transaction: number;
   /** The right answer. */
   readonly answer: Uint8Array;
-  give(bytes: Uint8Array, afterMs?: number): void;
-  end(how: 'RST' | 'FIN'): void;
+  readonly give: (bytes: Uint8Array, afterMs?: number) => void;
+  readonly end: (how: 'RST' | 'FIN') => void;
   /** An answer of another unit, function or count, in this framing. */
-  other(fields: Partial<ReadRequest>): Uint8Array;
+  readonly other: (fields: Partial<ReadRequest>) => Uint8Array;
   /** Any PDU, in this framing. */
-  frame(pdu: readonly number[], unit?: number): Uint8Array;
+  readonly frame: (pdu: readonly number[], unit?: number) => Uint8Array;
 }
 
 type Behave = (asked: Asked) => void;
