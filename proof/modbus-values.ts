@@ -32,7 +32,7 @@ const first = (values: Three, by: number): Three => [values[0] * by, values[1], 
 const all = (values: Three, by: number): Three => [values[0] * by, values[1] * by, values[2] * by];
 
 /** Changes of what the registers say; `bit`: one bit of one answer instead. */
-export const CHANGES: Readonly<Record<string, Change | 'bit' | 'stale'>> = {
+const CHANGES: Readonly<Record<string, Change | 'bit' | 'stale'>> = {
   'total power × 2': (m) => ({ ...m, totalW: m.totalW * 2 }),
   'total power × 1.1': (m) => ({ ...m, totalW: m.totalW * 1.1 }),
   'total power 0': (m) => ({ ...m, totalW: 0 }),
