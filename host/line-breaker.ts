@@ -29,7 +29,7 @@ const BACK_OFF_FIRST_MS = 2_000;
 const BACK_OFF_MAX_MS = 60_000;
 /** Less than the twentieth promised: what a try costs is known only behind it. */
 const SHARE = 0.04;
-const SPARE_MAX_MS = 2_000;
+const SPARE_MAX_MS = 500;
 /** A line on which everything fails for a while must not be paid for later. */
 const DEBT_MAX_MS = 6_000;
 

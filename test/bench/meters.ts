@@ -67,7 +67,12 @@ export async function fleetFigures(): Promise<Figure[]> {
         goal: 15,
       }),
       figure('the same, a read', 'us', ours.usPerRead, { baseline: await plainUs(port) }),
-      figure('the same, p99 of how late a poll begins', 'ms', ours.lagP99Ms, { goal: 10 }),
+      figure(
+        'the same, p99 of how late a poll begins (baseline: timers of a process that only waits)',
+        'ms',
+        ours.lagP99Ms,
+        { goal: 10, baseline: ours.timerP99Ms },
+      ),
     ];
   } finally {
     peer.kill();
@@ -103,7 +108,14 @@ function fleetMeters(effects: ReturnType<typeof realEffects>, port: number): Map
   });
 }
 
-async function fleet(port: number): Promise<{ sharePct: number; usPerRead: number; lagP99Ms: number }> {
+interface Measured {
+  readonly sharePct: number;
+  readonly usPerRead: number;
+  readonly lagP99Ms: number;
+  readonly timerP99Ms: number;
+}
+
+async function fleet(port: number): Promise<Measured> {
   const effects = realEffects();
   const { clock, random, lines } = effects;
   const meters = fleetMeters(effects, port);
@@ -134,10 +146,13 @@ async function fleet(port: number): Promise<{ sharePct: number; usPerRead: numbe
       onHung: () => (failed += 1),
     },
   });
+  // Now, since to start a process holds this one up.
+  const waiting = fork(new URL('timer-peer.ts', import.meta.url));
   await new Promise((resolve) => setTimeout(resolve, WARM_MS));
   for (const times of began) times.length = 0;
   reads = 0;
   failed = 0;
+  waiting.send('begin');
   const startMs = clock.monoMs();
   const before = process.cpuUsage();
   await new Promise((resolve) => setTimeout(resolve, MEASURED_MS));
@@ -145,13 +160,19 @@ async function fleet(port: number): Promise<{ sharePct: number; usPerRead: numbe
   const tookMs = clock.monoMs() - startMs;
   poller.stop();
   lines.close();
+  const timersMs = await new Promise<number[]>((resolve) => {
+    waiting.once('message', (lateMs) => resolve(lateMs as number[]));
+    waiting.send('end');
+  });
   const expected = METERS * BLOCKS.length * (MEASURED_MS / PERIOD_MS);
-  if (failed > 0 || reads < expected * 0.98)
+  // On a machine that has no time for this process an answer may be late; what is measured must be the work, not its lack.
+  if (failed > expected / 1_000 || reads < expected * 0.9)
     throw new Error(`${failed} of the fleet's polls failed, ${reads} reads of ${expected} were made`);
   return {
     sharePct: (user + system) / tookMs / 10,
     usPerRead: (user + system) / reads,
     lagP99Ms: p99(began.flatMap(lagsOf)),
+    timerP99Ms: p99(timersMs),
   };
 }
 

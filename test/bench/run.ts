@@ -2,6 +2,8 @@ import { allocatorFigure, controllerFigures, simFigure } from './deciding.ts';
 import { deviceFigures } from './devices.ts';
 import { frameFigures } from './frames.ts';
 import { cpuUs, figure } from './measure.ts';
+import { fleetFigures } from './meters.ts';
+import { lineFigures } from './rtu.ts';
 import type { Figure } from './measure.ts';
 
 /** The same small work on every machine: what it costs more than elsewhere, the other figures cost more too. */
@@ -23,6 +25,8 @@ const figures: Figure[] = [
   await yardstick(),
   ...(await frameFigures()),
   ...(await deviceFigures()),
+  ...(await fleetFigures()),
+  ...(await lineFigures()),
   await allocatorFigure(),
   ...(await controllerFigures()),
   await simFigure(),
