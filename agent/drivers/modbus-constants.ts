@@ -12,6 +12,8 @@ const EVERY_MS = 600_000;
 const SETTINGS_EVERY_MS = 120_000;
 /** A meter that is starting refuses what it has: what was refused is asked for again after this time. */
 const AGAIN_MS = 30_000;
+/** What was not answered at all costs its line most. */
+const SILENT_AGAIN_MS = 5_000;
 
 type Ask = (address: number, count: number, deadlineMs: number) => Promise<LineAnswer>;
 
@@ -78,7 +80,15 @@ export class MeterConstants {
       this.#dueMs = nowMs + (isWhole ? everyMs : AGAIN_MS);
     } catch (error) {
       const fault = asFault(error);
-      if (first || fault.code === 'DEVICE_OTHER') throw fault;
+      if (first) throw fault;
+      if (fault.code !== 'DEVICE_OTHER') {
+        // What it measures must not wait for what it does not say.
+        this.#dueMs = nowMs + SILENT_AGAIN_MS;
+        return;
+      }
+      // Nor may a read of less say anything until it is the right one again.
+      this.#isWhole = false;
+      throw fault;
     }
   }
 

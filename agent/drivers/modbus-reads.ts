@@ -12,7 +12,7 @@ import type { Point } from './modbus-points.ts';
  */
 const ABSENT_MS = [30_000, 600_000, 86_400_000];
 const BARRIER_MS = [600_000, 86_400_000];
-/** A point is kept as absent from its second refusal on. */
+/** A point is kept as absent from its second refusal on, of a meter that gives others and never gave this one. */
 const KEPT_FROM = 2;
 /** How often it is seen whether other reads would be faster, and by how much they must be. */
 const REPLAN_MS = 60_000;
@@ -35,6 +35,8 @@ export class MeterReads {
   readonly #barriers = new Map<number, Refused>();
   readonly #absent = new Map<string, Refused>();
   readonly #plans = new Map<string, Plan>();
+  /** What it has given: when it refuses that, it is busy with itself, and will give it again. */
+  readonly #given = new Set<string>();
   /** The first time at which one of the refusals is no longer believed. */
   #doubtMs = Infinity;
 
@@ -62,6 +64,7 @@ export class MeterReads {
   forget(): void {
     this.#barriers.clear();
     this.#absent.clear();
+    this.#given.clear();
     this.#plans.clear();
   }
 
@@ -97,8 +100,16 @@ export class MeterReads {
     this.#plans.clear();
     const cut = cutOf(block);
     if (cut === undefined) {
-      for (const { q } of block.points)
-        this.#refuse(this.#absent, q, 1 + (this.#absent.get(q)?.times ?? 0), ABSENT_MS, nowMs);
+      for (const { q } of block.points) {
+        const isLacking = this.#given.size > 0 && !this.#given.has(q);
+        this.#refuse(
+          this.#absent,
+          q,
+          isLacking ? 1 + (this.#absent.get(q)?.times ?? 0) : 1,
+          ABSENT_MS,
+          nowMs,
+        );
+      }
       return undefined;
     }
     this.#refuse(this.#barriers, cut, 1 + (this.#barriers.get(cut)?.times ?? 0), BARRIER_MS, nowMs);
@@ -107,8 +118,10 @@ export class MeterReads {
 
   /** These points were answered: what was believed of them is not true. */
   answered(block: Block): void {
-    if (this.#absent.size === 0) return;
-    for (const { q } of block.points) this.#absent.delete(q);
+    for (const { q } of block.points) {
+      this.#given.add(q);
+      this.#absent.delete(q);
+    }
   }
 
   #refuse<K>(known: Map<K, Refused>, key: K, times: number, trustMs: readonly number[], nowMs: number): void {

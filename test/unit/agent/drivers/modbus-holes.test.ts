@@ -29,7 +29,10 @@ const profile = profileSchema.parse({
   fc: 3,
   wordOrder: 'msw',
   limits: { maxRegisters: 60, evenCount: false, maxGap: 30 },
-  identity: { serial: { addr: 500, type: 'uint16' } },
+  identity: {
+    expect: { at: { addr: 500, type: 'uint16' }, oneOf: [1, 2] },
+    serial: { addr: 500, type: 'uint16' },
+  },
   invalid: {},
   points: [
     point('voltage.L1N', 0),
@@ -45,8 +48,8 @@ const profile = profileSchema.parse({
 /** A meter that has nothing between 21 and 39, nor at 46; it says how often it refused. */
 function bench() {
   const time = virtualTime();
-  const counts = { refused: 0, asked: 0 };
-  const state = { serial: 1 };
+  const counts = { refused: 0, asked: 0, serial: 0 };
+  const state = { serial: 1, refusesAll: false, isSerialMute: false };
   const book = new Map<string, KeptHoles>();
   const peer: Peer = (all, end) => {
     const decoded = decodeRequest('tcp', all);
@@ -54,7 +57,9 @@ function bench() {
     const { request, transaction, consumed } = decoded;
     counts.asked += 1;
     const holds = (at: number): boolean => request.address <= at && at < request.address + request.count;
-    if (holds(30) || holds(46)) {
+    if (holds(500)) counts.serial += 1;
+    if (state.isSerialMute && holds(500)) return consumed;
+    if (state.refusesAll || holds(30) || holds(46)) {
       counts.refused += 1;
       end.send(encodeException('tcp', transaction, { unit: request.unit, fc: request.fc, exception: 2 }));
     } else {
@@ -139,5 +144,49 @@ describe('what a meter refuses', () => {
     await b.refusedBy(b.open());
     b.state.serial = 2;
     expect(await b.refusedBy(b.open())).toBeGreaterThan(1);
+  });
+
+  it.each(['has told all it has', 'was never heard'])(
+    'is soon asked for again of a meter that %s',
+    async (what) => {
+      const b = bench();
+      const meter = b.open();
+      if (what === 'has told all it has') await b.refusedBy(meter);
+      b.state.refusesAll = true;
+      for (let second = 0; second < 900; second += 10) {
+        await b.time.settle(meter.read(second % 100 === 0 ? 'full' : 'fast', 1_500));
+        await b.time.advance(10_000);
+      }
+      b.state.refusesAll = false;
+      await b.time.advance(31_000);
+      await b.refusedBy(meter);
+    },
+  );
+});
+
+describe('a meter that is asked again who it is', () => {
+  it('is read on when it does not say', async () => {
+    const b = bench();
+    const meter = b.open();
+    await b.refusedBy(meter);
+    b.state.isSerialMute = true;
+    meter.doubtSetup();
+    const before = b.counts.serial;
+    for (let second = 0; second < 30; second += 1) {
+      expect(await b.time.settle(meter.read('fast', 1_500))).toMatchObject({ 'voltage.L1N': { ok: true } });
+      await b.time.advance(1_000);
+    }
+    // Each costs the line a time limit, and what it is silent for afterwards.
+    expect(b.counts.serial - before).toBeLessThan(8);
+  });
+
+  it('gives no value more once it is another than its profile is for', async () => {
+    const b = bench();
+    const meter = b.open();
+    await b.refusedBy(meter);
+    b.state.serial = 3;
+    await b.time.advance(700_000);
+    await expect(b.time.settle(meter.read('full', 1_500))).rejects.toMatchObject({ code: 'DEVICE_OTHER' });
+    await expect(b.time.settle(meter.read('fast', 1_500))).rejects.toMatchObject({ code: 'DEVICE_OTHER' });
   });
 });
