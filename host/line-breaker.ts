@@ -15,18 +15,24 @@ export interface UnitHealth {
   failedMs: number;
   /** From then until it is tried again. */
   backOffMs: number;
+  /** It is tried once before that, and its part of the line's time is not counted. */
+  isCalled: boolean;
 }
 
 /** The part of a line's time that units in doubt have left. */
 export interface DoubtBudget {
   spareMs: number;
   atMs: number;
+  /** When the whole line was back last. */
+  backMs: number;
 }
 
 const OPEN_AFTER_CYCLES = 2;
 const OPEN_AFTER_MS = 3_000;
 const BACK_OFF_FIRST_MS = 2_000;
 const BACK_OFF_MAX_MS = 60_000;
+/** A line that comes and goes is not taken for one that is back each time. */
+const BACK_EVERY_MS = 10_000;
 /** Less than the twentieth promised: what a try costs is known only behind it. */
 const SHARE = 0.04;
 const SPARE_MAX_MS = 500;
@@ -40,9 +46,14 @@ export const healthyUnit = (): UnitHealth => ({
   tries: 0,
   failedMs: 0,
   backOffMs: 0,
+  isCalled: false,
 });
 
-export const fullBudget = (nowMs: number): DoubtBudget => ({ spareMs: SPARE_MAX_MS, atMs: nowMs });
+export const fullBudget = (nowMs: number): DoubtBudget => ({
+  spareMs: SPARE_MAX_MS,
+  atMs: nowMs,
+  backMs: -Infinity,
+});
 
 /** After one failure a unit is asked again as if nothing had been: single answers get lost on every line. */
 export const isDoubted = ({ failures }: UnitHealth): boolean => failures >= OPEN_AFTER_CYCLES;
@@ -52,7 +63,7 @@ export const isDoubted = ({ failures }: UnitHealth): boolean => failures >= OPEN
  * that nobody waits meanwhile.
  */
 export function waitOf(unit: UnitHealth, budget: DoubtBudget, isAlone: boolean, nowMs: number): number {
-  if (!unit.isOpen || isAlone) return 0;
+  if (!unit.isOpen || unit.isCalled || isAlone) return 0;
   const spareMs = spareOf(budget, nowMs);
   return Math.max(0, unit.failedMs + unit.backOffMs - nowMs, -spareMs / SHARE);
 }
@@ -67,10 +78,11 @@ export function unitFailed(
   unit.failures += 1;
   unit.failedMs = nowMs;
   if (!isDoubted(unit)) return;
-  budget.spareMs = Math.max(-DEBT_MAX_MS, spareOf(budget, nowMs) - costMs);
+  budget.spareMs = Math.max(-DEBT_MAX_MS, spareOf(budget, nowMs) - (unit.isCalled ? 0 : costMs));
   budget.atMs = nowMs;
   if (nowMs - unit.sinceMs < OPEN_AFTER_MS) return;
-  unit.tries = unit.isOpen ? unit.tries + 1 : 0;
+  unit.tries = unit.isOpen && !unit.isCalled ? unit.tries + 1 : 0;
+  unit.isCalled = false;
   unit.isOpen = true;
   const fullMs = Math.min(BACK_OFF_MAX_MS, BACK_OFF_FIRST_MS * 2 ** Math.min(unit.tries, 10));
   // Less than the whole, so that the longest is what it says.
@@ -80,6 +92,14 @@ export function unitFailed(
 export function unitAnswered(unit: UnitHealth): void {
   unit.failures = 0;
   unit.isOpen = false;
+  unit.isCalled = false;
+}
+
+/** The line was down and is back: that was no unit's fault, so each is tried now, whatever that takes. */
+export function lineBack(units: Iterable<UnitHealth>, budget: DoubtBudget, nowMs: number): void {
+  if (nowMs - budget.backMs < BACK_EVERY_MS) return;
+  Object.assign(budget, fullBudget(nowMs), { backMs: nowMs });
+  for (const unit of units) unit.isCalled = unit.isOpen;
 }
 
 function spareOf(budget: DoubtBudget, nowMs: number): number {

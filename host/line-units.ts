@@ -1,4 +1,12 @@
-import { fullBudget, healthyUnit, isDoubted, unitAnswered, unitFailed, waitOf } from './line-breaker.ts';
+import {
+  fullBudget,
+  healthyUnit,
+  isDoubted,
+  lineBack,
+  unitAnswered,
+  unitFailed,
+  waitOf,
+} from './line-breaker.ts';
 import type { DoubtBudget, UnitHealth } from './line-breaker.ts';
 import { CostLearner } from './line-cost.ts';
 import type { ReadCost } from './line-cost.ts';
@@ -15,6 +23,10 @@ const NEW_TIMEOUT_MIN_MS = 300;
 const TIMEOUT_TIMES = 4;
 /** Where others wait, a unit that does not answer is given longer only at every so many tries. */
 const PATIENT_EVERY = 4;
+/** Then so long at the most, unless it was slower before: the others' readings must stay fresh. */
+const SHARED_MAX_MS = 1_000;
+/** As long as the longest only at every so many tries. */
+const LONGEST_EVERY = 16;
 /** After a lost RTU answer the bus stays silent at least this long. */
 export const QUARANTINE_MIN_MS = 300;
 /** Who answered within this time is there. */
@@ -71,16 +83,21 @@ export class LineUnits {
     const usualMs = this.#usualMs(unit, request, nowMs);
     if (usualMs === undefined) return TIMEOUT_MAX_MS;
     const leastMs = request.kind === 'write' ? WRITE_TIMEOUT_MIN_MS : TIMEOUT_MIN_MS;
-    const isPatient = unit.patience > 1 && this.#hasTime(request.unit, unit, nowMs);
-    return Math.min(
-      TIMEOUT_MAX_MS,
-      Math.max(leastMs, TIMEOUT_TIMES * usualMs) * (isPatient ? unit.patience : 1),
-    );
+    const shortMs = Math.min(TIMEOUT_MAX_MS, Math.max(leastMs, TIMEOUT_TIMES * usualMs));
+    if (unit.patience <= 1 || !this.#hasTime(request.unit, unit, nowMs)) return shortMs;
+    const isShared = !this.#isAlone(request.unit, nowMs) && (unit.health.failures + 1) % LONGEST_EVERY !== 0;
+    return Math.min(isShared ? Math.max(shortMs, SHARED_MAX_MS) : TIMEOUT_MAX_MS, shortMs * unit.patience);
   }
 
   /** A whole answer came, refusals included. */
   answered(request: ModbusRequest, elapsedMs: number, nowMs: number, isValue: boolean): void {
     const unit = this.#at(request.unit);
+    if (unit.health.isOpen && this.#isAlone(request.unit, nowMs))
+      lineBack(
+        [...this.#units.values()].map(({ health }) => health),
+        this.#budget,
+        nowMs,
+      );
     unit.answeredMs = nowMs;
     unitAnswered(unit.health);
     if (!isValue || request.kind === 'write') return;
