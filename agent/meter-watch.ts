@@ -31,6 +31,11 @@ const TOGETHER_MS = 2_000;
 /** A doubt is an alarm when so many samples in a row have it, and over when so many have not. */
 const RAISE_AFTER = 2;
 const CLEAR_AFTER = 5;
+/** Begun again so soon it takes twice as many to be over, so that it stands rather than comes and goes. */
+const AGAIN_MS = 3_600_000;
+const CLEAR_AFTER_MOST = 640;
+/** One that is misread again and again is said to be this often. */
+const GLITCH_EVERY_MS = 600_000;
 
 export interface MeterWatchOptions {
   readonly site: Site;
@@ -65,6 +70,11 @@ interface Watched {
   hasWitness: boolean;
   /** Samples in a row with a doubt, or, below zero, without one since it was said. */
   doubted: number;
+  /** So many without one end it, and when it was raised last, monotonic. */
+  clearAfter: number;
+  raisedMs: number;
+  /** When a misread counter was told last, monotonic. */
+  glitchMs: number;
 }
 
 export function makeMeterWatch(options: MeterWatchOptions): MeterWatch {
@@ -95,6 +105,9 @@ class Watch implements MeterWatch {
         setupDoubt: undefined,
         hasWitness: false,
         doubted: 0,
+        clearAfter: CLEAR_AFTER,
+        raisedMs: Number.NEGATIVE_INFINITY,
+        glitchMs: Number.NEGATIVE_INFINITY,
       };
     });
     this.#file = options.keeper.open('meters', fileSchema, (found) => {
@@ -117,7 +130,7 @@ class Watch implements MeterWatch {
       if (reading !== undefined && why !== undefined) judged[q] = uncertain(reading, why);
     }
     if (own !== undefined) judged[POWER] = uncertain(power, own);
-    this.#sayDoubt(watched, own ?? doubtIn(power) ?? [...told.energy.values()][0]);
+    this.#sayDoubt(watched, own ?? doubtIn(power) ?? [...told.energy.values()][0], beganMs);
     return judged;
   }
 
@@ -171,11 +184,12 @@ class Watch implements MeterWatch {
   }
 
   #count(
-    { rules, counters, meter }: Watched,
+    watched: Watched,
     q: typeof IMPORT | typeof EXPORT,
     readings: Readings,
     { beganMs, powerW }: { readonly beganMs: number; readonly powerW: number | undefined },
   ): Count | undefined {
+    const { rules, counters, meter } = watched;
     const reading = goodOf(readings[q]);
     const by = rules[q];
     if (reading === undefined || by === undefined) return undefined;
@@ -187,8 +201,10 @@ class Watch implements MeterWatch {
       serial: serial?.ok ? String(serial.value) : undefined,
     });
     const { event } = count;
+    const isOld = event?.kind === 'glitch' && beganMs - watched.glitchMs < GLITCH_EVERY_MS;
+    if (event?.kind === 'glitch' && !isOld) watched.glitchMs = beganMs;
     // Another serial number is one for both.
-    if (event !== undefined && (q === IMPORT || event.kind !== 'swap')) {
+    if (event !== undefined && !isOld && (q === IMPORT || event.kind !== 'swap')) {
       const words = `${q}: ${event.kind}: ${event.text}`;
       // The same may happen again, and is said again.
       const at = new Date(this.#options.clock.wallMs()).toISOString().slice(0, 19);
@@ -226,19 +242,24 @@ class Watch implements MeterWatch {
     this.#file.keep(Object.fromEntries(all)).catch(() => undefined);
   }
 
-  #sayDoubt(watched: Watched, why: string | undefined): void {
+  #sayDoubt(watched: Watched, why: string | undefined, nowMs: number): void {
     const { alarms } = this.#options;
     const { id } = watched.meter.config;
     if (watched.setupDoubt !== undefined) return;
     if (why === undefined) {
-      if (watched.doubted >= RAISE_AFTER) watched.doubted = -CLEAR_AFTER;
+      if (watched.doubted >= RAISE_AFTER) watched.doubted = -watched.clearAfter;
       if (watched.doubted > 0) watched.doubted = 0;
       if (watched.doubted < 0 && ++watched.doubted === 0)
         alarms.clear('METER_DOUBTFUL', id, 'its values agree again');
       return;
     }
-    watched.doubted = watched.doubted < 0 ? RAISE_AFTER : watched.doubted + 1;
-    if (watched.doubted === RAISE_AFTER) alarms.raise('METER_DOUBTFUL', id, why);
+    const isSaid = watched.doubted < 0;
+    watched.doubted = isSaid ? RAISE_AFTER : watched.doubted + 1;
+    if (isSaid || watched.doubted !== RAISE_AFTER) return;
+    const isAgain = nowMs - watched.raisedMs < AGAIN_MS;
+    watched.clearAfter = isAgain ? Math.min(CLEAR_AFTER_MOST, 2 * watched.clearAfter) : CLEAR_AFTER;
+    watched.raisedMs = nowMs;
+    alarms.raise('METER_DOUBTFUL', id, why);
   }
 }
 

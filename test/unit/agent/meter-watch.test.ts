@@ -29,7 +29,11 @@ interface Rig {
   readonly register: MeterRegister;
   readonly told: readonly Told[];
   /** Reads once a second, everything every tenth time; the readings as they may be used. `lacking`: not read, each time or not. */
-  run(seconds: number, lacking?: (poll: number) => string | undefined): Promise<readonly Readings[]>;
+  run(
+    seconds: number,
+    lacking?: (poll: number) => string | undefined,
+    isDoubted?: (poll: number) => boolean,
+  ): Promise<readonly Readings[]>;
   /** The agent starts anew, on the same disk. */
   restart(declared?: Declared): Promise<void>;
 }
@@ -68,12 +72,15 @@ async function rig(profile = 'satec-bfm136', declared?: Declared): Promise<Rig> 
     meter,
     register: meter.register,
     told,
-    run: async (seconds, lacking = () => undefined) => {
+    run: async (seconds, lacking = () => undefined, isDoubted = () => false) => {
       const all: Readings[] = [];
       for (let second = 0; second < seconds; second += 1) {
         const beganMs = time.monoMs();
         const readings: Record<string, Reading> = { ...(await read(polls++ % 10 === 0 ? 'full' : 'fast')) };
         delete readings[lacking(polls) ?? ''];
+        const power = readings['power.active.total'];
+        if (power?.ok && isDoubted(polls))
+          readings['power.active.total'] = { ...power, quality: 'uncertain', why: 'frozen' };
         all.push(watch.take(0, readings, beganMs));
         await time.advance(beganMs + 1_000 - time.monoMs());
       }
@@ -131,6 +138,33 @@ describe('the counters of a meter', () => {
       );
       expect(last(all, IMPORT)).toBe('good');
     }
+  });
+});
+
+describe('what comes and goes', () => {
+  it('stands as one alarm, and ends when it stays away', async () => {
+    const one = await rig('abb-b2x');
+    // A gateway that asks its meter once a minute shows values that stand still most of the time.
+    const all = await one.run(1_800, undefined, (poll) => poll % 60 < 40);
+    expect(all.map((each) => qualityOf(each))).toContain('good');
+    const said = one.told.filter(({ code }) => code === 'METER_DOUBTFUL');
+    expect(said.length).toBeLessThan(10);
+    expect(said.at(-1)).toMatchObject({ state: 'raised' });
+    await one.run(120);
+    expect(one.told.at(-1)).toMatchObject({ code: 'METER_DOUBTFUL', state: 'cleared' });
+  });
+
+  it('a counter that is misread every minute is told now and then', async () => {
+    const one = await rig('siemens-pac2200');
+    one.register.set(7e8);
+    for (let minute = 0; minute < 15; minute += 1) {
+      await one.run(50);
+      one.register.misreads = 10;
+      await one.run(10);
+    }
+    const glitches = one.told.filter(({ text }) => /glitch/.test(text));
+    expect(glitches.length).toBeGreaterThan(0);
+    expect(glitches.length).toBeLessThan(4);
   });
 });
 
