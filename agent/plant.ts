@@ -7,10 +7,11 @@ import { Fault } from '../protocols/faults.ts';
 import { flowShares, lostFeeds } from '../protocols/feeds.ts';
 import { flowOf, planCapW } from '../protocols/loading.ts';
 import type { Flow, Rating } from '../protocols/loading.ts';
+import { GUARD_MAX_AGE_MS } from '../protocols/metering/age.ts';
 import { numberOf } from '../protocols/reading.ts';
 import type { Readings } from '../protocols/reading.ts';
 import type { Device } from './driver.ts';
-import { METER_FRESH_MS, makeGuard } from './core/guard.ts';
+import { makeGuard } from './core/guard.ts';
 import type { GuardState } from './core/guard.ts';
 import { isOff, newMachine } from './machine.ts';
 import type { Machine } from './machine.ts';
@@ -350,6 +351,6 @@ export const drawnW = (plant: Plant, place: number): number =>
 
 /** What a node's meter says, W, when it is good and fresh; undefined otherwise. */
 export function meterW({ meter }: Pick<PlantNode, 'meter'>, nowMs: number): number | undefined {
-  if (meter === undefined || nowMs - meter.goodMs > METER_FRESH_MS) return undefined;
+  if (meter === undefined || nowMs - meter.goodMs > GUARD_MAX_AGE_MS) return undefined;
   return meter.goodW;
 }

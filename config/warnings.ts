@@ -2,8 +2,11 @@ import { unfitForRevenue } from './counters.ts';
 import type { Explained } from './explain.ts';
 import { outletWarnings } from './outlets.ts';
 import { planCapW } from '../protocols/loading.ts';
+import { GUARD_MAX_AGE_MS } from '../protocols/metering/age.ts';
 import type { Site } from './site.ts';
 
+/** A sample is as old as its question: what an answer may take. */
+const ANSWER_MS = 1_000;
 /** Children may be larger than their parent (they are rarely full together), up to this. */
 const OVERSIZED = 2;
 
@@ -14,6 +17,7 @@ export function findWarnings(site: Site): readonly Explained[] {
     ...ampereWarnings(site),
     ...loadWarnings(site),
     ...meterWarnings(site),
+    ...slowMeterWarnings(site),
     ...revenueWarnings(site),
     ...loopWarnings(site),
     ...secretWarnings(site),
@@ -130,6 +134,16 @@ function meterWarnings(site: Site): Explained[] {
       message: `no meter measures '${root.id}': reductions can be observed at the machines, but not verified at the site`,
     },
   ];
+}
+
+/** Between samples that are too far apart the guard goes by the machines, as if it had no meter. */
+function slowMeterWarnings(site: Site): Explained[] {
+  const mostMs = GUARD_MAX_AGE_MS - ANSWER_MS;
+  return site.meters.flatMap(({ id, node, role, index, periodMs }): Explained[] => {
+    if (role !== 'node' || periodMs <= mostMs) return [];
+    const message = `'${id}' is read every ${periodMs / 1_000} s: the guard of '${node}' believes a sample for ${GUARD_MAX_AGE_MS / 1_000} s, and in between it has nothing but the machines' own words. Read it every ${mostMs / 1_000} s or faster`;
+    return [{ path: ['meters', index, 'periodMs'], message }];
+  });
 }
 
 function secretWarnings(site: Site): Explained[] {

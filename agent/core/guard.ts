@@ -4,8 +4,6 @@ import { heat, tripS, TYPICAL_TRIP } from '../../protocols/trip.ts';
 import type { TripPoint } from '../../protocols/trip.ts';
 import { drawW, restMode, shedRank } from './draw.ts';
 
-/** A meter sample counts as the node's load when it is good and at most this old. */
-export const METER_FRESH_MS = 3_000;
 /** One sample this far above the cap is enough. */
 const AT_ONCE = 1.05;
 const SAMPLES = 2;

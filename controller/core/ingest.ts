@@ -1,3 +1,4 @@
+import { METER_MAX_AGE_MS } from '../../protocols/metering/age.ts';
 import { flowOf, learnCapW } from '../../protocols/loading.ts';
 import { modeOf, numberOf } from '../../protocols/reading.ts';
 import type { Readings } from '../../protocols/reading.ts';
@@ -9,7 +10,7 @@ import type { Effect } from './effects.ts';
 import type { ControllerEvent, Now } from './events.ts';
 import { trustMeter } from './metering.ts';
 import { moveToResidual, recount } from './room.ts';
-import { doesAsWanted, isKnown, METER_MAX_AGE_MS, modeAt, modeIndex } from './state.ts';
+import { doesAsWanted, isKnown, modeAt, modeIndex } from './state.ts';
 import type { SiteState } from './state.ts';
 
 /** Estimates of when a reading was taken differ by this much at most when the reading is the same. */

@@ -1,7 +1,7 @@
+import { METER_MAX_AGE_MS } from '../../protocols/metering/age.ts';
 import type { MeterView } from '../../protocols/console/view.ts';
 import { numberOf } from '../../protocols/reading.ts';
 import type { Now } from './events.ts';
-import { METER_MAX_AGE_MS } from './state.ts';
 import type { SiteState } from './state.ts';
 
 /** Every meter with its newest value, as it came: also one that the controller does not decide with. */

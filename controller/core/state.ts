@@ -1,4 +1,5 @@
 import type { Site, SiteNode } from '../../config/site.ts';
+import { METER_MAX_AGE_MS } from '../../protocols/metering/age.ts';
 import type { FaultCode } from '../../protocols/faults.ts';
 import { makeBucket } from '../../protocols/ramp.ts';
 import type { Bucket } from '../../protocols/ramp.ts';
@@ -366,8 +367,7 @@ export function isKnown(state: SiteState, machine: number): boolean {
 export const isOurs = (state: SiteState, machine: number): boolean =>
   state.site.machines[machine]?.authority === 'automatic' && !state.manual.has(machine);
 
-/** A meter counts while its last good sample is young. */
-export const METER_MAX_AGE_MS = 5_000;
+/** What the node's meter says while its last good sample is young, W. */
 export function meterOf(state: SiteState, node: number, monoMs: number): number | undefined {
   const powerW = state.meterW[node] ?? Number.NaN;
   return Number.isNaN(powerW) || monoMs - (state.meterMonoMs[node] ?? -Infinity) > METER_MAX_AGE_MS

@@ -1,3 +1,4 @@
+import { METER_MAX_AGE_MS } from '../../protocols/metering/age.ts';
 import { raiseAlarm, setAlarm } from './alarms.ts';
 
 import type { Effect } from './effects.ts';
@@ -5,7 +6,7 @@ import type { LedgerReserve, Now } from './events.ts';
 import { forgetMachine } from './ingest.ts';
 import { substituteW } from './substitute.ts';
 import { estimatedW, limitInForceKw, ownCapW } from './room.ts';
-import { doesAsWanted, isKnown, meterOf, METER_MAX_AGE_MS, rootOf } from './state.ts';
+import { doesAsWanted, isKnown, meterOf, rootOf } from './state.ts';
 import type { SiteState } from './state.ts';
 import type { Targets } from './target.ts';
 

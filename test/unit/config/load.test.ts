@@ -337,6 +337,12 @@ describe('warnings', () => {
     ]);
   });
 
+  test('a meter that is read too slowly for its guard', () => {
+    expect(warningsOf(change('periodMs: 1000', 'periodMs: 2000'))).toEqual([]);
+    expect(warningsOf(change('periodMs: 1000', 'periodMs: 5000'))).toEqual([
+      expect.stringMatching(/^23: 'm-main' is read every 5 s: the guard of 'main' believes a sample for 3 s/),
+    ]);
+  });
   test('no meter at the root', () => {
     expect(warningsOf(change('node: main', 'node: feeder-1'))).toEqual([
       expect.stringMatching(/^19: no meter measures 'main'/),
