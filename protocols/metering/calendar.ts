@@ -84,5 +84,7 @@ export function dayStart(day: string, timeZone: string): number | undefined {
   const shownMs = /^\d{4}-\d\d-\d\d$/.test(day) ? Date.parse(`${day}T00:00:00Z`) : Number.NaN;
   if (Number.isNaN(shownMs)) return undefined;
   const aboutMs = shownMs - offsetAt(shownMs, timeZone);
-  return shownMs - offsetAt(aboutMs, timeZone);
+  const startMs = shownMs - offsetAt(aboutMs, timeZone);
+  // A day without a midnight, as its clocks skip that hour, begins with the hour behind it.
+  return shownMs - offsetAt(startMs, timeZone) === startMs ? startMs : Math.max(aboutMs, startMs);
 }

@@ -73,3 +73,13 @@ it('a day that is none has no beginning', () => {
   expect(dayStart('2026-13-40', 'UTC')).toBeUndefined();
   expect(dayStart('yesterday', 'UTC')).toBeUndefined();
 });
+
+it.each([
+  ['America/Santiago', '2026-09-06', Date.UTC(2026, 8, 6, 4)],
+  ['America/Havana', '2026-03-08', Date.UTC(2026, 2, 8, 5)],
+  ['America/Havana', '2026-11-01', Date.UTC(2026, 10, 1, 4)],
+  ['Atlantic/Azores', '2026-03-29', Date.UTC(2026, 2, 29, 1)],
+  ['Asia/Beirut', '2026-03-29', Date.UTC(2026, 2, 28, 22)],
+])('a day of %s whose clocks change at midnight begins at its first moment: %s', (timeZone, day, startMs) => {
+  expect(dayStart(day, timeZone)).toBe(startMs);
+});
