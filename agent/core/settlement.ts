@@ -100,12 +100,12 @@ function settled(
   if (transformer === undefined && lossFactor === 1) return {};
   const lossWh = transformer === undefined ? 0 : lossOf(cell, transformer, importWh + exportWh);
   const flowWh = importWh + exportWh;
-  // Nothing flows: what it loses is taken from the grid.
-  const importShare = flowWh > 0 ? importWh / flowWh : 1;
+  // What export cannot bear, all of it when nothing flows, is taken from the grid.
+  const lostExportWh = flowWh > 0 ? Math.min(exportWh, (lossWh * exportWh) / flowWh) : 0;
   return {
     lossWh: rounded(lossWh),
-    settledImportWh: rounded((importWh + lossWh * importShare) * lossFactor),
-    settledExportWh: rounded(Math.max(0, exportWh - lossWh * (1 - importShare)) / lossFactor),
+    settledImportWh: rounded((importWh + lossWh - lostExportWh) * lossFactor),
+    settledExportWh: rounded((exportWh - lostExportWh) / lossFactor),
   };
 }
 

@@ -249,6 +249,24 @@ describe('losses', () => {
     expect(one?.settledExportWh).toBe(0);
   });
 
+  it.each([
+    ['that exports', 0, 9_000],
+    ['that exports less than its transformer takes', 0, 500],
+    ['that does both', 300, 500],
+    ['at rest', 0, 0],
+    ['that takes', 9_000, 0],
+  ])('of a site %s: the market settles what was metered, less what was lost', (_, importWh, exportWh) => {
+    const rules = { ...RULES, transformer: { ratedKva: 10_000, noLoadKw: 12, loadLossPct: 0.9 } };
+    const book = makeBook();
+    const sample = { halfMs: 0, stepWh: 1, importWh, exportWh };
+    takeEnergy(book, rules, { ...sample, atMs: START_MS });
+    takeEnergy(book, rules, { ...sample, atMs: START_MS + 5 * MIN_MS });
+    const [one] = settle(book, rules, START_MS + 5 * MIN_MS, undefined);
+    expect(one?.lossWh).toBeGreaterThanOrEqual(1_000);
+    const settledWh = (one?.settledImportWh ?? 0) - (one?.settledExportWh ?? 0);
+    expect(settledWh).toBeCloseTo(importWh + (one?.lossWh ?? 0) - exportWh, 3);
+  });
+
   it('a load that comes in bursts loses more than its mean', () => {
     const transformer = { ratedKva: 10_000, noLoadKw: 0, loadLossPct: 1 };
     const loss = (watts: (ms: number) => number): number => {
