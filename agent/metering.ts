@@ -87,13 +87,13 @@ export function makeMetering(options: MeteringOptions): Metering {
     tick: () => {
       const nowMs = clock.monoMs();
       if (ticks++ % WORDS_EVERY === 0) noteOwn(reconciler, wordsByNode(options, nowMs));
-      const before = new Set(reconciler.found.keys());
-      if (judgeMeters(reconciler, nowMs))
+      const before = new Map(reconciler.found);
+      if (judgeMeters(reconciler, nowMs, plant.lostFeeds.size > 0))
         for (const meter of plant.meters) {
           const finding = reconciler.found.get(meter.config.index);
           const guard = meter.node === undefined ? undefined : plant.nodes[meter.node]?.guard;
-          if (finding?.isDistrusted === true && !before.has(meter.config.index) && guard !== undefined)
-            distrust(guard);
+          if (finding?.isDistrusted !== true || guard === undefined) continue;
+          if (before.get(meter.config.index)?.isDistrusted !== true) distrust(guard);
         }
       for (const index of plant.meters.keys()) say(index);
     },

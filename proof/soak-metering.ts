@@ -76,6 +76,8 @@ judge(right.said.length === 0 && right.violations.length === 0, {
 const CAP_SHARE = 0.62;
 const AT_ONCE: readonly MeterFault[] = ['frozen', 'nan', 'sign', 'x1000', 'inverted-L2', 'swapped-L1-L3'];
 const IN_MINUTES: readonly MeterFault[] = ['ct-0.8', 'ct-1.2'];
+/** Nobody above it denies what it shows too much: as with a load that nobody declared, it is named and used. */
+const isUsed = (meter: string, fault: MeterFault): boolean => meter === 'm-main' && fault === 'ct-1.2';
 for (const fault of [...AT_ONCE, ...IN_MINUTES])
   for (const meter of ['m-main', 'm-f2', 'm-r2']) {
     const isAtOnce = AT_ONCE.includes(fault);
@@ -90,7 +92,10 @@ for (const fault of [...AT_ONCE, ...IN_MINUTES])
     });
     const believed = believedS[0] ?? 0;
     const isRight = said.every((one) => one.meter === meter);
-    judge(isRight && violations.length === 0 && believed <= (isAtOnce ? 30 : WITHIN_MIN * 60), {
+    const isInTime = isUsed(meter, fault)
+      ? said.some(({ state, atMin }) => state === 'raised' && atMin <= 10 + WITHIN_MIN)
+      : believed <= (isAtOnce ? 30 : WITHIN_MIN * 60);
+    judge(isRight && violations.length === 0 && isInTime, {
       part: 'at the cap',
       fault,
       meter,

@@ -49,12 +49,13 @@ export function judgeSite(state: SiteState, now: Now): Effect[] {
     metering.wordsMonoMs = now.monoMs;
     noteOwn(reconciler, wordsByNode(state, now.monoMs));
   }
-  const before = new Set(reconciler.found.keys());
-  if (!judgeMeters(reconciler, now.monoMs)) return [];
+  const before = new Map(reconciler.found);
+  if (!judgeMeters(reconciler, now.monoMs, state.lostFeeds.size > 0)) return [];
   return state.site.meters.flatMap(({ index, id, nodeIndex, role }): Effect[] => {
     const finding = reconciler.found.get(index);
     if (finding === undefined && !before.has(index)) return [];
-    if (finding?.isDistrusted === true && !before.has(index) && role === 'node') forgetNode(state, nodeIndex);
+    if (finding?.isDistrusted === true && before.get(index)?.isDistrusted !== true && role === 'node')
+      forgetNode(state, nodeIndex);
     if (finding === undefined) metering.named.delete(nodeIndex);
     const text = finding === undefined ? '' : findingText(finding, reconciler.meters);
     const isDrift = finding?.kind === 'drift';

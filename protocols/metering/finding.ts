@@ -18,7 +18,9 @@ export function findingText(finding: MeterFinding, meters: readonly { readonly i
   const name = (meter: number): string => meters[meter]?.id ?? '';
   const { kind, meter, gain, isDistrusted } = finding;
   const others = finding.or.map(name).join(', ');
-  const use = isDistrusted ? 'it is not used' : 'it is used as it is';
+  const use = isDistrusted
+    ? 'it is not used'
+    : 'it is used as it is, since a load that nobody declared would show the same';
   if (kind === 'drift')
     return `what lies between ${name(meter)} and ${others} is no longer what it was; one of them drifts, or something new draws there`;
   if (kind === 'contradicts')

@@ -2,12 +2,14 @@
  * Meters against each other. Each equation (`equationsOf`) is looked at over aligned windows; what lies outside its band
  * adds up until chance is excluded, then the one meter whose error explains all equations it stands in is named.
  */
-import { balanceOf, equationsOf, excessOf, strainOf } from './balance.ts';
-import type { Balance, BalanceMeter, BalanceNode, Equation, Own, Shown } from './balance.ts';
+import { equationsOf, excessOf } from './balance.ts';
+import type { Balance, BalanceMeter, BalanceNode, Equation, Shown } from './balance.ts';
 import type { MeterFinding } from './finding.ts';
 import { makeDrift, noteDrift, TELLING } from './drift.ts';
 import type { DriftState } from './drift.ts';
-import { endWindow, joinShown, makeCourse, makeOwnCourse, noteSample, noteWords, ownOf } from './windows.ts';
+import { isOutside, Look, metersIn, standsIn } from './look.ts';
+import type { Explained } from './look.ts';
+import { endWindow, joinShown, makeCourse, makeOwnCourse, noteSample, noteWords } from './windows.ts';
 import type { MeterCourse, OwnCourse, Words } from './windows.ts';
 
 interface Case {
@@ -38,6 +40,8 @@ export interface Reconciler {
   readonly ownLagMs: number;
   /** By meter. */
   readonly found: Map<number, MeterFinding>;
+  /** A feed has no voltage: what hangs on two flows otherwise than declared. */
+  isTransferred: boolean;
 }
 
 const SHORT_MS = 10_000;
@@ -56,10 +60,9 @@ const CLEARLY = 1;
 /** At once: outside the band by this share of the size, in so many short windows in a row. */
 const GROSS = 0.4;
 const GROSS_WINDOWS = 2;
-/** After so many steps a gain stands; a smaller one is a meter that shows nothing. */
-const ROUNDS = 4;
-const LEAST_GAIN = 1e-3;
 const USUAL = 2.5;
+/** A load that nobody declared draws no more than this share of its node's cap. */
+const UNDECLARED = 0.3;
 /** So many windows without contradiction end a finding. */
 const FINE_WINDOWS = 5;
 /** Of what may be lost, and of its class, this much may come and go with weather, load and season. */
@@ -92,6 +95,7 @@ export function makeReconciler(
     endsMs: Number.NaN,
     ownLagMs,
     found: new Map(),
+    isTransferred: false,
   };
 }
 
@@ -109,8 +113,12 @@ export function noteOwn(state: Reconciler, words: readonly Words[]): void {
   }
 }
 
-/** Time has passed: true when what is found of the meters has changed. */
-export function judgeMeters(state: Reconciler, nowMs: number): boolean {
+/**
+ * Time has passed: true when what is found of the meters has changed. `isTransferred`: a feed has no voltage, and what
+ * hangs on two draws from the other one, which is no fault of their meters.
+ */
+export function judgeMeters(state: Reconciler, nowMs: number, isTransferred = false): boolean {
+  state.isTransferred = isTransferred;
   if (Number.isNaN(state.endsMs)) state.endsMs = nowMs + state.shortMs;
   if (nowMs < state.endsMs) return false;
   const windowMs = state.shortMs;
@@ -133,98 +141,9 @@ export function judgeMeters(state: Reconciler, nowMs: number): boolean {
   return before.length !== after.length || before.some((one, place) => one !== after[place]);
 }
 
-/** One window as every question sees it. */
-class Look {
-  readonly #state: Reconciler;
-  readonly #shown: readonly (Shown | undefined)[];
-  readonly #owns: readonly (Own | undefined)[];
-  readonly #windowMs: number;
-
-  constructor(state: Reconciler, shown: readonly (Shown | undefined)[], windowMs: number) {
-    this.#state = state;
-    this.#shown = shown;
-    this.#owns = state.owns.map(ownOf);
-    this.#windowMs = windowMs;
-  }
-
-  /** By what meters show, but for those whose gain is known, and `meter` with `gain`. */
-  balance(equation: Equation, meter?: number, gain = 1): Balance | undefined {
-    const { meters, ownLagMs, found } = this.#state;
-    const shownOf = (one: number): Shown | undefined => {
-      const shown = this.#shown[one];
-      const known = one === meter ? gain : (found.get(one)?.gain ?? 1);
-      return shown === undefined || known === 1
-        ? shown
-        : { meanW: shown.meanW / known, swingW: shown.swingW / Math.abs(known) };
-    };
-    return balanceOf(equation, meters, shownOf, (node) => this.#owns[node], this.#windowMs, ownLagMs);
-  }
-
-  shownW(meter: number): number {
-    return this.#shown[meter]?.meanW ?? Number.NaN;
-  }
-
-  /**
-   * The gain of a meter with which all equations it stands in hold, and what strain is left in `around`; undefined:
-   * there is none, or none that its node could carry.
-   */
-  explain(meter: number, own: readonly Equation[], around: readonly Equation[]): Explained | undefined {
-    const shownW = this.shownW(meter);
-    let best: Explained | undefined;
-    for (const equation of own) {
-      const gain = this.#gainFor(equation, meter, shownW);
-      if (gain === undefined || !this.#isPossible(meter, shownW / gain)) continue;
-      const balances = own.flatMap((one) => this.balance(one, meter, gain) ?? []);
-      if (balances.some((balance) => excessOf(balance) !== 0)) continue;
-      const strain = around.reduce((sum, one) => {
-        const balance = this.balance(one, meter, gain);
-        return sum + (balance === undefined ? 0 : strainOf(balance) ** 2);
-      }, 0);
-      if (best === undefined || strain < best.strain) best = { gain, strain };
-    }
-    return best;
-  }
-
-  /** The gain that brings one equation into the middle of its band; the band follows what is right, so step by step. */
-  #gainFor(equation: Equation, meter: number, shownW: number): number | undefined {
-    const part =
-      equation.meter === meter ? -1 : (equation.parts.find((one) => one.meter === meter)?.share ?? 0);
-    if (part === 0) return undefined;
-    let gain = 1;
-    for (let round = 0; round < ROUNDS; round++) {
-      const balance = this.balance(equation, meter, gain);
-      if (balance === undefined) return undefined;
-      const { differenceW, leastW, mostW } = balance;
-      gain = shownW / (shownW / gain + (differenceW - (leastW + mostW) / 2) / part);
-      if (!Number.isFinite(gain) || Math.abs(gain) < LEAST_GAIN) return undefined;
-    }
-    return gain;
-  }
-
-  #isPossible(meter: number, powerW: number): boolean {
-    const { meters, nodes } = this.#state;
-    const { node = -1, role = 'node' } = meters[meter] ?? {};
-    const { capW = Infinity, mayExport = false } = nodes[node] ?? {};
-    const leastW = role === 'node' && mayExport ? -capW : -0.02 * capW;
-    return powerW >= leastW && powerW <= 1.3 * capW;
-  }
-}
-
-interface Explained {
-  readonly gain: number;
-  readonly strain: number;
-}
-
-const metersIn = (equation: Equation): readonly number[] => [
-  equation.meter,
-  ...equation.parts.map(({ meter }) => meter),
-];
-
-const standsIn = (equation: Equation, meter: number): boolean => metersIn(equation).includes(meter);
-
 /** Who explains what an equation shows, each with its gain. */
 function explainers(state: Reconciler, equation: Equation, look: Look): ReadonlyMap<number, Explained> {
-  const candidates = metersIn(equation).filter((meter) => state.found.get(meter)?.kind !== 'ratio');
+  const candidates = metersIn(equation).filter((meter) => !isNamed(state.found.get(meter)));
   const around = state.equations.filter((one) => candidates.some((meter) => standsIn(one, meter)));
   const found = new Map<number, Explained>();
   for (const meter of candidates) {
@@ -255,8 +174,9 @@ function judgeShort(state: Reconciler): void {
     const [meter, { gain }] = first;
     const windows = one.gross?.meter === meter ? one.gross.windows + 1 : 1;
     one.gross = { meter, windows };
-    if (windows >= GROSS_WINDOWS)
-      name(state, { kind: 'ratio', meter, gain, or: [], isDistrusted: true, fine: 0 });
+    if (windows < GROSS_WINDOWS) continue;
+    const isDistrusted = !mayBeRight(state, look, equation, meter, gain);
+    name(state, { kind: 'ratio', meter, gain, or: [], isDistrusted, fine: 0 });
   }
 }
 
@@ -270,7 +190,7 @@ function judgeLong(state: Reconciler, shown: readonly (Shown | undefined)[]): vo
     if (equation.against === 'meters') judgeDrift(state, equation, one, balance);
     // One that was mended meanwhile is not corrected any more.
     const mended = metersIn(equation).some(
-      (meter) => state.found.get(meter)?.kind === 'ratio' && !isOutside(look.balance(equation, meter, 1)),
+      (meter) => isNamed(state.found.get(meter)) && !isOutside(look.balance(equation, meter, 1)),
     );
     const excess = mended ? 0 : excessOf(balance);
     one.over = added(one.over, excess);
@@ -309,8 +229,7 @@ function vote(state: Reconciler, equation: Equation, one: Case, look: Look, exce
   const [best, second] = ranked;
   if (best !== undefined && (second === undefined || second[1].strain - best[1].strain > CLEARLY)) {
     const [meter, { gain }] = best;
-    // With nothing but machines against it, a meter that shows more may be right, and they may be wrong.
-    const isDistrusted = excess < 0 || state.equations.some((each) => contradicts(look, each, meter));
+    const isDistrusted = !mayBeRight(state, look, equation, meter, gain);
     name(state, { kind: 'ratio', meter, gain, or: [], isDistrusted, fine: 0 });
     return;
   }
@@ -323,16 +242,32 @@ function vote(state: Reconciler, equation: Equation, one: Case, look: Look, exce
   name(state, { kind: 'contradicts', meter: equation.meter, gain: 1, or, isDistrusted: excess < 0, fine: 0 });
 }
 
-/** True when meters that stand in an equation with this one contradict it too. */
-function contradicts(look: Look, equation: Equation, meter: number): boolean {
-  if (equation.against === 'machines' || !standsIn(equation, meter)) return false;
-  return isOutside(look.balance(equation));
+/**
+ * True when a meter may show more than all others because it alone sees it: a load that nobody declared, or machines
+ * that say too little. A meter above it would see that too, and so much is not forgotten in a declaration.
+ */
+function mayBeRight(state: Reconciler, look: Look, { capW }: Equation, meter: number, gain: number): boolean {
+  const beyondW = look.shownW(meter) * (1 - 1 / gain);
+  if (gain < 1 || beyondW > UNDECLARED * capW) return false;
+  return !state.equations.some(
+    (each) =>
+      each.against === 'meters' &&
+      each.meter !== meter &&
+      standsIn(each, meter) &&
+      isOutside(look.balance(each)),
+  );
 }
+
+/** Its error is known, and it is not used. */
+const isNamed = (finding: MeterFinding | undefined): boolean =>
+  finding?.kind === 'ratio' && finding.isDistrusted;
 
 /** What is known less exactly gives way to a name. */
 function name(state: Reconciler, finding: MeterFinding): void {
   const present = state.found.get(finding.meter);
-  if (present !== undefined && (present.kind === 'ratio' || finding.kind !== 'ratio')) return;
+  if (isNamed(present) || (present !== undefined && finding.kind !== 'ratio')) return;
+  // What is used as it is stays so, until it shows less than the others or more than may be.
+  if (present?.kind === 'ratio' && !finding.isDistrusted) return;
   state.found.set(finding.meter, finding);
   for (const [place, equation] of state.equations.entries()) {
     const one = state.cases[place];
@@ -367,8 +302,6 @@ function endFindings(state: Reconciler, look: Look): void {
     if (finding.fine >= FINE_WINDOWS) state.found.delete(meter);
   }
 }
-
-const isOutside = (balance: Balance | undefined): boolean => balance !== undefined && excessOf(balance) !== 0;
 
 function judgeDrift(state: Reconciler, equation: Equation, one: Case, balance: Balance): void {
   const { meter, lossShare } = equation;

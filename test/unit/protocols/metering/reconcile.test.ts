@@ -84,7 +84,8 @@ describe('meters against each other', () => {
         expect(named(state)).toEqual([`ratio ${METERS[meter]?.id}`]);
         expect(foundMin).toBeLessThanOrEqual(10);
         expect(state.found.get(meter)?.gain).toBeCloseTo(wrong, 1);
-        expect(state.found.get(meter)?.isDistrusted).toBe(true);
+        // One at the top that shows more than all others may be right: a load that nobody declared shows there alone.
+        expect(state.found.get(meter)?.isDistrusted).toBe(meter > 0 || wrong < 1);
       });
 
   test('one that begins while feeders go up and down is named too, and forgotten when it is mended', () => {
