@@ -1,7 +1,7 @@
-import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { verifyDiskLog } from '../host/disklog.ts';
 import { Fault } from '../protocols/faults.ts';
+import { ledgerFile, mustBeLedger } from './ledger-file.ts';
 
 const help = `Usage: ./switchyard audit verify FILE [--json]
 
@@ -23,7 +23,8 @@ export async function run(argv: string[]): Promise<number> {
   const [word, path, ...rest] = positionals;
   if (word !== 'verify' || path === undefined || rest.length > 0)
     throw new Fault('USAGE', "audit takes 'verify' and a file");
-  const verdict = verifyDiskLog(await readFile(path));
+  const verdict = verifyDiskLog(await ledgerFile(path));
+  if (verdict.ok) mustBeLedger(verdict.records, verdict.tornBytes);
   process.stdout.write(
     values.json === true ? `${JSON.stringify(verdict)}\n` : `${JSON.stringify(verdict, undefined, 2)}\n`,
   );

@@ -1,10 +1,10 @@
-import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import type { LedgerRecord } from '../controller/core/events.ts';
 import { readLog } from '../host/disklog-format.ts';
 import { Fault } from '../protocols/faults.ts';
 import { dayStart, nextBoundary, offsetAt } from '../protocols/metering/calendar.ts';
 import type { IntervalEnergy } from '../protocols/mqtt/energy.ts';
+import { ledgerFile, mustBeLedger } from './ledger-file.ts';
 
 const help = `Usage: ./switchyard energy FILE [--meter ID] [--from TIME] [--to TIME] [--revisions] [--json | --csv]
 
@@ -38,7 +38,7 @@ export async function run(argv: string[]): Promise<number> {
   const [file, ...rest] = positionals;
   if (file === undefined || rest.length > 0) throw new Fault('USAGE', 'energy takes one ledger file');
   if (values.json && values.csv) throw new Fault('USAGE', '--json or --csv, not both');
-  process.stdout.write(reportOf(await readFile(file), values));
+  process.stdout.write(reportOf(await ledgerFile(file), values));
   return 0;
 }
 
@@ -66,7 +66,9 @@ export function reportOf(ledger: Uint8Array, options: ReportOptions): string {
 
 function intervalsIn(ledger: Uint8Array): IntervalEnergy[] {
   const decoder = new TextDecoder();
-  return readLog(ledger).records.flatMap((payload) => {
+  const { records, tornBytes } = readLog(ledger);
+  mustBeLedger(records.length, tornBytes);
+  return records.flatMap((payload) => {
     const record = JSON.parse(decoder.decode(payload)) as LedgerRecord;
     return record.t === 'energy' ? [record.interval] : [];
   });

@@ -2,8 +2,10 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { newest, reportOf } from '../../../commands/energy.ts';
+import { run as audit } from '../../../commands/audit.ts';
+import { run as energy, newest, reportOf } from '../../../commands/energy.ts';
 import { encodeRecord } from '../../../host/disklog-format.ts';
 import type { IntervalEnergy } from '../../../protocols/mqtt/energy.ts';
 
@@ -120,5 +122,13 @@ describe('./switchyard energy', () => {
     expect(() => reportOf(changed, {})).toThrow('LEDGER_BROKEN');
     expect(() => reportOf(ledger, { from: 'monday' })).toThrow('USAGE');
     expect(() => reportOf(ledgerOf([{ t: 'start' }]), {})).toThrow('no intervals');
+    expect(() => reportOf(Buffer.from('# Switchyard\n'.repeat(9)), {})).toThrow('it is no ledger');
+  });
+
+  it('a file that is not there, or is something else, is said to be so: by audit too', async () => {
+    for (const run of [(file: string) => energy([file]), (file: string) => audit(['verify', file])]) {
+      await expect(run(join(tmpdir(), 'no-such-ledger.log'))).rejects.toThrow('USAGE');
+      await expect(run(fileURLToPath(import.meta.url))).rejects.toThrow('LEDGER_BROKEN');
+    }
   });
 });
