@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { appendFileSync, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
 import { parseArgs } from 'node:util';
 import { loadSite } from '../config/load.ts';
@@ -72,6 +72,7 @@ export async function run(argv: string[]): Promise<number> {
     return 0;
   }
   if (values.site === undefined) throw new Fault('USAGE', 'commission takes --site FILE');
+  if (values.report !== undefined) mustTake(values.report);
   const { disk } = realEffects();
   const { site } = await loadSite(values.site, (path) => disk.read(path), MODELS);
   const reports = await prove(site, values);
@@ -82,9 +83,18 @@ export async function run(argv: string[]): Promise<number> {
     ok: reports.every(({ verdict }) => verdict === 'confirmed'),
     racks: reports,
   };
-  if (values.report !== undefined) writeFileSync(values.report, `${JSON.stringify(answer, undefined, 2)}\n`);
   process.stdout.write(values.json ? `${JSON.stringify(answer)}\n` : table(reports));
+  if (values.report !== undefined) writeFileSync(values.report, `${JSON.stringify(answer, undefined, 2)}\n`);
   return answer.ok ? 0 : 1;
+}
+
+/** A path that cannot be written is said before anything is switched, not hours later. */
+function mustTake(path: string): void {
+  try {
+    appendFileSync(path, '');
+  } catch (error) {
+    throw new Fault('USAGE', `--report: ${String(error)}`);
+  }
 }
 
 const nameOf = ({ name }: Options): string | undefined => name ?? process.env['USER'];

@@ -62,7 +62,10 @@ describe('the product as commission has it', () => {
     expect(status).toBe(1);
     expect(JSON.parse(stdout)).toMatchObject({ error: { code: 'CONFIG_INVALID' } });
     expect(operator.executed).toBe(0);
-    const unknown = await runCommand([...args, '--rack', 'nowhere']);
-    expect(unknown.status).toBe(2);
+    for (const wrong of [
+      ['--rack', 'nowhere'],
+      ['--report', '/no/such/folder/report.json'],
+    ])
+      expect((await runCommand([...args, ...wrong])).status, wrong.join(' ')).toBe(2);
   });
 });
