@@ -1,4 +1,5 @@
 import type { FaultCode } from '../protocols/faults.ts';
+import { JUDGED_BY_CONTROLLER } from '../protocols/mqtt/status.ts';
 import type { Link } from './link.ts';
 import type { SpoolAlarms } from './spool.ts';
 
@@ -13,15 +14,24 @@ export interface Alarms {
   tell(code: FaultCode, subject: string, text: string): void;
 }
 
+/** All of one agent. */
+export interface AgentAlarms extends Alarms {
+  /** Says all that still is once more: a controller that has just taken over knows nothing of it. */
+  again(): void;
+}
+
 /** Alarms that go out as the agent's events. */
-export function makeAlarms(link: () => Link | undefined): Alarms {
-  const active = new Set<string>();
+export function makeAlarms(link: () => Link | undefined): AgentAlarms {
+  const active = new Map<
+    string,
+    { readonly code: FaultCode; readonly subject: string; readonly text: string }
+  >();
   const said = new Map<string, string>();
   return {
     raise: (code, subject, text) => {
       const key = `${code} ${subject}`;
       if (active.has(key) || active.size >= MOST_ACTIVE) return;
-      active.add(key);
+      active.set(key, { code, subject, text });
       link()?.event(code, subject, text, 'raised');
     },
     clear: (code, subject, text) => {
@@ -33,6 +43,10 @@ export function makeAlarms(link: () => Link | undefined): Alarms {
       if (said.size >= MOST_SAID) said.clear();
       said.set(key, text);
       link()?.event(code, subject, text, 'raised');
+    },
+    again: () => {
+      for (const { code, subject, text } of active.values())
+        if (!JUDGED_BY_CONTROLLER.includes(code)) link()?.event(code, subject, text, 'raised');
     },
   };
 }

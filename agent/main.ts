@@ -7,7 +7,7 @@ import type { Readings } from '../protocols/reading.ts';
 import { makeActions } from './actions.ts';
 import type { Actions } from './actions.ts';
 import { makeAlarms } from './alarms.ts';
-import type { Alarms } from './alarms.ts';
+import type { AgentAlarms } from './alarms.ts';
 import { makeControl } from './control.ts';
 import type { Control } from './control.ts';
 import { makeOrders, offerDesired, promote } from './core/desired.ts';
@@ -85,7 +85,7 @@ class Agent {
   readonly #rackPlace: ReadonlyMap<string, number>;
   readonly #storage: Storage;
   readonly #spool: Spool;
-  readonly #alarms: Alarms;
+  readonly #alarms: AgentAlarms;
   readonly #control: Control;
   readonly #safety: Safety;
   readonly #frames: Frames;
@@ -306,8 +306,10 @@ class Agent {
     }
     if (verdict.kind !== 'taken') return;
     // A controller that has just taken over knows no earlier frame.
-    if (before?.epoch !== beat.epoch) this.#spool.rewind();
+    const isNew = before?.epoch !== beat.epoch;
+    if (isNew) this.#spool.rewind();
     this.#notePhase();
+    if (isNew) this.#alarms.again();
     for (const [place, rack] of this.#plant.racks.entries()) {
       const named = Object.hasOwn(beat.racks, rack.id) ? beat.racks[rack.id] : undefined;
       const same = before?.epoch === beat.epoch && before.racks[rack.id] === named;

@@ -2,7 +2,7 @@ import { FAULTS } from '../../protocols/faults.ts';
 import type { FaultCode } from '../../protocols/faults.ts';
 import type { Effect } from './effects.ts';
 import type { Now } from './events.ts';
-import type { SiteState } from './state.ts';
+import type { Alarm, SiteState } from './state.ts';
 
 const HIGH: readonly FaultCode[] = [
   'CAP_EXCEEDED',
@@ -28,6 +28,8 @@ const HAPPENED: readonly FaultCode[] = [
   'BUS_MESSAGE',
   'DESIRED_STALE',
   'SPOOL_DAMAGED',
+  'METER_COUNTER',
+  'METER_CHANGED',
 ];
 
 export const priorityOf = (code: FaultCode): 'high' | 'medium' | 'low' =>
@@ -48,7 +50,7 @@ export function raiseAlarm(
     present.text = text;
     return [];
   }
-  state.alarms.set(id, { id, code, subject, text, sinceMs: now.wallMs, acknowledgedBy: null });
+  state.alarms.set(id, { id, code, subject, text, sinceMs: now.wallMs, acknowledgedBy: null, toldBy: null });
   return announce(now, code, subject, text, 'raised', commandId);
 }
 
@@ -70,6 +72,12 @@ export function acknowledge(state: SiteState, now: Now, alarmId: string, actor: 
   state.alarms.delete(alarmId);
   return announce(now, alarm.code, alarm.subject, `${alarm.text}; seen by ${actor}`, 'cleared');
 }
+
+/** What an agent told in an earlier start than `boot` and has not told again since: nobody else would end it. */
+export const toldBefore = (state: SiteState, agent: string, boot: number): Alarm[] =>
+  [...state.alarms.values()].filter(
+    ({ code, toldBy }) => toldBy?.agent === agent && toldBy.boot !== boot && !HAPPENED.includes(code),
+  );
 
 /** Raised while `on`, cleared when not. */
 export function setAlarm(

@@ -3,12 +3,12 @@ import { flowOf, learnCapW } from '../../protocols/loading.ts';
 import { modeOf, numberOf } from '../../protocols/reading.ts';
 import type { Readings } from '../../protocols/reading.ts';
 import type { MachineResult, Result, Status } from '../../protocols/mqtt/status.ts';
-import { clearAlarm, raiseAlarm, setAlarm } from './alarms.ts';
+import { clearAlarm, raiseAlarm, setAlarm, toldBefore } from './alarms.ts';
 import { reissue } from './commands.ts';
 import { believedW, drawW } from './economics.ts';
 import type { Effect } from './effects.ts';
 import type { ControllerEvent, Now } from './events.ts';
-import { trustMeter } from './metering.ts';
+import { takeNaming, trustMeter } from './metering.ts';
 import { moveToResidual, recount } from './room.ts';
 import { doesAsWanted, isKnown, modeAt, modeIndex } from './state.ts';
 import type { SiteState } from './state.ts';
@@ -229,12 +229,20 @@ export function takeStatus(state: SiteState, status: Status, now: Now): Effect[]
   const back = backFromFailSafe(state, status, now);
   return [
     ...back,
+    ...(fresh ? endOld(state, now, status.agent, status.boot) : []),
     ...setAlarm(state, now, !status.online, 'LEASE_LOST', status.agent, `agent ${status.agent} is off line`),
     ...status.guarding.flatMap((node) =>
       raiseAlarm(state, now, 'CAP_EXCEEDED', node, `the agent's guard sheds load below ${node}`),
     ),
   ];
 }
+
+/** An agent has started anew: what still is it tells again. */
+export const endOld = (state: SiteState, now: Now, agent: string, boot: number): Effect[] =>
+  toldBefore(state, agent, boot).flatMap(({ code, subject }) => {
+    takeNaming(state, { code, subject, state: 'cleared' });
+    return clearAlarm(state, now, code, subject);
+  });
 
 /** How far what an agent said is stored. */
 export function takeStored(state: SiteState, event: Extract<ControllerEvent, { kind: 'stored' }>): Effect[] {

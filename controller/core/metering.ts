@@ -28,7 +28,10 @@ export function trustMeter(state: SiteState, meter: SiteMeter, powerW: number, a
 }
 
 /** An agent names a meter of its own, or takes that back: what was learnt from a wrong one is not believed. */
-export function takeNaming(state: SiteState, { code, subject, state: change }: AgentEvent): void {
+export function takeNaming(
+  state: SiteState,
+  { code, subject, state: change }: Pick<AgentEvent, 'code' | 'subject' | 'state'>,
+): void {
   const meter = NAMED.includes(code) ? state.site.meters.find(({ id }) => id === subject) : undefined;
   if (meter === undefined || meter.role !== 'node') return;
   if (change === 'raised') forgetNode(state, meter.nodeIndex);

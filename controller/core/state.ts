@@ -90,6 +90,8 @@ export interface Alarm {
   text: string;
   readonly sinceMs: number;
   acknowledgedBy: string | null;
+  /** The agent that told it, and in which of its starts; null: the controller judged it. */
+  toldBy: { readonly agent: string; readonly boot: number } | null;
 }
 
 export interface AgentState {

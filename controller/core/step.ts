@@ -1,6 +1,6 @@
 import { FAULTS } from '../../protocols/faults.ts';
-import type { FaultCode } from '../../protocols/faults.ts';
 import type { Lease } from '../../protocols/mqtt/desired.ts';
+import { JUDGED_BY_CONTROLLER } from '../../protocols/mqtt/status.ts';
 import type { AgentEvent } from '../../protocols/mqtt/status.ts';
 import { adoptAll } from './adopt.ts';
 import { acknowledge, clearAlarm, raiseAlarm, setAlarm } from './alarms.ts';
@@ -8,7 +8,7 @@ import { takeEnergy } from './energy.ts';
 import { issue, restWhereFound, sayAgain } from './commands.ts';
 import type { Effect } from './effects.ts';
 import type { ControllerEvent, Now } from './events.ts';
-import { takeFrame, takeMissed, takeResult, takeStatus, takeStored } from './ingest.ts';
+import { endOld, takeFrame, takeMissed, takeResult, takeStatus, takeStored } from './ingest.ts';
 import { ageHashprice, ageLimit, takeFeedFailure, takeHashprice, takeJobs, turnJobs } from './inputs.ts';
 import { repeatPermits } from './inhibit.ts';
 import { takeObserved, watchContract } from './limit.ts';
@@ -92,15 +92,16 @@ export function step(state: SiteState, event: ControllerEvent, now: Now): Effect
   }
 }
 
-/** What the controller judges by itself from frames: an agent's word on it would make the alarm come and go. */
-const OWN_JUDGEMENT: readonly FaultCode[] = ['DEVICE_LOST', 'RACK_LOST', 'METER_LOST', 'CAP_EXCEEDED'];
-
 function takeAgentEvent(state: SiteState, event: AgentEvent, now: Now): Effect[] {
-  if (OWN_JUDGEMENT.includes(event.code)) return [];
+  if (JUDGED_BY_CONTROLLER.includes(event.code)) return [];
+  const { code, subject, agent, boot } = event;
   takeNaming(state, event);
-  return event.state === 'raised'
-    ? raiseAlarm(state, now, event.code, event.subject, event.text)
-    : clearAlarm(state, now, event.code, event.subject);
+  if (event.state === 'cleared') return clearAlarm(state, now, code, subject);
+  const effects = raiseAlarm(state, now, code, subject, event.text);
+  const alarm = state.alarms.get(`${code}:${subject}`);
+  if (alarm !== undefined) alarm.toldBy = { agent, boot };
+  const newest = state.agents.get(agent)?.boot ?? boot;
+  return boot < newest ? [...effects, ...endOld(state, now, agent, newest)] : effects;
 }
 
 /** Everything retained is said again after a reconnect: the broker holds no truth. */

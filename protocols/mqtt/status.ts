@@ -124,6 +124,14 @@ export const agentEventSchema = z.strictObject({
 });
 export type AgentEvent = z.infer<typeof agentEventSchema>;
 
+/** What the controller judges by itself from frames: an agent's word on it would make the alarm come and go. */
+export const JUDGED_BY_CONTROLLER: readonly FaultCode[] = [
+  'DEVICE_LOST',
+  'RACK_LOST',
+  'METER_LOST',
+  'CAP_EXCEEDED',
+];
+
 /** A one-shot action: carried out once by id, never retried. `permit`: the restart after one trip of a protection, in place of a machine; said again with the same id until it is taken. */
 export const actionSchema = z.strictObject({
   v: z.literal(1),

@@ -115,6 +115,12 @@ test('found at work after its rest, a locked machine is left alone and said alou
   expect(calls(bench, 'r1-02')).toEqual(['sleep']);
   const events = bench.voice.events.filter((event) => event.subject === 'r1-02');
   expect(events.map((event) => `${event.code} ${event.state}`)).toEqual(['LOCKOUT_AWAKE raised']);
+  // A controller that has just taken over knows nothing of it.
+  bench.voice.speaking = true;
+  bench.voice.epoch += 1;
+  await bench.clock.advance(5_000);
+  const again = bench.voice.events.filter((event) => event.subject === 'r1-02');
+  expect(again.map(({ code }) => code)).toEqual(['LOCKOUT_AWAKE', 'LOCKOUT_AWAKE']);
 });
 
 test('the rest that a lockout owes is given after a restart, and one that was given is not given again', async () => {
