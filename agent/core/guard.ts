@@ -125,9 +125,12 @@ function learnRatio(state: GuardState, ratio: number, nowMs: number): void {
   state.ratio += (Math.min(2, Math.max(0.5, ratio)) - state.ratio) * 0.05;
 }
 
-/** The node's meter is found to be wrong: the ratio is what it was before, or that of usual losses. */
+/**
+ * The node's meter is found to be wrong: the ratio is what it was before, or that of usual losses. Never less than what
+ * the machines say: at little load one may have shown too little for hours before it could be named.
+ */
 export function distrust(state: GuardState): void {
-  state.ratio = state.earlier ?? Math.min(LOSSES_MOST, Math.max(1, state.ratio));
+  state.ratio = Math.max(1, state.earlier ?? Math.min(LOSSES_MOST, state.ratio));
   state.earlier = undefined;
   state.keptMs = Infinity;
   state.kept = state.ratio;

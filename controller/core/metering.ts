@@ -35,7 +35,8 @@ export function takeNaming(
   const meter = NAMED.includes(code) ? state.site.meters.find(({ id }) => id === subject) : undefined;
   if (meter === undefined || meter.role !== 'node') return;
   if (change === 'raised') forgetNode(state, meter.nodeIndex);
-  else state.metering.named.delete(meter.nodeIndex);
+  else if (!NAMED.some((one) => one !== code && state.alarms.has(`${one}:${subject}`)))
+    state.metering.named.delete(meter.nodeIndex);
 }
 
 function forgetNode(state: SiteState, node: number): void {

@@ -23,7 +23,9 @@ export interface SiteMetering {
 
 export function siteMetering(site: Site): SiteMetering {
   const { nodes, meters } = balanceOfSite(site);
-  const own = equationsOf(nodes, meters).filter(({ against }) => against === 'meters');
+  const all = equationsOf(nodes, meters);
+  // Where there are meters below they are better than machines' words: the later one of a key stands.
+  const own = ['machines', 'meters'].flatMap((kind) => all.filter(({ against }) => against === kind));
   return {
     reconciler: makeReconciler(nodes, meters, {
       ownLagMs: Math.max(0, ...site.machines.map(({ periodMs }) => periodMs)) + WORDS_MS + FRAME_MS,

@@ -4,8 +4,8 @@ import { isKnown, meterOf } from './state.ts';
 import type { SiteState } from './state.ts';
 
 /**
- * What must flow into a node whose own meter was named as wrong, W: what the meters below it show, what machines and
- * auxiliaries between them say, and all that may be lost on the way; undefined while one of them is not known.
+ * What must flow into a node whose own meter was named as wrong, W: what the meters below it show (there may be none), what
+ * machines and auxiliaries between them say, and all that may be lost on the way; undefined while one of them is not known.
  */
 export function substituteW(state: SiteState, node: number, monoMs: number): number | undefined {
   const equation = state.metering.named.has(node) ? state.metering.sums.get(node) : undefined;

@@ -142,7 +142,9 @@ export function ageMeters(state: SiteState, now: Now): Effect[] {
 const standsIn = (state: SiteState, node: number, now: Now): string =>
   substituteW(state, node, now.monoMs) === undefined
     ? "the machines' sum and the last residual"
-    : 'the meters below it, with all that may be lost on the way';
+    : state.metering.sums.get(node)?.against === 'meters'
+      ? 'the meters below it, with all that may be lost on the way'
+      : "the machines' sum, with all that may be lost on the way";
 
 /** Feeds of what hangs on two of them: which has no voltage, and what the other one carries now. */
 export function watchFeeds(state: SiteState, now: Now): Effect[] {

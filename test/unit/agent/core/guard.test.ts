@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { guardStep, makeGuard, released } from '../../../../agent/core/guard.ts';
+import { distrust, guardStep, makeGuard, released } from '../../../../agent/core/guard.ts';
 import type { GuardMachine } from '../../../../agent/core/guard.ts';
 import { asic, gpuHost } from './toys.ts';
 
@@ -60,6 +60,13 @@ describe('the guard', () => {
     expect(verdict.source).toBe('machines');
     expect(verdict.loadW).toBeCloseTo(33_600 * 1.03, -2);
     expect(guardStep(guard, undefined, ten, 0).shed.length).toBe(1);
+  });
+
+  test('a meter that showed too little for hours, before it carried enough to be named, lets nothing past the cap', () => {
+    const guard = makeGuard(320_000);
+    for (let atS = 0; atS < 7_200; atS++) guardStep(guard, 0.7 * 32_000, ten, atS * 1_000);
+    distrust(guard);
+    expect(guardStep(guard, undefined, ten, 7_200_000).loadW).toBeGreaterThan(32_000);
   });
 
   test('what is declared beside the machines is in the sum when the meter is lost, grown or not', () => {

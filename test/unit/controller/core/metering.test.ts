@@ -76,3 +76,24 @@ test('what was learnt from a meter that its agent names is forgotten, and the me
   plant.run(10);
   expect(estimatedW(plant.state)[0]).toBeGreaterThanOrEqual(plant.trueW() * 0.995);
 });
+
+test('of a named meter with nothing but machines below it their sum stands in, with what may be lost', () => {
+  const plant = new WronglyMetered('f1');
+  plant.gain = 0.8;
+  plant.run(2 * MINUTE_S);
+  plant.extraW.set('f1', 0.02 * plant.nodeW('r1'));
+  const event = { v: 1, site: 'small', agent: 'a1', boot: 1, seq: 1, atMs: 0, text: '' } as const;
+  const say = (code: 'METER_RATIO' | 'METER_WIRING', state: 'raised' | 'cleared'): void =>
+    plant.take({ kind: 'agent-event', event: { ...event, code, subject: 'm1', state } });
+  say('METER_WIRING', 'raised');
+  say('METER_RATIO', 'raised');
+  // One of the two reasons is gone: the other one is enough.
+  say('METER_WIRING', 'cleared');
+  const feeder = plant.state.site.nodes.findIndex(({ id }) => id === 'f1');
+  plant.state.meterMonoMs[feeder] = -Infinity;
+  plant.gain = Number.NaN;
+  plant.run(30);
+  const trueW = plant.nodeW('r1') * 1.02;
+  expect(estimatedW(plant.state)[feeder]).toBeGreaterThanOrEqual(trueW);
+  expect(estimatedW(plant.state)[feeder]).toBeLessThan(trueW * 1.05);
+});
