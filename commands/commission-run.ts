@@ -80,6 +80,10 @@ class Run {
   /** Machines held by this run, and in what. */
   readonly #held = new Map<number, 'mine' | 'rest'>();
   #heldMonoMs = -Infinity;
+  /** Machines that a person has ordered otherwise meanwhile. */
+  readonly #yielded = new Set<number>();
+  /** Machines that are switched now: their orders may wait for a ramp. */
+  #moving: ReadonlySet<number> = new Set();
 
   constructor(options: RunOptions) {
     this.#options = options;
@@ -131,6 +135,7 @@ class Run {
   async #rack(rack: string, free: ReadonlySet<number>): Promise<RackReport> {
     const { site, say, confirm, product } = this.#options;
     const view = this.#watch.look();
+    this.#yield(view);
     const plan = planOf(site, view, rack, this.#open(free, view));
     if (plan.machines.length === 0)
       return untested(
@@ -143,6 +148,7 @@ class Run {
       return untested(rack, `${blind} gives no value: ${meters.get(blind)?.why ?? 'it is not known'}`);
     if (!(await confirm(this.#question(plan, meters)))) return untested(rack, 'not confirmed');
     const now = this.#watch.look();
+    this.#yield(now);
     const again = planOf(site, now, rack, this.#open(free, now));
     if (again.machines.join(' ') !== plan.machines.join(' ') || again.from !== plan.from)
       return untested(rack, 'its machines changed while the question waited for its answer: ask again');
@@ -170,7 +176,21 @@ class Run {
   /** Those that this run holds already, and those that nobody has taken meanwhile. */
   #open(free: ReadonlySet<number>, view: ConsoleView): ReadonlySet<number> {
     const untaken = freeMachines(this.#options.site, view);
-    return new Set([...free].filter((index) => this.#held.has(index) || untaken.has(index)));
+    return new Set(
+      [...free].filter((index) => !this.#yielded.has(index) && (this.#held.has(index) || untaken.has(index))),
+    );
+  }
+
+  /** What a person has ordered otherwise since is that person's: neither held on, nor switched, nor given back. */
+  #yield({ machines }: ConsoleView): void {
+    for (const [index, mode] of this.#held) {
+      const { id, owner, wanted } = machines[index] ?? {};
+      if (owner !== 'manual' || this.#moving.has(index) || (wanted === 'mine') === (mode === 'mine'))
+        continue;
+      this.#held.delete(index);
+      this.#yielded.add(index);
+      this.#options.say(`${id ?? ''}: a person has ordered otherwise; it is left alone`);
+    }
   }
 
   /** Ids of the meters above the machines of a plan. */
@@ -257,9 +277,12 @@ class Run {
   /** There and back once, as automation's own commands would: within every limit, ramp and guard. */
   async #toggle(rack: string, machines: readonly number[], from: 'mine' | 'rest'): Promise<Toggle | string> {
     const to = from === 'mine' ? 'rest' : 'mine';
-    if (this.#options.clock.monoMs() - this.#heldMonoMs >= RENEW_MS)
+    if (this.#options.clock.monoMs() - this.#heldMonoMs >= RENEW_MS) {
+      this.#yield(this.#watch.look());
       await this.#hold(new Set(this.#held.keys()));
+    }
     const before = await this.#watch.window(machines);
+    this.#moving = new Set(machines);
     await this.#order(machines, to, `${rack} is tested`);
     const there = await this.#watch.inMode(machines, to, this.#mostMs(machines, to));
     await this.#watch.settled(there, this.#mostMs(machines, to));
@@ -268,6 +291,7 @@ class Run {
     const back = await this.#watch.inMode(machines, from, this.#mostMs(machines, from));
     await this.#watch.settled(back, this.#mostMs(machines, from));
     const after = await this.#watch.window(machines);
+    if (back.length === machines.length) this.#moving = new Set();
     const names = (list: readonly number[]): string =>
       list.map((index) => this.#wiring.nameOf(index)).join(', ');
     if (back.length < machines.length)
@@ -328,6 +352,8 @@ class Run {
   /** Automation has everything again; what rests by this run's order alone is wanted at work by it as before. */
   async #giveBack(): Promise<void> {
     const { product, site, say } = this.#options;
+    const view = product.view();
+    if (view !== undefined) this.#yield(view);
     const scope = coverOf(site, new Set(this.#held.keys()));
     try {
       for (let at = 0; at < scope.length; at += SCOPE_MOST)

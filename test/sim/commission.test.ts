@@ -12,7 +12,7 @@ import type { Controller } from '../../controller/main.ts';
 import { makeOperatorPort } from '../../controller/operator/port.ts';
 import type { Clock } from '../../host/deps.ts';
 import { seededRandom } from '../../host/random.ts';
-import type { OperatorPort } from '../../protocols/console/view.ts';
+import type { OperatorPort, OperatorRequest } from '../../protocols/console/view.ts';
 import { runSeed } from '../../proof/harness.ts';
 import type { RunResult } from '../../proof/harness.ts';
 import { harnessSite } from '../../proof/site.ts';
@@ -92,6 +92,8 @@ async function prove(options: {
   readonly stopAtS?: number;
   /** What happens to the world once it has said something that begins so. */
   readonly whenSaid?: { readonly text: string; readonly change: WorldChange };
+  /** What another person orders then. */
+  readonly ordered?: { readonly text: string; readonly request: OperatorRequest };
 }): Promise<Ended> {
   const happening: Happening[] = [];
   const ledger: string[] = [];
@@ -127,6 +129,10 @@ async function prove(options: {
             const { whenSaid } = options;
             if (whenSaid !== undefined && line.startsWith(whenSaid.text))
               happening.push({ kind: 'world', change: whenSaid.change });
+            const { ordered } = options;
+            if (ordered === undefined || !line.startsWith(ordered.text)) return;
+            const { previewId, hash } = operator.preview(ordered.request, 'bob#2');
+            void operator.execute({ previewId, hash, key: 'by-another' }, 'bob#2');
           },
         });
         for (let waited = 0; waited < 90; waited++) await second(clock);
@@ -209,4 +215,19 @@ test('stopped by its person in the middle of a rack it gives everything back', a
   expect(verdicts(ended)).toEqual(['r1 untested']);
   expect(ended.holds).toBe(0);
   for (const [machine, mode] of ended.modes) expect(mode, machine).toBe('mine');
+}, 120_000);
+
+test('what another person orders meanwhile stays as ordered', async () => {
+  const ended = await prove({
+    site: plant,
+    racks: ['r6', 'r1'],
+    ordered: {
+      text: 'r6: 2',
+      request: { scope: ['r1-01'], action: 'sleep', minutes: 600, reason: 'its fan is changed' },
+    },
+  });
+  expect(ended.modes.get('r1-01')).toBe('sleep');
+  expect(ended.holds).toBe(1);
+  expect(ended.reports[1]).toMatchObject({ rack: 'r1', verdict: 'confirmed' });
+  expect(ended.reports[1]?.tested).not.toContain('r1-01');
 }, 120_000);
