@@ -2,10 +2,14 @@ import * as z from 'zod';
 import type { HoleBook, KeptHoles } from './driver.ts';
 import type { Keeper, Kept } from './kept.ts';
 
+/** Of one meter. What is beyond is found again after a restart: a file with more would be none. */
+const BARRIERS_MAX = 1_000;
+const ABSENT_MAX = 2_000;
+
 const holesSchema = z.strictObject({
   device: z.string().max(400),
-  barriers: z.array(z.int().min(0).max(0xffff)).max(1_000).readonly(),
-  absent: z.array(z.string().max(128)).max(2_000).readonly(),
+  barriers: z.array(z.int().min(0).max(0xffff)).max(BARRIERS_MAX).readonly(),
+  absent: z.array(z.string().max(128)).max(ABSENT_MAX).readonly(),
 });
 const fileSchema = z.record(z.string().max(2_000), holesSchema);
 
@@ -30,9 +34,13 @@ export function makeHoles(): Holes {
   };
   return {
     of: (meter) => known.get(meter),
-    keep: (meter, holes) => {
+    keep: (meter, { device, barriers, absent }) => {
       known.delete(meter);
-      known.set(meter, holes);
+      known.set(meter, {
+        device,
+        barriers: barriers.slice(0, BARRIERS_MAX),
+        absent: absent.slice(0, ABSENT_MAX),
+      });
       const [oldest] = known.keys();
       if (known.size > METERS_MAX && oldest !== undefined) known.delete(oldest);
       write();

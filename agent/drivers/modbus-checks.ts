@@ -67,6 +67,8 @@ export function crossCheck(readings: Record<string, Reading>, memory: CheckMemor
   }
   const factors = flows.filter(({ factor }) => factor !== undefined);
   if (factors.length > 0) noteFactors(factors, memory);
+  // At rest nothing contradicts, and many meters then have no power factor that would take it back.
+  else if (flows.length > 0 && flows.every((flow) => !isTelling(flow, memory))) memory.wrong = 0;
   const why =
     phasesContradict(readings, totalW, stepOf) ??
     whys.get('total') ??
@@ -153,17 +155,20 @@ function goodAt(reading: Reading | undefined, atMs: number): number | undefined 
 function noteFactors(flows: readonly PhaseFlow[], memory: CheckMemory): void {
   let why: string | undefined;
   for (const { phase, powerW, apparentVa, slackW, factor = 0 } of flows) {
-    const mostVa = Math.max(memory.mostVa.get(phase) ?? 0, apparentVa);
-    memory.mostVa.set(phase, mostVa);
+    memory.mostVa.set(phase, Math.max(memory.mostVa.get(phase) ?? 0, apparentVa));
     const expectedW = apparentVa * factor;
-    const isTelling = apparentVa >= TELLING_SHARE * mostVa;
-    if (!isTelling || Math.abs(Math.abs(powerW) - expectedW) <= slackW + APPARENT_SHARE * apparentVa)
-      continue;
+    const isNear = Math.abs(Math.abs(powerW) - expectedW) <= slackW + APPARENT_SHARE * apparentVa;
+    if (isNear || !isTelling({ phase, apparentVa }, memory)) continue;
     why ??= `volts times amperes times power factor of ${phase} give ${Math.round(expectedW)} W`;
   }
   memory.wrong = why === undefined ? 0 : memory.wrong + 1;
   memory.why = why ?? '';
 }
+
+const isTelling = (
+  { phase, apparentVa }: Pick<PhaseFlow, 'phase' | 'apparentVa'>,
+  { mostVa }: CheckMemory,
+): boolean => apparentVa >= TELLING_SHARE * (mostVa.get(phase) ?? 0);
 
 /** The good numbers of all three phases at a moment, or undefined when one is missing. */
 function numbers(

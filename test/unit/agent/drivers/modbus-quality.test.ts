@@ -108,6 +108,18 @@ describe('power against phases, volts, amperes and power factor', () => {
     expect(readings['power.active.L1']).toMatchObject({ quality: 'good' });
   });
 
+  it('doubts nothing any more once nothing flows, where many meters tell no power factor', () => {
+    const wrong = three(
+      Object.fromEntries(['L1', 'L2', 'L3'].map((phase) => [`power.active.${phase}`, good(5_000)])),
+    );
+    wrong['power.active.total'] = good(15_000);
+    expect(totalAfter([wrong, wrong])).toMatchObject({ quality: 'uncertain' });
+    const idle = Object.fromEntries(
+      Object.keys(three()).map((q) => [q, good(q.startsWith('voltage') ? 250 : 0)]),
+    );
+    expect(totalAfter([wrong, wrong, idle])).toMatchObject({ quality: 'good', value: 0 });
+  });
+
   it('doubts a power that the power factor contradicts, twice in a row, until it no longer does', () => {
     // Phases and total agree with each other: one scale is wrong.
     const low = three(
