@@ -15,7 +15,7 @@ import { makeGuard } from './core/guard.ts';
 import type { GuardState } from './core/guard.ts';
 import { isOff, newMachine } from './machine.ts';
 import type { Machine } from './machine.ts';
-import { virtualDevice } from './virtual.ts';
+import { partsOf, virtualDevice } from './virtual.ts';
 
 /** A meter and its newest readings. */
 export interface Meter {
@@ -23,6 +23,8 @@ export interface Meter {
   /** Place of the node in the agent's list, when it measures an own node. */
   readonly node: number | undefined;
   device: Device;
+  /** What it is worked out from; none: it is read. */
+  readonly parts: () => readonly Meter[];
   readings: Readings;
   powerW: number | undefined;
   /** By the newest good sample. */
@@ -114,6 +116,7 @@ export function buildPlant(
       device: isVirtual(config.target)
         ? virtualDevice({ site, config, meters: () => meters, machines: () => machines })
         : tryOpen(open, config.target),
+      parts: () => partsOf(config, meters),
       readings: {},
       powerW: undefined,
       goodW: undefined,
@@ -336,7 +339,8 @@ export function takeSample(
   meter.powerW = numberOf(power);
   meter.flow = flowOf(readings);
   if (meter.powerW === undefined || power?.ok !== true || power.quality !== 'good') return false;
-  meter.goodMs = beganMs;
+  // A value worked out now from samples of then is as old as the oldest of them.
+  meter.goodMs = Math.min(beganMs, ...meter.parts().map(({ goodMs }) => goodMs));
   meter.goodW = meter.powerW;
   return true;
 }

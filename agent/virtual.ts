@@ -44,13 +44,20 @@ function readingOf({ site, config, meters, machines }: VirtualOptions): Readings
     const value = virtualValue(wordsOf(site, below, config.nodeIndex));
     return { 'power.active.total': reading(value, atMs, false) };
   }
-  const parts = [...virtual.plus, ...virtual.minus].flatMap(
-    (id) => meters().find((one) => one.config.id === id) ?? [],
-  );
+  const parts = partsOf(config, meters());
   const value = virtualValue(parts.map((meter) => partOf(site, meter, virtual.minus)));
   const oldestMs = Math.min(...parts.map(({ readings }) => readings['power.active.total']?.atMs ?? 0));
   const isClose = value.mostW - value.leastW <= 2 * STEERS_SHARE * capW;
   return { 'power.active.total': reading(value, oldestMs, value.missing.length === 0 && isClose) };
+}
+
+/** The meters that a virtual one is worked out from; none of any other. */
+export function partsOf({ target }: SiteMeter, meters: readonly Meter[]): readonly Meter[] {
+  const virtual = virtualMeter(target);
+  if (typeof virtual !== 'object') return [];
+  return [...virtual.plus, ...virtual.minus].flatMap(
+    (id) => meters.find((one) => one.config.id === id) ?? [],
+  );
 }
 
 function reading(value: VirtualValue, atMs: number, isGood: boolean): Reading {

@@ -42,7 +42,9 @@ export function virtualProblems(meters: readonly SiteMeter[], nodes: readonly Si
           `'${nodes[nodeIndex]?.id}' has a meter of its own, '${other.id}': a virtual one is for a node without`,
         ),
       ];
-    return [...virtual.plus, ...virtual.minus].flatMap((id): SiteProblem[] => {
+    const ids = [...virtual.plus, ...virtual.minus];
+    return ids.flatMap((id, place): SiteProblem[] => {
+      if (ids.indexOf(id) < place) return [refuse(`'${id}' is named twice`)];
       const part = meters.find((one) => one.id === id);
       if (part === undefined) return [refuse(`there is no meter '${id}'`)];
       if (isVirtual(part.target)) return [refuse(`'${id}' is virtual itself`)];

@@ -51,6 +51,7 @@ describe('virtual meters', () => {
     expect(problems(read('m', 'main'), at('v', 'main', 'virtual:sum?of=m'))[0]).toContain(
       'a meter of its own',
     );
+    expect(problems(read('m', 'main'), at('v', 'f2', 'virtual:sum?of=m,m'))).toEqual(["'m' is named twice"]);
     expect(problems(at('v', 'f1', 'virtual:machines'), at('w', 'f2', 'virtual:sum?of=v'))).toEqual([
       "'v' is virtual itself",
     ]);
