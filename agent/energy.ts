@@ -75,6 +75,8 @@ interface RevenueMeter {
   kept: KeptMeter;
   /** When it was counted last, in time that does not jump: what comes twice is one reading. */
   readMs: number;
+  /** When its pulses were asked for last, monotonic ms. */
+  askedMs: number;
   powerW: number | undefined;
   /** Why what the meter says is doubted. */
   doubt: string | undefined;
@@ -219,8 +221,10 @@ class RevenueMeters implements Energy {
       if (imported === undefined) continue;
       const into = this.#inputs.sample(imported.point.id);
       const out = exported && this.#inputs.sample(exported.point.id);
-      // Both of one round of questions, or none.
+      // Both of one round of questions, or none; and each round once: it says nothing of the time behind it.
       if (into === undefined || (exported !== undefined && out?.goodMs !== into.goodMs)) continue;
+      if (into.goodMs <= meter.askedMs) continue;
+      meter.askedMs = into.goodMs;
       const halfMs = (clock.monoMs() - into.goodMs) / 2;
       this.#count(meter, {
         atMs: clock.wallMs() - halfMs,
@@ -362,6 +366,7 @@ function revenueMeter(site: Site, { config }: Meter, index: number): RevenueMete
     pulses,
     kept: makeKeptMeter(source),
     readMs: -Infinity,
+    askedMs: -Infinity,
     powerW: undefined,
     doubt: undefined,
   };
