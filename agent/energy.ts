@@ -247,8 +247,10 @@ class RevenueMeters implements Energy {
   ): void {
     const { kept, importRules, exportRules, rules, powerW } = meter;
     const { clock } = this.#options;
-    const steadyMs = (this.#steady?.lastMs ?? 0) - (clock.wallMs() - read.atMs);
-    if (steadyMs <= meter.readMs) return;
+    const ageMs = clock.wallMs() - read.atMs;
+    const steadyMs = (this.#steady?.lastMs ?? 0) - ageMs;
+    // Of a time to come is what was read before the clock was set back, and is said again.
+    if (ageMs < 0 || steadyMs <= meter.readMs) return;
     meter.readMs = steadyMs;
     const at = (valueWh: number, watts: number | undefined) => ({
       valueWh,
