@@ -40,6 +40,8 @@ export interface Reconciler {
   readonly ownLagMs: number;
   /** By meter. */
   readonly found: Map<number, MeterFinding>;
+  /** By meter that was named before: windows without contradiction that end it the next time. */
+  readonly fineWindows: Map<number, number>;
   /** A feed has no voltage: what hangs on two flows otherwise than declared. */
   isTransferred: boolean;
 }
@@ -63,8 +65,10 @@ const GROSS_WINDOWS = 2;
 const USUAL = 2.5;
 /** A load that nobody declared draws no more than this share of its node's cap. */
 const UNDECLARED = 0.3;
-/** So many windows without contradiction end a finding. */
+/** So many windows without contradiction end a finding; each time that it has come back so many times more. */
 const FINE_WINDOWS = 5;
+const FINE_AGAIN = 4;
+const FINE_MOST = 80;
 /** Of what may be lost, and of its class, this much may come and go with weather, load and season. */
 const DRIFT_OF_LOSS = 0.4;
 const DRIFT_OF_CLASS = 0.25;
@@ -95,6 +99,7 @@ export function makeReconciler(
     endsMs: Number.NaN,
     ownLagMs,
     found: new Map(),
+    fineWindows: new Map(),
     isTransferred: false,
   };
 }
@@ -299,7 +304,10 @@ function endFindings(state: Reconciler, look: Look): void {
           )
     )
       finding.fine++;
-    if (finding.fine >= FINE_WINDOWS) state.found.delete(meter);
+    const enough = state.fineWindows.get(meter) ?? FINE_WINDOWS;
+    if (finding.fine < enough) continue;
+    state.found.delete(meter);
+    state.fineWindows.set(meter, Math.min(FINE_MOST, enough * FINE_AGAIN));
   }
 }
 

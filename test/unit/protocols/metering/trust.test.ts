@@ -84,3 +84,18 @@ test('of two feeds one is lost for hours: neither its meter nor that of the othe
   });
   expect([...state.found.values()]).toEqual([]);
 });
+
+test('machines that say too much at full power and right at half: what comes back does not go on coming and going', () => {
+  const state = makeReconciler([node(100_000, 0.05)], metersOf('main'), { ownLagMs: 7_000 });
+  let changes = 0;
+  let isNamed = false;
+  play(state, 720, (atS) => {
+    if (state.found.size > 0 !== isNamed) changes++;
+    isNamed = state.found.size > 0;
+    const isFull = atS % 3_000 < 1_500;
+    return { shown: [isFull ? 80_000 : 40_000], said: [isFull ? 96_000 : 40_000] };
+  });
+  // It is named, its end is believed twice, then no more.
+  expect(changes).toBeLessThanOrEqual(5);
+  expect(isNamed).toBe(true);
+});
