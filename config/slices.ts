@@ -6,7 +6,7 @@ import type { Site, SiteProblem } from './site.ts';
 /** What is wrong with declared slices: they are for all agents with machines below, and fit the cap together. */
 export function sliceProblems(tree: Tree, agents: readonly string[]): SiteProblem[] {
   const problems: SiteProblem[] = [];
-  for (const [place, { id, slices, capKw }] of tree.config.nodes.entries()) {
+  for (const [place, { id, slices }] of tree.config.nodes.entries()) {
     const node = tree.nodes.find((one) => one.id === id);
     if (slices === undefined || node === undefined) continue;
     const at = (message: string, ...more: string[]): unknown =>
@@ -18,7 +18,10 @@ export function sliceProblems(tree: Tree, agents: readonly string[]): SiteProble
     for (const agent of below)
       if (!Object.hasOwn(slices, agent)) at(`'${agent}' has machines below '${id}' and no slice`);
     const sumKw = Object.values(slices).reduce((sum, kw) => sum + kw, 0);
-    if (sumKw > capKw) at(`the slices are ${sumKw} kW together, more than the ${capKw} kW of '${id}'`);
+    // By all its limits: what is full first may be its kVA or A.
+    const capKw = planCapW(node, undefined) / 1_000;
+    if (sumKw > capKw)
+      at(`the slices are ${sumKw} kW together, more than the ${Math.round(capKw * 10) / 10} kW of '${id}'`);
   }
   return problems;
 }

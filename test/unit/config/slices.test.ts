@@ -26,9 +26,9 @@ prices:
 `,
     MODELS,
   ).site;
-const problems = (slices: string): string[] => {
+const problems = (slices: string, limit = ''): string[] => {
   try {
-    site(`, slices: { ${slices} }`);
+    site(`${limit}, slices: { ${slices} }`);
     return [];
   } catch (error) {
     if (!(error instanceof SiteFileInvalid)) throw error;
@@ -50,6 +50,7 @@ test('declared slices are for all with machines below, for nobody else, and fit 
   expect(problems('a1: 60, a2: 31')).toEqual([
     "nodes.0.slices: the slices are 91 kW together, more than the 90 kW of 'main'",
   ]);
+  expect(problems('a1: 60, a2: 30', ', capKva: 80')[0]).toContain('the slices are 90 kW together, more than');
   expect(problems('a1: 60')).toEqual(["nodes.0.slices: 'a2' has machines below 'main' and no slice"]);
   expect(problems('a1: 50, a2: 20, a3: 10, a9: 1')).toEqual([
     "nodes.0.slices.a3: 'a3' has no machines below 'main'",
