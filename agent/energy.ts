@@ -197,7 +197,13 @@ class RevenueMeters implements Energy {
     if (this.#steady === undefined) return false;
     const { clock } = this.#options;
     const setMs = goOn(this.#steady, clock.wallMs(), clock.monoMs());
-    if (setMs !== 0) for (const { kept, rules } of this.#meters) noteClockSet(kept.book, rules, setMs);
+    if (setMs === 0) return true;
+    for (const { kept, rules } of this.#meters) noteClockSet(kept.book, rules, setMs);
+    // What the newest beat said holds of the clock as it was.
+    if (this.#exchange !== undefined) {
+      const { askedMs, heardMs } = this.#exchange;
+      this.#exchange = { ...this.#exchange, askedMs: askedMs + setMs, heardMs: heardMs + setMs };
+    }
     return true;
   }
 

@@ -54,19 +54,20 @@ function rig(site: Site, clock: VirtualClock, read: Line['read']) {
   const published: IntervalEnergy[] = [];
   const alarms = { raise: () => undefined, clear: () => undefined, tell: () => undefined };
   const disk = new MemoryDisk({ clock, syncMs: () => 1 });
+  const lease = makeLease({ agent: 'a1', t1Ms: 5_000, t2Ms: 60_000, racks: [], durableEpoch: 0, nowMs: 0 });
   const energy = startEnergy({
     site,
     clock,
     alarms,
     plant: buildPlant(site, 'a1', () => tryOpen(notAsked, ''), 0),
-    lease: makeLease({ agent: 'a1', t1Ms: 5_000, t2Ms: 60_000, racks: [], durableEpoch: 0, nowMs: 0 }),
+    lease,
     keeper: makeKeeper({ disk, clock, alarms, agent: 'a1', dataDir: '/data' }),
     io: { clock, lines: { line: () => line, close: notAsked } },
     target: (url) => parseTarget(url, { env: {} }),
     say: (intervals) => published.push(...intervals),
     keptFrom: () => 0,
   });
-  return { energy, published };
+  return { energy, published, lease };
 }
 
 test('while their counter is not read nothing is counted: what it shows behind the gap is an estimate in its split', async () => {
@@ -114,4 +115,35 @@ test('a value said again, of before the clock was set back, does not make its co
   const last = published.findLast(({ startMs }) => startMs === START_MS - 165 * MIN_MS);
   expect(last?.quality).toBe('good');
   expect(Math.abs((last?.importWh ?? 0) - 100_000)).toBeLessThanOrEqual(last?.boundWh ?? 0);
+});
+
+test('the clock was set while no beat came: what is stated of it is of the clock as it is now', async () => {
+  const clock = new VirtualClock({ startWallMs: START_MS });
+  const { energy, published, lease } = rig(siteWith({}), clock, notAsked);
+  for (let second = 1; second <= 11 * 60; second++) {
+    await clock.advance(1_000);
+    const monoMs = clock.monoMs();
+    // The only beat, by a controller whose clock is that of the agent.
+    if (second === 10)
+      lease.taken = {
+        epoch: 1,
+        seq: 1,
+        racks: {},
+        atMs: clock.wallMs(),
+        issuedMs: monoMs,
+        takenMs: monoMs,
+      };
+    if (second === 20) clock.stepWall(5_000);
+    const said = {
+      ok: true,
+      unit: 'Wh',
+      quality: 'good',
+      value: 1e6 + second * 300,
+      atMs: clock.wallMs(),
+    } as const;
+    energy.onMeter(0, { 'energy.active.import': said }, monoMs);
+    energy.tick();
+  }
+  energy.stop();
+  expect(published.at(-1)?.clock?.offsetMs).toBe(-5_000);
 });
