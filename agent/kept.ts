@@ -15,7 +15,7 @@ const END = 0x0a;
 export interface Kept<T> {
   /**
    * Writes the newest value until it is durable, a later one in place of one that waits. Resolves when this one or a
-   * later one is; rejects (DISK_FAILED, DISK_FULL) at the first attempt that fails, while the attempts go on.
+   * later one is; rejects (DISK_FAILED, DISK_FULL; INTERNAL: its schema does not take it) at the first attempt that fails, while the attempts go on.
    */
   keep(value: T): Promise<void>;
   stop(): void;
@@ -41,7 +41,7 @@ interface Waiter {
   readonly reject: (fault: Fault) => void;
 }
 
-const TROUBLES: readonly FaultCode[] = ['DISK_FAILED', 'DISK_FULL', 'KEPT_DAMAGED'];
+const TROUBLES: readonly FaultCode[] = ['DISK_FAILED', 'DISK_FULL', 'KEPT_DAMAGED', 'INTERNAL'];
 
 /** Opens the documents an agent keeps, `agent-<id>.<name>.json` in its data directory; alarms while one cannot be kept. */
 export interface Keeper {
@@ -216,12 +216,15 @@ function openKept<T>(options: KeptOptions<T>): Kept<T> {
   };
 }
 
-/** Puts the same bytes in all places; on a full disk with the room that is held for that. */
+/** Puts the same bytes in all places, if the schema takes them; on a full disk with the room that is held for that. */
 async function store<T>(
-  { disk, release }: Pick<KeptOptions<T>, 'disk' | 'release'>,
+  { disk, schema, release }: Pick<KeptOptions<T>, 'disk' | 'schema' | 'release'>,
   places: readonly string[],
   bytes: Uint8Array,
 ): Promise<void> {
+  // The next start would find it damaged, and know nothing: better what was kept before.
+  if (!isReadable(schema, bytes))
+    throw new Fault('INTERNAL', 'its newest value is none that could be read again; the one before stands');
   const all = (): Promise<unknown> => Promise.all(places.map((place) => disk.replace(place, bytes)));
   try {
     await all();
@@ -270,11 +273,24 @@ function decode<T>(
   bytes: Uint8Array | undefined,
 ): { readonly value: T } | 'damaged' | undefined {
   if (bytes === undefined) return undefined;
-  const body = bytes.subarray(HEAD_BYTES, bytes.length - 1);
-  if (standingHead(bytes) !== headOf(body) || bytes.at(-1) !== END) return 'damaged';
+  if (standingHead(bytes) !== headOf(bodyOf(bytes)) || bytes.at(-1) !== END) return 'damaged';
   try {
-    return { value: schema.parse(JSON.parse(new TextDecoder().decode(body))) };
+    return { value: parse(schema, bytes) };
   } catch {
     return 'damaged';
+  }
+}
+
+const bodyOf = (bytes: Uint8Array): Uint8Array => bytes.subarray(HEAD_BYTES, bytes.length - 1);
+
+const parse = <T>(schema: z.ZodType<T>, bytes: Uint8Array): T =>
+  schema.parse(JSON.parse(new TextDecoder().decode(bodyOf(bytes))));
+
+function isReadable<T>(schema: z.ZodType<T>, bytes: Uint8Array): boolean {
+  try {
+    parse(schema, bytes);
+    return true;
+  } catch {
+    return false;
   }
 }

@@ -84,3 +84,16 @@ test('after a crash between the two copies one value serves, and both hold it ag
   expect({ found, told }).toEqual({ found: [7], told: [] });
   expect(await disk.read(COPY)).toEqual(old);
 });
+
+test('a value that could not be read again is not kept: it is said, the one before stands, and the next good one is kept', async () => {
+  const bench = new Bench();
+  await bench.clock.advance(10);
+  await bench.file.keep({ epoch: 7 });
+  const refused = expect(bench.file.keep({ epoch: Number.NaN })).rejects.toMatchObject({ code: 'INTERNAL' });
+  await bench.clock.advance(10);
+  await refused;
+  expect(bench.told).toEqual(['INTERNAL']);
+  expect(await bench.disk.read(PATH)).toEqual(await keptBytes(7));
+  await bench.file.keep({ epoch: 8 });
+  expect(await bench.disk.read(COPY)).toEqual(await keptBytes(8));
+});
