@@ -58,10 +58,15 @@ it.skipIf(!readyTo)(
       ['-yy', '-s', '30000', '-e', CALLS],
       controllerTrace,
     );
+    const saidBefore = bodies(said, 'desired').length;
     const operator = await operatorAt(controller);
     const limitKw = Math.round((await site.mainKw()) * 0.6);
     site.apply({ kind: 'utility-limit', limitKw, deadlineS: 60, event: 'contracted' });
-    await until('machines sleep', 60_000, () => carried(said).length >= 3);
+    await until(
+      'machines of several documents sleep',
+      60_000,
+      () => carried(said).length >= 3 && bodies(said, 'desired').length - saidBefore >= 3,
+    );
     const alsoOnAgent = await traced(agent.child.pid ?? 0, ['-yy', '-s', '30000', '-e', CALLS], agentTrace);
     await operator.order('lockout', 'r1', 'chaos');
     await until('the agent holds the lockout', 20_000, () =>
