@@ -8,8 +8,10 @@ import type { ExecDevice, Load, SimulatedEndpoint } from './device.ts';
 import { SimulatedAntminer } from './devices/antminer.ts';
 import { GpuHost } from './devices/gpu-host.ts';
 import type { GpuMisbehaviour } from './devices/gpu-host.ts';
-import type { MinerFault } from './devices/miner.ts';
+import type { MinerFault, SimulatedMiner } from './devices/miner.ts';
+import type { MinerOptions } from './devices/miner-body.ts';
 import { SimulatedWhatsminer } from './devices/whatsminer.ts';
+import { SimulatedWhatsminerV3 } from './devices/whatsminer-v3.ts';
 import type { Misbehaviour } from './scenarios.ts';
 import { SIMULATED_ENV } from './site.ts';
 
@@ -44,10 +46,30 @@ const SETTLED_MS = 120_000;
 /** From power to a host that answers. */
 const GPU_BOOT_MS = 60_000;
 const SSH_PORT = 22;
-const API_PORT = 4_028;
 const HTTP_PORT = 80;
 /** Work modes of Antminers, as owners choose them: normal, high, low. */
 const WORK_MODES = [0, 2, 3] as const;
+
+/** A family of miners by the scheme of its targets: its usual port, and how one is made. */
+interface Family {
+  readonly api: number;
+  readonly make: (options: MinerOptions, machine: SiteMachine) => SimulatedMiner;
+}
+
+const FAMILIES: Readonly<Record<string, Family>> = {
+  'antminer:': {
+    api: 4_028,
+    make: (options, { index }) =>
+      new SimulatedAntminer({
+        ...options,
+        // No two neighbours are set alike: who restores what it thinks is usual is found out.
+        workMode: WORK_MODES[index % WORK_MODES.length] ?? 0,
+        fanPwm: 70 + (index % 31),
+      }),
+  },
+  'whatsminer:': { api: 4_028, make: (options) => new SimulatedWhatsminer(options) },
+  'whatsminer-v3:': { api: 4_433, make: (options) => new SimulatedWhatsminerV3(options) },
+};
 
 /** Builds the simulated machine behind a target. Throws CONFIG_INVALID when its kind is not simulated. */
 export function makePlantMachine(options: PlantMachineOptions): PlantMachine {
@@ -57,8 +79,8 @@ export function makePlantMachine(options: PlantMachineOptions): PlantMachine {
     throw new Fault('CONFIG_INVALID', `${machine.id}: no address to simulate`);
   if (machine.model.kind === 'gpu-host' && url.protocol === 'gpu:')
     return gpuMachine(options, machine.model, url);
-  if (machine.model.kind === 'asic' && (url.protocol === 'antminer:' || url.protocol === 'whatsminer:'))
-    return asicMachine(options, machine.model, url);
+  const family = FAMILIES[url.protocol];
+  if (machine.model.kind === 'asic' && family) return asicMachine(options, machine.model, { url, family });
   throw new Fault(
     'CONFIG_INVALID',
     `${machine.id}: ${url.protocol}// with the model ${machine.model.id} is not simulated`,
@@ -73,20 +95,14 @@ function portOf(url: URL, name: string, otherwise: number): number {
 function asicMachine(
   { machine, random, ambientC }: PlantMachineOptions,
   model: AsicModel,
-  url: URL,
+  { url, family }: { url: URL; family: Family },
 ): PlantMachine {
   const password = SIMULATED_ENV[url.searchParams.get('passwordEnv') ?? ''] ?? 'root';
-  const common = { id: machine.id, model, random, startMs: 0, ambientC, password };
-  const miner =
-    url.protocol === 'antminer:'
-      ? new SimulatedAntminer({
-          ...common,
-          user: url.searchParams.get('user') ?? (url.username || 'root'),
-          // No two neighbours are set alike: who restores what it thinks is usual is found out.
-          workMode: WORK_MODES[machine.index % WORK_MODES.length] ?? 0,
-          fanPwm: 70 + (machine.index % 31),
-        })
-      : new SimulatedWhatsminer(common);
+  const user = url.searchParams.get('user') ?? url.username;
+  const miner = family.make(
+    { id: machine.id, model, random, startMs: 0, ambientC, password, ...(user !== '' && { user }) },
+    machine,
+  );
   const host = url.hostname;
   return {
     id: machine.id,
@@ -94,7 +110,7 @@ function asicMachine(
     host,
     endpoints: miner.endpoints({
       host,
-      api: portOf(url, 'api', API_PORT),
+      api: portOf(url, 'api', family.api),
       http: portOf(url, 'http', HTTP_PORT),
     }),
     powerW: (nowMs) => miner.powerW(nowMs),

@@ -4,6 +4,14 @@ import { cgminer } from './cgminer.ts';
 import { gpuHost } from './gpu-host.ts';
 import { modbusMeter } from './modbus-meter.ts';
 import { whatsminerV2 } from './whatsminer-v2.ts';
+import { whatsminerV3 } from './whatsminer-v3.ts';
 
 /** Every driver of the product; a target's scheme chooses among them. */
-export const DRIVERS: readonly Driver[] = [antminer, cgminer, gpuHost, modbusMeter, whatsminerV2];
+export const DRIVERS: readonly Driver[] = [
+  antminer,
+  cgminer,
+  gpuHost,
+  modbusMeter,
+  whatsminerV2,
+  whatsminerV3,
+];

@@ -15,11 +15,12 @@ const TARGETS: Readonly<Record<string, string>> = {
   antminer: 'antminer://10.0.0.1?passwordEnv=P',
   cgminer: 'cgminer://10.0.0.1',
   whatsminer: 'whatsminer://10.0.0.1?passwordEnv=P',
+  'whatsminer-v3': 'whatsminer-v3://10.0.0.1?passwordEnv=P',
   modbus: 'modbus://10.0.0.1:502/1?profile=eastron-sdm630',
   'modbus+rtu': 'modbus+rtu://10.0.0.1:502/1?profile=eastron-sdm630',
   gpu: `gpu://agent@10.0.0.1?key=k&hostKey=SHA256:${'A'.repeat(43)}`,
 };
-const PORTS = [22, 80, 502, 4028];
+const PORTS = [22, 80, 502, 4028, 4433];
 const TIMEOUT_MS = 5_000;
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);

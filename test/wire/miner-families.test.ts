@@ -1,0 +1,202 @@
+/** Every family of miners that takes commands, against its simulated device on real loopback sockets, by one table. */
+import { afterEach, describe, expect, test } from 'vitest';
+
+import type { Device, DeviceIo } from '../../agent/driver.ts';
+import { openDevice, parseTarget } from '../../agent/target.ts';
+import { actAndVerify } from '../../agent/verify.ts';
+import { loadModel } from '../../config/models.ts';
+import { realClock } from '../../host/clock.ts';
+import type { Clock } from '../../host/deps.ts';
+import { makeHttp } from '../../host/http.ts';
+import { makeNet } from '../../host/net.ts';
+import { seededRandom } from '../../host/random.ts';
+import { Fault } from '../../protocols/faults.ts';
+import { numberOf } from '../../protocols/reading.ts';
+import type { SimulatedMiner } from '../../simulator/devices/miner.ts';
+import type { MinerOptions } from '../../simulator/devices/miner-body.ts';
+import { SimulatedWhatsminerV3 } from '../../simulator/devices/whatsminer-v3.ts';
+import { serveEndpoints } from '../../simulator/fronts/socket.ts';
+
+const HTTP = 18_280;
+const API = 14_228;
+/** Simulated miners live this much faster than the test, so that a wake takes a second. */
+const HASTE = 100;
+/** They have run for a day, so that a reboot shows however slowly the test gets to read. */
+const RUNNING_MS = 86_400_000;
+const fastClock: Clock = { ...realClock, monoMs: () => realClock.monoMs() * HASTE };
+const nothing = (): never => {
+  throw new Error('not used by miners');
+};
+const io: DeviceIo = {
+  clock: realClock,
+  random: seededRandom(1),
+  net: makeNet(realClock),
+  http: makeHttp(realClock),
+  get remote() {
+    return nothing();
+  },
+  get lines() {
+    return nothing();
+  },
+  get log() {
+    return nothing();
+  },
+};
+const wait = { clock: realClock, timeoutMs: 15_000, pollMs: 20 };
+const shortWait = { clock: realClock, timeoutMs: 600, pollMs: 20 };
+/** In the machine's own time: an uptime is compared with the time since the reboot. */
+const machineWait = { clock: fastClock, timeoutMs: 20_000 * HASTE, pollMs: 20 };
+
+interface Family {
+  readonly model: string;
+  readonly make: (options: MinerOptions) => SimulatedMiner;
+  readonly target: (host: string) => string;
+  readonly identity: object;
+  readonly verbs: readonly string[];
+  /** A limit to try, W, where there is one. */
+  readonly limitW?: number;
+}
+
+const FAMILIES: Readonly<Record<string, Family>> = {
+  'whatsminer-v3': {
+    model: 'whatsminer-m66',
+    make: (options) => new SimulatedWhatsminerV3(options),
+    target: (host) => `whatsminer-v3://${host}?api=${API}&passwordEnv=P`,
+    identity: { vendor: 'MicroBT', model: 'Whatsminer M66', firmware: '20251209.16.Rel2' },
+    verbs: ['locate', 'power-limit', 'reboot', 'sleep', 'wake'],
+    limitW: 4_009,
+  },
+};
+
+const closers: Array<() => Promise<void>> = [];
+afterEach(async () => {
+  await Promise.all(closers.splice(0).map((close) => close()));
+});
+
+let address = 0;
+
+async function start(
+  family: Family,
+): Promise<{ miner: SimulatedMiner; device: Device; open: (password: string) => Device }> {
+  const model = loadModel(family.model);
+  if (model.kind !== 'asic') throw new Error(`${family.model} is no ASIC`);
+  const host = `127.9.60.${(address += 1)}`;
+  const startMs = fastClock.monoMs() - RUNNING_MS;
+  const miner = family.make({
+    id: 'm1',
+    model,
+    random: seededRandom(7),
+    startMs,
+    password: 'secret',
+    answerMs: 1,
+  });
+  const server = await serveEndpoints(
+    miner.endpoints({ host, api: API, http: HTTP }).map((endpoint) => {
+      // Devices answer in their own time but live in the fast one.
+      if (endpoint.kind === 'stream')
+        return {
+          ...endpoint,
+          device: { respond: (bytes) => endpoint.device.respond(bytes, fastClock.monoMs()) },
+        };
+      if (endpoint.kind === 'http')
+        return {
+          ...endpoint,
+          device: { respondHttp: (request) => endpoint.device.respondHttp(request, fastClock.monoMs()) },
+        };
+      return endpoint;
+    }),
+    { clock: realClock },
+  );
+  closers.push(() => server.close());
+  const open = (password: string): Device =>
+    openDevice(parseTarget(family.target(host), { env: { P: password } }), io);
+  return { miner, device: open('secret'), open };
+}
+
+const codeOf = (work: Promise<unknown> | undefined): Promise<string> =>
+  Promise.resolve(work).then(
+    () => 'resolved',
+    (error: unknown) => (error instanceof Fault ? error.code : String(error)),
+  );
+
+describe.each(Object.entries(FAMILIES))('%s', (_, family) => {
+  test('reads, sleeps and wakes, and every setting is as it was', async () => {
+    const { miner, device } = await start(family);
+    const settings = miner.settings();
+    expect(await device.identify(2_000)).toMatchObject(family.identity);
+    expect(Object.keys(device.verbs).sort()).toEqual(family.verbs);
+    const readings = await device.read('full', 2_000);
+    const { rungs } = miner.power.model;
+    const full = rungs.at(-1);
+    expect(readings['mode']).toMatchObject({ ok: true, value: 'mine', quality: 'good' });
+    expect(numberOf(readings['power'])).toBeGreaterThan((full?.powerW ?? 0) * 0.9);
+    expect(numberOf(readings['power'])).toBeLessThan((full?.powerW ?? 0) * 1.1);
+    expect(numberOf(readings['hashrate'])).toBeGreaterThan((full?.hashrateThs ?? 0) * 0.9e12);
+    expect(numberOf(readings['uptime'])).toBeGreaterThan(RUNNING_MS / 1_000 - 1);
+    expect(readings['pool.active']).toMatchObject({ value: 'stratum+tcp://pool1.example:3333' });
+    expect(readings['temperature.chip.3'] ?? readings['temperature.board.3']).toMatchObject({ ok: true });
+    expect(readings['fan.1']).toMatchObject({ ok: true });
+
+    expect(await actAndVerify(device, 'sleep', undefined, wait)).toMatchObject({
+      stage: 'observed',
+      before: { mode: { value: 'mine' } },
+      after: { mode: { value: 'sleep' } },
+    });
+    expect(miner.power.mining).toBe(false);
+    expect(await actAndVerify(device, 'wake', undefined, wait)).toMatchObject({
+      stage: 'observed',
+      after: { mode: { value: 'mine' } },
+    });
+    expect(miner.power.mining).toBe(true);
+    expect(miner.settings()).toEqual(settings);
+  });
+
+  test.skipIf(family.limitW === undefined)('takes a power limit, once', async () => {
+    const { miner, device } = await start(family);
+    expect(await actAndVerify(device, 'power-limit', family.limitW, wait)).toMatchObject({
+      stage: 'observed',
+      after: { 'power.limit': { value: family.limitW } },
+    });
+    expect(miner.power.limitW).toBe(family.limitW);
+    const { changes } = miner;
+    await device.verbs['power-limit']?.(family.limitW, 2_000);
+    expect(miner.changes).toBe(changes);
+  });
+
+  test('locate and reboot reach the machine', async () => {
+    const { miner, device } = await start(family);
+    if (device.verbs.locate) {
+      expect((await actAndVerify(device, 'locate', 1, wait)).stage).toBe('acknowledged');
+      expect(miner.changes).toBe(1);
+    }
+    expect((await actAndVerify(device, 'reboot', undefined, machineWait)).stage).toBe('observed');
+  });
+
+  test('a wrong password changes nothing; without one there is nothing to command', async () => {
+    const { miner, open } = await start(family);
+    expect(await codeOf(open('wrong').verbs.sleep?.(undefined, 1_000))).toBe('AUTH_FAILED');
+    expect(miner.changes).toBe(0);
+  });
+
+  test('accepted and ignored is failed, not done', async () => {
+    const { miner, device } = await start(family);
+    miner.fault = 'ignores';
+    const outcome = await actAndVerify(device, 'sleep', undefined, shortWait);
+    expect(outcome).toMatchObject({ stage: 'failed', after: { mode: { value: 'mine' } } });
+    expect(outcome.fault?.code).toBe('VERB_NOT_OBSERVED');
+    expect(miner.changes).toBe(1);
+  });
+
+  test('dead, slow or noise is a fault, never a value', async () => {
+    const { miner, device } = await start(family);
+    miner.fault = 'dead';
+    expect(await codeOf(device.read('fast', 100))).toBe('NET_TIMEOUT');
+    miner.fault = 'slow';
+    expect(await codeOf(device.read('fast', 100))).toBe('NET_TIMEOUT');
+    miner.fault = 'garbage';
+    expect(await codeOf(device.read('fast', 500))).toBe('ANSWER_GARBAGE');
+    expect(await codeOf(device.identify(500))).toBe('ANSWER_GARBAGE');
+    expect(await actAndVerify(device, 'sleep', undefined, shortWait)).toMatchObject({ stage: 'failed' });
+    expect(miner.changes).toBe(0);
+  });
+});

@@ -1,0 +1,131 @@
+/** Drivers and simulated devices of the newer families against peers that share no code with them. */
+import { afterAll, describe, expect, test } from 'vitest';
+
+import type { Device } from '../../agent/driver.ts';
+import { openDevice, parseTarget } from '../../agent/target.ts';
+import { actAndVerify } from '../../agent/verify.ts';
+import { loadModel } from '../../config/models.ts';
+import { realClock } from '../../host/clock.ts';
+import { makeHttp } from '../../host/http.ts';
+import { seededRandom } from '../../host/random.ts';
+import type { SimulatedMiner } from '../../simulator/devices/miner.ts';
+import type { MinerOptions } from '../../simulator/devices/miner-body.ts';
+import { SimulatedWhatsminerV3 } from '../../simulator/devices/whatsminer-v3.ts';
+import { serveEndpoints } from '../../simulator/fronts/socket.ts';
+import { closeAll, hasPeer, opened, startPeer, wireIo } from './modbus-rigs.ts';
+
+const PYTHON = '/usr/bin/python3';
+const PASSWORD = 'correct horse';
+const PORT = 14_328;
+const withPython = describe.skipIf(!hasPeer(PYTHON, ['-V']));
+const wait = { clock: realClock, timeoutMs: 15_000, pollMs: 50 };
+
+afterAll(closeAll);
+
+const open = (url: string): Device =>
+  openDevice(parseTarget(url, { env: { P: PASSWORD } }), { ...wireIo(), http: makeHttp(realClock) });
+
+/** The readings as `[value, unit]`, or why there is none. */
+async function shortly(device: Device): Promise<Record<string, unknown>> {
+  const readings = await device.read('full', 5_000);
+  return Object.fromEntries(
+    Object.entries(readings).map(([name, reading]) => [
+      name,
+      reading.ok ? [reading.value, reading.unit] : reading.why,
+    ]),
+  );
+}
+
+interface Peer {
+  readonly script: string;
+  readonly target: (port: string) => string;
+  readonly identity: object;
+  readonly reads: Readonly<Record<string, unknown>>;
+  readonly limitW?: number;
+}
+
+const PEERS: Readonly<Record<string, Peer>> = {
+  'whatsminer-v3': {
+    script: 'whatsminer_v3.py',
+    target: (port) => `whatsminer-v3://127.0.0.1?api=${port}&passwordEnv=P`,
+    identity: { vendor: 'MicroBT', model: 'Whatsminer M66_VK20', firmware: '20251209.16.Rel2' },
+    reads: {
+      hashrate: [275.25e12, 'H/s'],
+      power: [5_480, 'W'],
+      'power.limit': [5_492, 'W'],
+      mode: ['mine', 'text'],
+      'temperature.board.2': [70.2, '°C'],
+      'temperature.chip.3': [90.1, '°C'],
+      'pool.active': ['stratum+tcp://pool.example:3333', 'text'],
+    },
+    limitW: 4_000,
+  },
+};
+
+withPython('a device that others wrote', () => {
+  test.each(Object.entries(PEERS))('%s is read and obeys', async (_, peer) => {
+    const device = open(peer.target(await startPeer(PYTHON, peer.script, ['serve', PASSWORD])));
+    expect(await device.identify(5_000)).toEqual(peer.identity);
+    expect(await shortly(device)).toMatchObject(peer.reads);
+    expect(await actAndVerify(device, 'sleep', undefined, wait)).toMatchObject({
+      stage: 'observed',
+      after: { mode: { value: 'sleep' } },
+    });
+    expect(await actAndVerify(device, 'wake', undefined, wait)).toMatchObject({
+      stage: 'observed',
+      after: { mode: { value: 'mine' } },
+    });
+    if (peer.limitW !== undefined)
+      expect((await actAndVerify(device, 'power-limit', peer.limitW, wait)).stage).toBe('observed');
+    expect((await actAndVerify(device, 'locate', 1, wait)).stage).toBe('acknowledged');
+  });
+});
+
+async function serve(
+  host: string,
+  make: (options: MinerOptions) => SimulatedMiner,
+  id: string,
+): Promise<SimulatedMiner> {
+  const model = loadModel(id);
+  if (model.kind !== 'asic') throw new Error(id);
+  const miner = make({
+    id: 'm1',
+    model,
+    random: seededRandom(7),
+    startMs: realClock.monoMs() - 1e8,
+    password: PASSWORD,
+  });
+  const server = await serveEndpoints(miner.endpoints({ host, api: PORT, http: PORT + 1 }), {
+    clock: realClock,
+  });
+  opened.push(() => server.close());
+  return miner;
+}
+
+withPython('a simulated device that others ask', () => {
+  test('whatsminer-v3: a client with a token of its own making reads and commands it', async () => {
+    const host = '127.9.61.1';
+    const miner = await serve(host, (options) => new SimulatedWhatsminerV3(options), 'whatsminer-m66');
+    const ask = async (password: string, ...words: string[]): Promise<unknown> =>
+      JSON.parse(
+        await startPeer(PYTHON, 'whatsminer_v3.py', ['ask', host, String(PORT), password, ...words]),
+      ) as unknown;
+    expect(await ask(PASSWORD, 'get.miner.status', '"summary+pools"')).toMatchObject({
+      code: 0,
+      desc: 'get.miner.status',
+      msg: { summary: { 'factory-hash': 276, 'power-limit': 5_492 }, pools: [{ 'stratum-active': true }] },
+    });
+    expect(await ask(PASSWORD, 'get.miner.status')).toMatchObject({ code: -3 });
+    expect(await ask('wrong', 'set.miner.service', '"stop"')).toMatchObject({ code: -4 });
+    expect(miner.changes).toBe(0);
+    expect(await ask(PASSWORD, 'set.miner.service', '"stop"')).toMatchObject({ code: 0, msg: 'ok' });
+    expect(miner.power.mining).toBe(false);
+    expect(await ask(PASSWORD, 'get.device.info', '"miner"')).toMatchObject({
+      msg: { miner: { working: 'false' } },
+    });
+    expect(await ask(PASSWORD, 'set.miner.service', '"start"')).toMatchObject({ code: 0 });
+    expect(miner.power.mining).toBe(true);
+    expect(await ask(PASSWORD, 'set.miner.power_limit', '4009')).toMatchObject({ code: 0 });
+    expect(miner.power.limitW).toBe(4_009);
+  });
+});
