@@ -6,7 +6,7 @@ import type { Now } from './events.ts';
 import { isOpen, workingBelow } from './follow.ts';
 import type { Working } from './follow.ts';
 import { holdLimit } from './limit.ts';
-import { onItsWay, sumByNode } from './room.ts';
+import { leaveAgain, onItsWay, sumByNode } from './room.ts';
 import { doesAsWanted, isOurs, modeAt } from './state.ts';
 import type { SiteState } from './state.ts';
 
@@ -72,6 +72,7 @@ function holdUnexplained(state: SiteState, underWay: ReadonlySet<number>, workin
     if ((moving[node] ?? 0) === 0) continue;
     const same = before.working === working.machines[node];
     state.residualW[node] = before.unexplainedW + (same ? before.workingW - (working.watts[node] ?? 0) : 0);
+    leaveAgain(state, node);
     // Taken for settled: what the machines below draw at this moment has been followed.
     state.auxiliaries.inResidualW[node] = auxW[node] ?? 0;
     state.residualKnown[node] = 1;

@@ -5,11 +5,11 @@ import type { Readings } from '../../protocols/reading.ts';
 import type { MachineResult, Result, Status } from '../../protocols/mqtt/status.ts';
 import { clearAlarm, raiseAlarm, setAlarm, toldBefore } from './alarms.ts';
 import { reissue } from './commands.ts';
-import { believedW, drawW } from './economics.ts';
+import { drawW } from './economics.ts';
 import type { Effect } from './effects.ts';
 import type { ControllerEvent, Now } from './events.ts';
 import { takeNaming, trustMeter } from './metering.ts';
-import { moveToResidual, recount } from './room.ts';
+import { leaveBehind, recount, takeBack } from './room.ts';
 import { doesAsWanted, isKnown, modeAt, modeIndex } from './state.ts';
 import type { SiteState } from './state.ts';
 
@@ -99,7 +99,7 @@ function takeMachine(
   state.powerW[index] = numberOf(readings['power']) ?? Number.NaN;
   state.hashrateHs[index] = numberOf(readings['hashrate']) ?? Number.NaN;
   state.temperatureC[index] = numberOf(readings['temperature.max']) ?? Number.NaN;
-  if (returns) moveToResidual(state, index, -believedW(state, index), first);
+  if (returns) takeBack(state, index, first);
   learnDraw(state, index, now);
   if (state.disobeys[index] === 1 && doesAsWanted(state, index)) {
     state.disobeys[index] = 0;
@@ -111,10 +111,7 @@ function takeMachine(
 
 /** A machine that does not answer is unknown: neither asleep nor at full draw. */
 export function forgetMachine(state: SiteState, index: number): void {
-  if (isKnown(state, index)) {
-    state.lastKnownW[index] = believedW(state, index);
-    moveToResidual(state, index, believedW(state, index));
-  }
+  if (isKnown(state, index)) leaveBehind(state, index);
   state.mode[index] = -1;
   state.powerW[index] = Number.NaN;
   state.hashrateHs[index] = Number.NaN;

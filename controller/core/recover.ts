@@ -8,7 +8,30 @@ import { lastDay } from './contract.ts';
 import { placeLock } from './lockouts.ts';
 import { applyOperator, personOf } from './operator.ts';
 import { shareAt } from './room.ts';
+import type { LimitState } from './signals.ts';
 import type { Command, SiteState } from './state.ts';
+
+/** What the ledger says of the time before this start: it holds until the present is known better. */
+export interface FromLedger {
+  /**
+   * Per node, when a command below it was last decided: what it drew beyond the words of its machines, how many
+   * went on working and what those were counted at, W.
+   */
+  readonly nodes: Map<
+    number,
+    { readonly unexplainedW: number; readonly working: number; readonly workingW: number }
+  >;
+  /** The utility's limit that was in force. */
+  limit:
+    | (Pick<LimitState, 'signalId' | 'beganMs' | 'agreed' | 'deadlineWallMs'> & {
+        readonly limitKw: number;
+        readonly obeyedKw: number;
+        readonly kind: 'contracted' | 'emergency';
+      })
+    | undefined;
+  /** When its limits of the last day began, UTC ms. */
+  events: readonly number[];
+}
 
 /** The highest epoch the ledger knows; 0 when it is empty. */
 export const lastEpoch = (records: readonly LedgerRecord[]): number =>

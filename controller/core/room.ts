@@ -205,6 +205,7 @@ export function learnResiduals(state: SiteState, monoMs: number): void {
   noteHeat(state, () => flowByNode(state, (machine) => heatW(state, machine)), monoMs);
   const auxW = auxiliaryFlowW(state);
   const caps = capsW(state);
+  const parts = new Float64Array(state.site.nodes.length);
   for (const node of state.site.nodes) {
     const meterW = meterOf(state, node.index, monoMs) ?? substituteW(state, node.index, monoMs);
     if (meterW === undefined) continue;
@@ -221,7 +222,9 @@ export function learnResiduals(state: SiteState, monoMs: number): void {
     // Learned together, so that what is beyond both stays what it is while one follows the machines.
     state.auxiliaries.inResidualW[node.index] = auxBefore + part * ((auxW[node.index] ?? 0) - auxBefore);
     state.residualKnown[node.index] = 1;
+    parts[node.index] = part;
   }
+  for (const left of state.left.values()) for (const one of left) one.stays *= 1 - (parts[one.node] ?? 0);
 }
 
 /** What a machine draws, or drew when it was last known, W. */
@@ -263,13 +266,58 @@ export function recount(state: SiteState, machine: number, watts: number): void 
       state.residualW[node] = (state.residualW[node] ?? 0) - watts * shareAt(state, own, node);
 }
 
-/**
- * A machine that stops being known leaves its last draw among the unexplained watts, and takes it out when it returns.
- * `first`: it was never heard by this controller, so it left nothing in what the ledger says of a node.
- */
-export function moveToResidual(state: SiteState, machine: number, watts: number, first = false): void {
+/** What a lost machine has left among the unexplained watts of each node above it, as the node's path. */
+export type Left = {
+  readonly node: number;
+  /** Of its last draw, that which flowed there, W. */
+  readonly watts: number;
+  /** The share of it that is still there: what was learned since holds what the machine draws by now instead. */
+  stays: number;
+}[];
+
+/** A machine that stops being known leaves its last draw among the unexplained watts. */
+export function leaveBehind(state: SiteState, machine: number): void {
+  const watts = believedW(state, machine);
+  state.lastKnownW[machine] = watts;
   const own = state.site.machines[machine]?.nodeIndex ?? -1;
-  for (const node of state.site.nodes[own]?.path ?? [])
-    if (state.residualKnown[node] === 1 && !(first && state.residualFound[node] === 1))
-      state.residualW[node] = (state.residualW[node] ?? 0) + watts * shareAt(state, own, node);
+  const left = (state.site.nodes[own]?.path ?? []).map((node) => ({
+    node,
+    watts: watts * shareAt(state, own, node),
+    stays: state.residualKnown[node] === 1 ? 1 : 0,
+  }));
+  for (const one of left) addLeft(state, one);
+  state.left.set(machine, left);
+}
+
+const addLeft = (state: SiteState, { node, watts, stays }: Left[number]): void => {
+  state.residualW[node] = (state.residualW[node] ?? 0) + stays * watts;
+};
+
+/** What is unexplained at a node was said anew, of a time before the machines that are lost now were lost. */
+export function leaveAgain(state: SiteState, node: number): void {
+  for (const left of state.left.values())
+    for (const one of left)
+      if (one.node === node) {
+        one.stays = 1;
+        addLeft(state, one);
+      }
+}
+
+/**
+ * A machine that is known again takes out what it left, where nothing was learned without it; where all was, its
+ * present draw was learned. Its draw may have changed meanwhile: taken for the other one, each would leave or take
+ * watts for good where no meter tells. `first`: it was never heard by this controller, so it left nothing in what
+ * the ledger says of a node.
+ */
+export function takeBack(state: SiteState, machine: number, first: boolean): void {
+  const watts = believedW(state, machine);
+  const own = state.site.machines[machine]?.nodeIndex ?? -1;
+  const left = state.left.get(machine);
+  state.left.delete(machine);
+  for (const [place, node] of (state.site.nodes[own]?.path ?? []).entries()) {
+    if (state.residualKnown[node] !== 1 || (first && state.residualFound[node] === 1)) continue;
+    const { watts: leftW, stays } = left?.[place] ?? { watts: 0, stays: 0 };
+    const inW = stays * leftW + (1 - stays) * watts * shareAt(state, own, node);
+    state.residualW[node] = (state.residualW[node] ?? 0) - inW;
+  }
 }

@@ -11,6 +11,8 @@ import type { Action, Inhibition, LeasePhase, Stored } from '../../protocols/mqt
 import type { AiJob } from '../../protocols/prices/feed.ts';
 import { auxiliariesOf } from './auxiliaries.ts';
 import type { Auxiliaries } from './auxiliaries.ts';
+import type { FromLedger } from './recover.ts';
+import type { Left } from './room.ts';
 import { siteMetering } from './site-metering.ts';
 import type { SiteMetering } from './site-metering.ts';
 import { makeCourses } from './courses.ts';
@@ -59,28 +61,6 @@ export interface Command {
   readonly settledMonoMs: number;
   compared: boolean;
   state: 'sent' | 'verifying' | 'verified' | 'observed' | 'failed' | 'superseded';
-}
-
-/** What the ledger says of the time before this start: it holds until the present is known better. */
-export interface FromLedger {
-  /**
-   * Per node, when a command below it was last decided: what it drew beyond the words of its machines, how many
-   * went on working and what those were counted at, W.
-   */
-  readonly nodes: Map<
-    number,
-    { readonly unexplainedW: number; readonly working: number; readonly workingW: number }
-  >;
-  /** The utility's limit that was in force. */
-  limit:
-    | (Pick<LimitState, 'signalId' | 'beganMs' | 'agreed' | 'deadlineWallMs'> & {
-        readonly limitKw: number;
-        readonly obeyedKw: number;
-        readonly kind: 'contracted' | 'emergency';
-      })
-    | undefined;
-  /** When its limits of the last day began, UTC ms. */
-  events: readonly number[];
 }
 
 export interface Alarm {
@@ -173,6 +153,8 @@ export interface SiteState {
   readonly workReads: Uint8Array;
   /** What a machine drew when it was last known, W; 0: never known. */
   readonly lastKnownW: Float64Array;
+  /** What machines that are lost left in the residuals above them. */
+  readonly left: Map<number, Left>;
   /** When its newest reading was taken, on this controller's monotonic clock. */
   readonly modeMonoMs: Float64Array;
   /** Generation of the rack that last changed what is wanted of it: older results are about something else. */
@@ -283,6 +265,7 @@ export function emptyState(site: Site, epoch: number, monoMs: number): SiteState
     workW: nan(machines),
     workReads: new Uint8Array(machines),
     lastKnownW: new Float64Array(machines),
+    left: new Map(),
     modeMonoMs: new Float64Array(machines).fill(-Infinity),
     issuedGeneration: new Float64Array(machines),
     wish: Array.from({ length: machines }, () => undefined),
