@@ -56,11 +56,11 @@ export function namedReadings(
   return readings;
 }
 
-/** A part of an answer by its path; undefined where there is none. */
+/** A part of an answer by its path; undefined where there is none, or null. */
 export function partOf(value: Json | undefined, ...path: readonly string[]): Json | undefined {
   let part = value;
   for (const name of path) part = isObject(part) ? field(part, name) : undefined;
-  return part;
+  return part ?? undefined;
 }
 
 /** A device's word, of at most 100 characters; empty when it is none. */

@@ -6,6 +6,7 @@ import { Fault } from '../protocols/faults.ts';
 import type { Mode } from '../protocols/reading.ts';
 import type { ExecDevice, Load, SimulatedEndpoint } from './device.ts';
 import { SimulatedAntminer } from './devices/antminer.ts';
+import { SimulatedBraiins } from './devices/braiins.ts';
 import { GpuHost } from './devices/gpu-host.ts';
 import type { GpuMisbehaviour } from './devices/gpu-host.ts';
 import type { MinerFault, SimulatedMiner } from './devices/miner.ts';
@@ -67,6 +68,7 @@ const FAMILIES: Readonly<Record<string, Family>> = {
         fanPwm: 70 + (index % 31),
       }),
   },
+  'braiins:': { api: 80, make: (options) => new SimulatedBraiins(options) },
   'whatsminer:': { api: 4_028, make: (options) => new SimulatedWhatsminer(options) },
   'whatsminer-v3:': { api: 4_433, make: (options) => new SimulatedWhatsminerV3(options) },
 };

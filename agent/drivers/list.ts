@@ -1,5 +1,6 @@
 import type { Driver } from '../driver.ts';
 import { antminer } from './antminer.ts';
+import { braiins } from './braiins.ts';
 import { cgminer } from './cgminer.ts';
 import { gpuHost } from './gpu-host.ts';
 import { modbusMeter } from './modbus-meter.ts';
@@ -9,6 +10,7 @@ import { whatsminerV3 } from './whatsminer-v3.ts';
 /** Every driver of the product; a target's scheme chooses among them. */
 export const DRIVERS: readonly Driver[] = [
   antminer,
+  braiins,
   cgminer,
   gpuHost,
   modbusMeter,

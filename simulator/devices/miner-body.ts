@@ -31,6 +31,7 @@ export abstract class MinerBody implements SimulatedMiner {
   readonly #answerMs: number;
   #sleptMs: number;
   #startedMs: number;
+  #bootedMs: number;
   #bootUntilMs = Number.NEGATIVE_INFINITY;
   #planned: { readonly atMs: number; readonly act: (atMs: number) => void }[] = [];
 
@@ -41,13 +42,13 @@ export abstract class MinerBody implements SimulatedMiner {
     this.password = options.password;
     this.#answerMs = options.answerMs ?? 5;
     this.asleep = options.mode === 'sleep';
-    this.#sleptMs = this.#startedMs = options.startMs;
+    this.#sleptMs = this.#startedMs = this.#bootedMs = options.startMs;
   }
 
   abstract settings(): Readonly<Record<string, string | number>>;
   abstract endpoints(address: MinerAddress): readonly SimulatedEndpoint[];
   /** Its control board has started anew, at the end of a boot: what it held in memory is gone. */
-  protected forget(): void {}
+  protected forget(_nowMs: number): void {}
 
   powerW(nowMs: number): number {
     this.advance(nowMs);
@@ -74,8 +75,8 @@ export abstract class MinerBody implements SimulatedMiner {
 
   protected httpGate(nowMs: number): HttpAnswer | undefined {
     const gate = this.streamGate(nowMs);
-    if (gate === undefined) return undefined;
-    return gate.kind === 'bytes' ? this.page(200, String.fromCodePoint(...gate.bytes)) : { kind: 'silence' };
+    if (gate?.kind === 'bytes') return this.page(200, String.fromCodePoint(...gate.bytes));
+    return gate && { kind: gate.kind === 'reset' ? 'reset' : 'silence' };
   }
 
   protected page(status: number, body: string, headers: Readonly<Record<string, string>> = {}): HttpAnswer {
@@ -108,6 +109,12 @@ export abstract class MinerBody implements SimulatedMiner {
     return this.power.model.rungs.at(-1)?.hashrateThs ?? 0;
   }
 
+  /** Since its control board has started. */
+  protected upS(nowMs: number): number {
+    return Math.max(0, Math.floor((nowMs - this.#bootedMs) / 1_000));
+  }
+
+  /** Since its miner process has started. */
   protected elapsedS(nowMs: number): number {
     return Math.max(0, Math.floor((nowMs - this.#startedMs) / 1_000));
   }
@@ -156,8 +163,8 @@ export abstract class MinerBody implements SimulatedMiner {
 
   #boot(nowMs: number): void {
     this.#planned = [];
-    this.#startedMs = this.#bootUntilMs = nowMs + BOOT_MS;
-    this.forget();
+    this.#startedMs = this.#bootedMs = this.#bootUntilMs = nowMs + BOOT_MS;
+    this.forget(nowMs);
   }
 }
 

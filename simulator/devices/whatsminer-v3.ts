@@ -42,7 +42,7 @@ export class SimulatedWhatsminerV3 extends MinerBody implements StreamDevice {
   }
 
   /** Its salt is another one after each start. */
-  override forget(): void {
+  protected override forget(): void {
     this.#salt = this.#letters();
   }
 
@@ -163,11 +163,10 @@ export class SimulatedWhatsminerV3 extends MinerBody implements StreamDevice {
   #summary(nowMs: number): unknown {
     const ths = Number((this.ratesHs(nowMs) / 1e12).toFixed(3));
     const boardC = this.power.boardC(nowMs);
-    const elapsed = this.elapsedS(nowMs);
     const tenth = (value: number): number => Math.round(value * 10) / 10;
     return {
-      elapsed,
-      'bootup-time': elapsed + 100,
+      elapsed: this.elapsedS(nowMs),
+      'bootup-time': this.upS(nowMs),
       'freq-avg': ths > 0 ? 625 : 0,
       'factory-hash': this.factoryThs(),
       'hash-average': ths,

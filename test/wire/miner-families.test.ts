@@ -12,6 +12,7 @@ import { makeNet } from '../../host/net.ts';
 import { seededRandom } from '../../host/random.ts';
 import { Fault } from '../../protocols/faults.ts';
 import { numberOf } from '../../protocols/reading.ts';
+import { SimulatedBraiins } from '../../simulator/devices/braiins.ts';
 import type { SimulatedMiner } from '../../simulator/devices/miner.ts';
 import type { MinerOptions } from '../../simulator/devices/miner-body.ts';
 import { SimulatedWhatsminerV3 } from '../../simulator/devices/whatsminer-v3.ts';
@@ -58,6 +59,18 @@ interface Family {
 }
 
 const FAMILIES: Readonly<Record<string, Family>> = {
+  braiins: {
+    model: 'antminer-s19j-pro-braiins',
+    make: (options) => new SimulatedBraiins(options),
+    target: (host) => `braiins://${host}?http=${HTTP}&passwordEnv=P`,
+    identity: {
+      vendor: 'Bitmain',
+      model: 'Antminer S19J PRO',
+      firmware: 'Braiins OS 2025-08-06-0-3881c51d-25.07-plus',
+    },
+    verbs: ['locate', 'power-limit', 'reboot', 'sleep', 'wake'],
+    limitW: 2_577,
+  },
   'whatsminer-v3': {
     model: 'whatsminer-m66',
     make: (options) => new SimulatedWhatsminerV3(options),
@@ -157,7 +170,7 @@ describe.each(Object.entries(FAMILIES))('%s', (_, family) => {
       stage: 'observed',
       after: { 'power.limit': { value: family.limitW } },
     });
-    expect(miner.power.limitW).toBe(family.limitW);
+    expect(miner.settings()['powerLimit']).toBe(family.limitW);
     const { changes } = miner;
     await device.verbs['power-limit']?.(family.limitW, 2_000);
     expect(miner.changes).toBe(changes);

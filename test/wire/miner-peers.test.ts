@@ -1,4 +1,6 @@
 /** Drivers and simulated devices of the newer families against peers that share no code with them. */
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import { afterAll, describe, expect, test } from 'vitest';
 
 import type { Device } from '../../agent/driver.ts';
@@ -8,12 +10,14 @@ import { loadModel } from '../../config/models.ts';
 import { realClock } from '../../host/clock.ts';
 import { makeHttp } from '../../host/http.ts';
 import { seededRandom } from '../../host/random.ts';
+import { SimulatedBraiins } from '../../simulator/devices/braiins.ts';
 import type { SimulatedMiner } from '../../simulator/devices/miner.ts';
 import type { MinerOptions } from '../../simulator/devices/miner-body.ts';
 import { SimulatedWhatsminerV3 } from '../../simulator/devices/whatsminer-v3.ts';
 import { serveEndpoints } from '../../simulator/fronts/socket.ts';
 import { closeAll, hasPeer, opened, startPeer, wireIo } from './modbus-rigs.ts';
 
+const run = promisify(execFile);
 const PYTHON = '/usr/bin/python3';
 const PASSWORD = 'correct horse';
 const PORT = 14_328;
@@ -45,6 +49,28 @@ interface Peer {
 }
 
 const PEERS: Readonly<Record<string, Peer>> = {
+  braiins: {
+    script: 'braiins.py',
+    target: (port) => `braiins://127.0.0.1?http=${port}&passwordEnv=P`,
+    identity: {
+      vendor: 'Bitmain',
+      model: 'Antminer S19 Pro',
+      firmware: 'Braiins OS 2025-08-06-0-3881c51d-25.07-plus',
+    },
+    reads: {
+      hashrate: [109_500.25e9, 'H/s'],
+      power: [3_230, 'W'],
+      'power.limit': [3_250, 'W'],
+      uptime: [90_000, 's'],
+      mode: ['mine', 'text'],
+      'temperature.board.1': [61.5, '°C'],
+      'temperature.chip.1': [77, '°C'],
+      'temperature.board.2': 'VALUE_MISSING',
+      'fan.2': [5_874, 'rpm'],
+      'pool.active': ['stratum+tcp://pool.example:3333', 'text'],
+    },
+    limitW: 2_500,
+  },
   'whatsminer-v3': {
     script: 'whatsminer_v3.py',
     target: (port) => `whatsminer-v3://127.0.0.1?api=${port}&passwordEnv=P`,
@@ -127,5 +153,49 @@ withPython('a simulated device that others ask', () => {
     expect(miner.power.mining).toBe(true);
     expect(await ask(PASSWORD, 'set.miner.power_limit', '4009')).toMatchObject({ code: 0 });
     expect(miner.power.limitW).toBe(4_009);
+  });
+
+  test('braiins: curl logs in, reads and commands it', async (context) => {
+    if (!hasPeer('curl', ['--version'])) context.skip('curl is not installed');
+    const host = '127.9.61.2';
+    const miner = await serve(host, (options) => new SimulatedBraiins(options), 'antminer-s19j-pro-braiins');
+    const curl = async (path: string, ...words: string[]): Promise<string> => {
+      const url = `http://${host}:${PORT + 1}/api/v1/${path}`;
+      const { stdout } = await run('curl', [
+        '-s',
+        '--noproxy',
+        '*',
+        '--max-time',
+        '30',
+        ...words,
+        '-w',
+        ' %{http_code}',
+        url,
+      ]);
+      return stdout;
+    };
+    const login = await curl(
+      'auth/login',
+      '--json',
+      JSON.stringify({ username: 'root', password: PASSWORD }),
+    );
+    const token = /"token":"(\w+)"/.exec(login)?.[1] ?? '';
+    const header = ['-H', `Authorization: ${token}`];
+    expect(await curl('miner/stats', ...header)).toMatch(
+      /"approximated_consumption":\{"watt":\d{4}\}.* 200$/,
+    );
+    expect(await curl('miner/stats')).toMatch(/401$/);
+    expect(await curl('miner/stats', '-H', `Authorization: Bearer ${token}`)).toMatch(/401$/);
+    expect(await curl('actions/pause', '-X', 'PUT', ...header)).toMatch(/200$/);
+    expect(miner.power.mining).toBe(false);
+    expect(await curl('actions/resume', '-X', 'PUT', ...header)).toMatch(/200$/);
+    expect(miner.power.mining).toBe(true);
+    expect(await curl('performance/power-target', '-X', 'PUT', '--json', '{"watt":2500}', ...header)).toMatch(
+      /200$/,
+    );
+    expect(miner.settings()).toEqual({ powerLimit: 2_500, tunerMode: 1 });
+    expect(await curl('performance/power-target', '-X', 'PUT', '--json', '{"watt":9}', ...header)).toMatch(
+      /400$/,
+    );
   });
 });
