@@ -20,6 +20,7 @@ import type { Limits } from './limits.ts';
 import { COMMAND_POLL_MS, isUnpowered } from './machine.ts';
 import type { Machine } from './machine.ts';
 import type { Plant } from './plant.ts';
+import type { StandIns } from './stand-in.ts';
 import type { SettingsBook } from './settings-book.ts';
 
 export interface ControlOptions {
@@ -27,6 +28,7 @@ export interface ControlOptions {
   readonly agent: string;
   readonly boot: number;
   readonly plant: Plant;
+  readonly standIns: StandIns;
   readonly clock: Clock;
   readonly lease: LeaseState;
   /** One per rack of the plant. */

@@ -17,6 +17,7 @@ import type { Keeper } from './kept.ts';
 import { isOff, reachingW } from './machine.ts';
 import type { Machine } from './machine.ts';
 import { meterW, nodeCapW } from './plant.ts';
+import type { StandIns } from './stand-in.ts';
 import type { Plant, PlantNode } from './plant.ts';
 
 /** The committed sums are added up anew at most this often. */
@@ -64,6 +65,7 @@ export interface LimitsOptions {
   readonly site: Site;
   readonly agent: string;
   readonly plant: Plant;
+  readonly standIns: StandIns;
   readonly clock: Clock;
   readonly keeper: Keeper;
 }
@@ -114,7 +116,7 @@ const nameOf = ({ id, slice }: PlantNode): string =>
   slice === undefined ? id : `${id} (slice of it while '${slice.owner}' is not heard)`;
 
 /** Room under the caps, and turns among the starts: what is granted is counted at once. */
-function makeAdmission({ site, plant }: LimitsOptions) {
+function makeAdmission({ site, plant, standIns }: LimitsOptions) {
   const envelope = makeEnvelope(plant.nodes.length, site.config.control, plant.auxiliaries);
   let countedMs = Number.NEGATIVE_INFINITY;
   let nodes: EnvelopeNode[] = [];
@@ -124,10 +126,10 @@ function makeAdmission({ site, plant }: LimitsOptions) {
   ): Refusal | undefined => {
     if (nowMs - countedMs >= RECOUNT_MS) {
       countedMs = nowMs;
-      nodes = plant.nodes.map((node) => ({
+      nodes = plant.nodes.map((node, place) => ({
         id: nameOf(node),
         capW: nodeCapW(node),
-        meterW: meterW(node, nowMs),
+        meterW: meterW(node, nowMs) ?? standIns.belowW(place, nowMs),
       }));
       const machines = plant.machines.map((each) => envelopeOf(each, nodes, nowMs));
       recount(envelope, nodes, machines, nowMs);

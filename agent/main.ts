@@ -33,6 +33,7 @@ import type { Plant } from './plant.ts';
 import { closeDevice, startReaders } from './readers.ts';
 import type { Readers } from './readers.ts';
 import { makeSafety } from './safety.ts';
+import { makeStandIns } from './stand-in.ts';
 import type { Safety } from './safety.ts';
 import { makeSettingsBook } from './settings-book.ts';
 import type { SettingsBook } from './settings-book.ts';
@@ -123,6 +124,7 @@ class Agent {
       agent,
       boot,
       plant: this.#plant,
+      standIns: makeStandIns(site, agent, this.#plant),
       clock,
       stall: makeStall(clock.monoMs()),
       lease: this.#lease,

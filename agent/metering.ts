@@ -101,7 +101,7 @@ export function makeMetering(options: MeteringOptions): Metering {
 }
 
 /** Everything that stands in it is this agent's own. */
-const isOwn = (site: Site, agent: string, { meter, parts, own }: Equation): boolean =>
+export const isOwn = (site: Site, agent: string, { meter, parts, own }: Equation): boolean =>
   [meter, ...parts.map((part) => part.meter)].every((each) => site.meters[each]?.agent === agent) &&
   [...own.keys()].every((node) => site.nodes[node]?.agent === agent);
 

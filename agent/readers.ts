@@ -72,7 +72,7 @@ export function startReaders(options: ReadersOptions): Readers {
     timeoutMs: meterTimeouts(lines),
     read: (index, scope, timeoutMs) =>
       meterAt(plant, index).device.read(energy.scopeOf(index, scope), timeoutMs),
-    handlers: new MeterReader(options, { watch, metering, energy }),
+    handlers: new MeterReader(options, { watch, metering, energy }, (index) => meters.hurry(index, 0, 0)),
   });
   // Between two polls a broken connection is known at once: its meters are asked now, and are back or lost sooner.
   const watching = plant.meters.map(({ device }, index) =>
@@ -190,10 +190,16 @@ interface MeterJudges {
 class MeterReader implements PollHandlers {
   readonly #options: ReadersOptions;
   readonly #judges: MeterJudges;
+  readonly #workOut: (index: number) => void;
+  /** Places of meters that are worked out from others. */
+  readonly #virtual: readonly number[];
 
-  constructor(options: ReadersOptions, judges: MeterJudges) {
+  /** `workOut`: reads a virtual meter now. */
+  constructor(options: ReadersOptions, judges: MeterJudges, workOut: (index: number) => void) {
     this.#options = options;
     this.#judges = judges;
+    this.#workOut = workOut;
+    this.#virtual = options.plant.meters.flatMap((meter, place) => (meter.parts().length > 0 ? [place] : []));
   }
 
   onReadings(...[index, read, scope, beganMs]: Parameters<PollHandlers['onReadings']>): void {
@@ -208,6 +214,9 @@ class MeterReader implements PollHandlers {
       deps.report({ event: 'meter', node, meter: id, powerW: meter.powerW, quality: power.quality });
     if (isGood && meter.node !== undefined) safety.onSample(meter.node);
     energy.onMeter(index, readings, beganMs);
+    // What is worked out of it would otherwise be older than it by a period.
+    if (isGood)
+      for (const place of this.#virtual) if (isRipe(plant.meters[place], meter)) this.#workOut(place);
   }
 
   onFailure(...[index, fault, failures, change]: Parameters<PollHandlers['onFailure']>): void {
@@ -233,6 +242,12 @@ class MeterReader implements PollHandlers {
     closeDevice(meter.device);
     meter.device = tryOpen(this.#options.open, meter.config.target);
   }
+}
+
+/** All that a virtual meter is worked out from, `part` among it, has been read since it was. */
+function isRipe(virtual: Meter | undefined, part: Meter): boolean {
+  const parts = virtual?.parts() ?? [];
+  return parts.includes(part) && parts.every(({ goodMs }) => goodMs > (virtual?.goodMs ?? 0));
 }
 
 /** Closes a device; one that fails to close is none of ours any more. */

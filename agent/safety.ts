@@ -1,26 +1,30 @@
 import type { Site } from '../config/site.ts';
+import { virtualMeter } from '../config/virtual.ts';
 import type { Clock } from '../host/deps.ts';
 import { growthAlong } from '../protocols/auxiliary.ts';
 import type { Alarms } from './alarms.ts';
 import type { Control } from './control.ts';
 import { drawW, restMode, satisfies, settleMs } from './core/draw.ts';
 import { failSafeRests } from './core/failsafe.ts';
-import { guardStep, noteLoad, released } from './core/guard.ts';
+import { calibrationOf, guardStep, noteLoad, released } from './core/guard.ts';
 import type { GuardMachine, GuardState, GuardVerdict } from './core/guard.ts';
 import { readsAgain } from './core/stall.ts';
 import type { Stall } from './core/stall.ts';
 import { rackPhase } from './core/lease.ts';
 import type { LeaseState } from './core/lease.ts';
 import type { RackOrders } from './core/desired.ts';
+import { standInText } from '../protocols/metering/stand-in.ts';
 import { flowCapW, learnCapW, loadingText } from '../protocols/loading.ts';
 import { COMMAND_POLL_MS, isOff } from './machine.ts';
 import type { Machine } from './machine.ts';
 import { auxiliaryBeside, auxiliaryOf, drawnW, meterW, nodeCapW, noteFeeds, noteHeat } from './plant.ts';
 import type { Plant, PlantNode } from './plant.ts';
 import { noteSlices } from './slices.ts';
+import type { StandIns } from './stand-in.ts';
 
 export interface SafetyOptions {
   readonly site: Site;
+  readonly standIns: StandIns;
   readonly plant: Plant;
   readonly clock: Clock;
   readonly stall: Stall;
@@ -45,8 +49,9 @@ const CALM_EVERY = 10;
 const CALM_SHARE = 0.97;
 
 export function makeSafety(options: SafetyOptions): Safety {
-  const { plant, clock, stall, control, alarms } = options;
+  const { plant, clock, stall, control, alarms, standIns } = options;
   const calm = plant.nodes.map(() => 0);
+  const spokesman = makeSpokesman(alarms);
 
   const step = (place: number, node: PlantNode, sampleW: number | undefined): void => {
     const { guard } = node;
@@ -55,15 +60,19 @@ export function makeSafety(options: SafetyOptions): Safety {
     const isCalm =
       sampleW !== undefined && sampleW < guard.capW * CALM_SHARE && !guard.active && guard.overs === 0;
     const nowMs = clock.monoMs();
+    if (sampleW !== undefined) spokesman.tells(node);
     if (isCalm && (calm[place] = ((calm[place] ?? 0) + 1) % CALM_EVERY) !== 0)
       return noteLoad(guard, sampleW, nowMs);
     guard.auxiliaryW = auxiliaryOf(plant, place, sampleW !== undefined);
+    guard.fedW = standIns.fedW(place, nowMs);
     const verdict = guardStep(
       guard,
       sampleW,
       node.machines.map((machine) => guardView(machine, place, nowMs)),
       nowMs,
+      standIns.below(place, nowMs),
     );
+    spokesman.lacks(node, verdict, nowMs);
     const text = textOf(node, verdict, guard);
     if (verdict.began) alarms.raise('CAP_EXCEEDED', node.id, text);
     if (verdict.ended) alarms.clear('CAP_EXCEEDED', node.id, text);
@@ -116,6 +125,37 @@ function capInForceW(node: PlantNode, sampleW: number | undefined): number {
   return flowCapW(node.rating, flow, node.learntW);
 }
 
+const isWords = (target: string): boolean => {
+  const virtual = virtualMeter(target);
+  return typeof virtual === 'object' && virtual.of === 'machines';
+};
+
+/** A guard without its meter for longer than a gap between two reads is said to be so, ms. */
+const WITHOUT_MS = 10_000;
+
+/** Says by what a guard goes on while its node's own meter does not tell, each time that this is something else. */
+function makeSpokesman(alarms: Alarms) {
+  const without = new Map<PlantNode, { readonly sinceMs: number; source: GuardVerdict['source'] }>();
+  return {
+    tells: (node: PlantNode): void => {
+      if (without.delete(node)) alarms.clear('METER_STANDIN', node.id, 'its own meter tells again');
+    },
+    lacks: (node: PlantNode, { source, standIn }: GuardVerdict, nowMs: number): void => {
+      // A node whose meter is nothing but machines' words has none to miss.
+      const { guard, meter } = node;
+      if (standIn === undefined || guard === undefined || meter === undefined) return;
+      if (isWords(meter.config.target)) return;
+      const before = without.get(node) ?? { sinceMs: nowMs, source: 'meter' };
+      without.set(node, before);
+      if (before.source === source || nowMs - before.sinceMs < WITHOUT_MS) return;
+      before.source = source;
+      const text = `${node.id} is guarded by ${standInText(standIn, calibrationOf(guard, standIn))}`;
+      alarms.clear('METER_STANDIN', node.id, text);
+      alarms.raise('METER_STANDIN', node.id, text);
+    },
+  };
+}
+
 function textOf(node: PlantNode, { loadW, source }: GuardVerdict, { capW, used }: GuardState): string {
   const flow = source === 'meter' ? node.meter?.flow : undefined;
   if (node.slice !== undefined && capW === Infinity) return `'${node.slice.owner}' is heard again`;
@@ -124,7 +164,8 @@ function textOf(node: PlantNode, { loadW, source }: GuardVerdict, { capW, used }
   const usedPct = Math.round(used * 100);
   const trip = usedPct > 0 ? `, ${usedPct} % of its trip curve used` : '';
   if (flow !== undefined) return `${loadingText(node.rating, flow)} by meter${trip}`;
-  return `${Math.round(loadW / 1_000)} kW by machines, cap ${Math.round(capW / 1_000)} kW${trip}`;
+  const by = source === 'meters' ? 'the meters below it' : 'machines';
+  return `${Math.round(loadW / 1_000)} kW by ${by}, cap ${Math.round(capW / 1_000)} kW${trip}`;
 }
 
 /** Lets machines go that a guard has put to rest, when their node has room and something newer asks for them. */
@@ -167,6 +208,7 @@ function guardView(machine: Machine, node: number, nowMs: number): GuardMachine 
     model,
     mode: machine.mode,
     presentW: isOff(machine) ? 0 : (machine.powerW ?? machine.lastPowerW),
+    isPast: !isOff(machine) && machine.powerW === undefined,
     reachable: machine.reachable,
     controllable: config.authority === 'automatic' && machine.lockout === undefined,
     falling:
@@ -178,7 +220,7 @@ function guardView(machine: Machine, node: number, nowMs: number): GuardMachine 
 
 /** Past T2 the declared fail-safe holds in every rack that lost its controller, until something fresh comes. */
 function failSafe(options: SafetyOptions, nowMs: number): void {
-  const { plant, lease, site, control } = options;
+  const { plant, lease, site, control, standIns } = options;
   const lost: Machine[] = [];
   let released = false;
   for (const rack of plant.racks) {
@@ -210,7 +252,10 @@ function failSafe(options: SafetyOptions, nowMs: number): void {
   const rests = failSafeRests({
     rule,
     firmCapW: firmCapKw === undefined ? undefined : firmCapKw * 1_000 * share,
-    meterW: alone && root !== undefined && site.nodes[0]?.id === root.id ? meterW(root, nowMs) : undefined,
+    meterW:
+      alone && root !== undefined && site.nodes[0]?.id === root.id
+        ? (meterW(root, nowMs) ?? standIns.belowW(0, nowMs))
+        : undefined,
     machines: views,
     auxiliaryW: auxiliaryBeside(plant, lost),
   });

@@ -37,8 +37,21 @@ const RACKS = {
   r4: 'antminer-s19-pro',
 };
 
-/** Four racks of `perRack` machines on three feeders: `r3` hangs on two of them, `f3` has pumps, the root has solar. */
-export function meteringSite(perRack: number, { periodMs = 2_000, capShare = 1 } = {}): Site {
+/** In place of three meters, by id: what is worked out from the others. */
+const VIRTUAL: Readonly<Record<string, string>> = {
+  'm-f1': 'virtual:sum?of=m-r1',
+  'm-f3': 'virtual:difference?of=m-main,m-solar&minus=m-r1,m-f2',
+  'm-r4': 'virtual:machines',
+};
+
+/**
+ * Four racks of `perRack` machines on three feeders: `r3` hangs on two of them, `f3` has pumps, the root has solar.
+ * `isVirtual`: three nodes without meters of their own.
+ */
+export function meteringSite(
+  perRack: number,
+  { periodMs = 2_000, capShare = 1, isVirtual = false } = {},
+): Site {
   const rackKw = perRack * 3.7;
   const config = siteSchema.parse({
     schema: 1,
@@ -63,7 +76,10 @@ export function meteringSite(perRack: number, { periodMs = 2_000, capShare = 1 }
       { id: 'r4', parent: 'f3', kind: 'rack', capKw: rackKw },
     ],
     meters: [
-      ...METERED.map((node, place) => meter(place + 1, node, PROFILES[place % 4] ?? '', periodMs)),
+      ...METERED.map((node, place) => {
+        const read = meter(place + 1, node, PROFILES[place % 4] ?? '', periodMs);
+        return isVirtual ? { ...read, target: VIRTUAL[read.id] ?? read.target } : read;
+      }),
       { ...meter(20, 'main', 'eastron-sdm630', periodMs), id: 'm-solar', role: 'generation' },
     ],
     machines: Object.entries(RACKS).map(([rack, model], place) => ({
@@ -77,6 +93,7 @@ export function meteringSite(perRack: number, { periodMs = 2_000, capShare = 1 }
       count: perRack,
       periodMs: 10_000,
     })),
+    utility: { target: 'modbus://127.20.0.30:1502/1', periodMs: 5_000, heartbeatMaxAgeS: 60, onLoss: 'hold' },
     prices: {
       energy: { url: `${FEEDS}/price`, periodMs: 30_000, maxAgeS: 300 },
       hash: { url: `${FEEDS}/hashprice`, periodMs: 300_000, maxAgeS: 3_600, fallbackUsdPerPhDay: 42 },
@@ -104,6 +121,12 @@ export interface MeteringOptions {
   readonly wrong?: readonly WrongMeter[];
   /** Prices stay low: every feeder is loaded. */
   readonly isCalm?: boolean;
+  /** Three of the meters are virtual. */
+  readonly isVirtual?: boolean;
+  /** A limit of the utility, a share of the root's cap; with two minutes to reach it. */
+  readonly limit?: { readonly fromMin: number; readonly untilMin: number; readonly share: number };
+  /** Nights in which everybody rests, and the utility's limits by day. */
+  readonly isWeek?: boolean;
 }
 
 /** What was said of a meter, with its minute. */
@@ -120,17 +143,30 @@ export interface MeteringResult {
   /** Per wrong meter in the order of `wrong`: how long after it began to be wrong a sample of it was last used, s. */
   readonly believedS: readonly number[];
   readonly violations: readonly string[];
+  /** Commands that machines acknowledged. */
+  readonly commands: number;
+  /** How often a limit of the utility began that asked for load. */
+  readonly curtailed: number;
+  /** The most that really flowed into the site while a limit was in force and due, as a share of it. */
+  readonly mostOfLimit: number;
+  /** What was said of guards that worked without their meter. */
+  readonly standIns: readonly Said[];
 }
 
 /** The whole product over such a site: all that it said of its meters, and what it did that it must not. */
 export async function playMetering(options: MeteringOptions): Promise<MeteringResult> {
-  const { seed, hours, perRack = 3, periodMs, capShare, wrong = [] } = options;
+  const { seed, hours, perRack = 3, periodMs, capShare, isVirtual, wrong = [] } = options;
   const site = meteringSite(perRack, {
     ...(periodMs !== undefined && { periodMs }),
     ...(capShare !== undefined && { capShare }),
+    ...(isVirtual !== undefined && { isVirtual }),
   });
   const said: Said[] = [];
+  const standIns: Said[] = [];
   const believedS = wrong.map(() => 0);
+  let curtailed = 0;
+  const limits = limitsOf(options);
+  let mostOfLimit = 0;
   const run = await runSeed({
     seed,
     site,
@@ -138,21 +174,36 @@ export async function playMetering(options: MeteringOptions): Promise<MeteringRe
     machines: site.machines.length,
     unsettled: true,
     wakeMaxS: 60,
-    timeline: [...pricesOf(options), ...wrong.flatMap(turns)].sort((a, b) => a.atMs - b.atMs),
+    timeline: [...timesOf(options, site), ...wrong.flatMap(turns)].sort((a, b) => a.atMs - b.atMs),
+    react: ({ nodeW }, atMs) => {
+      const atMin = atMs / MINUTE_MS;
+      const limit = limits.find(
+        ({ fromMin, untilMin }) => atMin > fromMin + DEADLINE_MIN && atMin < untilMin,
+      );
+      if (limit !== undefined)
+        mostOfLimit = Math.max(mostOfLimit, (nodeW[0] ?? 0) / (1_000 * limitKw(site, limit)));
+      return [];
+    },
     onEvent: (atMs, event) => {
       if (event.event === 'meter' && event.quality === 'good')
         for (const [place, { meter: id, fromMin, untilMin }] of wrong.entries())
           if (event.meter === id && atMs > fromMin * MINUTE_MS && atMs < untilMin * MINUTE_MS)
             believedS[place] = atMs / 1_000 - fromMin * 60;
-      if (event.event !== 'alarm' || !isSaid(event.code)) return;
+      if (event.event === 'plan' && event.signalId?.startsWith('limit') === true) curtailed++;
+      if (event.event !== 'alarm') return;
       const { code, subject, state, text } = event;
-      said.push({ atMin: atMs / MINUTE_MS, code, meter: subject, state, text });
+      const list = isSaid(code) ? said : code === 'METER_STANDIN' ? standIns : undefined;
+      list?.push({ atMin: atMs / MINUTE_MS, code, meter: subject, state, text });
     },
   });
   return {
     said,
     believedS,
     violations: run.violations.map(({ invariant, text }) => `${invariant}: ${text}`),
+    commands: run.commands,
+    curtailed,
+    mostOfLimit,
+    standIns,
   };
 }
 
@@ -193,7 +244,80 @@ export function priceSteps(seed: number, hours: number): readonly PriceStep[] {
   return steps;
 }
 
-const pricesOf = ({ seed, hours, isCalm = false }: MeteringOptions): Planned[] =>
-  (isCalm ? [{ atMin: 0, usdPerMwh: PRICES[0] }] : priceSteps(seed, hours)).map(({ atMin, usdPerMwh }) =>
-    happens(atMin, { kind: 'price', usdPerMwh }),
+function timesOf(options: MeteringOptions, site: Site): readonly Planned[] {
+  const { seed, hours, isCalm = false, isWeek = false } = options;
+  const steps = isCalm ? [{ atMin: 0, usdPerMwh: PRICES[0] }] : priceSteps(seed, hours);
+  const limits = limitsOf(options);
+  // Limits of the utility come while everybody works: otherwise they would ask for nothing.
+  const busy = limits.map((limit) => ({ ...limit, fromMin: limit.fromMin - 20, usdPerMwh: PRICES[0] }));
+  const spells = isWeek ? [...busy, ...nightsOf(hours)] : [];
+  return [
+    ...withSpells(steps, spells).map(({ atMin, usdPerMwh }) => happens(atMin, { kind: 'price', usdPerMwh })),
+    ...limits.flatMap((limit): Planned[] => [
+      happens(limit.fromMin, {
+        kind: 'utility-limit',
+        limitKw: limitKw(site, limit),
+        deadlineS: DEADLINE_MIN * 60,
+        event: 'contracted',
+      }),
+      happens(limit.untilMin, { kind: 'utility-limit', limitKw: undefined, deadlineS: 0, event: 'none' }),
+    ]),
+  ];
+}
+
+/** What the utility gives to reach a limit, min. */
+const DEADLINE_MIN = 2;
+
+const limitKw = (site: Site, { share }: { readonly share: number }): number =>
+  Math.round((site.nodes[0]?.capKw ?? 0) * share);
+
+interface Spell {
+  readonly fromMin: number;
+  readonly untilMin: number;
+}
+
+/** The same prices, but for spells with one of their own, which must not overlap. */
+function withSpells(
+  steps: readonly PriceStep[],
+  spells: readonly (Spell & { readonly usdPerMwh: number })[],
+): readonly PriceStep[] {
+  const isWithin = (atMin: number): boolean =>
+    spells.some(({ fromMin, untilMin }) => atMin >= fromMin && atMin <= untilMin);
+  const own = spells.flatMap(({ fromMin, untilMin, usdPerMwh }) => {
+    const after = steps.findLast(({ atMin }) => atMin <= untilMin)?.usdPerMwh ?? PRICES[0];
+    return [
+      { atMin: fromMin, usdPerMwh },
+      { atMin: untilMin, usdPerMwh: after },
+    ];
+  });
+  return [...steps.filter(({ atMin }) => !isWithin(atMin)), ...own];
+}
+
+const DAY_MIN = 1_440;
+const daysIn = (hours: number): readonly number[] =>
+  Array.from({ length: Math.ceil(hours / 24) }, (_, day) => day * DAY_MIN);
+
+/** From ten in the evening, as a run begins at six in the morning, prices at which nobody earns anything. */
+const nightsOf = (hours: number) =>
+  daysIn(hours).map((dayMin) => ({
+    fromMin: dayMin + 16 * 60,
+    untilMin: dayMin + 22 * 60,
+    usdPerMwh: Math.max(...PRICES),
+  }));
+
+/** The one asked for; in a week one each morning, and each second day one in the afternoon, for half an hour to two. */
+function limitsOf({
+  seed,
+  hours,
+  limit,
+  isWeek = false,
+}: MeteringOptions): readonly (Spell & { readonly share: number })[] {
+  if (!isWeek) return limit === undefined ? [] : [limit];
+  const random = seededRandom(seed * 113 + 9);
+  return daysIn(hours).flatMap((dayMin, day) =>
+    (day % 2 === 0 ? [60, 9 * 60] : [60]).map((atMin) => {
+      const fromMin = dayMin + atMin + random.next() * 240;
+      return { fromMin, untilMin: fromMin + 30 + random.next() * 90, share: 0.25 + random.next() * 0.4 };
+    }),
   );
+}

@@ -54,6 +54,7 @@ const table = {
   DEVICE_OTHER: { cause: 'the device is another than the configuration says', next: 'check the address, the unit and the profile', retry: 'later' },
   METER_LOST: { cause: 'a meter stopped answering', next: 'check the meter and its line; control goes on from machine sums with a margin', retry: 'later' },
   ENERGY_ESTIMATED: { cause: 'energy of an interval of a revenue meter is estimated, or missing', next: 'see the reason in ./switchyard energy; check the meter, its line and the agent’s clock; settle the interval with the utility’s own reading', retry: 'later' },
+  METER_STANDIN: { cause: 'a guard works without the meter of its node: by the meters below it or by machines, with a margin', next: 'see why the meter is silent or not believed; until it tells again the node has a little less room than its cap', retry: 'later' },
   METER_IMPLAUSIBLE: { cause: 'a meter’s values contradict the machines', next: 'check wiring, CT ratio and profile', retry: 'later' },
   METER_WIRING: { cause: 'a meter’s phases show that it is wired wrongly', next: 'see the phase it names: turn its current transformer, or put current and voltage of one phase together; what the meter says is not used until then', retry: 'later' },
   METER_RATIO: { cause: 'a meter contradicts the meters above and below it, and the machines', next: 'check its CT ratio, in the meter and on the transformer, and invert in its target; if a load below it is undeclared, declare it as auxiliary', retry: 'later' },

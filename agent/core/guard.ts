@@ -1,5 +1,9 @@
 import type { Model } from '../../config/schema/model.ts';
 import type { Mode } from '../../protocols/reading.ts';
+import { forget, learn, makeCalibration, unlearn } from '../../protocols/metering/calibration.ts';
+import type { Calibration } from '../../protocols/metering/calibration.ts';
+import { standInW, WORDS_MARGIN } from '../../protocols/metering/stand-in.ts';
+import type { Sum } from '../../protocols/metering/stand-in.ts';
 import { heat, tripS, TYPICAL_TRIP } from '../../protocols/trip.ts';
 import type { TripPoint } from '../../protocols/trip.ts';
 import { drawW, restMode, shedRank } from './draw.ts';
@@ -11,11 +15,8 @@ const SAMPLES = 2;
 const SOON_S = 60;
 /** Added to the excess, as a share of the cap, so that the next sample is below it. */
 const BEYOND = 0.02;
-/** Without a meter the machines' own figures count this much more. */
-const UNMETERED = 1.03;
-/** A wrong meter under load is named within this time, ms: what was learnt before is not from its error. */
-const NAMED_MS = 15 * 60_000;
-const LOSSES_MOST = 1.05;
+/** With less than this share of its cap a node says nothing of how its meter compares with what is below it. */
+const TELLING = 0.05;
 
 export interface GuardMachine {
   readonly index: number;
@@ -25,6 +26,8 @@ export interface GuardMachine {
   readonly mode: Mode | undefined;
   /** Draw by the last reading; the last known one while it does not answer; undefined when never known. */
   readonly presentW: number | undefined;
+  /** It is the last known one: firmware that tells no power at rest leaves it at that of its work. */
+  readonly isPast?: boolean;
   readonly reachable: boolean;
   readonly controllable: boolean;
   /** A command to rest is under way and still within its time. */
@@ -40,12 +43,11 @@ export interface GuardState {
   overs: number;
   /** What the node draws beside its machines by declaration, W: changes from look to look too. */
   auxiliaryW: number;
-  /** Meter over the sum of both while all were good. */
-  ratio: number;
-  /** What it was at least a quarter of an hour ago, and since when the next such value waits; undefined: not so long. */
-  earlier: number | undefined;
-  kept: number;
-  keptMs: number;
+  /** What sources below feed in, W; undefined while one of them is not read: nothing of it may be counted on. */
+  fedW: number | undefined;
+  /** How much more the node's meter shows than its machines, and the meters below it, while all were good. */
+  readonly byMachines: Calibration;
+  readonly byMeters: Calibration;
   active: boolean;
   /** How long the node's breaker bears more than its cap. */
   readonly trip: readonly TripPoint[];
@@ -60,10 +62,9 @@ export const makeGuard = (capW: number, trip: readonly TripPoint[] = TYPICAL_TRI
   capW,
   auxiliaryW: 0,
   overs: 0,
-  ratio: 1,
-  earlier: undefined,
-  kept: 1,
-  keptMs: Infinity,
+  fedW: 0,
+  byMachines: makeCalibration(),
+  byMeters: makeCalibration(),
   active: false,
   trip,
   used: 0,
@@ -81,7 +82,10 @@ export function noteLoad(state: GuardState, loadW: number, nowMs: number): void 
 
 export interface GuardVerdict {
   readonly loadW: number;
-  readonly source: 'meter' | 'machines';
+  /** By which it goes: the node's own meter, or what stands in for it. */
+  readonly source: 'meter' | Sum['source'];
+  /** What stands in; undefined: the meter tells. */
+  readonly standIn: Sum | undefined;
   /** Machines to put to rest now, by their index. */
   readonly shed: readonly number[];
   readonly began: boolean;
@@ -91,20 +95,25 @@ export interface GuardVerdict {
 }
 
 /**
- * One look at one node. `meterW`: a new good sample; undefined when the meter is lost, and the machines' sum stands
- * for it. Sheds that are still under way are counted before more is chosen. `nowMs`: monotonic.
+ * One look at one node. `meterW`: a new good sample; undefined when the meter is lost: then the meters below it stand
+ * for it (`below`), or without any of them the machines' sum. Sheds that are still under way are counted before more is
+ * chosen. `nowMs`: monotonic.
  */
 export function guardStep(
   state: GuardState,
   meterW: number | undefined,
   machines: readonly GuardMachine[],
   nowMs: number,
+  below?: Sum,
 ): GuardVerdict {
-  const sum = machineSum(machines, state.auxiliaryW);
-  if (meterW !== undefined && sum.complete && sum.watts > state.capW * 0.05)
-    learnRatio(state, meterW / sum.watts, nowMs);
-  const loadW = meterW ?? sum.watts * state.ratio * UNMETERED;
-  const source = meterW === undefined ? 'machines' : 'meter';
+  const sum = machineSum(state, machines);
+  if (meterW !== undefined)
+    for (const one of [sum, below])
+      if (one?.isWhole === true && one.drawnW > state.capW * TELLING)
+        learn(calibrationOf(state, one), meterW + one.fedW, one.drawnW, nowMs);
+  const stands = below ?? sum;
+  const loadW = meterW ?? standInW(stands, calibrationOf(state, stands));
+  const [source, standIn] = meterW === undefined ? [stands.source, stands] : (['meter', undefined] as const);
   noteLoad(state, loadW, nowMs);
   state.overs = loadW > state.capW ? state.overs + 1 : 0;
   const wasActive = state.active;
@@ -112,42 +121,39 @@ export function guardStep(
   else if (loadW <= state.capW) state.active = false;
   const needW = state.active && loadW > state.capW ? loadW - state.capW * (1 - BEYOND) : 0;
   const { shed, short } = choose(needW, machines, state.leftS);
-  return { loadW, source, shed, short, began: state.active && !wasActive, ended: wasActive && !state.active };
+  const [began, ended] = [state.active && !wasActive, wasActive && !state.active];
+  return { loadW, source, standIn, shed, short, began, ended };
 }
 
-function learnRatio(state: GuardState, ratio: number, nowMs: number): void {
-  if (state.keptMs === Infinity) state.keptMs = nowMs;
-  if (nowMs - state.keptMs >= NAMED_MS) {
-    state.earlier = state.kept;
-    state.kept = state.ratio;
-    state.keptMs = nowMs;
-  }
-  state.ratio += (Math.min(2, Math.max(0.5, ratio)) - state.ratio) * 0.05;
+export const calibrationOf = (state: GuardState, { source }: Pick<Sum, 'source'>): Calibration =>
+  source === 'meters' ? state.byMeters : state.byMachines;
+
+/** The node's meter is found to be wrong: what was learnt from it is taken back. What meters may lack is known without it. */
+export function distrust({ byMachines, byMeters }: GuardState): void {
+  unlearn(byMachines);
+  forget(byMeters);
 }
 
-/**
- * The node's meter is found to be wrong: the ratio is what it was before, or that of usual losses. Never less than what
- * the machines say: at little load one may have shown too little for hours before it could be named.
- */
-export function distrust(state: GuardState): void {
-  state.ratio = Math.max(1, state.earlier ?? Math.min(LOSSES_MOST, state.ratio));
-  state.earlier = undefined;
-  state.keptMs = Infinity;
-  state.kept = state.ratio;
-}
-
-function machineSum(
-  machines: readonly GuardMachine[],
-  auxiliaryW: number,
-): { watts: number; complete: boolean } {
-  let watts = auxiliaryW;
-  let complete = true;
+function machineSum({ auxiliaryW, fedW }: GuardState, machines: readonly GuardMachine[]): Sum {
+  let drawnW = auxiliaryW;
+  let isWhole = fedW !== undefined;
   for (const machine of machines) {
-    if (!machine.reachable || machine.presentW === undefined) complete = false;
-    watts += machine.share * (machine.presentW ?? machine.model.ratedW);
+    if (!machine.reachable || machine.presentW === undefined || machine.isPast === true) isWhole = false;
+    drawnW += machine.share * (machine.presentW ?? machine.model.ratedW);
   }
-  return { watts, complete };
+  return { ...sumOfMachines(drawnW, fedW), isWhole };
 }
+
+/** What machines and auxiliaries of a node say, as what stands in for its meter. */
+export const sumOfMachines = (drawnW: number, fedW: number | undefined): Sum => ({
+  source: 'machines',
+  drawnW,
+  fedW: fedW ?? 0,
+  errorShare: WORDS_MARGIN,
+  lossShare: 0,
+  coverage: 0,
+  isWhole: false,
+});
 
 const gainW = (machine: GuardMachine): number =>
   machine.share * Math.max(0, (machine.presentW ?? 0) - drawW(machine.model, restMode(machine.model)));

@@ -1,6 +1,7 @@
 /** Meters against each other where they hang on several agents, and what stands in for one that cannot be used. */
 import type { SiteMeter } from '../../config/site.ts';
 import type { FaultCode } from '../../protocols/faults.ts';
+import { forget } from '../../protocols/metering/calibration.ts';
 import { findingText } from '../../protocols/metering/finding.ts';
 import { judgeMeters, noteMeter, noteOwn } from '../../protocols/metering/reconcile.ts';
 import type { Words } from '../../protocols/metering/windows.ts';
@@ -42,6 +43,8 @@ export function takeNaming(
 function forgetNode(state: SiteState, node: number): void {
   state.metering.named.add(node);
   state.residualKnown[node] = 0;
+  const calibration = state.metering.calibrations.get(node);
+  if (calibration !== undefined) forget(calibration);
 }
 
 /** Once a second: what the meters of several agents say of each other. */

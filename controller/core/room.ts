@@ -5,7 +5,7 @@ import type { Mode } from '../../protocols/reading.ts';
 import { auxiliaryDueW, auxiliaryFlowW, noteHeat } from './auxiliaries.ts';
 import { believedW, drawW } from './economics.ts';
 import { isOff } from './inhibit.ts';
-import { substituteW } from './substitute.ts';
+import { learnSubstitute, substituteW } from './substitute.ts';
 import { isKnown, meterOf } from './state.ts';
 import type { SiteState } from './state.ts';
 
@@ -207,9 +207,14 @@ export function learnResiduals(state: SiteState, monoMs: number): void {
   const caps = capsW(state);
   const parts = new Float64Array(state.site.nodes.length);
   for (const node of state.site.nodes) {
-    const meterW = meterOf(state, node.index, monoMs) ?? substituteW(state, node.index, monoMs);
+    const shownW = meterOf(state, node.index, monoMs);
+    noteSilence(state, node.index, shownW);
+    const meterW = shownW ?? substituteW(state, node.index, monoMs);
     if (meterW === undefined) continue;
-    if (moving[node.index] === 0) state.residualFound[node.index] = 0;
+    if (moving[node.index] === 0) {
+      state.residualFound[node.index] = 0;
+      if (shownW !== undefined) learnSubstitute(state, node.index, shownW, monoMs);
+    }
     const residual = meterW - (known[node.index] ?? 0);
     const before = state.residualW[node.index] ?? 0;
     const above = meterW > (caps[node.index] ?? Infinity) && (shedding[node.index] ?? 0) === 0;
@@ -218,13 +223,21 @@ export function learnResiduals(state: SiteState, monoMs: number): void {
     else if (above) part = residual > before ? 1 : 0;
     else if ((moving[node.index] ?? 0) === 0) part = 0.25;
     const auxBefore = state.auxiliaries.inResidualW[node.index] ?? 0;
-    state.residualW[node.index] = before + part * (residual - before);
+    const leastW = state.metering.floors.get(node.index) ?? -Infinity;
+    state.residualW[node.index] = Math.max(leastW, before + part * (residual - before));
     // Learned together, so that what is beyond both stays what it is while one follows the machines.
     state.auxiliaries.inResidualW[node.index] = auxBefore + part * ((auxW[node.index] ?? 0) - auxBefore);
     state.residualKnown[node.index] = 1;
     parts[node.index] = part;
   }
   for (const left of state.left.values()) for (const one of left) one.stays *= 1 - (parts[one.node] ?? 0);
+}
+
+/** From a meter that falls silent to what stands in for it is no step down: nothing is raised because of it. */
+function noteSilence(state: SiteState, node: number, shownW: number | undefined): void {
+  const { floors, named } = state.metering;
+  if (shownW !== undefined || named.has(node)) floors.delete(node);
+  else if (state.residualKnown[node] === 1 && !floors.has(node)) floors.set(node, state.residualW[node] ?? 0);
 }
 
 /** What a machine draws, or drew when it was last known, W. */
@@ -289,9 +302,16 @@ export function leaveBehind(state: SiteState, machine: number): void {
   state.left.set(machine, left);
 }
 
-const addLeft = (state: SiteState, { node, watts, stays }: Left[number]): void => {
-  state.residualW[node] = (state.residualW[node] ?? 0) + stays * watts;
-};
+const addLeft = (state: SiteState, { node, watts, stays }: Left[number]): void =>
+  addResidual(state, node, stays * watts);
+
+/** Into what is unexplained, and into the least of it while the node's meter is silent. */
+function addResidual(state: SiteState, node: number, watts: number): void {
+  state.residualW[node] = (state.residualW[node] ?? 0) + watts;
+  const { floors } = state.metering;
+  const leastW = floors.get(node);
+  if (leastW !== undefined) floors.set(node, leastW + watts);
+}
 
 /** What is unexplained at a node was said anew, of a time before the machines that are lost now were lost. */
 export function leaveAgain(state: SiteState, node: number): void {
@@ -318,6 +338,6 @@ export function takeBack(state: SiteState, machine: number, first: boolean): voi
     if (state.residualKnown[node] !== 1 || (first && state.residualFound[node] === 1)) continue;
     const { watts: leftW, stays } = left?.[place] ?? { watts: 0, stays: 0 };
     const inW = stays * leftW + (1 - stays) * watts * shareAt(state, own, node);
-    state.residualW[node] = (state.residualW[node] ?? 0) - inW;
+    addResidual(state, node, -inW);
   }
 }

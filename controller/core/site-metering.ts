@@ -1,7 +1,9 @@
 /** What the controller knows of its meters themselves. */
 import type { Site } from '../../config/site.ts';
 import { equationsOf } from '../../protocols/metering/balance.ts';
-import type { Equation } from '../../protocols/metering/balance.ts';
+import type { BalanceMeter, Equation } from '../../protocols/metering/balance.ts';
+import { makeCalibration } from '../../protocols/metering/calibration.ts';
+import type { Calibration } from '../../protocols/metering/calibration.ts';
 import { makeReconciler } from '../../protocols/metering/reconcile.ts';
 import type { Reconciler } from '../../protocols/metering/reconcile.ts';
 import { balanceOfSite } from '../../protocols/metering/site-balance.ts';
@@ -16,6 +18,14 @@ export interface SiteMetering {
   readonly reconciler: Reconciler;
   /** What each metered node must agree with, by node: to stand in for its meter. */
   readonly sums: ReadonlyMap<number, Equation>;
+  /** Of the same nodes: how much more their meters have shown than those below them. */
+  readonly calibrations: ReadonlyMap<number, Calibration>;
+  /** Nodes whose meter has fallen silent: what was unexplained when it did, W, is the least that is counted until it tells. */
+  readonly floors: Map<number, number>;
+  /** As `Site.meters`, with what each can carry. */
+  readonly balance: readonly (BalanceMeter & { readonly capW: number })[];
+  /** Machines by the node they hang on. */
+  readonly machinesAt: ReadonlyMap<number, readonly number[]>;
   /** Nodes whose meter an agent has named as wrong. */
   readonly named: Set<number>;
   wordsMonoMs: number;
@@ -32,9 +42,23 @@ export function siteMetering(site: Site): SiteMetering {
       judged: (equation) => agentsOf(site, equation).size > 1,
     }),
     sums: new Map(own.map((equation) => [site.meters[equation.meter]?.nodeIndex ?? -1, equation])),
+    calibrations: new Map(own.map(({ meter }) => [site.meters[meter]?.nodeIndex ?? -1, makeCalibration()])),
+    floors: new Map(),
+    balance: meters.map((meter) => ({ ...meter, capW: nodes[meter.node]?.capW ?? 0 })),
+    machinesAt: machinesAt(site),
     named: new Set(),
     wordsMonoMs: -Infinity,
   };
+}
+
+function machinesAt(site: Site): ReadonlyMap<number, readonly number[]> {
+  const at = new Map<number, number[]>();
+  for (const { index, nodeIndex } of site.machines) {
+    const there = at.get(nodeIndex);
+    if (there === undefined) at.set(nodeIndex, [index]);
+    else there.push(index);
+  }
+  return at;
 }
 
 const agentsOf = (site: Site, { meter, parts, own }: Equation): ReadonlySet<string | undefined> =>

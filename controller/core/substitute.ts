@@ -1,30 +1,111 @@
+/** What stands in for a node's meter that is silent or named as wrong, by `protocols/metering/stand-in.ts`. */
+import { learn } from '../../protocols/metering/calibration.ts';
+import { METER_MAX_AGE_MS } from '../../protocols/metering/age.ts';
+import { DECLARED_SHARE, WORD_SHARE } from '../../protocols/metering/balance.ts';
+import { standInText, standInW, sumBelow } from '../../protocols/metering/stand-in.ts';
+import type { OwnPart, Part, Sum } from '../../protocols/metering/stand-in.ts';
+import { numberOf } from '../../protocols/reading.ts';
 import { believedW } from './economics.ts';
 import { isOff } from './inhibit.ts';
 import { isKnown, meterOf } from './state.ts';
 import type { SiteState } from './state.ts';
 
-/**
- * What must flow into a node whose own meter was named as wrong, W: what the meters below it show (there may be none), what
- * machines and auxiliaries between them say, and all that may be lost on the way; undefined while one of them is not known.
- */
+/** What was learnt of a node before its meter fell silent is off by this share at most. */
+const LAST_SHARE = 0.03;
+/** With less than this share of its cap a node says nothing of how its meter compares with what is below it. */
+const TELLING = 0.05;
+
+/** What must flow into a node whose meter does not tell, W, at most; undefined: nothing better than the last residual. */
 export function substituteW(state: SiteState, node: number, monoMs: number): number | undefined {
-  const equation = state.metering.named.has(node) ? state.metering.sums.get(node) : undefined;
-  if (equation === undefined) return undefined;
-  let watts = 0;
-  for (const { meter, share } of equation.parts) {
-    const { role, nodeIndex = -1 } = state.site.meters[meter] ?? {};
-    const shownW = role === 'generation' ? state.solarW : meterOf(state, nodeIndex, monoMs);
-    if (shownW === undefined || Number.isNaN(shownW)) return undefined;
-    watts += share * shownW;
-  }
+  const sum = sumAt(state, node, monoMs);
+  const calibration = state.metering.calibrations.get(node);
+  return sum === undefined || calibration === undefined ? undefined : standInW(sum, calibration);
+}
+
+/** By what control goes on at such a node, in words. */
+export function substituteText(state: SiteState, node: number, monoMs: number): string {
+  const sum = sumAt(state, node, monoMs);
+  const calibration = state.metering.calibrations.get(node);
+  return sum === undefined || calibration === undefined
+    ? "the machines' sum and the last residual"
+    : standInText(sum, calibration);
+}
+
+/** The node's own meter tells, and nothing below it is on its way: what the meters below it lack is learnt. */
+export function learnSubstitute(state: SiteState, node: number, shownW: number, monoMs: number): void {
+  const { calibrations, sums, named } = state.metering;
+  const calibration = calibrations.get(node);
+  // What a meter said that is named now may still be young.
+  if (calibration === undefined || named.has(node) || sums.get(node)?.against !== 'meters') return;
+  const sum = sumAt(state, node, monoMs);
+  const capW = (state.site.nodes[node]?.capKw ?? 0) * 1_000;
+  if (sum?.isWhole === true && sum.drawnW > TELLING * capW)
+    learn(calibration, shownW + sum.fedW, sum.drawnW, monoMs);
+}
+
+/** Machines' words alone stand in for a named meter only: for a silent one what was learnt from it still holds. */
+function sumAt(state: SiteState, node: number, monoMs: number): Sum | undefined {
+  const { sums, named } = state.metering;
+  const equation = sums.get(node);
+  if (equation === undefined || (equation.against === 'machines' && !named.has(node))) return undefined;
+  const { meters } = state.site;
+  const sum = sumBelow(equation, {
+    meters: state.metering.balance,
+    partOf: (meter): Part | undefined => {
+      const { role, nodeIndex = -1 } = meters[meter] ?? {};
+      const shownW = role === 'generation' ? solarW(state, meter, monoMs) : meterOf(state, nodeIndex, monoMs);
+      const { errorShare = 0 } = state.metering.balance[meter] ?? {};
+      if (shownW !== undefined) return { powerW: shownW, errorShare, isMetered: true };
+      // One more that does not tell: what stands in for it, at most.
+      const powerW = role === 'generation' ? undefined : substituteW(state, nodeIndex, monoMs);
+      return powerW === undefined ? lastOf(state, nodeIndex) : { powerW, errorShare: 0, isMetered: false };
+    },
+    ownOf: (one) => ownPart(state, one),
+    isTransferred: state.lostFeeds.size > 0,
+  });
+  return sum === undefined || (equation.against === 'meters' && sum.coverage === 0) ? undefined : sum;
+}
+
+/** What a source feeds in, W; undefined while its meter does not tell. */
+function solarW(state: SiteState, meter: number, monoMs: number): number | undefined {
+  const said = state.meterSaid[meter];
+  const ageMs = monoMs - (state.meterHeard[meter] ?? -Infinity);
+  const isFresh = ageMs <= METER_MAX_AGE_MS + (state.site.meters[meter]?.periodMs ?? 0);
+  return isFresh && said?.ok === true && said.quality === 'good' ? numberOf(said) : undefined;
+}
+
+/** What flows into a node by its machines and what was learnt beside them before its meter fell silent. */
+function lastOf(state: SiteState, node: number): Part | undefined {
+  if (state.residualKnown[node] !== 1) return undefined;
+  let powerW = state.residualW[node] ?? 0;
   for (const { index, nodeIndex } of state.site.machines) {
-    const share = equation.own.get(nodeIndex) ?? 0;
-    if (share === 0 || isOff(state, index)) continue;
-    if (!isKnown(state, index)) return undefined;
-    watts += share * believedW(state, index);
+    const place = state.site.nodes[nodeIndex]?.path.indexOf(node) ?? -1;
+    if (place >= 0 && isKnown(state, index))
+      powerW += believedW(state, index) * (state.shares[nodeIndex]?.[place] ?? 1);
+  }
+  return { powerW, errorShare: LAST_SHARE, isMetered: false };
+}
+
+/** What hangs on a node itself, W: unknown machines at what they drew last, or at most. */
+function ownPart(state: SiteState, node: number): OwnPart {
+  let [drawnW, ratedW, errorW] = [0, 0, 0];
+  let isWhole = true;
+  for (const index of state.metering.machinesAt.get(node) ?? []) {
+    const mostW = state.site.machines[index]?.model.ratedW ?? 0;
+    ratedW += mostW;
+    if (isOff(state, index)) continue;
+    isWhole &&= isKnown(state, index);
+    const watts = isKnown(state, index) ? believedW(state, index) : state.lastKnownW[index] || mostW;
+    drawnW += watts;
+    errorW += WORD_SHARE * watts;
   }
   const { drawers, heat } = state.auxiliaries;
-  for (const [place, { node: at, fixedW, perItW }] of drawers.entries())
-    watts += (equation.own.get(at) ?? 0) * (fixedW + perItW * (heat.itW[place] ?? 0));
-  return watts * (1 + equation.lossShare);
+  for (const [place, { node: at, fixedW, perItW }] of drawers.entries()) {
+    if (at !== node) continue;
+    const watts = fixedW + perItW * (heat.itW[place] ?? 0);
+    drawnW += watts;
+    ratedW += watts;
+    errorW += DECLARED_SHARE * watts;
+  }
+  return { drawnW, ratedW, errorShare: drawnW > 0 ? errorW / drawnW : 0, isKnown: isWhole };
 }

@@ -4,7 +4,7 @@ import { raiseAlarm, setAlarm } from './alarms.ts';
 import type { Effect } from './effects.ts';
 import type { LedgerReserve, Now } from './events.ts';
 import { forgetMachine } from './ingest.ts';
-import { substituteW } from './substitute.ts';
+import { substituteText } from './substitute.ts';
 import { estimatedW, limitInForceKw, ownCapW } from './room.ts';
 import { doesAsWanted, isKnown, meterOf, rootOf } from './state.ts';
 import type { SiteState } from './state.ts';
@@ -133,18 +133,11 @@ export function ageMeters(state: SiteState, now: Now): Effect[] {
           now,
           'METER_LOST',
           meter.id,
-          `${meter.id} (${meter.node}) gives no usable value; control goes on from ${standsIn(state, meter.nodeIndex, now)}`,
+          `${meter.id} (${meter.node}) gives no usable value; control goes on from ${substituteText(state, meter.nodeIndex, now.monoMs)}`,
         )
       : [];
   });
 }
-
-const standsIn = (state: SiteState, node: number, now: Now): string =>
-  substituteW(state, node, now.monoMs) === undefined
-    ? "the machines' sum and the last residual"
-    : state.metering.sums.get(node)?.against === 'meters'
-      ? 'the meters below it, with all that may be lost on the way'
-      : "the machines' sum, with all that may be lost on the way";
 
 /** Feeds of what hangs on two of them: which has no voltage, and what the other one carries now. */
 export function watchFeeds(state: SiteState, now: Now): Effect[] {

@@ -66,9 +66,9 @@ export interface Balance {
 }
 
 /** Machines' own figures are off by this share at most. */
-const WORD_SHARE = 0.1;
+export const WORD_SHARE = 0.1;
 /** What is declared of auxiliaries is. */
-const DECLARED_SHARE = 0.3;
+export const DECLARED_SHARE = 0.3;
 /** Cords of one load share it by their lengths and contacts, not by declaration. */
 const CORD_SHARE = 0.15;
 /** Classes hold down to this share of what a meter is made for; below it the error in W stays. */

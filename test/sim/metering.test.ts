@@ -43,3 +43,43 @@ test('in the whole product a main meter whose sign turns is used for half a minu
   expect(said.every(({ meter }) => meter === 'm-main')).toBe(true);
   expect(violations).toEqual([]);
 });
+
+describe('a limit of the utility while the main meter is silent, on a site with virtual meters', () => {
+  const play = (silent: readonly string[]) =>
+    playMetering({
+      seed: 2,
+      hours: 0.2,
+      perRack: 1,
+      isCalm: true,
+      isVirtual: true,
+      limit: { fromMin: 6, untilMin: 10, share: 0.45 },
+      wrong: silent.map((meter) => ({ meter, fault: 'silent', fromMin: 4, untilMin: 11 })),
+    });
+
+  test('is held at what really flows, by the meters below it with what their comparison has taught', async () => {
+    const { said, standIns, curtailed, mostOfLimit, violations } = await play(['m-main']);
+    expect(standIns.map(({ meter, state }) => `${meter} ${state}`).sort()).toEqual([
+      'f3 cleared',
+      'f3 raised',
+      'main cleared',
+      'main raised',
+    ]);
+    expect(standIns.find(({ meter }) => meter === 'main')?.text).toContain(
+      'the meters below it with as much',
+    );
+    expect(curtailed).toBe(1);
+    expect(mostOfLimit).toBeGreaterThan(0.3);
+    expect(mostOfLimit).toBeLessThanOrEqual(1);
+    expect(said).toEqual([]);
+    expect(violations).toEqual([]);
+  });
+
+  test('is held by what the machines say when those are silent too', async () => {
+    const { standIns, mostOfLimit, violations } = await play(['m-main', 'm-f2', 'm-r1', 'm-r2', 'm-r3']);
+    expect(standIns.find(({ meter }) => meter === 'main')?.text).toContain(
+      'the machines below it with as much',
+    );
+    expect(mostOfLimit).toBeLessThanOrEqual(1);
+    expect(violations).toEqual([]);
+  });
+});

@@ -6,6 +6,7 @@ import { makeStall } from '../../../agent/core/stall.ts';
 import { takeReadings } from '../../../agent/machine.ts';
 import { buildPlant } from '../../../agent/plant.ts';
 import { makeSafety } from '../../../agent/safety.ts';
+import { makeStandIns } from '../../../agent/stand-in.ts';
 import { MODELS } from '../../../config/models.ts';
 import { siteSchema } from '../../../config/schema/site.ts';
 import { resolveSite } from '../../../config/site.ts';
@@ -59,6 +60,7 @@ function makeRig(firmCapKw: number) {
   const safety = makeSafety({
     site,
     plant,
+    standIns: makeStandIns(site, 'a1', plant),
     clock,
     stall: makeStall(0),
     lease,

@@ -97,3 +97,23 @@ test('of a named meter with nothing but machines below it their sum stands in, w
   expect(estimatedW(plant.state)[feeder]).toBeGreaterThanOrEqual(trueW);
   expect(estimatedW(plant.state)[feeder]).toBeLessThan(trueW * 1.05);
 });
+
+test('of a main meter that falls silent the meters below stand in: no step down, and what comes new is seen', () => {
+  const plant = new WronglyMetered('site');
+  plant.run(4 * MINUTE_S);
+  const beforeW = estimatedW(plant.state)[0] ?? 0;
+  plant.gain = Number.NaN;
+  plant.run(10);
+  expect(meterOf(plant.state, 0, plant.nowMs)).toBeUndefined();
+  expect(estimatedW(plant.state)[0]).toBeGreaterThanOrEqual(beforeW * 0.999);
+  expect(estimatedW(plant.state)[0]).toBeLessThan(beforeW * 1.02);
+  expect(plant.state.alarms.get('METER_LOST:main')?.text).toContain('the meters below it');
+  // A load that no machine tells of, below a feeder's meter.
+  plant.extraW.set('f1', 3_000);
+  plant.run(60);
+  expect(estimatedW(plant.state)[0]).toBeGreaterThanOrEqual(plant.trueW());
+  plant.extraW.delete('f1');
+  plant.run(60);
+  // What was there when the meter fell silent is the least that is counted until it tells again.
+  expect(estimatedW(plant.state)[0]).toBeGreaterThanOrEqual(beforeW * 0.999);
+});
