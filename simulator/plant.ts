@@ -6,6 +6,7 @@ import { Fault } from '../protocols/faults.ts';
 import type { Mode } from '../protocols/reading.ts';
 import type { ExecDevice, Load, SimulatedEndpoint } from './device.ts';
 import { SimulatedAntminer } from './devices/antminer.ts';
+import { SimulatedAvalon } from './devices/avalon.ts';
 import { SimulatedBraiins } from './devices/braiins.ts';
 import { GpuHost } from './devices/gpu-host.ts';
 import type { GpuMisbehaviour } from './devices/gpu-host.ts';
@@ -68,6 +69,7 @@ const FAMILIES: Readonly<Record<string, Family>> = {
         fanPwm: 70 + (index % 31),
       }),
   },
+  'avalon:': { api: 4_028, make: (options) => new SimulatedAvalon(options) },
   'braiins:': { api: 80, make: (options) => new SimulatedBraiins(options) },
   'whatsminer:': { api: 4_028, make: (options) => new SimulatedWhatsminer(options) },
   'whatsminer-v3:': { api: 4_433, make: (options) => new SimulatedWhatsminerV3(options) },

@@ -1,5 +1,6 @@
 import type { Driver } from '../driver.ts';
 import { antminer } from './antminer.ts';
+import { avalon } from './avalon.ts';
 import { braiins } from './braiins.ts';
 import { cgminer } from './cgminer.ts';
 import { gpuHost } from './gpu-host.ts';
@@ -10,6 +11,7 @@ import { whatsminerV3 } from './whatsminer-v3.ts';
 /** Every driver of the product; a target's scheme chooses among them. */
 export const DRIVERS: readonly Driver[] = [
   antminer,
+  avalon,
   braiins,
   cgminer,
   gpuHost,

@@ -10,6 +10,7 @@ import { loadModel } from '../../config/models.ts';
 import { realClock } from '../../host/clock.ts';
 import { makeHttp } from '../../host/http.ts';
 import { seededRandom } from '../../host/random.ts';
+import { SimulatedAvalon } from '../../simulator/devices/avalon.ts';
 import { SimulatedBraiins } from '../../simulator/devices/braiins.ts';
 import type { SimulatedMiner } from '../../simulator/devices/miner.ts';
 import type { MinerOptions } from '../../simulator/devices/miner-body.ts';
@@ -42,13 +43,32 @@ async function shortly(device: Device): Promise<Record<string, unknown>> {
 
 interface Peer {
   readonly script: string;
+  /** What it is started with; the password when absent. */
+  readonly argument?: string;
   readonly target: (port: string) => string;
   readonly identity: object;
   readonly reads: Readonly<Record<string, unknown>>;
   readonly limitW?: number;
 }
 
+const avalon = (dialect: string): Peer => ({
+  script: 'avalon.py',
+  argument: dialect,
+  target: (port) => `avalon://127.0.0.1?api=${port}&dialect=${dialect}`,
+  identity: { vendor: 'Canaan', model: 'AvalonMiner 1346-110', firmware: '23031701' },
+  reads: {
+    hashrate: [110_250.75e9, 'H/s'],
+    power: [3_440, 'W'],
+    mode: ['mine', 'text'],
+    'temperature.chip.2': [82, '°C'],
+    'fan.2': [5_392, 'rpm'],
+    'pool.active': ['stratum+tcp://pool.example:3333', 'text'],
+  },
+});
+
 const PEERS: Readonly<Record<string, Peer>> = {
+  'avalon in JSON': avalon('json'),
+  'avalon as text': avalon('text'),
   braiins: {
     script: 'braiins.py',
     target: (port) => `braiins://127.0.0.1?http=${port}&passwordEnv=P`,
@@ -90,7 +110,9 @@ const PEERS: Readonly<Record<string, Peer>> = {
 
 withPython('a device that others wrote', () => {
   test.each(Object.entries(PEERS))('%s is read and obeys', async (_, peer) => {
-    const device = open(peer.target(await startPeer(PYTHON, peer.script, ['serve', PASSWORD])));
+    const device = open(
+      peer.target(await startPeer(PYTHON, peer.script, ['serve', peer.argument ?? PASSWORD])),
+    );
     expect(await device.identify(5_000)).toEqual(peer.identity);
     expect(await shortly(device)).toMatchObject(peer.reads);
     expect(await actAndVerify(device, 'sleep', undefined, wait)).toMatchObject({
@@ -197,5 +219,33 @@ withPython('a simulated device that others ask', () => {
     expect(await curl('performance/power-target', '-X', 'PUT', '--json', '{"watt":9}', ...header)).toMatch(
       /400$/,
     );
+  });
+
+  test('avalon: words as they are, in either dialect', async () => {
+    const host = '127.9.61.3';
+    const miner = await serve(host, (options) => new SimulatedAvalon(options), 'avalon-1246');
+    const ask = (words: string): Promise<string> =>
+      startPeer(PYTHON, 'avalon.py', ['ask', host, String(PORT), words]);
+    expect(await ask('version')).toMatch(
+      /^STATUS=S,When=\d+,Code=22,Msg=CGMiner versions,Description=[^|]+\|VERSION,.*\|$/,
+    );
+    expect(await ask('estats')).toMatch(
+      /^STATUS=S.*\|STATS=0,ID=AVA100,.*MM ID0=.*GHSspd\[[78]\d{4}\.\d\d\].*\|$/,
+    );
+    expect(JSON.parse(await ask('{"command":"estats"}'))).toMatchObject({
+      STATUS: [{ Code: 70 }],
+      STATS: [{ ID: 'AVA100' }, {}],
+    });
+    expect(await ask('ascset|0,led,1-1')).toMatch(/^STATUS=S,When=\d+,Code=119,Msg=ASC 0 set OK,/);
+    expect(await ask('ascset|0,softoff,1:1000')).toMatch(/^STATUS=E,.*Code=120,Msg=ASC 0 set failed/);
+    expect(await ask('ascset|0,facopts')).toMatch(/Unknown option: facopts/);
+    expect(miner.changes).toBe(1);
+    const when = Number(/When=(\d+)/.exec(await ask('version'))?.[1]);
+    expect(await ask(`{"command":"ascset","parameter":"0,softoff,1:${when + 300}"}`)).toContain(
+      `ASC 0 set info: success softoff:${when + 300}`,
+    );
+    expect(miner.power.mining).toBe(true);
+    miner.powerW(realClock.monoMs() + 301_000);
+    expect(miner.power.mining).toBe(false);
   });
 });

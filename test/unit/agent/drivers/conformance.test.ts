@@ -13,6 +13,7 @@ import { makeMemoryFront } from '../../../../simulator/fronts/memory.ts';
 /** A working target per scheme; a driver without one fails here. */
 const TARGETS: Readonly<Record<string, string>> = {
   antminer: 'antminer://10.0.0.1?passwordEnv=P',
+  avalon: 'avalon://10.0.0.1',
   braiins: 'braiins://10.0.0.1:4028?passwordEnv=P',
   cgminer: 'cgminer://10.0.0.1',
   whatsminer: 'whatsminer://10.0.0.1?passwordEnv=P',

@@ -1,0 +1,279 @@
+/**
+ * Canaan Avalon with the cgminer API on TCP 4028, in JSON or as text (`dialect=text`).
+ * Verified on recorded answers (A1246 `stats`; Q `stats`, `litestats`, `version`, `pools`); commands from documents only.
+ */
+import type { Endpoint } from '../../host/deps.ts';
+import { avalonNumbers, avalonWords, encodeAvalon, parseAvalon } from '../../protocols/asic/avalon.ts';
+import type { AvalonDialect, AvalonWords } from '../../protocols/asic/avalon.ts';
+import { field, isList, isObject, sectionOf, statusOf } from '../../protocols/asic/cgminer.ts';
+import { asFault, Fault } from '../../protocols/faults.ts';
+import type { Identity, Reading, Readings } from '../../protocols/reading.ts';
+import { gigahash } from '../../protocols/units.ts';
+import { askBytes, Deadline, poolReading } from '../ask-cgminer.ts';
+import type { Asked } from '../ask-cgminer.ts';
+import type { BeforeWrite, Device, DeviceIo, Driver, Settings, SettingsView, Target } from '../driver.ts';
+import { modeReading, powerReading, rateReading, wordOf } from '../miner-readings.ts';
+import { checkOptions, portOption } from '../options.ts';
+import { MINER_BOUNDS, missing, numberReading, toNumber, uncertain, unreadable } from '../readings.ts';
+
+/** Commands that give the bracket string, the shortest first; which of them a firmware has is found out once. */
+const STATS = ['litestats', 'estats', 'stats'] as const;
+/** Soft-off and soft-on are carried out at a time of the device's own clock; one that has passed is not taken. */
+const AHEAD_S = 5;
+/** `SoftOFF` of a machine that boots. Other values above zero: it was switched off softly. */
+const SOFT_BOOT = 6;
+/** Of the supply's seven figures: watts to the boards, and watts from the wall. */
+const PS_BOARDS = 4;
+const PS_WALL = 6;
+/** No supply takes more of the wall than this for what it gives. */
+const SUPPLY_FACTOR = 1.35;
+const MOST_POOLS = 8;
+
+export const avalon: Driver = {
+  name: 'avalon',
+  schemes: ['avalon'],
+  open: (target, io) => {
+    checkOptions(target, ['api', 'dialect']);
+    return new Avalon(target, io);
+  },
+};
+
+interface Stats extends Asked {
+  readonly words: AvalonWords;
+}
+
+class Avalon implements Device {
+  readonly driver = 'avalon';
+  readonly verbs: Device['verbs'];
+  readonly settings: SettingsView = { newest: () => this.#newest, setBy: {} };
+  readonly door: Endpoint;
+  readonly #io: DeviceIo;
+  readonly #dialect: AvalonDialect;
+  #newest: ReturnType<SettingsView['newest']>;
+  #stats = 0;
+  /** Its API takes one request at a time: the next waits for the one before. */
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(target: Target, io: DeviceIo) {
+    const dialect = target.options['dialect'] ?? 'json';
+    if (dialect !== 'json' && dialect !== 'text')
+      throw new Fault('TARGET_INVALID', `${target.url}: dialect is json or text, not ${dialect}`);
+    this.#io = io;
+    this.#dialect = dialect;
+    this.door = { host: target.host, port: portOption(target, 'api') ?? target.port ?? 4028 };
+    this.verbs = this.#makeVerbs();
+  }
+
+  async identify(timeoutMs: number): Promise<Identity> {
+    const { value } = await this.#ask('version', undefined, this.#deadline(timeoutMs));
+    const [version] = sectionOf(value, 'VERSION');
+    if (!version) throw new Fault('ANSWER_GARBAGE', 'no VERSION section');
+    const product = wordOf(field(version, 'PROD'));
+    const model = product === '' ? wordOf(field(version, 'MODEL')) : product;
+    if (!/avalon/i.test(`${product}${wordOf(field(version, 'ID'))}`) && field(version, 'MODEL') === undefined)
+      throw new Fault('ANSWER_GARBAGE', 'this is no Avalon');
+    // In text a version of digits alone has become a number.
+    const firmware = ['CGVERSION', 'VERSION', 'LVERSION', 'CGMiner']
+      .map((name) => field(version, name))
+      .map((said) => (typeof said === 'number' ? String(said) : wordOf(said)))
+      .find((said) => said !== '');
+    return { vendor: 'Canaan', model, firmware: firmware ?? '' };
+  }
+
+  async read(scope: 'fast' | 'full', timeoutMs: number): Promise<Readings> {
+    const deadline = this.#deadline(timeoutMs);
+    const beganMs = this.#io.clock.monoMs();
+    const stats = await this.#askStats(deadline);
+    const readings = statsReadings(stats);
+    if (scope === 'full') {
+      const pools = await this.#ask('pools', undefined, deadline).catch((error: unknown) => asFault(error));
+      readings['pool.active'] =
+        pools instanceof Fault ? unreadable(pools.code, stats.atMs, pools.detail) : poolReading(pools);
+      if (!(pools instanceof Fault)) this.#newest = { settings: settingsOf(stats.words, pools), beganMs };
+    }
+    return readings;
+  }
+
+  close(): void {}
+
+  #deadline(timeoutMs: number): Deadline {
+    return new Deadline(this.#io.clock, timeoutMs);
+  }
+
+  /** One request, after those before it. Rejects with a Fault: NET_*, ANSWER_*, VERB_UNSUPPORTED, VERB_REFUSED. */
+  #ask(command: string, parameter: string | undefined, deadline: Deadline): Promise<Asked> {
+    const turn = this.#turn.then(async (): Promise<Asked> => {
+      const request = encodeAvalon(this.#dialect, command, parameter);
+      const { bytes, atMs } = await askBytes(this.#io, this.door, request, deadline);
+      const answer = parseAvalon(bytes);
+      if (answer instanceof Fault) throw answer;
+      const status = statusOf(answer.value);
+      if (status?.level !== 'E' && status?.level !== 'F') return { ...answer, atMs };
+      const unknown = status.code === 14 || /unknown option/i.test(status.message);
+      throw new Fault(
+        unknown ? 'VERB_UNSUPPORTED' : 'VERB_REFUSED',
+        `${command}: ${status.message.slice(0, 100)}`,
+      );
+    });
+    this.#turn = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #askStats(deadline: Deadline): Promise<Stats> {
+    for (;;) {
+      const asked = await this.#ask(STATS[this.#stats] ?? 'stats', undefined, deadline).catch(
+        (error: unknown) => asFault(error),
+      );
+      if (!(asked instanceof Fault)) {
+        const words = avalonWords(sectionOf(asked.value, 'STATS'));
+        if (words) return { ...asked, words };
+        if (asked.partial) throw new Fault('ANSWER_PARTIAL', `${STATS[this.#stats]}: without MM ID0`);
+        throw new Fault('ANSWER_GARBAGE', `${STATS[this.#stats]}: no MM ID0 in it`);
+      }
+      if (asked.code !== 'VERB_UNSUPPORTED' || this.#stats + 1 >= STATS.length) throw asked;
+      this.#stats += 1;
+    }
+  }
+
+  #makeVerbs(): Device['verbs'] {
+    return {
+      sleep: async (_argument, timeoutMs, before) => {
+        const deadline = this.#deadline(timeoutMs);
+        const atS = await this.#ready(deadline, before);
+        await this.#set(`softoff,1:${atS}`, deadline);
+      },
+      wake: async (_argument, timeoutMs, before) => {
+        const deadline = this.#deadline(timeoutMs);
+        const atS = await this.#ready(deadline, before);
+        try {
+          await this.#set(`softon,1:${atS}`, deadline);
+        } catch (error) {
+          const { code } = asFault(error);
+          // Older firmware has no soft-on: there a reboot brings the boards back.
+          if (code === 'VERB_UNSUPPORTED') await this.#reboot(deadline);
+          // It may close without a word: whether it took it shows in what it does.
+          else if (code !== 'NET_RESET') throw error;
+        }
+      },
+      reboot: (_argument, timeoutMs) => this.#reboot(this.#deadline(timeoutMs)),
+      /** Argument 0 ends it. */
+      locate: (argument, timeoutMs) =>
+        this.#set(argument === 0 ? 'led,1-0' : 'led,1-1', this.#deadline(timeoutMs)),
+    };
+  }
+
+  /** Hands over the settings as they are, and gives the device's own time a few seconds ahead, s. */
+  async #ready(deadline: Deadline, before: BeforeWrite | undefined): Promise<number> {
+    const beganMs = this.#io.clock.monoMs();
+    const stats = await this.#askStats(deadline);
+    if (before) {
+      const pools = await this.#ask('pools', undefined, deadline).catch(() => undefined);
+      const settings = settingsOf(stats.words, pools);
+      this.#newest = { settings, beganMs };
+      await before(settings);
+    }
+    const status = field(stats.value, 'STATUS');
+    const [first] = isList(status) ? status : [];
+    const nowS = isObject(first) ? toNumber(field(first, 'When')) : undefined;
+    const passedS = (this.#io.clock.monoMs() - beganMs) / 1_000;
+    return Math.floor((nowS ?? this.#io.clock.wallMs() / 1_000) + passedS) + AHEAD_S;
+  }
+
+  async #reboot(deadline: Deadline): Promise<void> {
+    await this.#set('reboot,0', deadline);
+  }
+
+  async #set(words: string, deadline: Deadline): Promise<void> {
+    const { value, partial } = await this.#ask('ascset', `0,${words}`, deadline);
+    const status = statusOf(value);
+    // Some say S and OK, some I and what they have understood.
+    if (status?.level === 'S' || (status?.level === 'I' && /success/i.test(status.message))) return;
+    if (partial) throw new Fault('ANSWER_PARTIAL', words);
+    throw new Fault(
+      'VERB_REFUSED',
+      `${words}: ${status?.message.slice(0, 100) ?? 'no status in the answer'}`,
+    );
+  }
+}
+
+function statsReadings({ words, value, atMs, partial }: Stats): Record<string, Reading> {
+  const one = (name: string): number | undefined => avalonNumbers(words, name)[0];
+  const hashrate = rateReading(
+    [
+      [one('GHSspd'), false],
+      [one('GHSavg'), true],
+    ],
+    // What it calls the rate of its design is an average since the start: no bound.
+    { scale: gigahash(1), factory: undefined, atMs },
+  );
+  const [outer] = sectionOf(value, 'STATS');
+  const readings: Record<string, Reading> = {
+    hashrate: partial && !hashrate.ok ? unreadable('ANSWER_PARTIAL', atMs) : hashrate,
+    power: powerOf(words, atMs),
+    uptime: numberReading(one('Elapsed') ?? (outer && field(outer, 'Elapsed')), MINER_BOUNDS.uptime, atMs),
+  };
+  readings['mode'] = modeOf(readings['hashrate'] ?? missing(atMs), words, atMs);
+  const temperature = (name: string, raw: number | undefined): void => {
+    // A sensor at zero is one of a board without power.
+    if (raw !== undefined)
+      readings[name] =
+        raw === 0 ? missing(atMs, 'no sensor answers') : numberReading(raw, MINER_BOUNDS.temperature, atMs);
+  };
+  temperature('temperature.ambient', one('ITemp') ?? one('Temp'));
+  temperature('temperature.chip.max', one('TMax'));
+  for (const [index, raw] of avalonNumbers(words, 'MTmax').slice(0, 16).entries())
+    temperature(`temperature.chip.${index + 1}`, raw);
+  for (const [index, raw] of avalonNumbers(words, 'HBOTemp').slice(0, 16).entries())
+    temperature(`temperature.board.${index + 1}`, raw);
+  for (let index = 1; index <= 8; index += 1)
+    if (words.has(`Fan${index}`))
+      readings[`fan.${index}`] = numberReading(one(`Fan${index}`), MINER_BOUNDS.fan, atMs);
+  if (words.has('WORKMODE'))
+    readings['workMode'] = numberReading(one('WORKMODE'), { unit: '1', min: 0, max: 99 }, atMs);
+  return readings;
+}
+
+/** What it draws from the wall: by a figure of its own, or the last of the supply's seven; else what its boards draw. */
+function powerOf(words: AvalonWords, atMs: number): Reading {
+  const wall = avalonNumbers(words, 'WALLPOWER')[0];
+  if (wall !== undefined) return powerReading(wall, atMs, true);
+  const supply = avalonNumbers(words, 'PS');
+  const boardsW = supply[PS_BOARDS];
+  const wallW = supply[PS_WALL];
+  if (boardsW === undefined) return missing(atMs);
+  if (wallW !== undefined && wallW >= boardsW && (boardsW === 0 || wallW <= boardsW * SUPPLY_FACTOR))
+    return powerReading(wallW, atMs, true);
+  return uncertain(powerReading(boardsW, atMs, true), 'counts the hash boards alone');
+}
+
+/** Hashing is proof of mining. Not hashing, it says whether it was switched off softly. */
+function modeOf(hashrate: Reading, words: AvalonWords, atMs: number): Reading {
+  if (hashrate.ok && Number(hashrate.value) > 0 && hashrate.quality === 'good')
+    return modeReading('mine', atMs);
+  if (!hashrate.ok && hashrate.why !== 'VALUE_MISSING') return hashrate;
+  const [softOff] = avalonNumbers(words, 'SoftOFF');
+  if (softOff === undefined)
+    return missing(atMs, 'not hashing, and it does not say whether it was switched off');
+  const idle = /in idle/i.test(words.get('SYSTEMSTATU') ?? '');
+  if (softOff > 0 && softOff !== SOFT_BOOT && idle) return modeReading('sleep', atMs);
+  return hashrate.ok && Number(hashrate.value) > 0
+    ? uncertain(modeReading('mine', atMs), 'average only')
+    : modeReading('idle', atMs);
+}
+
+/** What a curtailment must leave as it is, as far as the device says. */
+function settingsOf(words: AvalonWords, pools: Asked | undefined): Settings {
+  const settings: Record<string, string | number> = {};
+  for (const [name, key] of [
+    ['workMode', 'WORKMODE'],
+    ['workLevel', 'WORKLEVEL'],
+  ] as const) {
+    const [value] = avalonNumbers(words, key);
+    if (value !== undefined) settings[name] = value;
+  }
+  for (const [index, pool] of (pools ? sectionOf(pools.value, 'POOLS') : []).slice(0, MOST_POOLS).entries()) {
+    settings[`pool.${index + 1}.url`] = wordOf(field(pool, 'URL'));
+    settings[`pool.${index + 1}.user`] = wordOf(field(pool, 'User'));
+  }
+  return settings;
+}
