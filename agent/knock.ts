@@ -54,7 +54,7 @@ export function startKnocking(options: KnockOptions): { stop(): void } {
       cursor = (cursor + 1) % count;
       const door = doorOf(index);
       if (door === undefined) {
-        known.delete(index);
+        if (known.size > 0) known.delete(index);
         continue;
       }
       const knocked = known.get(index) ?? { atMs: -Infinity, door: undefined, waiting: false };

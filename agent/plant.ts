@@ -252,8 +252,11 @@ function sumByNode({ machines, nodes }: Part, wattsOf: (machine: Machine) => num
   const flowW = new Float64Array(nodes.length);
   for (const machine of machines) {
     const watts = wattsOf(machine);
-    for (const [place, node] of machine.path.entries())
-      flowW[node] = (flowW[node] ?? 0) + watts * (machine.shares[place] ?? 1);
+    const { path, shares } = machine;
+    for (let place = 0; place < path.length; place += 1) {
+      const node = path[place] ?? -1;
+      flowW[node] = (flowW[node] ?? 0) + watts * (shares[place] ?? 1);
+    }
   }
   return flowW;
 }

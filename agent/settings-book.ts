@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import type { Clock } from '../host/deps.ts';
 import { Fault } from '../protocols/faults.ts';
+import { recordOf } from '../protocols/records.ts';
 import type { Alarms } from './alarms.ts';
 import { beforeWrite, NOTHING_KEPT, seeSettings } from './core/settings.ts';
 import type { KeptSettings } from './core/settings.ts';
@@ -10,8 +11,12 @@ import type { Keeper } from './kept.ts';
 import type { Machine } from './machine.ts';
 import type { Plant } from './plant.ts';
 
-const value = z.union([z.string().max(400), z.number()]);
-const values = z.record(z.string().max(64), value);
+const values = recordOf(
+  64,
+  (value): value is string | number =>
+    typeof value === 'string' ? value.length <= 400 : Number.isFinite(value),
+  'settings',
+);
 const fileSchema = z.record(
   z.string().max(128),
   z.strictObject({

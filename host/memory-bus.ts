@@ -42,6 +42,11 @@ interface Session {
   readonly wanted: Map<string, boolean>;
 }
 
+interface Subscription {
+  readonly filter: string;
+  readonly handler: (message: BusMessage) => void;
+}
+
 /** Topics whose subscribers are remembered. */
 const MOST_TOPICS = 4_096;
 
@@ -183,7 +188,9 @@ class Client implements MemoryClient {
   readonly id: string;
   readonly will: Will | undefined;
   readonly #broker: MemoryBroker;
-  readonly #subscriptions: { filter: string; handler: (message: BusMessage) => void }[] = [];
+  readonly #subscriptions: Subscription[] = [];
+  /** Those that a topic reaches; forgotten when one is added. */
+  readonly #reached = new Map<string, readonly Subscription[]>();
   readonly #stateHandlers: ((connected: boolean) => void)[] = [];
   readonly #window = new PublishWindow(WINDOW, MOST_WAITING);
   #link: Link | undefined;
@@ -225,6 +232,7 @@ class Client implements MemoryClient {
 
   subscribe(filter: string, handler: (message: BusMessage) => void): Promise<void> {
     this.#subscriptions.push({ filter, handler });
+    this.#reached.clear();
     const link = this.#link;
     if (!this.#connected || !link) return Promise.resolve();
     const asked = this.#window.run(
@@ -257,9 +265,19 @@ class Client implements MemoryClient {
 
   /** For the broker: a message has arrived here. */
   receive(message: BusMessage): void {
-    for (const { filter, handler } of this.#subscriptions) {
-      if (topicMatches(filter, message.topic)) handler(message);
+    for (const { handler } of this.#reachedBy(message.topic)) {
+      // One of them may have ended the process.
+      if (this.#subscriptions.length > 0) handler(message);
     }
+  }
+
+  #reachedBy(topic: string): readonly Subscription[] {
+    let reached = this.#reached.get(topic);
+    if (reached !== undefined) return reached;
+    reached = this.#subscriptions.filter(({ filter }) => topicMatches(filter, topic));
+    if (this.#reached.size >= MOST_TOPICS) this.#reached.clear();
+    this.#reached.set(topic, reached);
+    return reached;
   }
 
   /** For the broker: this connection is gone. */

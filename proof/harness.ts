@@ -5,13 +5,9 @@ import type { Controller } from '../controller/main.ts';
 import type { Clock } from '../host/deps.ts';
 import { MemoryBroker } from '../host/memory-bus.ts';
 import { seededRandom } from '../host/random.ts';
-import { topicMatches } from '../host/topic-match.ts';
 import type { PublicEvent } from '../protocols/events.ts';
-import { desiredSchema, leaseSchema } from '../protocols/mqtt/desired.ts';
-import type { Desired } from '../protocols/mqtt/desired.ts';
-import { decodeJson } from '../protocols/mqtt/json.ts';
-import { resultSchema, statusSchema } from '../protocols/mqtt/status.ts';
-import { agentFilter, desiredTopic, leaseTopic } from '../protocols/mqtt/topics.ts';
+import type { Desired, Lease } from '../protocols/mqtt/desired.ts';
+import type { Result, Status } from '../protocols/mqtt/status.ts';
 import { makeMemoryFront } from '../simulator/fronts/memory.ts';
 import { makeWorld } from '../simulator/world.ts';
 import type { Truth, World } from '../simulator/world.ts';
@@ -76,6 +72,13 @@ export interface RunResult {
   /** All that was planned and the last minutes before the first violation; absent when nothing was violated. */
   readonly timeline?: readonly TimelineLine[];
 }
+
+/** The last level of a topic, which says what kind of message it carries. */
+const kindOf = (topic: string): string => topic.slice(topic.lastIndexOf('/') + 1);
+
+const decoder = new TextDecoder();
+/** What a process gives to the bus. Who receives it checks it; here its type is what the process gave it. */
+const said = (payload: Uint8Array): unknown => JSON.parse(decoder.decode(payload));
 
 const START_WALL_MS = Date.UTC(2026, 5, 1, 6);
 const STEP_MS = 1_000;
@@ -155,8 +158,7 @@ class Run {
         if (process === 'controller')
           for (const { code, text } of this.#judge.telemetry.arrives(topic, payload))
             this.#judge.damage.heard(code, text);
-        else if (topicMatches(desiredTopic(this.#site.id, '+'), topic))
-          this.#judge.received(decodeJson<Desired>(desiredSchema, payload));
+        else if (kindOf(topic) === 'desired') this.#judge.received(said(payload) as Desired);
       },
       telemetry: this.#judge.telemetry,
       damage: this.#judge.damage,
@@ -246,17 +248,20 @@ class Run {
 
   /** What the processes give to the bus, before anything can happen to it on the way. */
   #overhear(topic: string, payload: Uint8Array): void {
-    const { id } = this.#site;
     const atMs = this.#clock.monoMs();
-    if (topic === leaseTopic(id)) this.#judge.lease(decodeJson(leaseSchema, payload), atMs);
-    else if (topicMatches(desiredTopic(id, '+'), topic)) {
-      const desired = decodeJson<Desired>(desiredSchema, payload);
-      const { rack, epoch, generation } = desired;
-      this.#judge.desired(desired, this.#durable.has(rack, epoch, generation), atMs);
-    } else if (topicMatches(agentFilter(id, 'result'), topic))
-      this.#judge.result(decodeJson(resultSchema, payload), atMs);
-    else if (topicMatches(agentFilter(id, 'status'), topic))
-      this.#judge.telemetry.status(decodeJson(statusSchema, payload));
+    switch (kindOf(topic)) {
+      case 'lease':
+        return this.#judge.lease(said(payload) as Lease, atMs);
+      case 'desired': {
+        const desired = said(payload) as Desired;
+        const { rack, epoch, generation } = desired;
+        return this.#judge.desired(desired, this.#durable.has(rack, epoch, generation), atMs);
+      }
+      case 'result':
+        return this.#judge.result(said(payload) as Result, atMs);
+      case 'status':
+        return this.#judge.telemetry.status(said(payload) as Status);
+    }
   }
 
   async #happen({ fault, happening }: Pick<Planned, 'fault' | 'happening'>): Promise<void> {

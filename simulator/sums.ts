@@ -88,9 +88,9 @@ export class Sums {
   truth(nowMs: number): Truth {
     this.#sum(0, nowMs);
     return {
-      nodeW: [...this.#nodeW],
+      nodeW: listOf(this.#nodeW),
       auxiliaryW: this.#followers.map((follower) => follower?.powerW ?? 0),
-      machineW: [...this.#machineW],
+      machineW: listOf(this.#machineW),
       modes: this.#machines.map((machine) => machine.mode(nowMs)),
       stateCalls: this.#machines.map((machine) => machine.stateCalls),
       doubleOwned: this.#machines.reduce((sum, machine) => sum + machine.doubleOwned, 0),
@@ -132,14 +132,23 @@ export class Sums {
       const inW = throughW + Math.abs(throughW) * LOSS[node.kind] + coolingW;
       nodeW[index] = inW;
       if (index === top) continue;
-      for (const [at, feed] of node.feeds.entries()) {
-        if (!subtree.has.has(feed.node)) continue;
+      const { feeds } = node;
+      for (let at = 0; at < feeds.length; at += 1) {
+        const feed = feeds[at]?.node ?? -1;
+        if (!subtree.has.has(feed)) continue;
         const share = this.#shares[index]?.[at] ?? 0;
-        nodeW[feed.node] = (nodeW[feed.node] ?? 0) + inW * share;
-        itW[feed.node] = (itW[feed.node] ?? 0) + heatW * share;
+        nodeW[feed] = (nodeW[feed] ?? 0) + inW * share;
+        itW[feed] = (itW[feed] ?? 0) + heatW * share;
       }
     }
   }
+}
+
+/** A copy as a plain array: to spread these asks for each value by itself, every second. */
+function listOf(values: Float64Array): number[] {
+  const list: number[] = [];
+  for (let place = 0; place < values.length; place += 1) list.push(values[place] ?? 0);
+  return list;
 }
 
 function subtreesOf(site: Site): readonly Subtree[] {

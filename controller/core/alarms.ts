@@ -79,16 +79,24 @@ export const toldBefore = (state: SiteState, agent: string, boot: number): Alarm
     ({ code, toldBy }) => toldBy?.agent === agent && toldBy.boot !== boot && !HAPPENED.includes(code),
   );
 
-/** Raised while `on`, cleared when not. */
+/** Raised while `on`, cleared when not. A text that costs to make is given as what makes it. */
 export function setAlarm(
   state: SiteState,
   now: Now,
   on: boolean,
   code: FaultCode,
   subject: string,
-  text: string,
+  text: string | (() => string),
 ): Effect[] {
-  return on ? raiseAlarm(state, now, code, subject, text) : clearAlarm(state, now, code, subject);
+  if (!on) return clearAlarm(state, now, code, subject);
+  return raiseAlarm(state, now, code, subject, typeof text === 'string' ? text : text());
+}
+
+/** Whose alarm of this kind stands. */
+export function subjectsOf(state: SiteState, code: FaultCode): ReadonlySet<string> {
+  const subjects = new Set<string>();
+  for (const alarm of state.alarms.values()) if (alarm.code === code) subjects.add(alarm.subject);
+  return subjects;
 }
 
 function announce(

@@ -149,25 +149,38 @@ const keyed = (count: number): Keyed => ({
   high: new Uint32Array(count),
 });
 
-/**
- * Places of the increments that are worth something, the best per watt first, equal ones in their own order. Sorted
- * digit by digit: positive doubles stand in the order of their bits, and comparing 700,000 takes a second.
- */
+/** Below this many, comparing them costs less than a pass over the buckets for each digit. */
+const FEW = 1_000;
+
+/** Places of the increments that are worth something, the best per watt first, equal ones in their own order. */
 function byWorth(increments: readonly Increment[]): Uint32Array {
-  const worth = new Float64Array(1);
-  const words = new Uint32Array(worth.buffer);
-  let from = keyed(increments.length);
+  const places = new Uint32Array(increments.length);
+  const worth = new Float64Array(increments.length);
   let count = 0;
   for (let index = 0; index < increments.length; index++) {
     const one = increments[index];
     if (one === undefined || !(one.usdPerHour > 0)) continue;
     const bonus = one.held ? HELD_SHARE * (one.grossUsdPerHour ?? one.usdPerHour) : 0;
-    worth[0] = one.addW > 0 ? (one.usdPerHour + bonus) / one.addW : Infinity;
-    from.places[count] = index;
+    worth[index] = one.addW > 0 ? (one.usdPerHour + bonus) / one.addW : Infinity;
+    places[count++] = index;
+  }
+  const worthy = places.subarray(0, count);
+  if (count >= FEW) return byDigits(worthy, worth);
+  // Of two that are infinite the difference is no number.
+  return worthy.sort((a, b) => (worth[b] ?? 0) - (worth[a] ?? 0) || a - b);
+}
+
+/** Sorted digit by digit: positive doubles stand in the order of their bits, and comparing 700,000 takes a second. */
+function byDigits(places: Uint32Array, worth: Float64Array): Uint32Array {
+  const count = places.length;
+  const words = new Uint32Array(worth.buffer);
+  let from = keyed(count);
+  from.places.set(places);
+  for (let at = 0; at < count; at++) {
+    const index = places[at] ?? 0;
     // Turned around, so that the largest comes first. The low word stands first in memory.
-    from.low[count] = ~(words[0] ?? 0);
-    from.high[count] = ~(words[1] ?? 0);
-    count++;
+    from.low[at] = ~(words[2 * index] ?? 0);
+    from.high[at] = ~(words[2 * index + 1] ?? 0);
   }
   let into = keyed(count);
   const starts = new Uint32Array(BUCKETS);
@@ -175,7 +188,7 @@ function byWorth(increments: readonly Increment[]): Uint32Array {
     sortDigit(from, into, { count, digits: high ? from.high : from.low, shift, starts });
     [from, into] = [into, from];
   }
-  return from.places.subarray(0, count);
+  return from.places;
 }
 
 function sortDigit(

@@ -43,8 +43,11 @@ export function sumByNode(state: SiteState, wattsOf: (machine: number) => number
   for (const machine of state.site.machines) {
     const watts = wattsOf(machine.index);
     if (watts === 0) continue;
-    for (const node of state.site.nodes[machine.nodeIndex]?.path ?? [])
+    const path = state.site.nodes[machine.nodeIndex]?.path ?? [];
+    for (let place = 0; place < path.length; place += 1) {
+      const node = path[place] ?? -1;
       sums[node] = (sums[node] ?? 0) + watts;
+    }
   }
   return sums;
 }
@@ -55,9 +58,12 @@ export function flowByNode(state: SiteState, wattsOf: (machine: number) => numbe
   for (const machine of state.site.machines) {
     const watts = wattsOf(machine.index);
     if (watts === 0) continue;
+    const path = state.site.nodes[machine.nodeIndex]?.path ?? [];
     const shares = state.shares[machine.nodeIndex];
-    for (const [place, node] of (state.site.nodes[machine.nodeIndex]?.path ?? []).entries())
+    for (let place = 0; place < path.length; place += 1) {
+      const node = path[place] ?? -1;
       sums[node] = (sums[node] ?? 0) + watts * (shares?.[place] ?? 1);
+    }
   }
   return sums;
 }

@@ -1,5 +1,5 @@
 import { METER_MAX_AGE_MS } from '../../protocols/metering/age.ts';
-import { raiseAlarm, setAlarm } from './alarms.ts';
+import { raiseAlarm, setAlarm, subjectsOf } from './alarms.ts';
 
 import type { Effect } from './effects.ts';
 import type { LedgerReserve, Now } from './events.ts';
@@ -83,6 +83,7 @@ function rests(state: SiteState, machine: number): boolean {
 /** A machine not heard of for some polls is unknown; a whole rack at once is one alarm, not twenty. */
 export function ageMachines(state: SiteState, now: Now): Effect[] {
   const effects: Effect[] = [];
+  const toldLost = subjectsOf(state, 'DEVICE_LOST');
   for (const rack of state.site.racks) {
     let lost = 0;
     for (const index of rack.machines) {
@@ -101,7 +102,7 @@ export function ageMachines(state: SiteState, now: Now): Effect[] {
         whole,
         'RACK_LOST',
         rack.id,
-        `${lost} of ${rack.machines.length} machines of ${rack.id} do not answer`,
+        () => `${lost} of ${rack.machines.length} machines of ${rack.id} do not answer`,
       ),
     );
     for (const index of rack.machines) {
@@ -109,16 +110,9 @@ export function ageMachines(state: SiteState, now: Now): Effect[] {
       const silent =
         now.monoMs - Math.max(state.heardMonoMs[index] ?? -Infinity, state.startedMonoMs) >
         (state.site.machines[index]?.periodMs ?? 10_000) * state.site.config.control.lostAfterPolls;
-      effects.push(
-        ...setAlarm(
-          state,
-          now,
-          !whole && silent && !isKnown(state, index),
-          'DEVICE_LOST',
-          id,
-          `${id} does not answer`,
-        ),
-      );
+      const isLost = !whole && silent && !isKnown(state, index);
+      if (isLost || toldLost.has(id))
+        effects.push(...setAlarm(state, now, isLost, 'DEVICE_LOST', id, `${id} does not answer`));
     }
   }
   return effects;
@@ -165,7 +159,7 @@ export function watchCaps(state: SiteState, now: Now): Effect[] {
       above,
       'CAP_EXCEEDED',
       node.id,
-      `${node.id} draws ${((meterW ?? 0) / 1_000).toFixed(1)} kW of ${(capW / 1_000).toFixed(1)} kW`,
+      () => `${node.id} draws ${((meterW ?? 0) / 1_000).toFixed(1)} kW of ${(capW / 1_000).toFixed(1)} kW`,
     );
   });
 }

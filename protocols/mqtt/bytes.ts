@@ -12,6 +12,11 @@ export class ByteWriter {
     return this.#size;
   }
 
+  /** Begins anew in the same memory: what `view` and `take` gave is overwritten. */
+  clear(): void {
+    this.#size = 0;
+  }
+
   u8(value: number): void {
     this.#room(1);
     this.#bytes[this.#size] = value;
@@ -40,9 +45,20 @@ export class ByteWriter {
   }
 
   text(value: string): void {
-    const bytes = textEncoder.encode(value);
-    this.varint(bytes.length);
-    this.raw(bytes);
+    const start = this.#size;
+    this.varint(value.length);
+    // Nearly every text is a short id in ASCII, for which the encoder costs more than the text.
+    for (let at = 0; at < value.length; at += 1) {
+      const code = value.charCodeAt(at);
+      if (code >= 0x80) {
+        this.#size = start;
+        const bytes = textEncoder.encode(value);
+        this.varint(bytes.length);
+        this.raw(bytes);
+        return;
+      }
+      this.u8(code);
+    }
   }
 
   raw(bytes: Uint8Array): void {

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { MODES } from '../reading.ts';
-import { counter, id } from './head.ts';
+import { counter, counters, id, nonces } from './head.ts';
 
 /** Who decides, highest first (design, rule 10). */
 const OWNERS = ['lockout', 'protection', 'emergency', 'cap', 'ramp', 'dr', 'manual', 'ai', 'price'] as const;
@@ -58,7 +58,7 @@ export const leaseSchema = z.strictObject({
   epoch: counter,
   seq: counter,
   atMs: z.number(),
-  racks: z.record(id, counter),
-  nonces: z.record(id, z.string().max(64)),
+  racks: counters,
+  nonces,
 });
 export type Lease = z.infer<typeof leaseSchema>;

@@ -60,11 +60,15 @@ export function encodeFrame(frame: Frame, previous?: Frame): Uint8Array {
   return encodeTable({ ...frame, table: tableOf(frame.cells, frame.tickMs) }, base);
 }
 
+/** Every frame is written here and then copied: what most need is there already. */
+const scratch = new ByteWriter();
+
 /** As encodeFrame, from columns. A difference is made when boot and rows are the same, else a key frame. */
 export function encodeTable(frame: FrameTable, previous?: FrameTable): Uint8Array {
   checkHead(frame);
   const base = previous && follows(frame, previous) ? previous : undefined;
-  const writer = new ByteWriter();
+  const writer = scratch;
+  writer.clear();
   writer.u8(MAGIC);
   writer.u8(VERSION);
   writer.u8(base ? DELTA : 0);
@@ -148,7 +152,7 @@ export class FrameDecoder {
     const boot = reader.u32();
     const seq = reader.varint(MOST_SEQ);
     const tickMs = reader.u48();
-    const name = JSON.stringify([site, agent, group]);
+    const name = `${site.length} ${agent.length} ${site}${agent}${group}`;
     const last = this.#last.get(name);
     if (last && last.boot === boot && seq <= last.seq) return { kind: 'duplicate', site, agent, group };
     let rows: readonly string[];

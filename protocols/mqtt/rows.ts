@@ -22,6 +22,7 @@ import { reasonCode, reasonNumber } from './reasons.ts';
  */
 export function tableOf(cells: readonly Readings[], tickMs: number): Table {
   const drafts: (Draft | undefined)[] = [];
+  const memory = { bytes: new ArrayBuffer(0), used: 0 };
   for (let row = 0; row < cells.length; row += 1) {
     const readings = cells[row] ?? {};
     for (const quantity of Object.keys(readings)) {
@@ -29,7 +30,7 @@ export function tableOf(cells: readonly Readings[], tickMs: number): Table {
       const field = FIELDS[place];
       const reading = readings[quantity];
       if (field === undefined || reading === undefined) continue;
-      put((drafts[place] ??= draftOf(field, cells.length)), row, reading, tickMs);
+      put((drafts[place] ??= draftOf(field, cells.length, memory)), row, reading, tickMs);
     }
   }
   const sets: AgeSet[] = [];
@@ -99,12 +100,23 @@ interface Draft {
   readonly ages: Float64Array;
 }
 
-function draftOf(field: Field, rows: number): Draft {
+/** Columns that are given their memory together: a table has a hundred of them, and each piece of its own costs. */
+const COLUMNS_AT_ONCE = 16;
+
+function draftOf(field: Field, rows: number, memory: { bytes: ArrayBuffer; used: number }): Draft {
+  // Two of doubles, then one of bytes up to the next double.
+  const size = 16 * rows + 8 * Math.ceil(rows / 8);
+  if (memory.used + size > memory.bytes.byteLength) {
+    memory.bytes = new ArrayBuffer(COLUMNS_AT_ONCE * size);
+    memory.used = 0;
+  }
+  const { bytes, used } = memory;
+  memory.used += size;
   return {
     field,
-    states: new Uint8Array(rows),
-    values: new Float64Array(rows),
-    ages: new Float64Array(rows),
+    values: new Float64Array(bytes, used, rows),
+    ages: new Float64Array(bytes, used + 8 * rows, rows),
+    states: new Uint8Array(bytes, used + 16 * rows, rows),
   };
 }
 

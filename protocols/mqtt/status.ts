@@ -2,8 +2,10 @@ import * as z from 'zod';
 import { FAULTS } from '../faults.ts';
 import type { FaultCode } from '../faults.ts';
 import { MODES } from '../reading.ts';
-import { agentHead, counter, id } from './head.ts';
+import { recordOf } from '../records.ts';
+import { agentHead, counter, counters, id, nonce } from './head.ts';
 
+const figures = recordOf(64, (value): value is number => Number.isFinite(value), 'figures');
 const faultCode = z.enum(Object.keys(FAULTS) as [FaultCode, ...FaultCode[]]);
 
 /** `live`: beats come. `stale`: silent past T1, nothing is raised. `lost`: past T2, the fail-safe is in force. */
@@ -40,11 +42,11 @@ export const statusSchema = z.strictObject({
   ...agentHead,
   /** False only in the last will: the agent is gone. */
   online: z.boolean(),
-  nonce: z.string().max(64),
+  nonce,
   phase: z.enum(LEASE_PHASES),
   epoch: counter,
   /** Per rack, the generation in force. */
-  racks: z.record(id, counter),
+  racks: counters,
   /** Nodes where the agent's own guard sheds at this moment. */
   guarding: z.array(id),
   /** Absent where nothing is held back. */
@@ -60,7 +62,7 @@ export const statusSchema = z.strictObject({
   /** Per stream, the oldest number of this boot still kept, or the next one: what is missing below never comes. */
   keptFrom: z.strictObject({ messages: counter, meters: counter, machines: counter }),
   /** The edge box itself: `host.cpu` %, `host.memoryUsed` B, `host.diskUsed` %, `host.temperature` °C …, as far as known. */
-  host: z.record(z.string().max(64), z.number()).optional(),
+  host: figures.optional(),
 });
 export type Status = z.infer<typeof statusSchema>;
 

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { allocate } from '../../../../controller/core/allocate.ts';
 import type { Increment } from '../../../../controller/core/allocate.ts';
+import { seededRandom } from '../../../../host/random.ts';
 
 const one = (machine: number, changes: Partial<Increment> = {}): Increment => ({
   machine,
@@ -53,6 +54,23 @@ describe('allocate', () => {
     // Who works is followed already.
     expect([...allocate([one(0, { ...grown, newW: 0 })], room(1_000, 1_000), none).taken]).toEqual([1]);
   });
+
+  test.each([900, 1_500])(
+    'the best of %i are taken, of equal ones the first, however they are sorted',
+    (count) => {
+      const random = seededRandom(count);
+      const worth = Array.from({ length: count }, () => Math.floor(random.next() * 300) / 7 + 0.01);
+      const order = [...worth.keys()].sort((a, b) => (worth[b] ?? 0) - (worth[a] ?? 0) || a - b);
+      const { taken } = allocate(
+        worth.map((usdPerHour, machine) => one(machine, { usdPerHour })),
+        room(200_000, 200_000),
+        none,
+      );
+      expect([...taken.keys()].filter((place) => taken[place] === 1)).toEqual(
+        order.slice(0, 200).sort((a, b) => a - b),
+      );
+    },
+  );
 
   test('a rung is taken only above the one below it', () => {
     const ladder = [one(0, { rung: 0, usdPerHour: 1 }), one(0, { rung: 1, usdPerHour: 5 })];
