@@ -20,6 +20,8 @@ export interface Taker {
   submit(event: ControllerEvent): void;
   /** Whether everything written down so far became durable. */
   durable(): Promise<boolean>;
+  /** What a message leads to can be written down neither now nor soon: its agent keeps it and says it again. */
+  isFull(): boolean;
   readonly counts: Counts;
 }
 
@@ -145,8 +147,9 @@ class AgentIntake implements Intake {
     checkSpeaker(agent, speaker);
     if (segment.site !== this.#site.id) throw new Fault('BUS_MESSAGE', `backlog of ${segment.site}`);
     if (segment.oldest) this.#received.passOver(agent, boot, stream, segment.from);
-    // A piece before it was lost behind the broker: all of it comes again, in order.
-    if (!this.#received.follows(agent, boot, stream, segment.from)) {
+    // A piece before it was lost behind the broker, or there is no room: all of it comes again, in order.
+    const isRefused = stream === 'messages' && this.#taker.isFull();
+    if (isRefused || !this.#received.follows(agent, boot, stream, segment.from)) {
       this.#taker.submit({ kind: 'missed', agent });
       return;
     }
@@ -170,7 +173,8 @@ class AgentIntake implements Intake {
   message(kind: MessageKind, payload: Uint8Array, speaker: string): void {
     const event = eventOf(kind, payload);
     const { agent, boot, seq } = messageOf(event);
-    if (this.#received.follows(agent, boot, 'messages', seq)) this.#takeMessage(event, speaker);
+    if (!this.#taker.isFull() && this.#received.follows(agent, boot, 'messages', seq))
+      this.#takeMessage(event, speaker);
     else this.#taker.submit({ kind: 'missed', agent: speaker });
   }
 

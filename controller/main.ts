@@ -57,8 +57,10 @@ export interface TelemetryStore {
   put(frames: readonly Frame[], late: boolean): Promise<void>;
 }
 
-/** Lines that commands are, or that must stand before them; and energy, which nobody says again: written until they stand. */
-const LASTING: ReadonlySet<LedgerRecord['t']> = new Set(['before', 'notice', 'command', 'energy']);
+/** Lines that commands are, or that stand before them. */
+const COMMANDS: ReadonlySet<LedgerRecord['t']> = new Set(['before', 'notice', 'command']);
+const isCommand = ({ records }: Pick<LedgerEffect, 'records'>): boolean =>
+  records.some(({ t }) => COMMANDS.has(t));
 
 type LedgerEffect = Extract<Effect, { kind: 'ledger' }>;
 
@@ -70,6 +72,10 @@ interface Line extends Pick<LedgerEffect, 'records' | 'after'> {
 const TICK_MS = 1_000;
 /** What could not be written down is tried again after this. */
 const AGAIN_MS = 1_000;
+/** Lines that may wait for the disk; commands do not pile up and are never let go. */
+const MOST_UNWRITTEN = 4_000;
+/** Lines that are written together at most: a log takes no more at once. */
+const MOST_TOGETHER = 1_000;
 
 /** Starts the controller of one site: one queue, one step, one table of executors. */
 export async function startController(options: {
@@ -101,7 +107,7 @@ export async function startController(options: {
   return {
     state,
     submit: (event) => loop.submit(event),
-    record: (lines) => ledger.append(lines),
+    record: (lines) => loop.record(lines),
     onStep: (handler) => {
       loop.onStep = handler;
     },
@@ -162,9 +168,13 @@ class Loop {
   #durable: Promise<boolean> = Promise.resolve(true);
   /** Why lines could not be written; each is an alarm until one is. */
   readonly #ledgerTroubles = new Set<FaultCode>();
-  /** Commands, and what stands before them, that are not written down yet: written in this order, then said. */
-  #unwritten: Line[] = [];
+  /** What is not written down yet: written in this order, each until it stands; commands are said after that. */
+  readonly #unwritten: Line[] = [];
   #writing = false;
+  /** Takes back the next attempt, while the last one has failed. */
+  #again: (() => void) | undefined;
+  /** Lines that found no room among those that wait. */
+  #dropped = 0;
   /** Settles with the next attempt to write them. */
   #attempt: PromiseWithResolvers<void> | undefined;
   #taking = false;
@@ -200,6 +210,18 @@ class Loop {
     return waits ? Promise.resolve(false) : this.#durable;
   }
 
+  /** So much waits for the disk that no message is taken whose lines would have to wait too. */
+  isFull(): boolean {
+    return this.#unwritten.length >= MOST_UNWRITTEN;
+  }
+
+  /** What a person says stands behind what was there before it, or is refused. */
+  async record(records: readonly LedgerRecord[]): Promise<void> {
+    if (!(await this.durable()))
+      throw new Fault('DISK_FAILED', 'the ledger cannot be written; what was decided before waits for it');
+    await this.#ledger.append(records);
+  }
+
   stop(): void {
     this.#stopped = true;
   }
@@ -219,8 +241,7 @@ class Loop {
         this.#deps.report(effect.event);
         break;
       case 'ledger':
-        if (effect.records.some(({ t }) => LASTING.has(t))) this.#command(effect);
-        else void this.#record(effect);
+        this.#write(effect);
         break;
       case 'desired':
         // A newer generation may have been decided while this one was being written down; and one not yet written
@@ -252,46 +273,82 @@ class Loop {
 
   /** Since when commands wait to be written down, when that is longer than a disk takes. */
   unwritten(): { unwrittenSinceMonoMs?: number } {
-    const sinceMonoMs = this.#unwritten[0]?.sinceMonoMs;
+    const sinceMonoMs = this.#unwritten.find(isCommand)?.sinceMonoMs;
     const waits = sinceMonoMs !== undefined && this.#deps.clock.monoMs() - sinceMonoMs >= AGAIN_MS;
     return waits ? { unwrittenSinceMonoMs: sinceMonoMs } : {};
   }
 
-  async #record({ records, after }: LedgerEffect): Promise<void> {
-    if (await this.#isWritten(records)) this.#carryOut(after);
+  /**
+   * Not durable means not done: a command goes out behind its own line and all that were decided before it, and a
+   * message is acknowledged behind the lines it led to.
+   */
+  #write(line: LedgerEffect): void {
+    if (this.isFull() && !isCommand(line)) return this.#drop(line.records.length);
+    this.#unwritten.push({ ...line, sinceMonoMs: this.#deps.clock.monoMs() });
+    // Between two attempts only a command is worth one of its own.
+    if (this.#attempt !== undefined || (this.#again !== undefined && !isCommand(line))) return;
+    this.#begin();
+    // What is decided in one step is written together.
+    void Promise.resolve().then(() => this.#writeLines());
   }
 
-  /** Not durable means not done: a command goes out behind its own line and all that were decided before it. */
-  #command({ records, after }: LedgerEffect): void {
-    this.#unwritten.push({ records, after, sinceMonoMs: this.#deps.clock.monoMs() });
-    if (this.#attempt !== undefined) return;
+  #begin(): PromiseWithResolvers<void> {
     this.#attempt = Promise.withResolvers();
     this.#wait(this.#attempt.promise);
-    // What is decided in one step is written together.
-    void Promise.resolve().then(() => this.#writeCommands());
+    return this.#attempt;
   }
 
-  async #writeCommands(): Promise<void> {
+  #drop(lines: number): void {
+    this.#dropped += lines;
+    this.#ledgerTroubles.add('QUEUE_FULL');
+    const text = `${this.#dropped} lines found no room among ${this.#unwritten.length} that wait for the ledger and are not written`;
+    const told = raiseAlarm(this.#state, this.#now(), 'QUEUE_FULL', 'ledger', text);
+    this.#carryOut(told.filter((effect) => effect.kind === 'report'));
+  }
+
+  async #writeLines(): Promise<void> {
     if (this.#writing || this.#unwritten.length === 0) return;
-    const attempt = this.#attempt;
+    this.#again?.();
+    this.#again = undefined;
+    const attempt = this.#attempt ?? this.#begin();
     this.#attempt = undefined;
     // Who waits for it is told that nothing was written, rather than nothing at all.
-    if (this.#stopped) return attempt?.reject(new Fault('DISK_FAILED', 'the controller has stopped'));
-    const lines = [...this.#unwritten];
+    if (this.#stopped) return attempt.reject(new Fault('DISK_FAILED', 'the controller has stopped'));
     this.#writing = true;
-    const isWritten = await this.#isWritten(lines.flatMap(({ records }) => records));
+    const isWritten = await this.#writeAll(this.#unwritten.length);
     this.#writing = false;
     if (!isWritten) {
-      attempt?.reject(new Fault('DISK_FAILED', 'commands wait for the ledger'));
-      this.#deps.clock.after(AGAIN_MS, () => void this.#writeCommands());
+      attempt.reject(new Fault('DISK_FAILED', 'lines wait for the ledger'));
+      this.#again = this.#deps.clock.after(AGAIN_MS, () => {
+        this.#again = undefined;
+        void this.#writeLines();
+      });
       return;
     }
-    attempt?.resolve();
+    attempt.resolve();
+    this.#endTroubles();
+    await this.#writeLines();
+  }
+
+  /** Writes the first `left` of what waits; false when one could not be written: it and all behind it wait on. */
+  async #writeAll(left: number): Promise<boolean> {
+    if (left === 0) return true;
+    const lines = this.#unwritten.slice(0, Math.min(left, MOST_TOGETHER));
+    const records = lines.flatMap((line) => line.records);
+    if (!(await this.#isWritten(records))) return false;
     this.#unwritten.splice(0, lines.length);
-    for (const record of lines.flatMap(({ records }) => records))
+    for (const record of records)
       if (record.t === 'command') this.#written.set(record.rack, record.generation);
     for (const { after } of lines) this.#carryOut(after);
-    await this.#writeCommands();
+    return this.#writeAll(left - lines.length);
+  }
+
+  /** All that waited stands. */
+  #endTroubles(): void {
+    const troubles = [...this.#ledgerTroubles];
+    this.#ledgerTroubles.clear();
+    this.#dropped = 0;
+    for (const code of troubles) this.#carryOut(clearAlarm(this.#state, this.#now(), code, 'ledger'));
   }
 
   /** True once these lines are durable; false when they could not be written, which is an alarm until some can. */
@@ -304,13 +361,8 @@ class Loop {
       const fault = asFault(error, 'DISK_FAILED');
       this.#deps.log.error({ code: fault.code, detail: fault.detail }, 'ledger-write-failed');
       this.#ledgerTroubles.add(fault.code);
-      const told = raiseAlarm(this.#state, this.#now(), fault.code, 'ledger', fault.detail);
-      this.#carryOut(told.filter((effect) => effect.kind === 'report'));
+      this.#carryOut(raiseAlarm(this.#state, this.#now(), fault.code, 'ledger', fault.detail));
       return false;
-    }
-    for (const code of this.#stopped ? [] : this.#ledgerTroubles) {
-      this.#ledgerTroubles.delete(code);
-      this.#carryOut(clearAlarm(this.#state, this.#now(), code, 'ledger'));
     }
     return !this.#stopped;
   }

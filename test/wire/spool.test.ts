@@ -131,6 +131,7 @@ class Receiver {
     const taker = {
       submit: (event: ControllerEvent) => this.#take(event),
       durable: () => Promise.resolve(true),
+      isFull: () => false,
       counts: this.counts,
     };
     const store = {

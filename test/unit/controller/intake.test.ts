@@ -61,6 +61,8 @@ async function door(store?: TelemetryStore) {
     ok: true,
     submit: (one: ControllerEvent) => void events.push(one),
     durable: () => Promise.resolve(taker.ok),
+    full: false,
+    isFull: () => taker.full,
   };
   const bus = {
     subscribe: (filter: string, handler: (message: BusMessage) => void): Promise<void> => {
@@ -211,4 +213,18 @@ test('what is said again while the store is busy with it is not given to it twic
   for (const finish of done) finish();
   await say('backlog', piece);
   expect(took().at(-1)).toBe('stored -1 1');
+});
+
+test('while too much waits for the ledger no message is taken; said again later it is, once', async () => {
+  const { say, took, taker } = await door();
+  const item = { kind: 'event' as const, seq: 0, bytes: event(0) };
+  taker.full = true;
+  await say('event', event(0));
+  await say('backlog', segment({ stream: 'messages', items: [item] }));
+  await say('frame', frame(0));
+  expect(took()).toEqual(['missed', 'missed', 'frame', 'stored -1 0']);
+  taker.full = false;
+  await say('backlog', segment({ stream: 'messages', items: [item] }));
+  await say('event', event(0));
+  expect(took().filter((one) => one.startsWith('event'))).toEqual(['event 0']);
 });
