@@ -62,6 +62,7 @@ export interface Net {
 
 /** An open byte stream. The owner sets both handlers before the first await after `open`. */
 export interface Connection {
+  /** `bytes` are there until it returns: what it keeps, it copies. */
   onData: (bytes: Uint8Array) => void;
   /** Called once, for FIN (no fault) or a fault; not after `destroy`. */
   onClose: (fault?: Error) => void;

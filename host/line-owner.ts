@@ -122,7 +122,7 @@ export class OwnedLine implements Line {
         notBeforeMs: 0,
         resolve,
         reject,
-        cancel: () => undefined,
+        cancel: NOTHING,
       };
       this.#queue.push(job);
       if (this.#running) {
@@ -190,8 +190,15 @@ export class OwnedLine implements Line {
     }
   }
 
-  async #askSafely(request: ModbusRequest, deadlineMs: number): Promise<LineAnswer> {
-    const port = this.#port?.state === 'open' ? this.#port : await this.#ready(deadlineMs);
+  #askSafely(request: ModbusRequest, deadlineMs: number): Promise<LineAnswer> {
+    const port = this.#port;
+    const isUsual = port?.state === 'open' && this.#units.owedBy(request.unit) === undefined;
+    return isUsual ? this.#ask(port, request, deadlineMs) : this.#askAnew(request, deadlineMs);
+  }
+
+  /** Connects, and lets come what is still owed, before it asks. */
+  async #askAnew(request: ModbusRequest, deadlineMs: number): Promise<LineAnswer> {
+    const port = await this.#ready(deadlineMs);
     const owed = this.#units.owedBy(request.unit);
     if (owed) await this.#probe(port, request, owed, deadlineMs);
     return this.#ask(port, request, deadlineMs);
@@ -372,6 +379,7 @@ export class OwnedLine implements Line {
 }
 
 const NO_REGISTERS = new Uint16Array(0);
+const NOTHING = (): void => undefined;
 
 function priorOf(target: LineTarget): ReadCost {
   if (target.framing !== 'serial')

@@ -30,7 +30,7 @@ const FAST = URGENCIES.indexOf('fast');
  * Undefined when nothing may be asked yet.
  */
 export function takeNext<T extends Waiting>(queue: T[], nowMs: number): T | undefined {
-  if (queue.length === 0) return undefined;
+  if (queue.length <= 1) return (queue[0]?.notBeforeMs ?? Infinity) <= nowMs ? queue.pop() : undefined;
   let best = -1;
   for (let at = 0; at < queue.length; at += 1) {
     const one = queue[at] as T;

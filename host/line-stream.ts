@@ -26,27 +26,38 @@ interface Pending {
   readonly transaction: number;
   readonly resolve: (answer: PortAnswer) => void;
   readonly reject: (fault: Fault) => void;
-  readonly cancel: () => void;
+  readonly dueMs: number;
+  readonly timeoutMs: number;
 }
 
 const NOTHING = new Uint8Array(0);
+/** A timer may be so much early. */
+const EARLY_MS = 1;
 
 /** Modbus TCP or RTU frames on an open connection, whose handlers it takes over. */
 export function streamPort(connection: Connection, framing: Framing, where: string, clock: Clock): Port {
   let state: Port['state'] = 'open';
   let pending: Pending | undefined;
   let received: Uint8Array = NOTHING;
+  const watch = watchOver(
+    clock,
+    () => pending,
+    ({ timeoutMs }) => {
+      const detail = `${where}: no whole answer in ${Math.round(timeoutMs)} ms`;
+      shut('lost', new Fault(received.length > 0 ? 'ANSWER_PARTIAL' : 'NET_TIMEOUT', detail));
+    },
+  );
 
   const settle = (): Pending | undefined => {
     const settled = pending;
     pending = undefined;
     received = NOTHING;
-    settled?.cancel();
     return settled;
   };
   const shut = (next: 'lost' | 'suspect', fault: Fault): void => {
     if (state !== 'open') return;
     state = next;
+    watch.stop();
     connection.destroy();
     if (pending) settle()?.reject(fault);
     else port.onIdleEnd();
@@ -57,11 +68,12 @@ export function streamPort(connection: Connection, framing: Framing, where: stri
       shut('suspect', new Fault('MODBUS_DESYNC', `${where}: bytes without a question`));
       return;
     }
-    received = received.length === 0 ? bytes : joined(received, bytes);
-    const answer = decodeAnswer(framing, pending.transaction, pending.request, received);
-    const distrust = distrusted(answer, received.length, where);
+    const whole = received.length === 0 ? bytes : joined(received, bytes);
+    const answer = decodeAnswer(framing, pending.transaction, pending.request, whole);
+    const distrust = distrusted(answer, whole.length, where);
     if (distrust) shut('suspect', distrust);
-    else if (answer.kind !== 'wait' && answer.kind !== 'drop') settle()?.resolve(answer);
+    else if (answer.kind === 'wait') received = whole === bytes ? new Uint8Array(bytes) : whole;
+    else if (answer.kind !== 'drop') settle()?.resolve(answer);
   };
   connection.onClose = (fault) => {
     const partial = received.length > 0;
@@ -78,15 +90,9 @@ export function streamPort(connection: Connection, framing: Framing, where: stri
           reject(new Fault('NET_RESET', `${where}: not open`));
           return;
         }
-        const expire = (): void => {
-          const detail = `${where}: no whole answer in ${Math.round(timeoutMs)} ms`;
-          shut('lost', new Fault(received.length > 0 ? 'ANSWER_PARTIAL' : 'NET_TIMEOUT', detail));
-        };
-        // After a stall of this process the timer is due before an answer that lies in the socket is read: once around.
-        let cancel = clock.after(timeoutMs, () => {
-          cancel = clock.after(0, expire);
-        });
-        pending = { request, transaction, resolve, reject, cancel: () => cancel() };
+        const dueMs = clock.monoMs() + timeoutMs;
+        pending = { request, transaction, resolve, reject, dueMs, timeoutMs };
+        watch.until(dueMs);
         connection.write(encodeRequest(framing, transaction, request));
       }),
     close: () => {
@@ -95,6 +101,34 @@ export function streamPort(connection: Connection, framing: Framing, where: stri
     },
   };
   return port;
+}
+
+/**
+ * Calls `expire` when the question under way is overdue. One timer serves all questions: most are answered long before,
+ * and a timer of its own for each would cost more than to decode its answer.
+ */
+function watchOver(
+  clock: Clock,
+  underWay: () => Pending | undefined,
+  expire: (late: Pending) => void,
+): { until(dueMs: number): void; stop(): void } {
+  let lookMs = Infinity;
+  let cancel: () => void = () => undefined;
+  const look = (): void => {
+    lookMs = Infinity;
+    const asked = underWay();
+    if (!asked) return;
+    if (clock.monoMs() < asked.dueMs - EARLY_MS) until(asked.dueMs);
+    // After a stall of this process it is due before an answer that lies in the socket is read: once around.
+    else cancel = clock.after(0, () => underWay() === asked && expire(asked));
+  };
+  const until = (dueMs: number): void => {
+    if (dueMs >= lookMs) return;
+    cancel();
+    lookMs = dueMs;
+    cancel = clock.after(dueMs - clock.monoMs(), look);
+  };
+  return { until, stop: () => cancel() };
 }
 
 /** Why what came is no answer to our question, else undefined. */

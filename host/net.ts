@@ -10,7 +10,7 @@ const WRITE_QUEUE_MAX_BYTES = 1 << 20;
 /** A connection idle for so long is tested by the system. */
 const KEEP_ALIVE_MS = 10_000;
 
-/** One read buffer for all sockets: data is copied out before the callback returns. */
+/** One read buffer for all sockets: what is kept of it is copied before the callback returns. */
 const readBuffer = Buffer.allocUnsafe(64 * 1024);
 
 const CODES: Readonly<Record<string, FaultCode>> = {
@@ -37,7 +37,8 @@ export function makeNet(clock: Clock): Net {
   };
 }
 
-function connect(endpoint: Endpoint, onBytes: (bytes: Buffer) => void): net.Socket {
+/** `onBytes` gets what lies in the read buffer until it returns. */
+function connect(endpoint: Endpoint, onBytes: (bytes: Uint8Array) => void): net.Socket {
   return net.connect({
     host: endpoint.host,
     port: endpoint.port,
@@ -50,7 +51,7 @@ function connect(endpoint: Endpoint, onBytes: (bytes: Buffer) => void): net.Sock
     onread: {
       buffer: readBuffer,
       callback: (count, buffer) => {
-        onBytes(Buffer.from(buffer.subarray(0, count)));
+        onBytes(buffer.subarray(0, count));
         return true;
       },
     },
@@ -71,7 +72,8 @@ function open(clock: Clock, endpoint: Endpoint, timeoutMs: number): Promise<Conn
           finish(new Fault('NET_TIMEOUT', `${where}: the peer does not read`));
           return;
         }
-        socket.write(bytes);
+        // Into node's pool: a small array of its own would be moved out of the heap to be written.
+        socket.write(Buffer.from(bytes));
       },
       destroy: () => {
         closed = true;
@@ -130,7 +132,7 @@ function exchange(
       if (size === 0) reject(faultIfEmpty());
       else resolve({ bytes: joined(parts), ended });
     };
-    const take = (bytes: Buffer): void => {
+    const take = (bytes: Uint8Array): void => {
       if (done) return;
       size += bytes.length;
       if (size > options.maxBytes) {
@@ -140,7 +142,7 @@ function exchange(
         reject(new Fault('NET_OVERSIZE', `${where}: more than ${options.maxBytes} bytes`));
         return;
       }
-      parts.push(bytes);
+      parts.push(Buffer.from(bytes));
       if (!options.complete) return;
       const whole = joined(parts);
       parts.length = 0;

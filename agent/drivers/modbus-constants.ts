@@ -37,15 +37,17 @@ export class MeterConstants {
     this.#ask = ask;
   }
 
-  /**
-   * Reads them when they are due: before the first values, then in reads of everything. Rejects when the device is
-   * another than its profile says (DEVICE_OTHER), or cannot be asked at the start.
-   */
-  async renew(scope: 'fast' | 'full', deadlineMs: number, where: string): Promise<void> {
+  /** Whether to read them with this reading: before the first values, then in reads of everything. */
+  isDue(scope: 'fast' | 'full'): boolean {
+    if (scope === 'fast' && this.#isWhole && this.#dueMs !== -Infinity) return false;
+    return this.#io.clock.monoMs() >= this.#dueMs;
+  }
+
+  /** Reads them. Rejects when the device is another than its profile says (DEVICE_OTHER), or cannot be asked at the start. */
+  async renew(deadlineMs: number, where: string): Promise<void> {
     const { parameters = {}, identity = {} } = this.#profile;
     const first = this.#dueMs === -Infinity;
     const nowMs = this.#io.clock.monoMs();
-    if (nowMs < this.#dueMs || (scope === 'fast' && !first && this.#isWhole)) return;
     try {
       await this.#expectDevice(deadlineMs, where);
       // What cannot be read now is believed to be what it was.

@@ -1,6 +1,6 @@
 import type { MeterProfile } from '../../config/schema/profile.ts';
 import { isRefusal, LineBusy } from '../../host/line-fault.ts';
-import type { Line, LineAnswer } from '../../host/line.ts';
+import type { Line, LineAnswer, LineRead } from '../../host/line.ts';
 import { asFault, Fault } from '../../protocols/faults.ts';
 import type { Identity, Reading, Readings } from '../../protocols/reading.ts';
 import type { Device, DeviceIo, Target } from '../driver.ts';
@@ -79,7 +79,7 @@ export class MappedMeter implements Device {
   async read(scope: 'fast' | 'full', timeoutMs: number): Promise<Readings> {
     const { io, profile, inverted, target } = this.#options;
     const deadlineMs = io.clock.monoMs() + timeoutMs;
-    await this.#constants.renew(scope, deadlineMs, target.url);
+    if (this.#constants.isDue(scope)) await this.#constants.renew(deadlineMs, target.url);
     this.#recall();
     const { due, kept } = this.#dueOf(scope);
     const key = due.join();
@@ -200,16 +200,20 @@ export class MappedMeter implements Device {
     }
   }
 
-  async #ask(what: Pick<Block, 'address' | 'count' | 'urgency'>, deadlineMs: number): Promise<LineAnswer> {
-    const { line, unit, profile, io } = this.#options;
+  #ask(what: Pick<Block, 'address' | 'count' | 'urgency'>, deadlineMs: number): Promise<LineAnswer> {
+    const { line, unit, profile } = this.#options;
     const { address, count, urgency } = what;
+    const read: LineRead = { unit, fc: profile.fc, address, count, deadlineMs, urgency };
     const { minIntervalMs } = profile.limits;
-    if (minIntervalMs === undefined)
-      return line.read({ unit, fc: profile.fc, address, count, deadlineMs, urgency });
+    return minIntervalMs === undefined ? line.read(read) : this.#askInTurn(read, minIntervalMs);
+  }
+
+  async #askInTurn(read: LineRead, minIntervalMs: number): Promise<LineAnswer> {
+    const { line, io } = this.#options;
     const waitMs = this.#askedMs + minIntervalMs - io.clock.monoMs();
     if (waitMs > 0) await new Promise<void>((resolve) => io.clock.after(waitMs, resolve));
     try {
-      return await line.read({ unit, fc: profile.fc, address, count, deadlineMs, urgency });
+      return await line.read(read);
     } finally {
       this.#askedMs = io.clock.monoMs();
     }
@@ -250,10 +254,9 @@ function readingOf({ unit, agree }: Point, decoded: number, atMs: number): Readi
   const value = decoded === 0 ? 0 : decoded;
   const wrong = outOfRange(value, unit);
   if (wrong !== undefined) return { ok: false, why: 'VALUE_IMPLAUSIBLE', detail: wrong, atMs };
-  const reading = { ok: true, value, unit, atMs } as const;
   return agree === 'no'
-    ? { ...reading, quality: 'uncertain', why: 'sources disagree about this register' }
-    : { ...reading, quality: 'good' };
+    ? { ok: true, value, unit, quality: 'uncertain', atMs, why: 'sources disagree about this register' }
+    : { ok: true, value, unit, quality: 'good', atMs };
 }
 
 /** A sum is known only when all its parts are. */

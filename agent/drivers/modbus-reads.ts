@@ -37,6 +37,8 @@ export class MeterReads {
   readonly #plans = new Map<string, Plan>();
   /** What it has given: when it refuses that, it is busy with itself, and will give it again. */
   readonly #given = new Set<string>();
+  /** The blocks whose points are all in there. */
+  #givers = new WeakSet<Block>();
   /** The first time at which one of the refusals is no longer believed. */
   #doubtMs = Infinity;
 
@@ -65,6 +67,7 @@ export class MeterReads {
     this.#barriers.clear();
     this.#absent.clear();
     this.#given.clear();
+    this.#givers = new WeakSet();
     this.#plans.clear();
   }
 
@@ -92,7 +95,7 @@ export class MeterReads {
 
   /** Whether the meter is believed not to have this point. */
   lacks(q: string, nowMs: number): boolean {
-    return (this.#absent.get(q)?.untilMs ?? -Infinity) > nowMs;
+    return this.#absent.size > 0 && (this.#absent.get(q)?.untilMs ?? -Infinity) > nowMs;
   }
 
   /** The parts of a refused block, to be read one by one from now on; undefined: it is refused alone, and lacking. */
@@ -118,6 +121,8 @@ export class MeterReads {
 
   /** These points were answered: what was believed of them is not true. */
   answered(block: Block): void {
+    if (this.#absent.size === 0 && this.#givers.has(block)) return;
+    this.#givers.add(block);
     for (const { q } of block.points) {
       this.#given.add(q);
       this.#absent.delete(q);

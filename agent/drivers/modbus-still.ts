@@ -16,6 +16,8 @@ export class MeterStillness {
   /** What one count of an integer register is worth; 0: fine, or not known. */
   readonly #steps: Float64Array;
   readonly #isFine: Uint8Array;
+  /** Those whose registers hold whole numbers. */
+  readonly #isWhole: readonly boolean[];
   readonly #loads: readonly number[];
   readonly #refreshMs: number;
   /** Undefined: by the rule; 0: values may stand still; else for how long under load, ms. */
@@ -32,17 +34,18 @@ export class MeterStillness {
     this.#values = new Float64Array(all.length).fill(Number.NaN);
     this.#steps = new Float64Array(all.length);
     this.#isFine = new Uint8Array(all.length);
+    this.#isWhole = all.map(({ type }) => /^u?int/.test(type));
     this.#loads = loads.map((point) => all.indexOf(point));
     this.#refreshMs = profile.refresh?.ms ?? DEFAULT_REFRESH_MS;
     this.#fixedMs = fixedMs;
   }
 
   /** Notes one value of the reading under way. `raw`: as it stands in the register. */
-  take({ q, type }: Point, value: number, raw: number): void {
+  take({ q }: Point, value: number, raw: number): void {
     const place = this.#places.get(q);
     if (place === undefined) return;
     this.#values[place] = value;
-    const isWhole = type.startsWith('int') || type.startsWith('uint');
+    const isWhole = this.#isWhole[place] === true;
     if (isWhole && raw !== 0) this.#steps[place] = Math.abs(value / raw);
     this.#isFine[place] = Number(value !== 0 && !(isWhole && Math.abs(raw) < FINE_RAW));
   }
