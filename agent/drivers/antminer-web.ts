@@ -25,18 +25,19 @@ export class AntminerWeb {
     this.#password = options.password;
   }
 
-  /** A page as a JSON object. Rejects with a Fault: NET_*, AUTH_FAILED, VERB_UNSUPPORTED, ANSWER_*. */
+  /** A page as a JSON object. Rejects with a Fault: NET_*, AUTH_FAILED, VERB_UNSUPPORTED, QUEUE_FULL, ANSWER_*. */
   async json(path: string, deadline: Deadline): Promise<JsonObject> {
     return parsed(path, await this.#request('GET', path, undefined, deadline));
   }
 
-  /** A change. Resolves with the answer, an empty object when it was not JSON; a POST is sent once that can take effect. */
+  /**
+   * A change, sent once that can take effect. Rejects as `json`: an answer that cannot be read does not say whether the
+   * change was made.
+   */
   async post(path: string, body: string, deadline: Deadline): Promise<JsonObject> {
     // The challenge is fetched by a harmless page: a change must not go out before it can be authorised.
     if (!this.#challenge) await this.#request('GET', '/cgi-bin/get_system_info.cgi', undefined, deadline);
-    const response = await this.#request('POST', path, body, deadline);
-    const answer = parseCgminer(response.body);
-    return answer instanceof Fault ? {} : answer.value;
+    return parsed(path, await this.#request('POST', path, body, deadline));
   }
 
   async #request(
@@ -59,6 +60,8 @@ export class AntminerWeb {
     }
     if (response.status === 403) throw new Fault('AUTH_FAILED', `${this.#base}${path}: forbidden`);
     if (response.status === 404) throw new Fault('VERB_UNSUPPORTED', `${this.#base}${path}: no such page`);
+    if (response.status === 429 || response.status === 503)
+      throw new Fault('QUEUE_FULL', `${this.#base}${path}: HTTP ${response.status}`);
     if (response.status !== 200)
       throw new Fault('ANSWER_GARBAGE', `${this.#base}${path}: HTTP ${response.status}`);
     return response;

@@ -260,7 +260,8 @@ function makeVerbs(device: Antminer, web: AntminerWeb): Device['verbs'] {
       try {
         await web.post('/cgi-bin/reboot.cgi', '', deadline);
       } catch (error) {
-        if (asFault(error).code !== 'NET_RESET') throw error;
+        // Nor has it to be an answer: what it says on its way down is no more than a page.
+        if (!['NET_RESET', 'ANSWER_GARBAGE', 'ANSWER_PARTIAL'].includes(asFault(error).code)) throw error;
       }
     },
     /** Argument 0 ends the blinking. */

@@ -67,8 +67,9 @@ class Cgminer implements Device {
     const deadline = new Deadline(this.#io.clock, timeoutMs);
     const { value, atMs, partial } = await askCgminer(this.#io, this.door, 'summary', deadline);
     const [summary] = sectionOf(value, 'SUMMARY');
+    const rate = hashrateOf(summary ?? {}, atMs);
     const hashrate =
-      partial && !summary ? unreadable('ANSWER_PARTIAL', atMs) : hashrateOf(summary ?? {}, atMs);
+      partial && !rate.ok && rate.why === 'VALUE_MISSING' ? unreadable('ANSWER_PARTIAL', atMs) : rate;
     const readings: Record<string, Reading> = {
       hashrate,
       power: missing(atMs, 'this API has no common power value'),

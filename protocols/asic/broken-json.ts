@@ -66,6 +66,7 @@ function readObject(reader: Reader, into: Building, depth: number): void {
     if (reader.text[reader.at] !== '"') throw new Noise('a key was expected');
     const key = uniqueKey(reader, into, readString(reader));
     skipSpace(reader);
+    if (reader.at >= reader.text.length) throw new Cut();
     if (reader.text[reader.at] !== ':') throw new Noise('a colon was expected');
     reader.at += 1;
     reader.place.push(key);

@@ -51,6 +51,7 @@ interface Given {
   sign: string | undefined;
 }
 
+const POWER_MODES = { set_low_power: 'Low', set_normal_power: 'Normal', set_high_power: 'High' } as const;
 const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
 
 export class SimulatedWhatsminer implements SimulatedMiner, StreamDevice {
@@ -61,6 +62,7 @@ export class SimulatedWhatsminer implements SimulatedMiner, StreamDevice {
   /** Tokens given out. */
   tokens = 0;
   led: unknown = 'auto';
+  #powerMode: (typeof POWER_MODES)[keyof typeof POWER_MODES] = 'Normal';
   readonly #random: Random;
   readonly #password: string;
   readonly #answerMs: number;
@@ -72,6 +74,8 @@ export class SimulatedWhatsminer implements SimulatedMiner, StreamDevice {
   #off: boolean;
   #offSinceMs: number;
   #startedMs: number;
+  /** Since when the system is up; the miner process starts later, and again. */
+  #upSinceMs: number;
   #bootUntilMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: WhatsminerOptions) {
@@ -86,6 +90,7 @@ export class SimulatedWhatsminer implements SimulatedMiner, StreamDevice {
     this.#off = options.mode === 'sleep';
     this.#offSinceMs = options.startMs;
     this.#startedMs = options.startMs;
+    this.#upSinceMs = options.startMs;
   }
 
   powerW(nowMs: number): number {
@@ -94,7 +99,7 @@ export class SimulatedWhatsminer implements SimulatedMiner, StreamDevice {
   }
 
   settings(): Readonly<Record<string, string | number>> {
-    return { powerLimit: this.power.limitW };
+    return { powerLimit: this.power.limitW, powerMode: this.#powerMode };
   }
 
   endpoints({ host, api }: MinerAddress): readonly SimulatedEndpoint[] {
@@ -110,7 +115,7 @@ export class SimulatedWhatsminer implements SimulatedMiner, StreamDevice {
     this.power.supply(nowMs, on);
     // Off is a state of the running miner process: with power it starts as it was shipped to.
     if (on && this.#off && this.power.model.keepsSleep !== true) this.#powerOn(nowMs);
-    if (on) this.#startedMs = this.#bootUntilMs = nowMs + BOOT_MS;
+    if (on) this.#boot(nowMs);
   }
 
   respond(bytes: Uint8Array, nowMs: number): Answer {
@@ -150,7 +155,7 @@ export class SimulatedWhatsminer implements SimulatedMiner, StreamDevice {
         return flat('S', 131, {
           mineroff: String(this.#off),
           mineroff_reason: '',
-          power_mode: 'normal',
+          power_mode: this.#powerMode.toLowerCase(),
           power_limit_set: String(this.power.limitW),
           hash_percent: '0',
         });
@@ -168,7 +173,7 @@ export class SimulatedWhatsminer implements SimulatedMiner, StreamDevice {
     const board = this.power.boardC(nowMs);
     const factoryGhs = (this.power.model.rungs.at(-1)?.hashrateThs ?? 0) * 1_000;
     const elapsed = Math.max(0, Math.floor((nowMs - this.#startedMs) / 1_000));
-    return `{"Elapsed":${elapsed},"MHS av":${mhs},"MHS 5s":${mhs},"MHS 1m":${mhs},"HS RT":${mhs},"Accepted":100,"Rejected":0,"Temperature":${board.toFixed(2)},"Fan Speed In":${this.#off ? 0 : 5_400},"Fan Speed Out":${this.#off ? 0 : 5_280},"Power":${powerW},"Power Limit":${this.power.limitW},"Power Mode":"Normal","Factory GHS":${factoryGhs},"Env Temp":${this.power.ambientC(nowMs).toFixed(2)},"Chip Temp Min":${(board - 4).toFixed(2)},"Chip Temp Max":${(board + 12).toFixed(2)},"Chip Temp Avg":${(board + 5).toFixed(2)},"Upfreq Complete":${mhs > 0 ? 1 : 0},"Uptime":${elapsed + 30}}`;
+    return `{"Elapsed":${elapsed},"MHS av":${mhs},"MHS 5s":${mhs},"MHS 1m":${mhs},"HS RT":${mhs},"Accepted":100,"Rejected":0,"Temperature":${board.toFixed(2)},"Fan Speed In":${this.#off ? 0 : 5_400},"Fan Speed Out":${this.#off ? 0 : 5_280},"Power":${powerW},"Power Limit":${this.power.limitW},"Power Mode":"${this.#powerMode}","Factory GHS":${factoryGhs},"Env Temp":${this.power.ambientC(nowMs).toFixed(2)},"Chip Temp Min":${(board - 4).toFixed(2)},"Chip Temp Max":${(board + 12).toFixed(2)},"Chip Temp Avg":${(board + 5).toFixed(2)},"Upfreq Complete":${mhs > 0 ? 1 : 0},"Uptime":${Math.max(0, Math.floor((nowMs - this.#upSinceMs) / 1_000))}}`;
   }
 
   #boards(nowMs: number): string {
@@ -212,6 +217,7 @@ export class SimulatedWhatsminer implements SimulatedMiner, StreamDevice {
     );
     if (!isGiven) return plainError(135, 'check token err');
     const outcome = this.#command(command, nowMs);
+    if (this.fault === 'disturbs' && outcome !== 14) this.#powerMode = 'Low';
     if (outcome === 'mute') return { kind: 'silence' };
     const reply = JSON.stringify({
       STATUS: outcome === 131 ? 'S' : 'E',
@@ -245,6 +251,15 @@ export class SimulatedWhatsminer implements SimulatedMiner, StreamDevice {
         }
         return 131;
       }
+      case 'set_low_power':
+      case 'set_normal_power':
+      case 'set_high_power':
+        this.changes += 1;
+        if (!ignores) {
+          this.#powerMode = POWER_MODES[command['cmd']];
+          this.power.restart(nowMs);
+        }
+        return 131;
       case 'set_led':
         this.changes += 1;
         this.led = command['param'] ?? command['color'];
@@ -252,14 +267,18 @@ export class SimulatedWhatsminer implements SimulatedMiner, StreamDevice {
       case 'reboot':
         this.changes += 1;
         if (ignores) return 131;
-        this.#bootUntilMs = nowMs + BOOT_MS;
-        this.#startedMs = nowMs + BOOT_MS;
-        this.forgetTokens();
+        this.#boot(nowMs);
         this.power.restart(nowMs);
         return 131;
       default:
         return 14;
     }
+  }
+
+  #boot(nowMs: number): void {
+    this.#startedMs = this.#bootUntilMs = nowMs + BOOT_MS;
+    this.#upSinceMs = nowMs;
+    this.forgetTokens();
   }
 
   #powerOff(nowMs: number): void {

@@ -11,7 +11,8 @@ export const START_MS = 1_700_000_000_000;
 export interface Bench {
   readonly clock: VirtualClock;
   readonly io: DeviceIo;
-  device(url: string): Device;
+  /** With the password `secret`, or the one given. */
+  device(url: string, password?: string): Device;
   /** Lets time pass until the work is done, at most a virtual hour. */
   run<T>(work: Promise<T>): Promise<T>;
 }
@@ -34,7 +35,7 @@ export function makeBench(endpoints: readonly SimulatedEndpoint[]): Bench {
   return {
     clock,
     io,
-    device: (url) => openDevice(parseTarget(url, { env: { P: 'secret' } }), io),
+    device: (url, password = 'secret') => openDevice(parseTarget(url, { env: { P: password } }), io),
     run: async (work) => {
       const state = { done: false };
       const finish = (): void => {

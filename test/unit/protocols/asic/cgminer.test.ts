@@ -76,6 +76,7 @@ describe('parseCgminer', () => {
       value: { S: [{ A: 1 }, { B: 2 }] },
       partial: true,
     });
+    expect(parsed('{"S":[{"A":1}],"P"')).toMatchObject({ value: { S: [{ A: 1 }] }, partial: true });
   });
 
   test('keeps no key for special', () => {
@@ -145,7 +146,10 @@ describe('parseCgminer', () => {
       '{"STATUS":[{"STATUS":"S","Msg":"a \\"b\\""}],"SUMMARY":[{"MHS av":1.5,"Power":3200}],"id":1}';
     for (let end = 1; end < whole.length; end += 1) {
       const answer = parseCgminer(bytesOf(whole.slice(0, end)));
-      if (answer instanceof Fault) continue;
+      if (answer instanceof Fault) {
+        expect(answer.code, whole.slice(0, end)).toBe('ANSWER_PARTIAL');
+        continue;
+      }
       expect(answer.partial).toBe(true);
       const power = sectionOf(answer.value, 'SUMMARY')[0]?.['Power'];
       expect(power === undefined || power === 3200).toBe(true);

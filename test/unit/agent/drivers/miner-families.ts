@@ -1,0 +1,198 @@
+/** What the conformance suite has to know of each family of miners, and what must come of each thing that goes wrong. */
+import type { Verb } from '../../../../agent/driver.ts';
+import { SimulatedAntminer } from '../../../../simulator/devices/antminer.ts';
+import { SimulatedAvalon } from '../../../../simulator/devices/avalon.ts';
+import { SimulatedBraiins } from '../../../../simulator/devices/braiins.ts';
+import type { SimulatedMiner } from '../../../../simulator/devices/miner.ts';
+import type { MinerOptions } from '../../../../simulator/devices/miner-body.ts';
+import { SimulatedWhatsminerV3 } from '../../../../simulator/devices/whatsminer-v3.ts';
+import { SimulatedWhatsminer } from '../../../../simulator/devices/whatsminer.ts';
+import { LENGTH_FIRST, NUL_ENDED } from './disturbed.ts';
+import type { Framing, Spoil } from './disturbed.ts';
+
+/** What goes wrong with every answer, reading or commanding. */
+export const CELLS = [
+  'slow answer',
+  'no answer',
+  'reset',
+  'broken off in its middle',
+  'oversized body',
+  'wrong JSON',
+  'a web page',
+  'nothing in it',
+  'words for numbers',
+  'lists for numbers',
+  'nulls for numbers',
+  'numbers for words',
+  'wrong units',
+  'busy',
+] as const;
+export type Cell = (typeof CELLS)[number];
+
+/** What a reading and, where there are commands, a `sleep` come to: `hashrate, mode | code`, or the code of the Fault. */
+type Outcomes = Readonly<Record<Cell, string>>;
+
+/** Families without commands. */
+export const READ_ONLY: readonly string[] = ['cgminer'];
+
+export interface MinerFamily {
+  /** Target of the machine at 10.0.0.1 with the password in P. */
+  readonly url: string;
+  readonly model: string;
+  readonly make: (options: MinerOptions) => SimulatedMiner;
+  readonly framing: Framing;
+  /** What it can be told with a password, each with an argument that changes something. */
+  readonly verbs: Partial<Record<Verb, number | undefined>>;
+  /** An answer whose hashrate is a thousand times what it was. */
+  readonly inflated: (text: string) => string;
+  /** What it says while it is busy. */
+  readonly busy: Spoil;
+  /** Ends what a session holds on the device; absent: each command proves itself. */
+  readonly endSession?: (miner: SimulatedMiner, nowMs: number) => void;
+  readonly outcomes: Outcomes;
+}
+
+/** Where nothing can be understood, reading and commanding fail alike. */
+const ALIKE = {
+  'slow answer': 'NET_TIMEOUT | NET_TIMEOUT',
+  'no answer': 'NET_TIMEOUT | NET_TIMEOUT',
+  reset: 'NET_RESET | NET_RESET',
+  'oversized body': 'NET_OVERSIZE | NET_OVERSIZE',
+  'wrong JSON': 'ANSWER_GARBAGE | ANSWER_GARBAGE',
+  'a web page': 'ANSWER_GARBAGE | ANSWER_GARBAGE',
+  'wrong units': 'VALUE_IMPLAUSIBLE, mode VALUE_IMPLAUSIBLE | resolved',
+} as const satisfies Partial<Outcomes>;
+
+const READING_ALONE = Object.fromEntries(
+  Object.entries(ALIKE).map(([cell, outcome]) => [cell, outcome.split(' | ')[0]]),
+) as typeof ALIKE;
+
+const times1000 = (text: string, key: RegExp): string =>
+  text.replace(key, (_, before: string, number: string) => `${before}${Number(number) * 1_000}`);
+
+export const FAMILIES: Readonly<Record<string, MinerFamily>> = {
+  antminer: {
+    url: 'antminer://10.0.0.1?passwordEnv=P',
+    model: 'antminer-s19j-pro',
+    make: (options) => new SimulatedAntminer({ ...options, workMode: 3, fanPwm: 70 }),
+    framing: NUL_ENDED,
+    verbs: { sleep: undefined, wake: undefined, reboot: undefined, locate: 1 },
+    inflated: (text) => times1000(text, /("GHS (?:5s|av)":)([\d.]+)/g),
+    busy: { kind: 'status', status: 503 },
+    endSession: (miner, nowMs) => {
+      // The web server keeps few nonces: others who ask push ours out.
+      const request = { method: 'GET', path: '/', headers: {}, body: '' };
+      if (miner instanceof SimulatedAntminer)
+        for (let other = 0; other < 20; other += 1) miner.respondHttp(request, nowMs);
+    },
+    outcomes: {
+      ...ALIKE,
+      'broken off in its middle': 'hashing, mode mine | NET_RESET',
+      'nothing in it': 'VALUE_MISSING, mode VALUE_MISSING | VERB_UNSUPPORTED',
+      'words for numbers': 'VALUE_INVALID, mode VALUE_INVALID | resolved',
+      'lists for numbers': 'VALUE_INVALID, mode VALUE_INVALID | resolved',
+      'nulls for numbers': 'VALUE_INVALID, mode VALUE_INVALID | resolved',
+      'numbers for words': 'hashing, mode mine | ANSWER_GARBAGE',
+      busy: 'hashing, mode mine | QUEUE_FULL',
+    },
+  },
+  avalon: {
+    url: 'avalon://10.0.0.1',
+    model: 'avalon-1246',
+    make: (options) => new SimulatedAvalon(options),
+    framing: NUL_ENDED,
+    verbs: { sleep: undefined, wake: undefined, reboot: undefined, locate: 1 },
+    inflated: (text) => times1000(text, /(GHS(?:spd|avg)\[)([\d.]+)/g),
+    // It answers one at a time and cuts off who comes between.
+    busy: { kind: 'reset' },
+    outcomes: {
+      ...ALIKE,
+      'broken off in its middle': 'ANSWER_PARTIAL | ANSWER_PARTIAL',
+      'nothing in it': 'ANSWER_GARBAGE | ANSWER_GARBAGE',
+      'words for numbers': 'VALUE_MISSING, mode VALUE_MISSING | VERB_REFUSED',
+      'lists for numbers': 'VALUE_MISSING, mode VALUE_MISSING | VERB_REFUSED',
+      'nulls for numbers': 'VALUE_MISSING, mode VALUE_MISSING | VERB_REFUSED',
+      'numbers for words': 'ANSWER_GARBAGE | ANSWER_GARBAGE',
+      busy: 'NET_RESET | NET_RESET',
+    },
+  },
+  braiins: {
+    url: 'braiins://10.0.0.1?passwordEnv=P',
+    model: 'antminer-s19j-pro-braiins',
+    make: (options) => new SimulatedBraiins(options),
+    framing: NUL_ENDED,
+    verbs: { sleep: undefined, wake: undefined, 'power-limit': 2_500, reboot: undefined, locate: 1 },
+    inflated: (text) => text.replaceAll('"gigahash_per_second":', '"gigahash_per_second":1000000'),
+    busy: { kind: 'status', status: 503 },
+    outcomes: {
+      ...ALIKE,
+      'broken off in its middle': 'NET_RESET | NET_RESET',
+      'nothing in it': 'ANSWER_GARBAGE | ANSWER_GARBAGE',
+      'words for numbers': 'VALUE_INVALID, mode VALUE_INVALID | resolved',
+      'lists for numbers': 'VALUE_INVALID, mode VALUE_INVALID | resolved',
+      'nulls for numbers': 'VALUE_MISSING, mode VALUE_MISSING | resolved',
+      'numbers for words': 'ANSWER_GARBAGE | ANSWER_GARBAGE',
+      busy: 'QUEUE_FULL | QUEUE_FULL',
+    },
+  },
+  cgminer: {
+    url: 'cgminer://10.0.0.1',
+    model: 'antminer-s19j-pro',
+    make: (options) => new SimulatedAntminer(options),
+    framing: NUL_ENDED,
+    verbs: {},
+    inflated: (text) => times1000(text, /("GHS (?:5s|av)":)([\d.]+)/g),
+    busy: { kind: 'text', of: () => 'Socket connect failed: Connection refused\n' },
+    outcomes: {
+      ...READING_ALONE,
+      'broken off in its middle': 'ANSWER_PARTIAL, mode ANSWER_PARTIAL',
+      'nothing in it': 'VALUE_MISSING, mode VALUE_MISSING',
+      'words for numbers': 'VALUE_INVALID, mode VALUE_INVALID',
+      'lists for numbers': 'VALUE_INVALID, mode VALUE_INVALID',
+      'nulls for numbers': 'VALUE_INVALID, mode VALUE_INVALID',
+      'numbers for words': 'hashing, mode mine',
+      busy: 'ANSWER_GARBAGE',
+    },
+  },
+  whatsminer: {
+    url: 'whatsminer://10.0.0.1?passwordEnv=P',
+    model: 'whatsminer-m30s-plus',
+    make: (options) => new SimulatedWhatsminer(options),
+    framing: NUL_ENDED,
+    verbs: { sleep: undefined, wake: undefined, 'power-limit': 2_482, reboot: undefined, locate: 1 },
+    inflated: (text) => times1000(text, /("(?:HS RT|MHS \w+)":)([\d.]+)/g),
+    busy: { kind: 'text', of: () => '{"STATUS":"E","When":1,"Code":136,"Msg":"over max connect"}' },
+    endSession: (miner) => {
+      if (miner instanceof SimulatedWhatsminer) miner.forgetTokens();
+    },
+    outcomes: {
+      ...ALIKE,
+      'broken off in its middle': 'hashing, mode mine | ANSWER_GARBAGE',
+      'nothing in it': 'VALUE_MISSING, mode VALUE_MISSING | ANSWER_GARBAGE',
+      'words for numbers': 'VALUE_INVALID, mode VALUE_INVALID | resolved',
+      'lists for numbers': 'VALUE_INVALID, mode VALUE_INVALID | resolved',
+      'nulls for numbers': 'VALUE_INVALID, mode VALUE_INVALID | resolved',
+      'numbers for words': 'hashing, mode mine | AUTH_FAILED',
+      busy: 'QUEUE_FULL | QUEUE_FULL',
+    },
+  },
+  'whatsminer-v3': {
+    url: 'whatsminer-v3://10.0.0.1:4028?passwordEnv=P',
+    model: 'whatsminer-m66',
+    make: (options) => new SimulatedWhatsminerV3(options),
+    framing: LENGTH_FIRST,
+    verbs: { sleep: undefined, wake: undefined, 'power-limit': 4_009, reboot: undefined, locate: 1 },
+    inflated: (text) => times1000(text, /("hash-[\w]+":)([\d.]+)/g),
+    busy: { kind: 'text', of: () => '{"code":-1,"when":1,"msg":"busy"}' },
+    outcomes: {
+      ...ALIKE,
+      'broken off in its middle': 'hashing, mode mine | ANSWER_GARBAGE',
+      'nothing in it': 'ANSWER_GARBAGE | ANSWER_GARBAGE',
+      'words for numbers': 'VALUE_INVALID, mode VALUE_INVALID | resolved',
+      'lists for numbers': 'VALUE_INVALID, mode VALUE_INVALID | resolved',
+      'nulls for numbers': 'VALUE_INVALID, mode VALUE_INVALID | resolved',
+      'numbers for words': 'hashing, mode mine | ANSWER_GARBAGE',
+      busy: 'VERB_REFUSED | VERB_REFUSED',
+    },
+  },
+};
