@@ -10,6 +10,7 @@ import { SimulatedAvalon } from './devices/avalon.ts';
 import { SimulatedBraiins } from './devices/braiins.ts';
 import { GpuHost } from './devices/gpu-host.ts';
 import type { GpuMisbehaviour } from './devices/gpu-host.ts';
+import { SimulatedLuxos } from './devices/luxos.ts';
 import type { MinerFault, SimulatedMiner } from './devices/miner.ts';
 import type { MinerOptions } from './devices/miner-body.ts';
 import { SimulatedWhatsminer } from './devices/whatsminer.ts';
@@ -71,6 +72,7 @@ const FAMILIES: Readonly<Record<string, Family>> = {
   },
   'avalon:': { api: 4_028, make: (options) => new SimulatedAvalon(options) },
   'braiins:': { api: 80, make: (options) => new SimulatedBraiins(options) },
+  'luxos:': { api: 4_028, make: (options) => new SimulatedLuxos(options) },
   'whatsminer:': { api: 4_028, make: (options) => new SimulatedWhatsminer(options) },
   'whatsminer-v3:': { api: 4_433, make: (options) => new SimulatedWhatsminerV3(options) },
 };

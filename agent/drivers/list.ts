@@ -4,6 +4,7 @@ import { avalon } from './avalon.ts';
 import { braiins } from './braiins.ts';
 import { cgminer } from './cgminer.ts';
 import { gpuHost } from './gpu-host.ts';
+import { luxos } from './luxos.ts';
 import { modbusMeter } from './modbus-meter.ts';
 import { whatsminerV2 } from './whatsminer-v2.ts';
 import { whatsminerV3 } from './whatsminer-v3.ts';
@@ -15,6 +16,7 @@ export const DRIVERS: readonly Driver[] = [
   braiins,
   cgminer,
   gpuHost,
+  luxos,
   modbusMeter,
   whatsminerV2,
   whatsminerV3,

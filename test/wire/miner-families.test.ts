@@ -14,6 +14,7 @@ import { Fault } from '../../protocols/faults.ts';
 import { numberOf } from '../../protocols/reading.ts';
 import { SimulatedAvalon } from '../../simulator/devices/avalon.ts';
 import { SimulatedBraiins } from '../../simulator/devices/braiins.ts';
+import { SimulatedLuxos } from '../../simulator/devices/luxos.ts';
 import type { SimulatedMiner } from '../../simulator/devices/miner.ts';
 import type { MinerOptions } from '../../simulator/devices/miner-body.ts';
 import { SimulatedWhatsminerV3 } from '../../simulator/devices/whatsminer-v3.ts';
@@ -84,6 +85,15 @@ const FAMILIES: Readonly<Record<string, Family>> = {
     },
     verbs: ['locate', 'power-limit', 'reboot', 'sleep', 'wake'],
     limitW: 2_577,
+  },
+  luxos: {
+    model: 'antminer-s19k-pro-luxos',
+    make: (options) => new SimulatedLuxos(options),
+    target: (host) => `luxos://${host}?api=${API}`,
+    identity: { vendor: 'Bitmain', model: 'Antminer S19K PRO', firmware: 'LuxOS 2025.4.8.220305-57b389c7' },
+    verbs: ['locate', 'power-limit', 'reboot', 'sleep', 'wake'],
+    limitW: 2_336,
+    open: true,
   },
   'whatsminer-v3': {
     model: 'whatsminer-m66',

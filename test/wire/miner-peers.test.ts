@@ -12,6 +12,7 @@ import { makeHttp } from '../../host/http.ts';
 import { seededRandom } from '../../host/random.ts';
 import { SimulatedAvalon } from '../../simulator/devices/avalon.ts';
 import { SimulatedBraiins } from '../../simulator/devices/braiins.ts';
+import { SimulatedLuxos } from '../../simulator/devices/luxos.ts';
 import type { SimulatedMiner } from '../../simulator/devices/miner.ts';
 import type { MinerOptions } from '../../simulator/devices/miner-body.ts';
 import { SimulatedWhatsminerV3 } from '../../simulator/devices/whatsminer-v3.ts';
@@ -90,6 +91,21 @@ const PEERS: Readonly<Record<string, Peer>> = {
       'pool.active': ['stratum+tcp://pool.example:3333', 'text'],
     },
     limitW: 2_500,
+  },
+  luxos: {
+    script: 'luxos.py',
+    target: (port) => `luxos://127.0.0.1?api=${port}`,
+    identity: { vendor: 'Bitmain', model: 'Antminer S19j Pro', firmware: 'LuxOS 2025.9.8.152528-e04420b4b' },
+    reads: {
+      hashrate: [102_960e9, 'H/s'],
+      power: [3_053, 'W'],
+      'power.limit': [3_068, 'W'],
+      mode: ['mine', 'text'],
+      'temperature.board.1': [62.5, '°C'],
+      'fan.2': [4_110, 'rpm'],
+      'pool.active': ['stratum+tcp://pool.example:3333', 'text'],
+    },
+    limitW: 2_600,
   },
   'whatsminer-v3': {
     script: 'whatsminer_v3.py',
@@ -246,6 +262,45 @@ withPython('a simulated device that others ask', () => {
     );
     expect(miner.power.mining).toBe(true);
     miner.powerW(realClock.monoMs() + 301_000);
+    expect(miner.power.mining).toBe(false);
+  });
+
+  test('luxos: a client logs on, curtails and logs off', async () => {
+    const host = '127.9.61.4';
+    const miner = await serve(host, (options) => new SimulatedLuxos(options), 'antminer-s19k-pro-luxos');
+    const ask = async (...requests: object[]): Promise<unknown> => {
+      const words = requests.map((request) => JSON.stringify(request));
+      return JSON.parse(
+        await startPeer(PYTHON, 'luxos.py', ['ask', host, String(PORT), ...words]),
+      ) as unknown;
+    };
+    expect(await ask({ command: 'config' }, { command: 'curtail', parameter: 'none,sleep' })).toMatchObject([
+      { STATUS: [{ STATUS: 'S', Code: 33 }], CONFIG: [{ CurtailMode: 'None', Profile: 'default' }] },
+      { STATUS: [{ STATUS: 'E' }] },
+    ]);
+    expect(
+      await ask(
+        { command: 'logon' },
+        { command: 'profileset', parameter: '{sid},390MHz' },
+        { command: 'atmset', parameter: '{sid},enabled=false' },
+        { command: 'profileset', parameter: '{sid},390MHz' },
+        { command: 'curtail', parameter: '{sid},sleep' },
+        { command: 'logon' },
+        { command: 'logoff', parameter: '{sid}' },
+        { command: 'session' },
+      ),
+    ).toMatchObject([
+      { STATUS: [{ STATUS: 'S' }] },
+      { STATUS: [{ STATUS: 'E' }] },
+      { STATUS: [{ STATUS: 'S' }] },
+      { STATUS: [{ STATUS: 'S' }] },
+      { STATUS: [{ STATUS: 'S', Code: 335, Msg: 'Curtailment command sent' }] },
+      { STATUS: [{ STATUS: 'E' }] },
+      { STATUS: [{ STATUS: 'S' }] },
+      { SESSION: [{ SessionID: '' }] },
+    ]);
+    expect(miner.power.limitW).toBe(1_657);
+    miner.powerW(realClock.monoMs() + 6_000);
     expect(miner.power.mining).toBe(false);
   });
 });

@@ -1,0 +1,76 @@
+import type { Endpoint } from '../../host/deps.ts';
+import { encodeCgminer, field, parseCgminer, sectionOf, statusOf } from '../../protocols/asic/cgminer.ts';
+import { asFault, Fault } from '../../protocols/faults.ts';
+import { askBytes } from '../ask-cgminer.ts';
+import type { Asked, Deadline } from '../ask-cgminer.ts';
+import type { DeviceIo } from '../driver.ts';
+import { wordOf } from '../miner-readings.ts';
+
+/** Says a command under the session at hand, `sid,…` before its words. Rejects as `LuxosSession.ask`. */
+export type Say = (command: string, words: string, deadline: Deadline) => Promise<Asked>;
+
+/** The API of one machine: plain reads, and commands in the one session it has. */
+export class LuxosSession {
+  readonly #io: DeviceIo;
+  readonly #endpoint: Endpoint;
+  /** Ours wait for each other: a second session is refused. */
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(io: DeviceIo, endpoint: Endpoint) {
+    this.#io = io;
+    this.#endpoint = endpoint;
+  }
+
+  /** Rejects with a Fault: NET_*, ANSWER_*, VERB_UNSUPPORTED (no such command), VERB_REFUSED, QUEUE_FULL (another session). */
+  async ask(command: string, parameter: string | undefined, deadline: Deadline): Promise<Asked> {
+    const { bytes, atMs } = await askBytes(
+      this.#io,
+      this.#endpoint,
+      encodeCgminer(command, parameter),
+      deadline,
+    );
+    const answer = parseCgminer(bytes);
+    if (answer instanceof Fault) throw answer;
+    const status = statusOf(answer.value);
+    if (status?.level !== 'E' && status?.level !== 'F') return { ...answer, atMs };
+    const said = `${command}: code ${status.code ?? 'none'} ${status.message.slice(0, 100)}`;
+    if (status.code === 14) throw new Fault('VERB_UNSUPPORTED', said);
+    throw new Fault(/session/i.test(status.message) ? 'QUEUE_FULL' : 'VERB_REFUSED', said);
+  }
+
+  /** Does what needs a session, and ends the session if it was ours: left open it would keep others out. */
+  inSession(deadline: Deadline, work: (say: Say) => Promise<void>): Promise<void> {
+    const turn = this.#turn.then(async () => {
+      const { id, own } = await this.#session(deadline);
+      const say: Say = (command, words, until) =>
+        this.ask(command, words === '' ? id : `${id},${words}`, until);
+      try {
+        await work(say);
+      } finally {
+        if (own) await this.ask('logoff', id, deadline).catch(() => undefined);
+      }
+    });
+    this.#turn = turn.catch(() => undefined);
+    return turn;
+  }
+
+  /** A session of our own; where there is one already, that one, which is not ours to end. */
+  async #session(deadline: Deadline): Promise<{ readonly id: string; readonly own: boolean }> {
+    try {
+      const id = sessionOf(await this.ask('logon', undefined, deadline));
+      if (id === '') throw new Fault('ANSWER_GARBAGE', 'logon: no SessionID');
+      return { id, own: true };
+    } catch (error) {
+      const fault = asFault(error);
+      if (fault.code !== 'QUEUE_FULL' && fault.code !== 'VERB_REFUSED') throw fault;
+      const id = sessionOf(await this.ask('session', undefined, deadline));
+      if (id === '') throw fault;
+      return { id, own: false };
+    }
+  }
+}
+
+function sessionOf({ value }: Asked): string {
+  const [session] = sectionOf(value, 'SESSION');
+  return session ? wordOf(field(session, 'SessionID')) : '';
+}
