@@ -1,4 +1,4 @@
-import { registerHooks } from 'node:module';
+import { enableCompileCache, registerHooks } from 'node:module';
 import { constants, setPriority } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parentPort, workerData } from 'node:worker_threads';
@@ -10,6 +10,8 @@ import { MUTANTS, mutate } from './mutants.ts';
 // On Linux this is the priority of this thread alone; elsewhere of the process, which does nothing else.
 setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
 
+// As the product does (switchyard.ts): each thread would strip and compile everything anew.
+enableCompileCache(fileURLToPath(new URL('../node_modules/.cache/switchyard', import.meta.url)));
 const home = fileURLToPath(new URL('../', import.meta.url));
 const name = (workerData as { readonly mutant?: string } | null)?.mutant;
 const mutant = MUTANTS.find((one) => one.name === name);
