@@ -83,8 +83,9 @@ export function startReaders(options: ReadersOptions): Readers {
     net: deps.net,
     count: plant.machines.length,
     doorOf: (index) => {
+      if (!machines.isSilent(index)) return undefined;
       const machine = machineAt(plant, index);
-      return machines.isSilent(index) && !isUnpowered(machine) ? machine.device.door : undefined;
+      return isUnpowered(machine) ? undefined : machine.device.door;
     },
     onAnswer: (index) => machines.callBack(index),
   });

@@ -91,18 +91,19 @@ export function decideTargets(state: SiteState, now: Now): Targets {
     room,
     caps.map((cap) => cap * (marginShare / 2 + SPARE_SHARE)),
   );
-  const chosen = new Map(
-    choices.map((choice, at) => [choice.machine, { choice, place: grouped.places[at] ?? -1 }]),
-  );
+  const choiceAt = new Int32Array(state.site.machines.length).fill(-1);
+  for (let at = 0; at < choices.length; at += 1) choiceAt[choices[at]?.machine ?? -1] = at;
   for (const machine of state.site.machines) {
     const index = machine.index;
     if (of[index] !== undefined || !isKnown(state, index) || !isOurs(state, index)) continue;
-    const found = chosen.get(index);
-    const taken = found !== undefined && allocation.taken[found.place] === 1;
-    const blockedBy = found === undefined ? -1 : (allocation.blockedBy[found.place] ?? -1);
+    const at = choiceAt[index] ?? -1;
+    const choice = at < 0 ? undefined : choices[at];
+    const place = at < 0 ? -1 : (grouped.places[at] ?? -1);
+    const blockedBy = place < 0 ? -1 : (allocation.blockedBy[place] ?? -1);
     const because = grouped.waits.get(index);
     if (because !== undefined) of[index] = { mode: restMode(machine.model), because };
-    else of[index] = taken ? working(state, index, found.choice) : resting(state, index, blockedBy, jobOf);
+    else if (choice !== undefined && allocation.taken[place] === 1) of[index] = working(state, index, choice);
+    else of[index] = resting(state, index, blockedBy, jobOf);
   }
   return {
     of,

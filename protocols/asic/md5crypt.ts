@@ -14,8 +14,22 @@ const SINES = Int32Array.from(
 
 const encoder = new TextEncoder();
 
+/** Devices keep their salt and ask for a new token every half hour: the key of each need not be worked out again. */
+const MOST_REMEMBERED = 1_000;
+const remembered = new Map<string, string>();
+
 /** The hash part (22 characters) of md5crypt; salt of at most 8 characters counts. Throws RangeError above 256 bytes of password. */
 export function md5crypt(password: string, salt: string): string {
+  const asked = `${salt.length} ${salt}${password}`;
+  let answer = remembered.get(asked);
+  if (answer !== undefined) return answer;
+  answer = workOut(password, salt);
+  if (remembered.size >= MOST_REMEMBERED) remembered.clear();
+  remembered.set(asked, answer);
+  return answer;
+}
+
+function workOut(password: string, salt: string): string {
   const pass = encoder.encode(password);
   const salted = encoder.encode(salt).subarray(0, SALT_MAX);
   if (pass.length > PASSWORD_MAX_BYTES) throw new RangeError('password too long');
