@@ -57,8 +57,10 @@ export class LuxosSession {
   /** A session of our own; where there is one already, that one, which is not ours to end. */
   async #session(deadline: Deadline): Promise<{ readonly id: string; readonly own: boolean }> {
     try {
-      const id = sessionOf(await this.ask('logon', undefined, deadline));
-      if (id === '') throw new Fault('ANSWER_GARBAGE', 'logon: no SessionID');
+      const logon = await this.ask('logon', undefined, deadline);
+      const id = sessionOf(logon);
+      if (id === '' || logon.partial)
+        throw new Fault(logon.partial ? 'ANSWER_PARTIAL' : 'ANSWER_GARBAGE', 'logon: no whole SessionID');
       return { id, own: true };
     } catch (error) {
       const fault = asFault(error);

@@ -51,6 +51,8 @@ class Luxos implements Device {
   #nameplateGhs: number | undefined;
   /** The limit that was asked for, and the profile that stands for it. */
   #asked: { readonly limitW: number; readonly profile: string } | undefined;
+  /** Its thermal control was switched off for a profile and has not said that it is on again. */
+  #owesAtm = false;
 
   constructor(target: Target, io: DeviceIo) {
     this.#io = io;
@@ -153,6 +155,11 @@ class Luxos implements Device {
         );
     const pools = await this.#try('pools', deadline);
     readings['pool.active'] = pools instanceof Fault ? failed(pools) : poolReading(pools);
+    // What a command could not finish: a machine that was away is given back what it lent.
+    if (this.#owesAtm)
+      await this.#session
+        .inSession(deadline, (say) => this.#giveAtmBack(say, deadline))
+        .catch(() => undefined);
     const profiles = await this.#profiles(deadline).catch((error: unknown) => asFault(error));
     const known = config === undefined || config instanceof Fault ? undefined : config.config;
     if (profiles instanceof Fault) readings['power.limit'] = failed(profiles);
@@ -168,7 +175,8 @@ class Luxos implements Device {
   }
 
   async #profiles(deadline: Deadline): Promise<readonly Profile[]> {
-    const { value } = await this.#session.ask('profiles', undefined, deadline);
+    const { value, partial } = await this.#session.ask('profiles', undefined, deadline);
+    if (partial) throw new Fault('ANSWER_PARTIAL', 'profiles');
     const profiles = sectionOf(value, 'PROFILES')
       .slice(0, 256)
       .flatMap((one): Profile[] => {
@@ -208,6 +216,12 @@ class Luxos implements Device {
     };
   }
 
+  async #giveAtmBack(say: Say, deadline: Deadline): Promise<void> {
+    if (!this.#owesAtm) return;
+    await say('atmset', 'enabled=true', deadline);
+    this.#owesAtm = false;
+  }
+
   #command(command: string, words: string, deadline: Deadline): Promise<void> {
     return this.#session.inSession(deadline, async (say) => {
       const { partial } = await say(command, words, deadline);
@@ -219,7 +233,9 @@ class Luxos implements Device {
     deadline: Deadline,
   ): Promise<{ settings: Settings; config: JsonObject; profiles: readonly Profile[] }> {
     const beganMs = this.#io.clock.monoMs();
-    const { config } = await this.#config(deadline);
+    const { config, partial } = await this.#config(deadline);
+    // What is missing of it may be what a command must give back.
+    if (partial) throw new Fault('ANSWER_PARTIAL', 'config');
     const profiles = await this.#profiles(deadline);
     const pools = await this.#try('pools', deadline);
     const settings = settingsOf(config, this.#limitOf(config, profiles), pools);
@@ -242,25 +258,20 @@ class Luxos implements Device {
     const wanted = profileFor(limitW, profiles);
     if (wanted.name !== wordOf(field(config, 'Profile'))) {
       await before?.(settings);
-      const atm = field(config, 'IsAtmEnabled') === true;
-      await this.#session.inSession(deadline, (say) =>
-        setProfile(say, { profile: wanted.name, atm, deadline, whole }),
-      );
-    }
+      await this.#session.inSession(deadline, async (say) => {
+        // It would take the profile back, and refuses one meanwhile: it is off for that moment alone.
+        if (field(config, 'IsAtmEnabled') === true) {
+          this.#owesAtm = true;
+          await say('atmset', 'enabled=false', deadline);
+        }
+        try {
+          await say('profileset', wanted.name, deadline);
+        } finally {
+          await this.#giveAtmBack(say, whole);
+        }
+      });
+    } else if (this.#owesAtm) await this.#session.inSession(whole, (say) => this.#giveAtmBack(say, whole));
     this.#asked = { limitW, profile: wanted.name };
-  }
-}
-
-/** Its own thermal control would take the profile back, and refuses one meanwhile: it is off for that moment alone. */
-async function setProfile(
-  say: Say,
-  { profile, atm, deadline, whole }: { profile: string; atm: boolean; deadline: Deadline; whole: Deadline },
-): Promise<void> {
-  if (atm) await say('atmset', 'enabled=false', deadline);
-  try {
-    await say('profileset', profile, deadline);
-  } finally {
-    if (atm) await say('atmset', 'enabled=true', whole);
   }
 }
 

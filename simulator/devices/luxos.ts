@@ -120,7 +120,8 @@ export class SimulatedLuxos extends MinerBody implements StreamDevice {
     }
     const outcome = this.#privileged(command, words, nowMs);
     if (outcome === undefined) return said('E', 305, `Invalid parameter for ${command}`, nowMs);
-    this.changes += 1;
+    // Its thermal control is lent and given back around a profile: no change of its own.
+    if (command !== 'atmset') this.changes += 1;
     if (this.fault === 'disturbs') this.atm = !this.atm;
     return said('S', outcome[0], outcome[1], nowMs);
   }

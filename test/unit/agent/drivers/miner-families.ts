@@ -3,6 +3,7 @@ import type { Verb } from '../../../../agent/driver.ts';
 import { SimulatedAntminer } from '../../../../simulator/devices/antminer.ts';
 import { SimulatedAvalon } from '../../../../simulator/devices/avalon.ts';
 import { SimulatedBraiins } from '../../../../simulator/devices/braiins.ts';
+import { SimulatedLuxos } from '../../../../simulator/devices/luxos.ts';
 import type { SimulatedMiner } from '../../../../simulator/devices/miner.ts';
 import type { MinerOptions } from '../../../../simulator/devices/miner-body.ts';
 import { SimulatedWhatsminerV3 } from '../../../../simulator/devices/whatsminer-v3.ts';
@@ -152,6 +153,28 @@ export const FAMILIES: Readonly<Record<string, MinerFamily>> = {
       'nulls for numbers': 'VALUE_INVALID, mode VALUE_INVALID',
       'numbers for words': 'hashing, mode mine',
       busy: 'ANSWER_GARBAGE',
+    },
+  },
+  luxos: {
+    url: 'luxos://10.0.0.1',
+    model: 'antminer-s19k-pro-luxos',
+    make: (options) => new SimulatedLuxos(options),
+    framing: NUL_ENDED,
+    verbs: { sleep: undefined, wake: undefined, 'power-limit': 2_052, reboot: undefined, locate: 1 },
+    inflated: (text) => times1000(text, /("GHS \w+":)([\d.]+)/g),
+    busy: {
+      kind: 'text',
+      of: () => '{"STATUS":[{"STATUS":"E","Code":402,"Msg":"Another session is active"}]}',
+    },
+    outcomes: {
+      ...ALIKE,
+      'broken off in its middle': 'ANSWER_PARTIAL, mode ANSWER_PARTIAL | ANSWER_PARTIAL',
+      'nothing in it': 'VALUE_MISSING, mode ANSWER_GARBAGE | ANSWER_GARBAGE',
+      'words for numbers': 'VALUE_INVALID, mode VALUE_INVALID | resolved',
+      'lists for numbers': 'VALUE_INVALID, mode VALUE_INVALID | resolved',
+      'nulls for numbers': 'VALUE_INVALID, mode VALUE_INVALID | resolved',
+      'numbers for words': 'hashing, mode mine | ANSWER_GARBAGE',
+      busy: 'QUEUE_FULL | QUEUE_FULL',
     },
   },
   whatsminer: {
