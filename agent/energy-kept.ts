@@ -13,6 +13,7 @@ const cellSchema = z.strictObject({
   exportWh: z.number(),
   estimatedWh: z.number(),
   boundWh: z.number(),
+  setMs: z.number(),
   unknown: z.boolean(),
   seenMs: z.number(),
   importWms: z.number(),

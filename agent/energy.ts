@@ -5,8 +5,8 @@
 import { targetCounters } from '../config/counters.ts';
 import type { Site } from '../config/site.ts';
 import type { Clock } from '../host/deps.ts';
-import { stepAt, takeCount } from '../protocols/metering/counter.ts';
-import type { CounterRules } from '../protocols/metering/counter.ts';
+import { roundUnseen, stepAt, takeCount } from '../protocols/metering/counter.ts';
+import type { Count, CounterRules, CounterSample, CounterState } from '../protocols/metering/counter.ts';
 import type { IntervalEnergy } from '../protocols/mqtt/energy.ts';
 import type { Reading, Readings } from '../protocols/reading.ts';
 import type { Alarms } from './alarms.ts';
@@ -80,6 +80,8 @@ interface RevenueMeter {
   powerW: number | undefined;
   /** Why what the meter says is doubted. */
   doubt: string | undefined;
+  /** Why what was counted since the book was written is one. */
+  guess: string | undefined;
 }
 
 interface Waiting {
@@ -198,7 +200,7 @@ class RevenueMeters implements Energy {
     const { clock } = this.#options;
     const setMs = goOn(this.#steady, clock.wallMs(), clock.monoMs());
     if (setMs === 0) return true;
-    for (const { kept, rules } of this.#meters) noteClockSet(kept.book, rules, setMs);
+    for (const { kept, rules } of this.#meters) noteClockSet(kept.book, rules, setMs, clock.wallMs());
     // What the newest beat said holds of the clock as it was.
     if (this.#exchange !== undefined) {
       const { askedMs, heardMs } = this.#exchange;
@@ -264,12 +266,17 @@ class RevenueMeters implements Energy {
       powerW: watts === undefined ? undefined : Math.max(0, watts),
       serial: read.serial,
     });
-    const awayMs = steadyMs - (kept.import.last?.atMs ?? steadyMs);
-    const into = takeCount(kept.import, importRules, at(read.importWh, powerW));
+    const take = (state: CounterState, by: CounterRules, sample: CounterSample): Count => {
+      meter.guess ??= roundUnseen(state, by, sample);
+      const found = takeCount(state, by, sample);
+      if (found.quality === 'uncertain') meter.guess ??= `the counter: ${found.event?.text ?? 'a guess'}`;
+      return found;
+    };
+    const into = take(kept.import, importRules, at(read.importWh, powerW));
     const counts = [into];
     kept.openImportWh += into.deltaWh;
     if (read.exportWh !== undefined && exportRules !== undefined) {
-      const out = takeCount(
+      const out = take(
         kept.export,
         exportRules,
         at(read.exportWh, powerW === undefined ? undefined : -powerW),
@@ -278,16 +285,15 @@ class RevenueMeters implements Energy {
       counts.push(out);
     }
     if (counts.some(({ quality }) => quality === 'held')) return;
-    const guess = counts.find(({ quality }) => quality === 'uncertain');
-    const doubt = goesRound(importRules, rules.mostW, awayMs) ?? meter.doubt;
     takeEnergy(kept.book, rules, {
       atMs: read.atMs,
       halfMs: read.halfMs,
       importWh: kept.openImportWh,
       exportWh: read.exportWh === undefined ? undefined : kept.openExportWh,
       stepWh: stepAt(importRules, read.importWh),
-      doubt: guess === undefined ? doubt : `the counter: ${guess.event?.text ?? 'a guess'}`,
+      doubt: meter.guess ?? meter.doubt,
     });
+    meter.guess = undefined;
     [kept.openImportWh, kept.openExportWh] = [0, 0];
     this.#publish();
   }
@@ -333,13 +339,6 @@ class RevenueMeters implements Energy {
   }
 }
 
-/** A counter of few digits may have gone round unseen in a long gap; undefined: it cannot have. */
-function goesRound({ moduliWh }: CounterRules, mostW: number, awayMs: number): string | undefined {
-  const roundWh = Math.min(...moduliWh);
-  if (moduliWh.length !== 1 || (mostW * awayMs) / 3_600_000 < roundWh) return undefined;
-  return `not read for ${Math.round(awayMs / 1_000)} s: the counter may have gone round`;
-}
-
 function goodOf(reading: Reading | undefined): { readonly value: number; readonly atMs: number } | undefined {
   return reading?.ok === true && reading.quality === 'good' && typeof reading.value === 'number'
     ? { value: reading.value, atMs: reading.atMs }
@@ -377,5 +376,6 @@ function revenueMeter(site: Site, { config }: Meter, index: number): RevenueMete
     askedMs: -Infinity,
     powerW: undefined,
     doubt: undefined,
+    guess: undefined,
   };
 }

@@ -33,6 +33,8 @@ export interface Cell extends Interval {
   exportWh: number;
   estimatedWh: number;
   boundWh: number;
+  /** What the agent's clock went by within it, ms: by so much it is shorter or longer than its boundaries say. */
+  setMs: number;
   /** Some of its energy nobody counted, nor will. */
   unknown: boolean;
   /** What power says since the newest count: for how long it was read, and W × ms. */
@@ -147,6 +149,8 @@ export function takeEnergy(book: Book, rules: BookRules, sample: EnergySample): 
   const spans = touched.map(({ startMs, endMs }) => Math.min(endMs, toMs) - Math.max(startMs, countMs));
   const imports = split(sample.importWh, touched, spans, ({ importWms }) => importWms);
   const exports = split(sample.exportWh ?? 0, touched, spans, ({ exportWms }) => exportWms);
+  const aheadMs = toMs - sample.atMs;
+  const backMs = aheadMs > sample.halfMs + book.countHalfMs ? aheadMs : 0;
   const isGap = toMs - countMs > COUNT_GAP_MS && touched.length > 1;
   for (const [place, cell] of touched.entries()) {
     const [importWh = 0, exportWh = 0] = [imports[place], exports[place]];
@@ -155,6 +159,8 @@ export function takeEnergy(book: Book, rules: BookRules, sample: EnergySample): 
     if (isGap || sample.doubt !== undefined) cell.estimatedWh += importWh + exportWh;
     if (isGap) say(cell, `not read for ${seconds(toMs - countMs)}: the sum is counted, its split estimated`);
     if (sample.doubt !== undefined) say(cell, sample.doubt);
+    // Set back while this agent was down, or it would be known already.
+    if (backMs > cell.setMs) shift(cell, rules, cell.setMs - backMs);
     [cell.seenMs, cell.importWms, cell.exportWms] = [0, 0, 0];
   }
   const sums = imports.map((wh, place) => wh + (exports[place] ?? 0));
@@ -192,6 +198,7 @@ const newCell = ({ startMs, endMs }: Interval): Cell => ({
   exportWh: 0,
   estimatedWh: 0,
   boundWh: 0,
+  setMs: 0,
   unknown: false,
   seenMs: 0,
   importWms: 0,
@@ -262,12 +269,25 @@ function boundEdges(
   }
 }
 
-/** The agent's clock was set, by so many ms: what lies around that moment may be another interval's. */
-export function noteClockSet(book: Book, { mostW }: BookRules, byMs: number): void {
-  const cell = book.cells.at(-1);
-  if (cell === undefined) return;
-  cell.boundWh += (Math.abs(byMs) / MS_PER_HOUR) * Math.abs(book.power?.activeW ?? mostW);
-  say(cell, `the agent's clock was set by ${(byMs / 1_000).toFixed(1)} s`);
+/**
+ * The agent's clock went by so many ms beside the time that passed, and shows `nowMs` now: it was set, or the box stood
+ * still. All that lies between what it showed and what it shows is longer or shorter than it should be.
+ */
+export function noteClockSet(book: Book, rules: BookRules, byMs: number, nowMs: number): void {
+  const [fromMs, toMs] = [Math.min(nowMs, nowMs - byMs), Math.max(nowMs, nowMs - byMs)];
+  // Power of before is of another time.
+  book.power = null;
+  reach(book, rules, toMs);
+  for (const cell of book.cells)
+    if (cell.endMs > fromMs && cell.startMs <= toMs)
+      shift(cell, rules, Math.min(byMs, cell.endMs - cell.startMs));
+}
+
+/** What lies at its ends may be another interval's: as much as can flow in that time. */
+function shift(cell: Cell, { mostW }: BookRules, byMs: number): void {
+  cell.setMs += Math.abs(byMs);
+  cell.boundWh += (mostW * Math.abs(byMs)) / MS_PER_HOUR;
+  say(cell, `the agent's clock went by ${(byMs / 1_000).toFixed(1)} s`);
 }
 
 function say(cell: Cell, text: string): void {

@@ -54,9 +54,11 @@ const head = ({ startMs, endMs }: Cell, { meter, calendar }: BookRules, revision
 function counted(cell: Cell, rules: BookRules): Energy {
   const why = cell.why === '' ? {} : { why: cell.why };
   if (cell.unknown) return { quality: 'missing', method: rules.source, estimatedWh: 0, boundWh: 0, ...why };
-  const { importWh, exportWh, estimatedWh, boundWh } = cell;
+  const { importWh, exportWh, boundWh, setMs, startMs, endMs } = cell;
+  const shiftedWh = (importWh + exportWh) * Math.min(1, setMs / (endMs - startMs));
+  const estimatedWh = Math.max(cell.estimatedWh, shiftedWh);
   return {
-    quality: estimatedWh > 0 ? 'estimated' : 'good',
+    quality: estimatedWh > 0 || setMs > 0 ? 'estimated' : 'good',
     method: rules.source,
     importWh: rounded(importWh),
     exportWh: rounded(exportWh),

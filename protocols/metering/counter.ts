@@ -64,6 +64,21 @@ export function stepAt({ stepWh, mantissaBits }: CounterRules, valueWh: number):
   return Math.max(stepWh, 2 ** (Math.floor(Math.log2(Math.abs(valueWh))) - mantissaBits));
 }
 
+/** Why a register may have gone round once or more, unseen, since the sample before; undefined: it cannot have. Asked before the sample is taken. */
+export function roundUnseen(
+  { last }: CounterState,
+  { moduliWh, mostW }: CounterRules,
+  { atMs, valueWh }: CounterSample,
+): string | undefined {
+  if (last === undefined) return undefined;
+  // Where several may hold, none does that the register has passed; one that is known holds, also of each part of a sum.
+  const possible =
+    moduliWh.length === 1 ? moduliWh : moduliWh.filter((wh) => wh > Math.max(valueWh, last.valueWh));
+  const awayMs = atMs - last.atMs;
+  if (possible.length === 0 || (mostW * awayMs) / MS_PER_HOUR < Math.min(...possible)) return undefined;
+  return `not read for ${Math.round(awayMs / 1_000)} s: a counter may have gone round`;
+}
+
 /** Takes one sample. A sample not newer than the last one that is believed changes nothing. */
 export function takeCount(state: CounterState, rules: CounterRules, sample: CounterSample): Count {
   const { last, held } = state;

@@ -97,6 +97,33 @@ test('while their counter is not read nothing is counted: what it shows behind t
   }
 });
 
+test('the export counter may have gone round while it was away: the interval is an estimate, though it is whole', async () => {
+  const clock = new VirtualClock({ startWallMs: START_MS - 1_000 });
+  const isAway = (): boolean =>
+    clock.wallMs() > START_MS + 6 * MIN_MS && clock.wallMs() < START_MS + 8 * MIN_MS;
+  // 65 kWh: with 3 MW at the most it is round in 79 s.
+  const counters = {
+    target: 'modbus://127.0.0.1:10/3',
+    import: { address: 0, whPerPulse: 1, form: 'A' },
+    export: { address: 2, type: 'uint16', whPerPulse: 1, form: 'A' },
+  };
+  const { energy, published } = rig(siteWith({ pulses: counters }), clock, ({ address, count }) => {
+    if (isAway()) return Promise.reject(new Fault('NET_TIMEOUT', 'the I/O'));
+    const pulses = Math.floor((clock.wallMs() - START_MS + MIN_MS) / 1_000);
+    const registers = Uint16Array.of(0, pulses, 0).slice(address, address + count);
+    return Promise.resolve({ registers, atMs: clock.wallMs() });
+  });
+  for (let ticks = 0; ticks < 11 * 60; ticks++) {
+    await clock.advance(1_000);
+    energy.tick();
+  }
+  energy.stop();
+  const [first, second] = published.filter(({ startMs }) => startMs >= START_MS);
+  expect(first?.quality).toBe('good');
+  expect(second).toMatchObject({ quality: 'estimated', importWh: 300 });
+  expect(second?.why).toContain('gone round');
+});
+
 test('a value said again, of before the clock was set back, does not make its counter deaf for that long', async () => {
   const clock = new VirtualClock({ startWallMs: START_MS });
   const { energy, published } = rig(siteWith({}), clock, notAsked);
@@ -146,4 +173,40 @@ test('the clock was set while no beat came: what is stated of it is of the clock
   }
   energy.stop();
   expect(published.at(-1)?.clock?.offsetMs).toBe(-5_000);
+});
+
+test('a box that stood still loses nothing of what was counted meanwhile, and says what is a guess of it', async () => {
+  const clock = new VirtualClock({ startWallMs: START_MS - 2_000 });
+  const { energy, published } = rig(siteWith({}), clock, notAsked);
+  let trueWh = 1e6;
+  for (let second = 0; second <= 12 * 60; second++) {
+    energy.onMeter(
+      0,
+      {
+        'energy.active.import': {
+          ok: true,
+          value: trueWh,
+          unit: 'Wh',
+          quality: 'good',
+          atMs: clock.wallMs(),
+        },
+      },
+      clock.monoMs(),
+    );
+    energy.tick();
+    await clock.advance(1_000);
+    trueWh += 1_000 / 3;
+    if (second !== 150) continue;
+    clock.stepWall(10 * MIN_MS);
+    trueWh += 200_000;
+  }
+  energy.stop();
+  const own = published.filter(({ startMs }) => startMs >= START_MS);
+  expect(own.slice(0, 4).map(({ quality }) => quality)).toEqual([
+    'estimated',
+    'estimated',
+    'estimated',
+    'good',
+  ]);
+  for (const { importWh = 0 } of own) expect(importWh).toBeCloseTo(100_000, -2);
 });

@@ -42,6 +42,25 @@ describe('time that does not jump', () => {
     expect(steady.lastMs).toBe(WALL_MS + 12_000);
   });
 
+  it('goes on with a clock that jumps ahead: the box may have stood still, and so much flowed', () => {
+    const steady = makeSteady(WALL_MS, 0, 0);
+    expect(goOn(steady, WALL_MS + 600_000, 1_000)).toBe(599_000);
+    expect(steady.lastMs).toBe(WALL_MS + 600_000);
+    expect(goOn(steady, WALL_MS + 1_000, 2_000)).toBe(-600_000);
+    expect(steady.lastMs).toBe(WALL_MS + 601_000);
+  });
+
+  it('says that a clock was set in many small steps, and nothing of one that slowly drifts', () => {
+    const steady = makeSteady(WALL_MS, 0, 0);
+    let saidMs = 0;
+    for (let second = 1; second <= 60; second++)
+      saidMs += goOn(steady, WALL_MS + second * 950, second * 1_000);
+    expect(saidMs).toBeCloseTo(-3_000, 6);
+    const slow = makeSteady(WALL_MS, 0, 0);
+    for (let minute = 1; minute <= 1_440; minute++)
+      expect(goOn(slow, WALL_MS + minute * 60_006, minute * 60_000)).toBe(0);
+  });
+
   it('is ahead of what an earlier start has written down, also when the clock is not', () => {
     const steady = makeSteady(WALL_MS, 0, WALL_MS + 7_200_000);
     expect(steady.lastMs).toBeGreaterThan(WALL_MS + 7_200_000);

@@ -208,10 +208,53 @@ describe('the clock', () => {
     const bench = new Bench(() => 3.6e6);
     bench.count(START_MS);
     bench.power(START_MS + 1_000);
-    noteClockSet(bench.book, RULES, -20_000);
+    noteClockSet(bench.book, RULES, -20_000, START_MS - 19_000);
     bench.count(START_MS + 5 * MIN_MS);
-    expect(bench.published[0]?.why).toContain('set by -20.0 s');
+    expect(bench.published[0]?.why).toContain('went by -20.0 s');
     expect(bench.published[0]?.boundWh).toBeGreaterThan(20_000);
+  });
+
+  it('set back by half an hour: what flows while its time comes again is in one interval, an estimate, as also when it was set while the agent was down', () => {
+    for (const told of [true, false]) {
+      const bench = new Bench(() => 6e6);
+      const sample = { halfMs: 0, exportWh: undefined, stepWh: 1 };
+      for (let min = 0; min <= 7; min++) bench.count(START_MS + min * MIN_MS);
+      if (told) noteClockSet(bench.book, RULES, -30 * MIN_MS, START_MS - 23 * MIN_MS);
+      for (let min = -22; min <= 15; min++) {
+        takeEnergy(bench.book, RULES, { ...sample, atMs: START_MS + min * MIN_MS, importWh: 100_000 });
+        bench.settle(START_MS + min * MIN_MS);
+      }
+      const [before, long, after] = bench.published;
+      expect([before?.quality, after?.quality]).toEqual(['good', 'good']);
+      expect(long).toMatchObject({ quality: 'estimated', importWh: 3_500_000 });
+      expect(Math.abs((long?.importWh ?? 0) - 500_000)).toBeLessThanOrEqual(long?.boundWh ?? 0);
+      expect(long?.estimatedWh).toBeGreaterThan(0);
+      expect(long?.why).toContain('clock went');
+    }
+  });
+
+  it('set forward, within an interval or over boundaries: each interval that is too short is an estimate, also while nothing flows', () => {
+    for (const [byMs, load, few] of [
+      [2 * MIN_MS, 6e6, 1],
+      [40_000, 0, 1],
+      [4.5 * MIN_MS, 6e6, 2],
+      [12 * MIN_MS, 0, 3],
+    ] as const) {
+      const bench = new Bench(() => load);
+      bench.count(START_MS);
+      bench.count(START_MS + MIN_MS);
+      noteClockSet(bench.book, RULES, byMs, START_MS + MIN_MS + byMs);
+      const sample = { halfMs: 0, exportWh: undefined, stepWh: 1, importWh: load / 360 };
+      for (let ms = MIN_MS + byMs + 10_000; ms <= 30 * MIN_MS; ms += 10_000) {
+        takeEnergy(bench.book, RULES, { ...sample, atMs: START_MS + ms });
+        bench.settle(START_MS + ms);
+      }
+      const found = bench.published.map(({ quality }) => quality);
+      expect(found.slice(0, few)).toEqual(Array.from({ length: few }, () => 'estimated'));
+      expect(new Set(found.slice(few))).toEqual(new Set(['good']));
+      for (const one of bench.published)
+        expect(Math.abs((one.importWh ?? 0) - load / 12)).toBeLessThanOrEqual(one.boundWh);
+    }
   });
 
   it('set back a little loses nothing; set back far, the time that comes again is numbered anew', () => {

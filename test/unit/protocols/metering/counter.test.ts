@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 
 import { counterRules } from '../../../../config/counters.ts';
 import { meterProfile } from '../../../../config/meters.ts';
-import { makeCounter, stepAt, takeCount } from '../../../../protocols/metering/counter.ts';
+import { makeCounter, roundUnseen, stepAt, takeCount } from '../../../../protocols/metering/counter.ts';
 import type { Count, CounterRules, CounterSample } from '../../../../protocols/metering/counter.ts';
 
 const POWER_W = 600_000;
@@ -138,6 +138,27 @@ describe('a counter register', () => {
         );
       }),
     );
+  });
+});
+
+describe('a round that nobody saw', () => {
+  const seen = (moduliWh: readonly number[], valueWh: number, awayMs: number) => {
+    const state = makeCounter();
+    const by = { ...rules, moduliWh };
+    takeCount(state, by, { valueWh, atMs: 0 });
+    return roundUnseen(state, by, { valueWh: valueWh + 10, atMs: awayMs });
+  };
+
+  it('is possible once as much may have flowed as the register holds', () => {
+    expect(seen([65_536], 100, 117_000)).toBeUndefined();
+    expect(seen([65_536], 100, 118_000)).toContain('not read for 118 s');
+    expect(seen([], 100, 1e12)).toBeUndefined();
+  });
+
+  it('is one of the ends that the register has not passed', () => {
+    expect(seen([1e6, 1e7], 2e6, 1_900_000)).toBeUndefined();
+    expect(seen([1e6, 1e7], 5e5, 1_900_000)).toBeDefined();
+    expect(seen([1e6, 1e7], 2e6, 18_000_000)).toBeDefined();
   });
 });
 
