@@ -38,6 +38,10 @@ const SHARE = 0.04;
 const SPARE_MAX_MS = 500;
 /** A line on which everything fails for a while must not be paid for later. */
 const DEBT_MAX_MS = 6_000;
+/** Nor what it took to find out that units are dead: many that die at once would not be looked for for minutes. */
+const FINDING_DEBT_MAX_MS = 500;
+/** Units that fell silent within this time have the same reason, a fuse or a cable: they are found one after another. */
+const TOGETHER_MS = 20_000;
 
 export const healthyUnit = (): UnitHealth => ({
   failures: 0,
@@ -78,7 +82,9 @@ export function unitFailed(
   unit.failures += 1;
   unit.failedMs = nowMs;
   if (!isDoubted(unit)) return;
-  budget.spareMs = Math.max(-DEBT_MAX_MS, spareOf(budget, nowMs) - (unit.isCalled ? 0 : costMs));
+  const spareMs = spareOf(budget, nowMs);
+  const leastMs = unit.isOpen ? -DEBT_MAX_MS : Math.min(spareMs, -FINDING_DEBT_MAX_MS);
+  budget.spareMs = Math.max(leastMs, spareMs - (unit.isCalled ? 0 : costMs));
   budget.atMs = nowMs;
   if (nowMs - unit.sinceMs < OPEN_AFTER_MS) return;
   unit.tries = unit.isOpen && !unit.isCalled ? unit.tries + 1 : 0;
@@ -100,6 +106,15 @@ export function lineBack(units: Iterable<UnitHealth>, budget: DoubtBudget, nowMs
   if (nowMs - budget.backMs < BACK_EVERY_MS) return;
   Object.assign(budget, fullBudget(nowMs), { backMs: nowMs });
   for (const unit of units) unit.isCalled = unit.isOpen;
+}
+
+/**
+ * One of the units that fell silent together answers: the others are tried now, once. Who comes and goes does not call
+ * them again, since it fell silent later than they did.
+ */
+export function unitBack(back: UnitHealth, units: Iterable<UnitHealth>): void {
+  for (const unit of units)
+    if (unit.isOpen && Math.abs(unit.sinceMs - back.sinceMs) < TOGETHER_MS) unit.isCalled = true;
 }
 
 function spareOf(budget: DoubtBudget, nowMs: number): number {

@@ -4,6 +4,7 @@ import {
   isDoubted,
   lineBack,
   unitAnswered,
+  unitBack,
   unitFailed,
   waitOf,
 } from './line-breaker.ts';
@@ -27,6 +28,11 @@ const PATIENT_EVERY = 4;
 const SHARED_MAX_MS = 1_000;
 /** As long as the longest only at every so many tries. */
 const LONGEST_EVERY = 16;
+/** One that was never heard may be slow by nature: its long try comes soon, if no other had one lately. */
+const FIRST_LONGEST = 4;
+const LONGEST_APART_MS = 300_000;
+/** As much of it is paid for as leaves the next try of a unit in doubt to the same minute. */
+const FIRST_LONGEST_PAID_MS = 2_250;
 /** After a lost RTU answer the bus stays silent at least this long. */
 export const QUARANTINE_MIN_MS = 300;
 /** Who answered within this time is there. */
@@ -49,6 +55,8 @@ export class LineUnits {
   readonly #units = new Map<number, Unit>();
   readonly #prior: ReadCost;
   readonly #budget: DoubtBudget;
+  /** When a try as long as the longest ended last. */
+  #longestMs = -Infinity;
 
   constructor(prior: ReadCost, nowMs: number) {
     this.#prior = prior;
@@ -84,20 +92,23 @@ export class LineUnits {
     if (usualMs === undefined) return TIMEOUT_MAX_MS;
     const leastMs = request.kind === 'write' ? WRITE_TIMEOUT_MIN_MS : TIMEOUT_MIN_MS;
     const shortMs = Math.min(TIMEOUT_MAX_MS, Math.max(leastMs, TIMEOUT_TIMES * usualMs));
+    const tries = unit.health.failures + 1;
+    const isAlone = this.#isAlone(request.unit, nowMs);
+    const isNew = !unit.cost.isKnown && !isAlone;
+    if (isNew && tries >= FIRST_LONGEST && nowMs - this.#longestMs >= LONGEST_APART_MS) return TIMEOUT_MAX_MS;
     if (unit.patience <= 1 || !this.#hasTime(request.unit, unit, nowMs)) return shortMs;
-    const isShared = !this.#isAlone(request.unit, nowMs) && (unit.health.failures + 1) % LONGEST_EVERY !== 0;
+    const isShared = isNew || (!isAlone && tries % LONGEST_EVERY !== 0);
     return Math.min(isShared ? Math.max(shortMs, SHARED_MAX_MS) : TIMEOUT_MAX_MS, shortMs * unit.patience);
   }
 
   /** A whole answer came, refusals included. */
   answered(request: ModbusRequest, elapsedMs: number, nowMs: number, isValue: boolean): void {
     const unit = this.#at(request.unit);
-    if (unit.health.isOpen && this.#isAlone(request.unit, nowMs))
-      lineBack(
-        [...this.#units.values()].map(({ health }) => health),
-        this.#budget,
-        nowMs,
-      );
+    if (unit.health.isOpen) {
+      const all = [...this.#units.values()].map(({ health }) => health);
+      if (this.#isAlone(request.unit, nowMs)) lineBack(all, this.#budget, nowMs);
+      else unitBack(unit.health, all);
+    }
     unit.answeredMs = nowMs;
     unitAnswered(unit.health);
     if (!isValue || request.kind === 'write') return;
@@ -117,7 +128,10 @@ export class LineUnits {
     if (this.#hasTime(unitId, unit, how.nowMs))
       unit.patience = Math.min(TIMEOUT_MAX_MS / TIMEOUT_MIN_MS, TIMEOUT_TIMES * unit.patience);
     unit.fault = fault;
-    unitFailed(unit.health, this.#budget, how);
+    const isLongest = how.costMs >= TIMEOUT_MAX_MS;
+    if (isLongest) this.#longestMs = how.nowMs;
+    const costMs = isLongest && !unit.cost.isKnown ? FIRST_LONGEST_PAID_MS : how.costMs;
+    unitFailed(unit.health, this.#budget, { ...how, costMs });
     return this.#isAlone(unitId, how.nowMs);
   }
 

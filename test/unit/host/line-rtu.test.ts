@@ -21,6 +21,10 @@ interface Bus {
   /** When a question came, and to whom. */
   readonly asked: { readonly atMs: number; readonly unit: number; readonly count: number }[];
   readonly dead: Set<number>;
+  /** Units that take longer than the others, ms more. */
+  readonly slow: Map<number, number>;
+  /** When each unit answered the first time after it was cleared. */
+  readonly heardMs: Map<number, number>;
   read(unit: number, urgency?: Urgency, count?: number): Promise<'answered' | Fault>;
 }
 
@@ -29,6 +33,8 @@ function bus(): Bus {
   const time = virtualTime();
   const asked: Bus['asked'] = [];
   const dead = new Set<number>();
+  const slow: Bus['slow'] = new Map();
+  const heardMs: Bus['heardMs'] = new Map();
   let freeMs = 0;
   const peer: Peer = (all, end) => {
     const decoded = decodeRequest('rtu', all);
@@ -38,7 +44,7 @@ function bus(): Bus {
     const startMs = Math.max(time.monoMs(), freeMs);
     asked.push({ atMs: startMs, unit: request.unit, count: request.count });
     const words = Array.from({ length: request.count }, () => request.unit);
-    freeMs = startMs + wireMs(request.count);
+    freeMs = startMs + wireMs(request.count) + (slow.get(request.unit) ?? 0);
     if (dead.has(request.unit)) freeMs = startMs + (8 + 3.5) * CHAR_MS;
     else end.send(encodeRead('rtu', decoded.transaction, request, words), freeMs - time.monoMs());
     return decoded.consumed;
@@ -50,11 +56,14 @@ function bus(): Bus {
     line,
     asked,
     dead,
+    slow,
+    heardMs,
     read: async (unit, urgency = 'fast', count = 54) => {
       const deadlineMs = time.monoMs() + 15_000;
       try {
         const { registers } = await line.read({ unit, fc: 4, address: 0, count, deadlineMs, urgency });
         expect([...registers]).toEqual(Array.from({ length: count }, () => unit));
+        if (!heardMs.has(unit)) heardMs.set(unit, time.monoMs());
         return 'answered';
       } catch (error) {
         if (error instanceof Fault) return error;
@@ -134,6 +143,52 @@ describe('a serial line of 32 meters', () => {
     b.dead.delete(9);
     const answers = await sweepFor(b, 62_000, 500);
     expect(answers.get(9)).toBeGreaterThan(1);
+  });
+
+  it('has half of its meters back, that fell silent together, as soon as one of them is found', async () => {
+    const b = bus();
+    await sweepFor(b, 20_000, 500);
+    for (const unit of UNITS.slice(16)) b.dead.add(unit);
+    await sweepFor(b, 60_000, 500);
+    b.dead.clear();
+    b.heardMs.clear();
+    const backMs = b.time.monoMs();
+    await sweepFor(b, 60_000, 500);
+    const foundMs = UNITS.slice(16).map((unit) => (b.heardMs.get(unit) ?? Infinity) - backMs);
+    expect(Math.min(...foundMs)).toBeLessThan(20_000);
+    expect(Math.max(...foundMs) - Math.min(...foundMs)).toBeLessThan(2_500);
+  });
+
+  it('calls those that fell silent together once, however often one of them comes and goes', async () => {
+    const b = bus();
+    await sweepFor(b, 20_000, 500);
+    for (const unit of UNITS.slice(16)) b.dead.add(unit);
+    await sweepFor(b, 60_000, 500);
+    const tries = (): number => b.asked.filter(({ unit }) => unit > 17).length;
+    const counts: number[] = [];
+    for (let turn = 0; turn < 4; turn += 1) {
+      const before = tries();
+      b.dead.delete(17);
+      await sweepFor(b, 60_000, 500);
+      b.dead.add(17);
+      await sweepFor(b, 60_000, 500);
+      counts.push(tries() - before);
+    }
+    // Each of the other 15 once more at first, then what the twentieth allows.
+    expect(counts[0]).toBeLessThan(15 + 12);
+    expect(Math.max(...counts.slice(1))).toBeLessThan(12);
+  });
+
+  it('finds a meter that takes 1.8 s within a minute, without leaving the others', async () => {
+    const b = bus();
+    b.slow.set(9, 1_800);
+    const startMs = b.time.monoMs();
+    const answers = await sweepFor(b, 60_000, 1_000);
+    expect((b.heardMs.get(9) ?? Infinity) - startMs).toBeLessThan(60_000);
+    expect(answers.get(9)).toBeGreaterThan(3);
+    // Each of its answers takes the line for 1.8 s: the others wait, each as long as any other.
+    const others = UNITS.filter((unit) => unit !== 9).map((unit) => answers.get(unit) ?? 0);
+    expect(Math.min(...others)).toBeGreaterThan(20);
   });
 
   it('asks what is urgent next, whatever waits', async () => {
