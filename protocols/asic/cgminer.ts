@@ -128,30 +128,35 @@ function parseClean(text: string): CgminerAnswer | undefined {
     return undefined;
   }
   if (!isObject(parsed as Json)) return undefined;
-  const walked = { keys: 0, doubtful: false };
-  walk(parsed as Json, 1, walked);
-  if (walked.doubtful || walked.keys !== countKeys(text)) return undefined;
+  if (keysIn(parsed as JsonObject, 1) !== countKeys(text)) return undefined;
   return { value: parsed as JsonObject, partial: false, notes: [] };
 }
 
-function walk(value: Json, depth: number, walked: { keys: number; doubtful: boolean }): void {
-  if (depth > ANSWER_MAX_DEPTH) {
-    walked.doubtful = true;
-    return;
+/** How many keys there are in it and below; NaN when it holds something that only the careful parser takes right. */
+function keysIn(value: JsonObject | readonly Json[], depth: number): number {
+  if (depth >= ANSWER_MAX_DEPTH) return Number.NaN;
+  if (isList(value)) {
+    let keys = 0;
+    for (const item of value) keys += keysOf(item, depth);
+    return keys;
   }
-  if (typeof value === 'string') {
-    if (value.length <= 9 && NOT_FINITE.has(value)) walked.doubtful = true;
-  } else if (typeof value === 'number') {
-    if (!Number.isFinite(value)) walked.doubtful = true;
-  } else if (isList(value)) {
-    for (const item of value) walk(item, depth + 1, walked);
-  } else if (isObject(value)) {
-    for (const key of Object.keys(value)) {
-      if (key === '__proto__') walked.doubtful = true;
-      walked.keys += 1;
-      walk(value[key] ?? null, depth + 1, walked);
-    }
-  }
+  const names = Object.keys(value);
+  let keys = names.length;
+  for (const name of names) keys += name === '__proto__' ? Number.NaN : keysOf(value[name] ?? null, depth);
+  return keys;
+}
+
+function keysOf(value: Json, depth: number): number {
+  if (typeof value === 'object') return value === null ? 0 : keysIn(value, depth + 1);
+  if (typeof value === 'string') return isNotFinite(value) ? Number.NaN : 0;
+  return typeof value === 'number' && !Number.isFinite(value) ? Number.NaN : 0;
+}
+
+/** By the first letter nearly every text is told to be none of these. */
+function isNotFinite(text: string): boolean {
+  const first = text.charCodeAt(0);
+  const sign = first === 0x2b || first === 0x2d;
+  return text.length <= 9 && (sign || first === 0x69 || first === 0x6e) && NOT_FINITE.has(text);
 }
 
 function countKeys(text: string): number {
