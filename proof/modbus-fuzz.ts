@@ -250,6 +250,9 @@ function fuzzRequests(framing: Framing, bytes: number, random: Random): FuzzResu
   return tally.result();
 }
 
+/** How long a port waits for its answer. */
+const LIMIT_MS = 50;
+
 /** What a port says of one stream: an answer, a fault, or nothing for longer than any frame. */
 async function intoPort(
   tally: Tally,
@@ -267,7 +270,7 @@ async function intoPort(
 ): Promise<void> {
   const stream = Uint8Array.from(chunks.flatMap((chunk) => [...chunk]));
   const ended: (DecodedAnswer | 'fault')[] = [];
-  const exchange = port.exchange(REQUEST, TRANSACTION, 50).then(
+  const exchange = port.exchange(REQUEST, TRANSACTION, LIMIT_MS).then(
     (answer) => ended.push(answer),
     (error: unknown) => {
       ended.push('fault');
@@ -292,9 +295,10 @@ async function fuzzStream(framing: Framing, bytes: number, random: Random): Prom
   const tally = new Tally(`streamPort ${framing}`);
   while (tally.bytes < bytes) {
     let timers: (() => void)[] = [];
+    let nowMs = 0;
     const clock: Clock = {
       wallMs: () => 0,
-      monoMs: () => 0,
+      monoMs: () => nowMs,
       after: (_ms, fn) => {
         timers.push(fn);
         return () => {
@@ -324,6 +328,7 @@ async function fuzzStream(framing: Framing, bytes: number, random: Random): Prom
       if (isOpen && timers.length > 0 && kept > FRAME_MAX_BYTES) tally.unbounded += 1;
     };
     const expire = async (): Promise<void> => {
+      nowMs += LIMIT_MS;
       for (let turn = 0; turn < 3; turn += 1) for (const fn of timers.splice(0)) fn();
       await Promise.resolve();
       await Promise.resolve();
