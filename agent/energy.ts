@@ -8,10 +8,12 @@ import type { Clock } from '../host/deps.ts';
 import { roundUnseen, stepAt, takeCount } from '../protocols/metering/counter.ts';
 import type { Count, CounterRules, CounterSample, CounterState } from '../protocols/metering/counter.ts';
 import type { IntervalEnergy } from '../protocols/mqtt/energy.ts';
+import type { Status } from '../protocols/mqtt/status.ts';
 import type { Reading, Readings } from '../protocols/reading.ts';
 import type { Alarms } from './alarms.ts';
 import { offsetNow } from './core/clock-offset.ts';
 import type { Exchange } from './core/clock-offset.ts';
+import { runningOf } from './core/running.ts';
 import { noteClockSet, takeEnergy, takePower } from './core/interval-book.ts';
 import type { BookRules } from './core/interval-book.ts';
 import type { LeaseState } from './core/lease.ts';
@@ -51,6 +53,8 @@ export interface Energy {
   onMeter(index: number, readings: Readings, beganMs: number): void;
   /** Called once a second. */
   tick(): void;
+  /** The intervals that are under way. */
+  status(): Pick<Status, 'intervals'>;
   stop(): void;
 }
 
@@ -173,6 +177,14 @@ class RevenueMeters implements Energy {
     this.#outbox = this.#outbox.filter(({ seq }) => seq === undefined || seq >= storedBelow);
     const waits = this.#outbox.some(({ seq }) => seq === undefined);
     if (nowMs - this.#keptMs >= (waits ? AGAIN_MS : KEEP_EVERY_MS)) this.#keep();
+  }
+
+  status(): Pick<Status, 'intervals'> {
+    const nowMs = this.#options.clock.wallMs();
+    const intervals = this.#meters.flatMap(
+      ({ kept, rules }) => runningOf(kept.book, rules, nowMs, kept.export.last !== undefined) ?? [],
+    );
+    return intervals.length === 0 ? {} : { intervals };
   }
 
   stop(): void {

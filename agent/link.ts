@@ -48,7 +48,10 @@ export interface LinkOptions {
 export interface Link {
   /** Publishes the heartbeat with a fresh nonce and returns the nonce; undefined while there is no connection. */
   status(
-    fields: Pick<Status, 'phase' | 'epoch' | 'racks' | 'guarding' | 'inhibitions' | 'openOutlets' | 'host'>,
+    fields: Pick<
+      Status,
+      'phase' | 'epoch' | 'racks' | 'guarding' | 'inhibitions' | 'openOutlets' | 'intervals' | 'host'
+    >,
   ): string | undefined;
   /** Results go out together per rack within 100 ms. */
   result(rack: string, result: MachineResult): void;

@@ -340,7 +340,7 @@ class Agent {
     }
     const phase = agentPhase(this.#lease, clock.monoMs());
     const guarding = this.#safety.guarding();
-    const more = { ...this.#plantIo.status(), ...this.#lookAtHost() };
+    const more = { ...this.#plantIo.status(), ...this.#readers.status(), ...this.#lookAtHost() };
     const { durableEpoch: epoch } = this.#lease;
     const nonce = this.#link?.status({ phase, epoch, racks, guarding, ...more });
     if (nonce !== undefined) issueNonce(this.#lease, nonce, clock.monoMs());

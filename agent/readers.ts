@@ -36,6 +36,7 @@ export interface Readers {
   readonly meters: Poller;
   /** Called once a second: gives up reads that never end, judges the meters, publishes intervals that are over. */
   tick(): void;
+  status(): ReturnType<Energy['status']>;
   stop(): void;
 }
 
@@ -98,6 +99,7 @@ export function startReaders(options: ReadersOptions): Readers {
       metering.tick();
       energy.tick();
     },
+    status: () => energy.status(),
     stop: () => {
       energy.stop();
       for (const unwatch of watching) unwatch?.();

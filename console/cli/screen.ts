@@ -100,18 +100,19 @@ function siteLines(view: ConsoleView, screen: Screen): ScreenLine[] {
 }
 
 /** Shown even when all is well. */
-const STANDING: readonly string[] = ['limit', 'notice', 'manual', 'lockout'];
+const STANDING: readonly string[] = ['limit', 'notice', 'manual', 'lockout', 'energy'];
 
 function signalLines(view: ConsoleView, nowMs: number): ScreenLine[] {
   return view.signals
     .filter((signal) => STANDING.includes(signal.kind) || signal.quality !== 'good' || signal.waits !== null)
     .slice(0, 4)
-    .map((signal) =>
-      line(
-        `!! ${signal.text} (${signal.source}, ${signal.quality})${signal.untilMs === null ? '' : `, ${durationText(signal.untilMs - nowMs)} left`}${signal.waits === null ? '' : `. WAITS: ${signal.waits.text}`}`,
-        'warn',
-      ),
-    );
+    .map((signal) => {
+      const isCalm = signal.kind === 'energy' && signal.quality === 'good';
+      return line(
+        `${isCalm ? '' : '!! '}${signal.text} (${signal.source}, ${signal.quality})${signal.untilMs === null ? '' : `, ${durationText(signal.untilMs - nowMs)} left`}${signal.waits === null ? '' : `. WAITS: ${signal.waits.text}`}`,
+        isCalm ? 'normal' : 'warn',
+      );
+    });
 }
 
 function nodeLines(view: ConsoleView, most: number): ScreenLine[] {

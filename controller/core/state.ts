@@ -6,6 +6,7 @@ import type { Bucket } from '../../protocols/ramp.ts';
 import { MODES } from '../../protocols/reading.ts';
 import type { Mode, Reading } from '../../protocols/reading.ts';
 import type { Because, Desired } from '../../protocols/mqtt/desired.ts';
+import type { RunningInterval } from '../../protocols/mqtt/energy.ts';
 import type { Lock } from '../../protocols/mqtt/lockouts.ts';
 import type { Action, Inhibition, LeasePhase, Stored } from '../../protocols/mqtt/status.ts';
 import type { AiJob } from '../../protocols/prices/feed.ts';
@@ -92,6 +93,8 @@ export interface AgentState {
   inhibitions: readonly Inhibition[];
   /** Outlets it sees open, as last said. */
   openOutlets: readonly string[];
+  /** The market's intervals under way, as last said. */
+  intervals: readonly RunningInterval[];
   host: Readonly<Record<string, number>> | null;
   /** When its racks were last commanded anew after a fail-safe. */
   reissuedMonoMs: number;

@@ -28,6 +28,7 @@ import { isHeld } from './lockouts.ts';
 import { manualWords } from './operator.ts';
 import { priceWords } from './price.ts';
 import { estimatedW, limitInForceKw, ownCapW, sumByNode } from './room.ts';
+import { intervalSignals } from './interval-signals.ts';
 import { noticeSignals } from './notice.ts';
 import { isKnown, meterOf, modeAt, rootOf } from './state.ts';
 import type { SiteState } from './state.ts';
@@ -240,7 +241,7 @@ function signalViews(state: SiteState, now: Now): SignalView[] {
         sinceMs: job.fromMs,
         untilMs: job.untilMs,
       });
-  return [...signals, ...noticeSignals(state, now.wallMs), ...takenSignals(state)];
+  return [...signals, ...noticeSignals(state, now.wallMs), ...takenSignals(state), ...intervalSignals(state)];
 }
 
 /** What waits for a witness, and how to be one. */

@@ -100,9 +100,10 @@ export interface SignalView {
   readonly id: string;
   /**
    * `manual`, `lockout`: machines a person has taken out of automation's hands; `source` is that person. `notice`: a
-   * large change of the site's load that is under way; `source` is who wants it.
+   * large change of the site's load that is under way; `source` is who wants it. `energy`: the market's interval under
+   * way at a revenue meter, `source`.
    */
-  readonly kind: 'price' | 'hashprice' | 'limit' | 'ai' | 'notice' | 'manual' | 'lockout';
+  readonly kind: 'price' | 'hashprice' | 'limit' | 'ai' | 'notice' | 'manual' | 'lockout' | 'energy';
   readonly source: string;
   readonly text: string;
   readonly quality: 'good' | 'held' | 'lost';

@@ -43,6 +43,23 @@ export const intervalSchema = z.strictObject({
 });
 export type IntervalEnergy = z.infer<typeof intervalSchema>;
 
+/** The interval that is under way, as far as it is known: for who watches it, not for settlement. */
+export const runningSchema = z.strictObject({
+  meter: id,
+  startMs: whole,
+  endMs: whole,
+  intervalMin: z.int().positive(),
+  /** As it would be published if nothing else happened. Of a `missing` one no number is given. */
+  quality: z.enum(['good', 'estimated', 'missing']),
+  /** So far: by the counters, and by power since they were read. */
+  importWh: wattHours.optional(),
+  exportWh: wattHours.optional(),
+  /** At its end, if what flows now goes on; absent while power is not read. */
+  endImportWh: wattHours.optional(),
+  endExportWh: wattHours.optional(),
+});
+export type RunningInterval = z.infer<typeof runningSchema>;
+
 /** Intervals that an agent publishes. It keeps them until the controller has them in its ledger. */
 export const agentEnergySchema = z.strictObject({
   ...agentHead,

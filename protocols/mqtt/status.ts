@@ -4,6 +4,7 @@ import type { FaultCode } from '../faults.ts';
 import { MODES } from '../reading.ts';
 import { recordOf } from '../records.ts';
 import { agentHead, counter, counters, id, nonce } from './head.ts';
+import { runningSchema } from './energy.ts';
 
 const figures = recordOf(64, (value): value is number => Number.isFinite(value), 'figures');
 const faultCode = z.enum(Object.keys(FAULTS) as [FaultCode, ...FaultCode[]]);
@@ -53,6 +54,8 @@ export const statusSchema = z.strictObject({
   inhibitions: z.array(inhibitionSchema).max(10_000).optional(),
   /** Outlets seen open: who is behind one and silent is off. Absent where none is. */
   openOutlets: z.array(id).max(5_000).optional(),
+  /** The market's interval under way, of each revenue meter. Absent where there is none. */
+  intervals: z.array(runningSchema).max(1_000).optional(),
   /** Frames, results and events kept until the controller has stored them. */
   spooled: counter,
   /** Of what was kept, since boot and in what it found: left out to save room, let go for lack of it, unreadable on the disk. */
