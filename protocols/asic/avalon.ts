@@ -1,12 +1,15 @@
 import { Fault } from '../faults.ts';
-import { ANSWER_MAX_BYTES, encodeCgminer, isList, isObject, parseCgminer } from './cgminer.ts';
+import { ANSWER_MAX_BYTES, contentLength, encodeCgminer, isList, isObject, parseCgminer } from './cgminer.ts';
 import type { CgminerAnswer, Json, JsonObject } from './cgminer.ts';
 
 /** Avalons take requests as JSON or as text, firmware by firmware, and answer in kind. */
 export type AvalonDialect = 'json' | 'text';
 
 /** The sections whose name differs between the two dialects. */
-const JSON_NAMES: Readonly<Record<string, string>> = { POOL: 'POOLS', ASC: 'DEVS' };
+const JSON_NAMES: ReadonlyMap<string, string> = new Map([
+  ['POOL', 'POOLS'],
+  ['ASC', 'DEVS'],
+]);
 const MOST_SECTIONS = 256;
 const MOST_FIELDS = 4_096;
 /** Longer digits are a name, not a number: a number would lose the last of them. */
@@ -26,10 +29,10 @@ export function encodeAvalon(dialect: AvalonDialect, command: string, parameter?
  */
 export function parseAvalon(bytes: Uint8Array): CgminerAnswer | Fault {
   if (bytes.length > ANSWER_MAX_BYTES) return new Fault('NET_OVERSIZE', `${bytes.length} bytes`);
-  const text = decoder.decode(bytes).replace(/[\0\s]+$/u, '');
+  const text = decoder.decode(bytes.subarray(0, contentLength(bytes)));
   if (!/^[A-Z][A-Z0-9]*[=,|]/u.test(text)) return parseCgminer(bytes);
   const partial = !text.endsWith('|');
-  const sections: Record<string, JsonObject[]> = {};
+  const sections = Object.create(null) as Record<string, JsonObject[]>;
   const parts = splitOutside(text, '|').slice(0, MOST_SECTIONS);
   for (const [index, part] of parts.entries()) {
     const fields = splitOutside(part, ',').slice(0, MOST_FIELDS);
@@ -37,7 +40,7 @@ export function parseAvalon(bytes: Uint8Array): CgminerAnswer | Fault {
     const [first = ''] = fields;
     const name = first.split('=', 1)[0] ?? '';
     if (name === '') continue;
-    (sections[JSON_NAMES[name] ?? name] ??= []).push(
+    (sections[JSON_NAMES.get(name) ?? name] ??= []).push(
       objectOf(first.includes('=') ? fields : fields.slice(1)),
     );
   }
@@ -64,7 +67,7 @@ function splitOutside(text: string, separator: '|' | ','): string[] {
 }
 
 function objectOf(fields: readonly string[]): JsonObject {
-  const object: Record<string, Json> = {};
+  const object = Object.create(null) as Record<string, Json>;
   for (const field of fields) {
     const at = field.indexOf('=');
     if (at <= 0) continue;

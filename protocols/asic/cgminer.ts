@@ -110,7 +110,7 @@ export function isList(value: Json | undefined): value is readonly Json[] {
 }
 
 /** Length without the NULs and white space at the end. */
-function contentLength(bytes: Uint8Array): number {
+export function contentLength(bytes: Uint8Array): number {
   let end = bytes.length;
   while (end > 0 && (bytes[end - 1] ?? 0xff) <= 0x20) end -= 1;
   return end;

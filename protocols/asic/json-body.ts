@@ -18,10 +18,14 @@ export function parseJsonBody(bytes: Uint8Array): Json | undefined | Fault {
   } catch {
     return new Fault('ANSWER_GARBAGE', `not JSON: ${text.slice(0, 60)}`);
   }
-  return isDeeper(value, BODY_MAX_DEPTH) ? new Fault('ANSWER_GARBAGE', 'nested too deep') : value;
+  return isSound(value, BODY_MAX_DEPTH)
+    ? value
+    : new Fault('ANSWER_GARBAGE', 'nested too deep, or a number beyond any');
 }
 
-function isDeeper(value: Json, levels: number): boolean {
+/** No deeper than `levels`, and every number finite: JSON.parse makes infinity of too many digits. */
+function isSound(value: Json, levels: number): boolean {
+  if (typeof value === 'number') return Number.isFinite(value);
   const inner = isList(value) ? value : isObject(value) ? Object.values(value) : [];
-  return inner.length > 0 && (levels <= 1 || inner.some((part) => isDeeper(part, levels - 1)));
+  return inner.length === 0 || (levels > 1 && inner.every((part) => isSound(part, levels - 1)));
 }

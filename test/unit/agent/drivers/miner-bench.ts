@@ -1,6 +1,7 @@
 /** Drivers over devices in memory, in virtual time: what the tests of the miner drivers share. */
 import type { Device, DeviceIo } from '../../../../agent/driver.ts';
 import { openDevice, parseTarget } from '../../../../agent/target.ts';
+import type { Random } from '../../../../host/deps.ts';
 import { seededRandom } from '../../../../host/random.ts';
 import { VirtualClock } from '../../../../proof/virtual-clock.ts';
 import type { HttpAnswer, SimulatedEndpoint, StreamDevice } from '../../../../simulator/device.ts';
@@ -17,9 +18,8 @@ export interface Bench {
   run<T>(work: Promise<T>): Promise<T>;
 }
 
-export function makeBench(endpoints: readonly SimulatedEndpoint[]): Bench {
+export function makeBench(endpoints: readonly SimulatedEndpoint[], random: Random = seededRandom(3)): Bench {
   const clock = new VirtualClock({ startWallMs: START_MS });
-  const random = seededRandom(3);
   const front = makeMemoryFront({ endpoints, clock, random, latencyMs: () => 2 });
   const io: DeviceIo = {
     clock,

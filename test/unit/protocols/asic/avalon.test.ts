@@ -104,3 +104,14 @@ describe('the bracket string', () => {
     expect(wordsOf(`a[${' '.repeat(200_000)}]`).size).toBe(1);
   });
 });
+
+test('names of JavaScript’s own are names like others', () => {
+  const answer = parseAvalon(new TextEncoder().encode('STATUS=S,__proto__=1|constructor=1,toString=2|'));
+  if (answer instanceof Fault) throw answer;
+  expect(answer.value['constructor']).toEqual([{ constructor: 1, toString: 2 }]);
+});
+
+test('a long run of nothing before the end costs no more than reading it', () => {
+  const bytes = new TextEncoder().encode(`STATUS=S|STATS=0${'\0'.repeat(260_000)}x`);
+  expect(parseAvalon(bytes)).toMatchObject({ partial: true });
+});

@@ -17,6 +17,8 @@ test('a page is any JSON, or empty', () => {
 test('what is none, too deep or too long is a fault', () => {
   expect(parse('<html>')).toBe('ANSWER_GARBAGE');
   expect(parse('{"a":')).toBe('ANSWER_GARBAGE');
+  expect(parse('{"a":[1e999]}')).toBe('ANSWER_GARBAGE');
+  expect(parse(`{"a":${'9'.repeat(400)}}`)).toBe('ANSWER_GARBAGE');
   expect(parse(`${'['.repeat(40)}1${']'.repeat(40)}`)).toBe('ANSWER_GARBAGE');
   expect(parse(`${'['.repeat(31)}1${']'.repeat(31)}`)).not.toBe('ANSWER_GARBAGE');
   expect(parse('['.repeat(200_000))).toBe('ANSWER_GARBAGE');
