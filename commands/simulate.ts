@@ -20,13 +20,14 @@ import { SIMULATED_ENV, simulatedSite } from '../simulator/site.ts';
 import { runMeter } from './simulate-meter.ts';
 import { numberOf, told } from './simulate-options.ts';
 
-const help = `Usage: ./switchyard simulate [--octet N] [--machines N] [--scenario NAME] [--data DIR] [--json]
+const SCENARIO_NAMES = SCENARIOS.map(({ name }) => name).join(', ');
+const help = `Usage: ./switchyard simulate [--octet N] [--machines N] [--all-families] [--scenario NAME] [--data DIR] [--json]
        ./switchyard simulate meter --profile ID [...]   (meters alone: simulate meter --help)
 
 Serves a simulated site on loopback addresses until it is stopped: miners, GPU hosts, meters, the utility, price feeds.
-N machines (272) are ASICs and GPU hosts together.
+N machines (272) are ASICs and GPU hosts together; with --all-families every family of miners has racks of its own.
 DIR (data/simulator) gets the keys of its SSH hosts and site.yaml, which 'agent' and 'controller' take by --site.
-Scenarios: ${SCENARIOS.map(({ name }) => name).join(', ')}
+Scenarios: ${SCENARIO_NAMES}
 `;
 
 /** `./switchyard simulate`. */
@@ -37,6 +38,7 @@ export async function run(argv: string[]): Promise<number> {
     options: {
       octet: { type: 'string' },
       machines: { type: 'string' },
+      'all-families': { type: 'boolean' },
       scenario: { type: 'string' },
       data: { type: 'string' },
       json: { type: 'boolean' },
@@ -58,14 +60,12 @@ export async function run(argv: string[]): Promise<number> {
     hostKey: host.fingerprint,
     keyFile,
     ...(machines !== undefined && { machines }),
+    ...(values['all-families'] === true && { allFamilies: true }),
   });
   const site = resolveSite(siteSchema.parse(input), MODELS);
   const scenario = values.scenario === undefined ? undefined : fitScenario(values.scenario, site);
   if (values.scenario !== undefined && scenario === undefined)
-    throw new Fault(
-      'USAGE',
-      `there is no scenario '${values.scenario}'; there are ${SCENARIOS.map(({ name }) => name).join(', ')}`,
-    );
+    throw new Fault('USAGE', `there is no scenario '${values.scenario}'; there are ${SCENARIO_NAMES}`);
   await writeFile(`${dataDir}/site.yaml`, stringify(input));
   const simulator = await startSimulator({
     site,

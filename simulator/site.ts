@@ -16,6 +16,8 @@ export interface SimulatedSiteOptions {
   readonly ports?: Partial<SimulatedPorts>;
   /** How many machines, two in seventeen of them GPU hosts; absent: 240 ASICs and 32 hosts. Caps follow. */
   readonly machines?: number;
+  /** Every family of miners that is simulated, rack by rack, instead of the usual three models. */
+  readonly allFamilies?: boolean;
   /** Host key of every simulated GPU host, `SHA256:…`. */
   readonly hostKey: string;
   /** Private key the agent logs in with. */
@@ -36,14 +38,39 @@ export const SIMULATED_ENV: Readonly<Record<string, string>> = { SWITCHYARD_SIM_
 const MINE_UNIT = 'miner.service';
 const AI_UNIT = 'ai.service';
 
-type AsicId = 'antminer-s19j-pro' | 'antminer-s21' | 'whatsminer-m30s-plus';
+type UsualId = 'antminer-s19j-pro' | 'antminer-s21' | 'whatsminer-m30s-plus';
+type AsicId =
+  | UsualId
+  | 'antminer-s19j-pro-braiins'
+  | 'antminer-s19k-pro-luxos'
+  | 'avalon-1246'
+  | 'whatsminer-m66';
 
-/** What each draws when it works, kW: nameplates, for sizing the caps. */
-const ASIC_KW: Readonly<Record<AsicId, number>> = {
-  'antminer-s19j-pro': 3.068,
-  'antminer-s21': 3.5,
-  'whatsminer-m30s-plus': 3.4,
+/** What each draws when it works, kW: nameplates, for sizing the caps; and how it is reached. */
+interface Asic {
+  readonly kw: number;
+  readonly scheme: string;
+  /** By its web pages, with a name, or by its API. */
+  readonly by: readonly ('http' | 'api' | 'user' | 'password')[];
+}
+const ASICS: Readonly<Record<AsicId, Asic>> = {
+  'antminer-s19j-pro': { kw: 3.068, scheme: 'antminer', by: ['http', 'api', 'user', 'password'] },
+  'antminer-s19j-pro-braiins': { kw: 3.068, scheme: 'braiins', by: ['http', 'user', 'password'] },
+  'antminer-s19k-pro-luxos': { kw: 2.794, scheme: 'luxos', by: ['api'] },
+  'antminer-s21': { kw: 3.5, scheme: 'antminer', by: ['http', 'api', 'user', 'password'] },
+  'avalon-1246': { kw: 3.504, scheme: 'avalon', by: ['api'] },
+  'whatsminer-m30s-plus': { kw: 3.4, scheme: 'whatsminer', by: ['api', 'password'] },
+  'whatsminer-m66': { kw: 5.492, scheme: 'whatsminer-v3', by: ['api', 'password'] },
 };
+/** In a site of all families the racks take them in this order; the usual site has the first two makers' stock firmware. */
+const ALL_FAMILIES: readonly AsicId[] = [
+  'antminer-s19j-pro',
+  'whatsminer-m30s-plus',
+  'whatsminer-m66',
+  'antminer-s19j-pro-braiins',
+  'avalon-1246',
+  'antminer-s19k-pro-luxos',
+];
 const GPU_MODEL = 'gpu-8x-h100';
 const GPU_AI_KW = 9.7;
 /** What a host draws beside its GPUs, as commissioning would have measured it at the simulated plug. */
@@ -61,7 +88,7 @@ const BESIDE_AI = 0.66;
 const FEEDERS: readonly {
   readonly id: string;
   readonly share: number;
-  readonly pdus: readonly (readonly AsicId[])[];
+  readonly pdus: readonly (readonly UsualId[])[];
 }[] = [
   {
     id: 'feeder-1',
@@ -104,15 +131,15 @@ const kw = (powerKw: number): number => Math.round(powerKw * 10) / 10;
 
 /** The site file of the simulated site, as data: 3 feeders, 10 ASIC racks, 4 GPU racks, 6 meters, a utility, three feeds. */
 export function simulatedSite(options: SimulatedSiteOptions): SiteConfigInput {
-  const { loopbackOctet = 20, machines, hostKey, keyFile } = options;
+  const { loopbackOctet = 20, machines, allFamilies = false, hostKey, keyFile } = options;
   const ports = { ...SIMULATED_PORTS, ...options.ports };
   const all = Math.max(MACHINES_LEAST, Math.floor(machines ?? MACHINES_DEFAULT));
   const gpuHosts = Math.max(GPU_RACKS, Math.round(all * GPU_SHARE));
   const asics = all - gpuHosts;
   const draft: Draft = { nodes: [], machines: [], rack: 0, share: 0 };
   let siteKw = 0;
-  for (const feeder of FEEDERS)
-    siteKw += addFeeder(draft, { feeder, asics, gpuHosts, loopbackOctet, ports, hostKey, keyFile });
+  const plan = { asics, gpuHosts, allFamilies, loopbackOctet, ports, hostKey, keyFile };
+  for (const feeder of FEEDERS) siteKw += addFeeder(draft, { feeder, ...plan });
   const capKw = kw(siteKw * SITE_LOSS);
   const root: Node = {
     id: 'main',
@@ -122,17 +149,6 @@ export function simulatedSite(options: SimulatedSiteOptions): SiteConfigInput {
     rampDownKwPerMin: kw(capKw * 2),
   };
   const own = (n: number): string => `127.${loopbackOctet}.0.${n}`;
-  const meter = (
-    n: number,
-    id: string,
-    node: string,
-    profile: string,
-  ): NonNullable<SiteConfigInput['meters']>[number] => ({
-    id,
-    node,
-    target: `modbus://${own(n)}:${ports.modbus}/1?profile=${profile}`,
-    periodMs: 1_000,
-  });
   const feeds = `http://${own(20)}:${ports.feeds}`;
   return {
     schema: 1,
@@ -143,14 +159,7 @@ export function simulatedSite(options: SimulatedSiteOptions): SiteConfigInput {
     lease: { t1S: 5, t2S: 30, failSafe: 'hold' },
     control: controlOf(asics),
     nodes: [root, ...draft.nodes],
-    meters: [
-      meter(1, 'm-main', 'main', 'schneider-pm5xxx'),
-      meter(2, 'm-feeder-1', 'feeder-1', 'siemens-pac2200'),
-      meter(3, 'm-feeder-2', 'feeder-2', 'abb-b2x'),
-      meter(4, 'm-feeder-3', 'feeder-3', 'schneider-pm5xxx'),
-      meter(5, 'm-gpu-row', 'gpu-row', 'eastron-sdm630'),
-      { ...meter(6, 'm-solar', 'main', 'eastron-sdm630'), role: 'generation' },
-    ],
+    meters: metersOf(own, ports),
     machines: draft.machines,
     prices: {
       energy: { url: `${feeds}/price`, periodMs: 1_000, maxAgeS: 60, addersUsdPerMwh: 4 },
@@ -172,6 +181,29 @@ export function simulatedSite(options: SimulatedSiteOptions): SiteConfigInput {
       mineUsdPerGpuDay: 1.2,
     },
   };
+}
+
+/** One at the site, one per feeder, one at the GPU row, and one of its own generation. */
+function metersOf(own: (n: number) => string, ports: SimulatedPorts): NonNullable<SiteConfigInput['meters']> {
+  const meter = (
+    n: number,
+    id: string,
+    node: string,
+    profile: string,
+  ): NonNullable<SiteConfigInput['meters']>[number] => ({
+    id,
+    node,
+    target: `modbus://${own(n)}:${ports.modbus}/1?profile=${profile}`,
+    periodMs: 1_000,
+  });
+  return [
+    meter(1, 'm-main', 'main', 'schneider-pm5xxx'),
+    meter(2, 'm-feeder-1', 'feeder-1', 'siemens-pac2200'),
+    meter(3, 'm-feeder-2', 'feeder-2', 'abb-b2x'),
+    meter(4, 'm-feeder-3', 'feeder-3', 'schneider-pm5xxx'),
+    meter(5, 'm-gpu-row', 'gpu-row', 'eastron-sdm630'),
+    { ...meter(6, 'm-solar', 'main', 'eastron-sdm630'), role: 'generation' },
+  ];
 }
 
 /** One PLC: the breaker and cooling of the first feeder with its pump, the relay of the second, the water of the GPU row, a watchdog. */
@@ -233,6 +265,7 @@ interface FeederPlan {
   readonly feeder: (typeof FEEDERS)[number];
   readonly asics: number;
   readonly gpuHosts: number;
+  readonly allFamilies: boolean;
   readonly loopbackOctet: number;
   readonly ports: SimulatedPorts;
   readonly hostKey: string;
@@ -249,13 +282,14 @@ function addFeeder(draft: Draft, plan: FeederPlan): number {
     const pdu = feeder.pdus.length === 1 ? `${feeder.id}-pdu` : `${feeder.id}-pdu-${'ab'[place]}`;
     const beforeKw = asicKw;
     const rackNodes: Node[] = [];
-    for (const model of models) {
+    for (const usual of models) {
+      const model = plan.allFamilies ? (ALL_FAMILIES[draft.rack % ALL_FAMILIES.length] ?? usual) : usual;
       // Rounded at the running total of the site, so that the racks hold the machines exactly.
       const before = Math.round(asics * draft.share);
       draft.share += feeder.share / racks;
       const count = Math.round(asics * draft.share) - before;
       for (const part of parts(count)) rackNodes.push(addAsicRack(draft, plan, { pdu, model, count: part }));
-      asicKw += count * ASIC_KW[model];
+      asicKw += count * ASICS[model].kw;
     }
     below.push(
       { id: pdu, parent: feeder.id, kind: 'pdu', capKw: kw((asicKw - beforeKw) * 1.09) },
@@ -289,13 +323,17 @@ function addAsicRack(
   const address = `${network(loopbackOctet, draft.rack)}.{n}`;
   draft.rack += 1;
   const id = `r${draft.rack}`;
-  const [passwordEnv] = Object.keys(SIMULATED_ENV);
-  const target =
-    model === 'whatsminer-m30s-plus'
-      ? `whatsminer://${address}?api=${ports.api}&passwordEnv=${passwordEnv}`
-      : `antminer://${address}?http=${ports.http}&api=${ports.api}&user=root&passwordEnv=${passwordEnv}`;
+  const [passwordEnv = ''] = Object.keys(SIMULATED_ENV);
+  const words = {
+    http: `http=${ports.http}`,
+    api: `api=${ports.api}`,
+    user: 'user=root',
+    password: `passwordEnv=${passwordEnv}`,
+  };
+  const { scheme, by } = ASICS[model];
+  const target = `${scheme}://${address}?${by.map((word) => words[word]).join('&')}`;
   draft.machines.push({ rack: id, model, target, first: 1, count, periodMs: 5_000 });
-  return { id, parent: pdu, kind: 'rack', capKw: kw(count * ASIC_KW[model] * 1.1) };
+  return { id, parent: pdu, kind: 'rack', capKw: kw(count * ASICS[model].kw * 1.1) };
 }
 
 function addGpuRow(draft: Draft, plan: FeederPlan): Node[] {
