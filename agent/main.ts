@@ -30,6 +30,8 @@ import { startPlantIo } from './plant-io.ts';
 import type { PlantIo } from './plant-io.ts';
 import { buildPlant } from './plant.ts';
 import type { Plant } from './plant.ts';
+import { keepRatios } from './ratios.ts';
+import type { Ratios } from './ratios.ts';
 import { closeDevice, startReaders } from './readers.ts';
 import type { Readers } from './readers.ts';
 import { makeSafety } from './safety.ts';
@@ -89,6 +91,7 @@ class Agent {
   readonly #alarms: AgentAlarms;
   readonly #control: Control;
   readonly #safety: Safety;
+  readonly #ratios: Ratios;
   readonly #frames: Frames;
   readonly #readers: Readers;
   readonly #epochs: Kept<z.infer<typeof epochSchema>>;
@@ -142,6 +145,7 @@ class Agent {
       relax: (machine) => this.#readers.machines.relax(machine.at),
     });
     this.#safety = makeSafety({ ...shared, control: this.#control });
+    this.#ratios = keepRatios(shared);
     this.#actions = makeActions({ ...shared, permit: (trip) => this.#plantIo.permit(trip) });
     this.#frames = startFrames({ site: site.id, agent, clock, plant: this.#plant, spool: this.#spool });
     this.#readers = startReaders({
@@ -181,6 +185,7 @@ class Agent {
       this.#lockouts,
       this.#plantIo,
       this.#settings,
+      this.#ratios,
       this.#utility,
       this.#holes,
     ])
@@ -346,6 +351,7 @@ class Agent {
     if (nonce !== undefined) issueNonce(this.#lease, nonce, clock.monoMs());
     this.#readers.tick();
     this.#safety.tick();
+    this.#ratios.tick();
     this.#lockouts.tick();
     this.#plantIo.tick();
     this.#control.sweep();

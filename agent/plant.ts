@@ -15,7 +15,7 @@ import { makeGuard } from './core/guard.ts';
 import type { GuardState } from './core/guard.ts';
 import { isOff, newMachine } from './machine.ts';
 import type { Machine } from './machine.ts';
-import { partsOf, virtualDevice } from './virtual.ts';
+import { borrowedFrom, partsOf, virtualDevice } from './virtual.ts';
 
 /** A meter and its newest readings. */
 export interface Meter {
@@ -114,7 +114,7 @@ export function buildPlant(
       config,
       node: config.role === 'node' ? nodePlace.get(config.nodeIndex) : undefined,
       device: isVirtual(config.target)
-        ? virtualDevice({ site, config, meters: () => meters, machines: () => machines })
+        ? virtualDevice({ site, config, meters: () => meters, machines: () => machines, nodes: () => own })
         : tryOpen(open, config.target),
       parts: () => partsOf(config, meters),
       readings: {},
@@ -124,19 +124,20 @@ export function buildPlant(
       isWhole: false,
       goodMs: Number.NEGATIVE_INFINITY,
     }));
-  const own = ownNodes.map((node, place): PlantNode => {
+  const own: PlantNode[] = [];
+  for (const [place, node] of ownNodes.entries()) {
     const meter = meters.find((candidate) => candidate.node === place);
-    return {
+    own.push({
       id: node.id,
       rating: node,
       learntW: undefined,
       machines: machines.filter((machine) => machine.path.includes(place)),
       meter,
-      guard: meter === undefined ? undefined : makeGuard(planCapW(node, undefined), node.trip),
+      guard: meter && guardOf(site, node, meter, own),
       short: false,
       slice: undefined,
-    };
-  });
+    });
+  }
   const nodes = [...own, ...sliceNodes(site, agent, machines, nodePlace)];
   return {
     machines,
@@ -151,6 +152,9 @@ export function buildPlant(
     lostFeeds: new Set(),
   };
 }
+
+const guardOf = (site: Site, node: SiteNode, { config }: Meter, above: readonly PlantNode[]): GuardState =>
+  makeGuard(planCapW(node, undefined), node.trip, borrowedFrom(site, config, above));
 
 /** Places of `Plant.nodes` by indexes of `Site.nodes`: the agent's own first, then those of which it has slices. */
 function placesOf(site: Site, agent: string): ReadonlyMap<number, number> {

@@ -1,5 +1,4 @@
 import type { Site } from '../config/site.ts';
-import { virtualMeter } from '../config/virtual.ts';
 import type { Clock } from '../host/deps.ts';
 import { growthAlong } from '../protocols/auxiliary.ts';
 import type { Alarms } from './alarms.ts';
@@ -21,6 +20,7 @@ import { auxiliaryBeside, auxiliaryOf, drawnW, meterW, nodeCapW, noteFeeds, note
 import type { Plant, PlantNode } from './plant.ts';
 import { noteSlices } from './slices.ts';
 import type { StandIns } from './stand-in.ts';
+import { isWords } from './virtual.ts';
 
 export interface SafetyOptions {
   readonly site: Site;
@@ -125,11 +125,6 @@ function capInForceW(node: PlantNode, sampleW: number | undefined): number {
   return flowCapW(node.rating, flow, node.learntW);
 }
 
-const isWords = (target: string): boolean => {
-  const virtual = virtualMeter(target);
-  return typeof virtual === 'object' && virtual.of === 'machines';
-};
-
 /** A guard without its meter for longer than a gap between two reads is said to be so, ms. */
 const WITHOUT_MS = 10_000;
 
@@ -144,7 +139,7 @@ function makeSpokesman(alarms: Alarms) {
       // A node whose meter is nothing but machines' words has none to miss.
       const { guard, meter } = node;
       if (standIn === undefined || guard === undefined || meter === undefined) return;
-      if (isWords(meter.config.target)) return;
+      if (isWords(meter.config)) return;
       const before = without.get(node) ?? { sinceMs: nowMs, source: 'meter' };
       without.set(node, before);
       if (before.source === source || nowMs - before.sinceMs < WITHOUT_MS) return;

@@ -48,6 +48,8 @@ export interface GuardState {
   /** How much more the node's meter shows than its machines, and the meters below it, while all were good. */
   readonly byMachines: Calibration;
   readonly byMeters: Calibration;
+  /** What the machines' words may be off when they stand in, as a share, at least. */
+  readonly marginShare: number;
   active: boolean;
   /** How long the node's breaker bears more than its cap. */
   readonly trip: readonly TripPoint[];
@@ -58,12 +60,23 @@ export interface GuardState {
   leftS: number;
 }
 
-export const makeGuard = (capW: number, trip: readonly TripPoint[] = TYPICAL_TRIP): GuardState => ({
+/** Of a guard whose node has no meter to learn from: another node's calibration, and what words may be off beside it. */
+export interface Borrowed {
+  readonly byMachines: Calibration;
+  readonly marginShare: number;
+}
+
+export const makeGuard = (
+  capW: number,
+  trip: readonly TripPoint[] = TYPICAL_TRIP,
+  { byMachines, marginShare }: Borrowed = { byMachines: makeCalibration(), marginShare: WORDS_MARGIN },
+): GuardState => ({
   capW,
   auxiliaryW: 0,
   overs: 0,
   fedW: 0,
-  byMachines: makeCalibration(),
+  byMachines,
+  marginShare,
   byMeters: makeCalibration(),
   active: false,
   trip,
@@ -134,14 +147,14 @@ export function distrust({ byMachines, byMeters }: GuardState): void {
   forget(byMeters);
 }
 
-function machineSum({ auxiliaryW, fedW }: GuardState, machines: readonly GuardMachine[]): Sum {
+function machineSum({ auxiliaryW, fedW, marginShare }: GuardState, machines: readonly GuardMachine[]): Sum {
   let drawnW = auxiliaryW;
   let isWhole = fedW !== undefined;
   for (const machine of machines) {
     if (!machine.reachable || machine.presentW === undefined || machine.isPast === true) isWhole = false;
     drawnW += machine.share * (machine.presentW ?? machine.model.ratedW);
   }
-  return { ...sumOfMachines(drawnW, fedW), isWhole };
+  return { ...sumOfMachines(drawnW, fedW), errorShare: marginShare, isWhole };
 }
 
 /** What machines and auxiliaries of a node say, as what stands in for its meter. */

@@ -92,3 +92,12 @@ export function unlearn(state: Calibration): void {
 
 /** Nothing was learnt. */
 export const forget = (state: Calibration): void => void Object.assign(state, makeCalibration());
+
+/** What of it outlives whoever learnt it. */
+export type KeptCalibration = Pick<Calibration, 'ratio' | 'spread'>;
+
+/** Takes up what was learnt so long ago; what was learnt since then stands. */
+export function takeUp(state: Calibration, kept: KeptCalibration, learntMs: number): void {
+  if (isLearnt(state)) return;
+  Object.assign(state, { ...kept, kept: kept.ratio, learntMs, looks: LEARNT_LOOKS });
+}
