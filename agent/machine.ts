@@ -289,3 +289,15 @@ export function reachingW(machine: Machine, nowMs: number): number | undefined {
     watts = Math.max(watts ?? 0, drawW(model, mode, attempt?.powerW));
   return watts;
 }
+
+/**
+ * What it draws, W, as far as that is known: by its word, or at rest what its model draws there, which some firmware
+ * does not tell, when a meter above it has told since it came to rest (`toldMs`). Undefined: nobody knows.
+ */
+export function knownDrawW(machine: Machine, toldMs: number): number | undefined {
+  if (isOff(machine)) return 0;
+  const { powerW, mode, modeSinceMs, config } = machine;
+  if (powerW !== undefined || mode === undefined || !isAtRest(mode)) return powerW;
+  const isSeen = machine.reachable && modeSinceMs + settleMs(config.model, mode, COMMAND_POLL_MS) < toldMs;
+  return isSeen ? drawW(config.model, mode) : undefined;
+}

@@ -5,19 +5,20 @@ import type { Alarms } from './alarms.ts';
 import type { Control } from './control.ts';
 import { drawW, restMode, satisfies, settleMs } from './core/draw.ts';
 import { failSafeRests } from './core/failsafe.ts';
-import { calibrationOf, guardStep, noteLoad, released } from './core/guard.ts';
+import { calibrationOf, guardStep, noteLoad, released, TELLING } from './core/guard.ts';
 import type { GuardMachine, GuardState, GuardVerdict } from './core/guard.ts';
 import { readsAgain } from './core/stall.ts';
 import type { Stall } from './core/stall.ts';
 import { rackPhase } from './core/lease.ts';
 import type { LeaseState } from './core/lease.ts';
 import type { RackOrders } from './core/desired.ts';
+import { isLearnt } from '../protocols/metering/calibration.ts';
 import { standInText } from '../protocols/metering/stand-in.ts';
 import { flowCapW, learnCapW, loadingText } from '../protocols/loading.ts';
-import { COMMAND_POLL_MS, isOff } from './machine.ts';
+import { COMMAND_POLL_MS, knownDrawW } from './machine.ts';
 import type { Machine } from './machine.ts';
 import { auxiliaryBeside, auxiliaryOf, drawnW, meterW, nodeCapW, noteFeeds, noteHeat } from './plant.ts';
-import type { Plant, PlantNode } from './plant.ts';
+import type { Meter, Plant, PlantNode } from './plant.ts';
 import { noteSlices } from './slices.ts';
 import type { StandIns } from './stand-in.ts';
 import { isWords } from './virtual.ts';
@@ -44,7 +45,7 @@ export interface Safety {
   guarding(): string[];
 }
 
-/** While nothing is near the cap, the whole reckoning is made at every so many samples only. */
+/** While nothing is near the cap, the whole reckoning is made at every so many samples only, once it has been compared with the machines. */
 const CALM_EVERY = 10;
 const CALM_SHARE = 0.97;
 
@@ -58,7 +59,11 @@ export function makeSafety(options: SafetyOptions): Safety {
     if (guard === undefined) return;
     guard.capW = node.slice?.holdW ?? capInForceW(node, sampleW);
     const isCalm =
-      sampleW !== undefined && sampleW < guard.capW * CALM_SHARE && !guard.active && guard.overs === 0;
+      sampleW !== undefined &&
+      sampleW < guard.capW * CALM_SHARE &&
+      !guard.active &&
+      guard.overs === 0 &&
+      (isLearnt(guard.byMachines) || sampleW < guard.capW * TELLING);
     const nowMs = clock.monoMs();
     if (sampleW !== undefined) spokesman.tells(node);
     if (isCalm && (calm[place] = ((calm[place] ?? 0) + 1) % CALM_EVERY) !== 0)
@@ -68,7 +73,7 @@ export function makeSafety(options: SafetyOptions): Safety {
     const verdict = guardStep(
       guard,
       sampleW,
-      node.machines.map((machine) => guardView(machine, place, nowMs)),
+      node.machines.map((machine) => guardView(machine, place, node.meter, nowMs)),
       nowMs,
       standIns.below(place, nowMs),
     );
@@ -190,20 +195,21 @@ function releaseHeld({ plant, orders }: SafetyOptions, nowMs: number): void {
   }
 }
 
-function guardView(machine: Machine, node: number, nowMs: number): GuardMachine {
+function guardView(machine: Machine, node: number, meter: Meter | undefined, nowMs: number): GuardMachine {
   const { attempt, config } = machine;
   const { model } = config;
   const resting =
     attempt !== undefined && attempt.verb !== 'none' && satisfies(model, restMode(model), attempt.mode);
   const inTime = resting && nowMs < attempt.dispatchedMs + settleMs(model, restMode(model), COMMAND_POLL_MS);
   const failed = attempt?.stage === 'failed';
+  const knownW = knownDrawW(machine, meter?.goodMs ?? -Infinity);
   return {
     index: machine.at,
     share: machine.shares[machine.path.indexOf(node)] ?? 1,
     model,
     mode: machine.mode,
-    presentW: isOff(machine) ? 0 : (machine.powerW ?? machine.lastPowerW),
-    isPast: !isOff(machine) && machine.powerW === undefined,
+    presentW: knownW ?? machine.lastPowerW,
+    isPast: knownW === undefined,
     reachable: machine.reachable,
     controllable: config.authority === 'automatic' && machine.lockout === undefined,
     falling:

@@ -7,7 +7,7 @@ import { balanceOfSite } from '../protocols/metering/site-balance.ts';
 import { standInW, sumBelow } from '../protocols/metering/stand-in.ts';
 import type { OwnPart, Part, Sum } from '../protocols/metering/stand-in.ts';
 import { sumOfMachines } from './core/guard.ts';
-import { isOff } from './machine.ts';
+import { knownDrawW } from './machine.ts';
 import type { Machine } from './machine.ts';
 import { isOwn } from './metering.ts';
 import { drawnW } from './plant.ts';
@@ -55,13 +55,18 @@ export function makeStandIns(site: Site, agent: string, plant: Plant): StandIns 
     return guard === undefined ? undefined : standInW(sum, guard.byMachines);
   };
   const machinesAt = Map.groupBy(plant.machines, ({ config }) => config.nodeIndex);
-  const ownOf = (node: number): OwnPart =>
-    ownPart(machinesAt.get(node) ?? [], plant.auxiliaries, placeOf.get(site.nodes[node]?.id ?? ''));
+  const ownOf = (node: number, toldMs: number): OwnPart =>
+    ownPart(machinesAt.get(node) ?? [], plant.auxiliaries, placeOf.get(site.nodes[node]?.id ?? ''), toldMs);
   const below: StandIns['below'] = (place, nowMs) => {
     const equation = equations.get(place);
     if (equation === undefined) return undefined;
-    const isTransferred = plant.lostFeeds.size > 0;
-    const sum = sumBelow(equation, { meters, partOf: (index) => partOf(index, nowMs), ownOf, isTransferred });
+    const toldMs = plant.nodes[place]?.meter?.goodMs ?? -Infinity;
+    const sum = sumBelow(equation, {
+      meters,
+      partOf: (index) => partOf(index, nowMs),
+      ownOf: (node) => ownOf(node, toldMs),
+      isTransferred: plant.lostFeeds.size > 0,
+    });
     return sum === undefined || sum.coverage === 0 ? undefined : sum;
   };
   const belowW: StandIns['belowW'] = (place, nowMs) => {
@@ -80,20 +85,21 @@ export function makeStandIns(site: Site, agent: string, plant: Plant): StandIns 
 const goodW = ({ goodMs, goodW: watts }: Meter, nowMs: number): number | undefined =>
   nowMs - goodMs > GUARD_MAX_AGE_MS ? undefined : watts;
 
-/** What hangs on a node itself, which stands at `place` in `Plant.nodes`. */
+/** What hangs on a node itself, which stands at `place` in `Plant.nodes`; `toldMs`: when a meter above it told last. */
 function ownPart(
   machines: readonly Machine[],
   { drawers, heat }: Plant['auxiliaries'],
   place: number | undefined,
+  toldMs: number,
 ): OwnPart {
   let [drawn, rated, errorW] = [0, 0, 0];
   let isKnown = true;
   for (const machine of machines) {
     const { ratedW } = machine.config.model;
     rated += ratedW;
-    if (isOff(machine)) continue;
-    isKnown &&= machine.powerW !== undefined && machine.reachable;
-    const watts = machine.powerW ?? machine.lastPowerW ?? ratedW;
+    const knownW = knownDrawW(machine, toldMs);
+    isKnown &&= knownW !== undefined && (machine.reachable || knownW === 0);
+    const watts = knownW ?? machine.lastPowerW ?? ratedW;
     drawn += watts;
     errorW += WORD_SHARE * watts;
   }

@@ -2,10 +2,11 @@
  * `npm run soak:metering -- [--seeds N] [--seed FIRST] [--days D] [--hours H] [--only PART]`: so many times D days of
  * meters that are right, by the judge alone; every wiring fault on every meter; then the whole product: H hours (a week)
  * with meters that are right and three that are virtual, with nights at rest, feeders that idle, and limits of the
- * utility; and wrong meters at the cap. PART: days, sweep, product or cap. One line per run; fails when anything right is
- * named, or anything wrong is not.
+ * utility; meters that are lost during a limit; and wrong meters at the cap. PART: days, sweep, product, lost or cap. One
+ * line per run; fails when anything right is named, anything wrong is not, or a limit is not held.
  */
 import { parseArgs } from 'node:util';
+import { isVirtual } from '../protocols/metering/virtual.ts';
 import { METER_FAULTS } from '../simulator/devices/meter.ts';
 import type { MeterFault } from '../simulator/devices/meter.ts';
 import { playDays } from './metering-days.ts';
@@ -83,6 +84,30 @@ if (plays('product')) {
     cpuS: Math.round(process.cpuUsage().user / 1e6),
   });
 }
+
+/** Meters that tell nothing, or nothing usable, while a limit is in force: the main one, with a feeder, all of them. */
+const READ = meteringSite(3, { isVirtual: true }).meters.filter(({ target }) => !isVirtual(target));
+const LOST = [['m-main'], ['m-main', 'm-f2'], READ.map(({ id }) => id)];
+for (const fault of plays('lost') ? (['silent', 'nan', 'frozen'] as const) : [])
+  for (const meters of LOST) {
+    const { mostOfLimit, curtailed, standIns, violations } = await playMetering({
+      seed: first,
+      hours: 0.35,
+      isCalm: true,
+      isVirtual: true,
+      limit: { fromMin: 10, untilMin: 18, share: 0.45 },
+      wrong: meters.map((meter) => ({ meter, fault, fromMin: 8, untilMin: 20 })),
+    });
+    const of = standIns.find(({ meter }) => meter === 'main')?.text;
+    judge(violations.length === 0 && curtailed === 1 && mostOfLimit <= 1 && of !== undefined, {
+      part: 'lost',
+      fault,
+      meters: meters.length,
+      mostOfLimit: Number(mostOfLimit.toFixed(3)),
+      by: of,
+      violations,
+    });
+  }
 
 /** The cap takes one machine in four; those of `r2` earn most and all work. */
 const CAP_SHARE = 0.62;

@@ -16,7 +16,7 @@ const SOON_S = 60;
 /** Added to the excess, as a share of the cap, so that the next sample is below it. */
 const BEYOND = 0.02;
 /** With less than this share of its cap a node says nothing of how its meter compares with what is below it. */
-const TELLING = 0.05;
+export const TELLING = 0.05;
 
 export interface GuardMachine {
   readonly index: number;

@@ -42,7 +42,7 @@ const LEARNT_LOOKS = 5;
 const LEAST = 0.5;
 const MOST = 2;
 /** A side that moves by more than this share is on its way: sums of words follow a meter within this time, ms. */
-const MOVES_SHARE = 0.02;
+const MOVES_SHARE = 0.04;
 const SETTLES_MS = 30_000;
 /** A wrong meter under load is named within this time, ms: what was learnt before is not from its error. */
 const NAMED_MS = 15 * 60_000;

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { guardStep } from '../../../agent/core/guard.ts';
-import { takeReadings } from '../../../agent/machine.ts';
+import { drawW } from '../../../agent/core/draw.ts';
+import { knownDrawW, takeReadings } from '../../../agent/machine.ts';
 import { buildPlant, noteHeat, takeSample } from '../../../agent/plant.ts';
 import { makeStandIns } from '../../../agent/stand-in.ts';
 import { meteringSite } from '../../../proof/metering.ts';
@@ -131,4 +132,30 @@ test('of a feeder whose meter is silent too, what its racks show stands in; of n
   expect(last.source).toBe('machines');
   // From one to the next nothing that could be taken for room.
   expect(last.loadW).toBeGreaterThanOrEqual(netW());
+});
+
+test('a machine whose firmware tells no power at rest counts as resting once a meter has told after it came to rest', () => {
+  const plant = buildPlant(
+    site,
+    site.agents[0] ?? '',
+    () => {
+      throw new Fault('NET_REFUSED');
+    },
+    0,
+  );
+  const machine = plant.machines[0];
+  if (machine === undefined) throw new Error('the site has machines');
+  const told = (mode: 'mine' | 'sleep', atMs: number, powerW?: number): void => {
+    const at = { ok: true, quality: 'good', atMs } as const;
+    const power =
+      powerW === undefined ? {} : { power: { ...at, value: powerW, unit: 'W', measured: true } as const };
+    takeReadings(machine, { mode: { ...at, value: mode, unit: 'text' }, ...power }, 'full', atMs);
+  };
+  told('mine', 1_000, 3_000);
+  expect(knownDrawW(machine, 0)).toBe(3_000);
+  told('sleep', 10_000);
+  // By its word it rests; whether it does no meter has said yet.
+  expect(knownDrawW(machine, 10_000)).toBeUndefined();
+  expect(machine.lastPowerW).toBe(3_000);
+  expect(knownDrawW(machine, 600_000)).toBe(drawW(machine.config.model, 'sleep'));
 });
