@@ -5,14 +5,13 @@ import type { Alarms } from './alarms.ts';
 import type { Control } from './control.ts';
 import { drawW, restMode, satisfies, settleMs } from './core/draw.ts';
 import { failSafeRests } from './core/failsafe.ts';
-import { calibrationOf, guardStep, noteLoad, released, TELLING } from './core/guard.ts';
+import { calibrationOf, guardStep, noteLoad, released } from './core/guard.ts';
 import type { GuardMachine, GuardState, GuardVerdict } from './core/guard.ts';
 import { readsAgain } from './core/stall.ts';
 import type { Stall } from './core/stall.ts';
 import { rackPhase } from './core/lease.ts';
 import type { LeaseState } from './core/lease.ts';
 import type { RackOrders } from './core/desired.ts';
-import { isLearnt } from '../protocols/metering/calibration.ts';
 import { standInText } from '../protocols/metering/stand-in.ts';
 import { flowCapW, learnCapW, loadingText } from '../protocols/loading.ts';
 import { COMMAND_POLL_MS, knownDrawW } from './machine.ts';
@@ -45,9 +44,12 @@ export interface Safety {
   guarding(): string[];
 }
 
-/** While nothing is near the cap, the whole reckoning is made at every so many samples only, once it has been compared with the machines. */
+/** While nothing is near the cap, the whole reckoning is made at every so many samples only. */
 const CALM_EVERY = 10;
 const CALM_SHARE = 0.97;
+
+const isCalm = (guard: GuardState, sampleW: number | undefined): sampleW is number =>
+  sampleW !== undefined && sampleW < guard.capW * CALM_SHARE && !guard.active && guard.overs === 0;
 
 export function makeSafety(options: SafetyOptions): Safety {
   const { plant, clock, stall, control, alarms, standIns } = options;
@@ -58,15 +60,9 @@ export function makeSafety(options: SafetyOptions): Safety {
     const { guard } = node;
     if (guard === undefined) return;
     guard.capW = node.slice?.holdW ?? capInForceW(node, sampleW);
-    const isCalm =
-      sampleW !== undefined &&
-      sampleW < guard.capW * CALM_SHARE &&
-      !guard.active &&
-      guard.overs === 0 &&
-      (isLearnt(guard.byMachines) || sampleW < guard.capW * TELLING);
     const nowMs = clock.monoMs();
     if (sampleW !== undefined) spokesman.tells(node);
-    if (isCalm && (calm[place] = ((calm[place] ?? 0) + 1) % CALM_EVERY) !== 0)
+    if (isCalm(guard, sampleW) && (calm[place] = ((calm[place] ?? 0) + 1) % CALM_EVERY) !== 0)
       return noteLoad(guard, sampleW, nowMs);
     guard.auxiliaryW = auxiliaryOf(plant, place, sampleW !== undefined);
     guard.fedW = standIns.fedW(place, nowMs);

@@ -16,7 +16,9 @@ const SOON_S = 60;
 /** Added to the excess, as a share of the cap, so that the next sample is below it. */
 const BEYOND = 0.02;
 /** With less than this share of its cap a node says nothing of how its meter compares with what is below it. */
-export const TELLING = 0.05;
+const TELLING = 0.05;
+/** Who is not known may make up this share of the sum: it stands in it now as it will then. */
+const UNKNOWN_MOST = 0.02;
 
 export interface GuardMachine {
   readonly index: number;
@@ -149,11 +151,13 @@ export function distrust({ byMachines, byMeters }: GuardState): void {
 
 function machineSum({ auxiliaryW, fedW, marginShare }: GuardState, machines: readonly GuardMachine[]): Sum {
   let drawnW = auxiliaryW;
-  let isWhole = fedW !== undefined;
-  for (const machine of machines) {
-    if (!machine.reachable || machine.presentW === undefined || machine.isPast === true) isWhole = false;
-    drawnW += machine.share * (machine.presentW ?? machine.model.ratedW);
+  let unknownW = 0;
+  for (const { reachable, presentW, isPast = false, share, model } of machines) {
+    const watts = share * (presentW ?? model.ratedW);
+    drawnW += watts;
+    if (!reachable || presentW === undefined || isPast) unknownW += watts;
   }
+  const isWhole = fedW !== undefined && unknownW <= UNKNOWN_MOST * drawnW;
   return { ...sumOfMachines(drawnW, fedW), errorShare: marginShare, isWhole };
 }
 

@@ -52,8 +52,8 @@ describe('a limit of the utility while the main meter is silent, on a site with 
       perRack: 1,
       isCalm: true,
       isVirtual: true,
-      limit: { fromMin: 6, untilMin: 10, share: 0.45 },
-      wrong: silent.map((meter) => ({ meter, fault: 'silent', fromMin: 4, untilMin: 11 })),
+      limit: { fromMin: 7, untilMin: 11, share: 0.45 },
+      wrong: silent.map((meter) => ({ meter, fault: 'silent', fromMin: 6, untilMin: 11.5 })),
     });
 
   test('is held at what really flows, by the meters below it with what their comparison has taught', async () => {
