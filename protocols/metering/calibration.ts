@@ -94,7 +94,7 @@ export function unlearn(state: Calibration): void {
 export const forget = (state: Calibration): void => void Object.assign(state, makeCalibration());
 
 /** What of it outlives whoever learnt it. */
-export type KeptCalibration = Pick<Calibration, 'ratio' | 'spread'>;
+type KeptCalibration = Pick<Calibration, 'ratio' | 'spread'>;
 
 /** Takes up what was learnt so long ago; what was learnt since then stands. */
 export function takeUp(state: Calibration, kept: KeptCalibration, learntMs: number): void {

@@ -61,7 +61,7 @@ export interface OwnPart {
   readonly isKnown: boolean;
 }
 
-export interface Parts {
+interface Parts {
   readonly meters: readonly (BalanceMeter & { readonly capW: number })[];
   /** By place of a meter; undefined: nobody knows. */
   readonly partOf: (meter: number) => Part | undefined;
