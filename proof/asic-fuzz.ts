@@ -44,7 +44,7 @@ interface ParserFuzz {
 }
 
 /** Longer than this for one answer and a poll of thousands of machines stands still. */
-export const PARSE_LIMIT_MS = 50;
+const PARSE_LIMIT_MS = 50;
 const EXAMPLES_MAX = 3;
 const GROWN_ONE_IN = 50;
 const MUTATIONS_MAX = 4;

@@ -166,7 +166,7 @@ function readString(reader: Reader): string {
 function unescaped(inner: string): string {
   if (!inner.includes('\\')) return inner;
   try {
-    return String(JSON.parse(`"${Array.from(inner, (char) => (char < ' ' ? ' ' : char)).join('')}"`));
+    return String(JSON.parse(`"${inner.replaceAll(/[^ -\uffff]/g, ' ')}"`));
   } catch {
     return inner;
   }
