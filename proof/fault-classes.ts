@@ -207,6 +207,31 @@ export const FEED_CLASSES: readonly Draw[] = [
   feedLost('feed-lost-unmetered', true, true),
 ];
 
+/** A rack behind a contactor: its breaker opens, or the contactor does not move any more, or one during the other. */
+const rackDark =
+  (fault: string, isCut: boolean, isStuck: boolean): Draw =>
+  (site, random, atMs) => {
+    if (site.outlets.length === 0) return [];
+    const { id, node } = pick(random, site.outlets);
+    const breaker = site.config.plant.protections.find((one) => one.node === node)?.id ?? '';
+    const longMs = between(random, 0.3, 5) * MINUTE;
+    const plant = (at: number, part: string, failed: boolean, name?: string): Planned =>
+      world(at, { kind: 'plant', part, failed }, name);
+    return [
+      ...(isStuck ? [plant(atMs, id, true, fault)] : []),
+      ...(isCut ? [plant(atMs + 1_000, breaker, true, isStuck ? undefined : fault)] : []),
+      ...(isCut ? [plant(atMs + longMs, breaker, false)] : []),
+      ...(isStuck ? [plant(atMs + longMs + between(random, 0.5, 4) * MINUTE, id, false)] : []),
+    ];
+  };
+
+/** What can happen to racks behind contactors, in sites that have some: drawn apart from the others. */
+export const OUTLET_CLASSES: readonly Draw[] = [
+  rackDark('rack-dark', true, false),
+  rackDark('contactor-stuck', false, true),
+  rackDark('rack-dark-contactor-stuck', true, true),
+];
+
 /** Every class of fault that can be drawn in any site. */
 export const CLASSES: readonly Draw[] = [
   machineFault('dead', 'asic'),

@@ -3,7 +3,7 @@ import type { Random } from '../host/deps.ts';
 import type { LinkTrouble, Way } from '../host/memory-link.ts';
 import type { OperatorRequest } from '../protocols/console/view.ts';
 import type { WorldChange } from '../simulator/scenarios.ts';
-import { between, CLASSES, FEED_CLASSES, MINUTE, pick, world } from './fault-classes.ts';
+import { between, CLASSES, FEED_CLASSES, MINUTE, OUTLET_CLASSES, pick, world } from './fault-classes.ts';
 
 /** A process of the product that a run kills, cuts off and deceives: `controller`, or the id of an agent. */
 export type ProcessName = string;
@@ -69,12 +69,12 @@ export interface Planned {
 /**
  * The timeline of one seed: prices, limits and AI work that move all the time, and faults drawn from the classes,
  * ending `calmMs` before the end so that convergence can be judged. Sorted by time. What happens to racks with two
- * feeds has a stream of chance of its own.
+ * feeds, and to those behind contactors, has a stream of chance of its own.
  */
 export function drawTimeline(
   site: Site,
   random: Random,
-  ofFeeds: Random,
+  apart: { readonly ofFeeds: Random; readonly ofOutlets: Random },
   durationMs: number,
   calmMs: number,
 ): Planned[] {
@@ -87,13 +87,17 @@ export function drawTimeline(
   };
   for (let atMs = 3 * MINUTE; atMs < untilMs && classes.length > 0; atMs += between(random, 2, 12) * MINUTE)
     strike(classes, random, atMs);
-  const feedsUntilMs = site.nodes.some(({ feeds }) => feeds.length > 1) ? untilMs : 0;
-  for (
-    let atMs = between(ofFeeds, 3, 20) * MINUTE;
-    atMs < feedsUntilMs;
-    atMs += between(ofFeeds, 8, 30) * MINUTE
-  )
-    strike(FEED_CLASSES, ofFeeds, atMs);
+  const strikeApart = (from: typeof CLASSES, chance: Random, canStrike: boolean): void => {
+    if (!canStrike) return;
+    for (let atMs = between(chance, 3, 20) * MINUTE; atMs < untilMs; atMs += between(chance, 8, 30) * MINUTE)
+      strike(from, chance, atMs);
+  };
+  strikeApart(
+    FEED_CLASSES,
+    apart.ofFeeds,
+    site.nodes.some(({ feeds }) => feeds.length > 1),
+  );
+  strikeApart(OUTLET_CLASSES, apart.ofOutlets, site.outlets.length > 0);
   return planned.sort((a, b) => a.atMs - b.atMs);
 }
 

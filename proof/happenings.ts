@@ -59,6 +59,7 @@ export class Happenings {
       clock,
       controller: () => processes.controller,
       operate: (request) => this.#operate({ kind: 'operator', actor: 'admin@1', request }),
+      onPower: (machines, nowMs) => judge.ramps.powered(machines, nowMs),
       reach: (machine, up, nowMs) => this.#reach(machine, up, nowMs),
     });
     for (const { machine, behaviour } of defaultMisbehaviour(site))

@@ -186,7 +186,7 @@ class Run {
       drawTimeline(
         this.#site,
         this.#random(5),
-        this.#random(9),
+        { ofFeeds: this.#random(9), ofOutlets: this.#random(10) },
         durationMs,
         Math.min(CALM_MS, durationMs / 2),
       );

@@ -387,6 +387,10 @@ export class Judge {
       if (wish === undefined || mode !== wish)
         this.#violate('converges', atMs, `${machine.id} shall ${wish ?? 'be commanded'} and is in ${mode}`);
     }
+    // Who has no power is excused; but nobody is left in the dark where all behind an outlet shall work.
+    for (const { id, machines } of this.#site.outlets)
+      if (machines.every((one) => state.wish[one]?.mode === 'mine' && !this.#around.powered(one)))
+        this.#violate('converges', atMs, `${id} was not closed though all behind it shall work`);
   }
 
   #violate(invariant: Invariant, atMs: number, text: string): void {

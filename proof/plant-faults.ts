@@ -16,6 +16,8 @@ export interface PlantFaultsOptions {
   readonly clock: Clock;
   readonly controller: () => Controller | undefined;
   readonly operate: (request: OperatorRequest) => void;
+  /** Machines behind one outlet have their power again. */
+  readonly onPower: (machines: readonly number[], nowMs: number) => void;
   readonly reach: (machine: number, up: boolean, nowMs: number) => void;
 }
 
@@ -39,12 +41,21 @@ export class PlantFaults {
 
   /** Who has its power and who does not: outlets are switched by the product too. */
   look(nowMs: number): void {
-    const { site, world, reach } = this.#options;
+    const { site, world, reach, onPower } = this.#options;
+    const back = new Set<number>();
     for (const { index } of site.machines)
       if (!world.supplied(index)) {
         this.#dark.add(index);
         reach(index, false, nowMs);
-      } else if (this.#dark.delete(index)) reach(index, true, nowMs);
+      } else if (this.#dark.delete(index)) {
+        reach(index, true, nowMs);
+        back.add(index);
+      }
+    for (const { machines } of back.size > 0 ? site.outlets : [])
+      onPower(
+        machines.filter((index) => back.has(index)),
+        nowMs,
+      );
   }
 
   /** A person permits the restart, as long as a console shows that somebody waits for it. */

@@ -10,6 +10,8 @@ const WINDOW_MS = 10_000;
 const RAMP_SHARE = 0.05;
 /** A machine whose mean changes by less than this share of its rating has not moved. */
 const STILL_SHARE = 0.01;
+/** From power to the first sign of life of what is behind a contactor, at most, ms. */
+const POWERED_MS = 60_000;
 /** A node so near its cap may be shed by its guard, and by whoever sees the same. */
 const AT_CAP = 0.99;
 
@@ -39,6 +41,8 @@ export class RampJudge {
   #means: Float64Array | undefined;
   readonly #freed = new Set<string>();
   readonly #fallsFree = new Excuse();
+  /** Machines that were given their power in one act, until they have come up: one quantum together. */
+  readonly #together = new Map<number, { readonly machines: readonly number[]; readonly untilMs: number }>();
 
   constructor(site: Site, settleMs: number, violate: Violate, stake: (invariant: Invariant) => void) {
     this.#site = site;
@@ -59,6 +63,14 @@ export class RampJudge {
     this.#fallsFree.add(untilMs, agent);
   }
 
+  /** One contactor gave all of these their power. */
+  powered(machines: readonly number[], atMs: number): void {
+    for (const machine of machines) {
+      const wakeS = this.#site.machines[machine]?.model.wakeS ?? 0;
+      this.#together.set(machine, { machines, untilMs: atMs + POWERED_MS + 2_000 * wakeS });
+    }
+  }
+
   look(truth: Truth, asked: Asked, atMs: number): void {
     const atCap = this.#site.nodes.some(
       (node) => (truth.nodeW[node.index] ?? 0) >= node.capKw * 1_000 * AT_CAP,
@@ -75,7 +87,7 @@ export class RampJudge {
     this.#window = { startMs: atMs, count: 0, sums: new Float64Array(means.length) };
     if (before === undefined) return;
     const { rampUpKwPerMin, rampDownKwPerMin } = this.#site.nodes[0] ?? {};
-    this.#judge('rose', this.#rise(before, means, asked), rampUpKwPerMin, atMs);
+    this.#judge('rose', this.#rise(before, means, asked, atMs), rampUpKwPerMin, atMs);
     this.#judge('fell', this.#fall(before, means, asked, atMs), rampDownKwPerMin, atMs);
   }
 
@@ -88,7 +100,7 @@ export class RampJudge {
     this.#violate('ramp', atMs, text);
   }
 
-  #rise(before: Float64Array, means: Float64Array, { modes }: Asked): Moved {
+  #rise(before: Float64Array, means: Float64Array, { modes }: Asked, atMs: number): Moved {
     const moved: Moved = { watts: 0, quantumW: 0 };
     for (const { index, model } of this.#site.machines) {
       const mode = modes[index];
@@ -97,9 +109,19 @@ export class RampJudge {
       const works = mode === 'mine' || mode === 'ai';
       moved.watts += works ? changeW : Math.min(0, changeW);
       if (works && changeW > model.ratedW * STILL_SHARE)
-        moved.quantumW = Math.max(moved.quantumW, drawnW(model, mode) - drawnW(model, 'idle'));
+        moved.quantumW = Math.max(moved.quantumW, this.#stepW(index, mode, atMs));
     }
     return moved;
+  }
+
+  /** What rises with this machine at once, W. */
+  #stepW(machine: number, mode: Mode, atMs: number): number {
+    const together = this.#together.get(machine);
+    const machines = together === undefined || atMs > together.untilMs ? [machine] : together.machines;
+    return machines.reduce((watts, one) => {
+      const model = this.#site.machines[one]?.model;
+      return model === undefined ? watts : watts + drawnW(model, mode) - drawnW(model, 'idle');
+    }, 0);
   }
 
   #fall(before: Float64Array, means: Float64Array, { modes, falls }: Asked, atMs: number): Moved {

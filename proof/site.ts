@@ -1,4 +1,5 @@
 import { MODELS } from '../config/models.ts';
+import { plantSchema } from '../config/schema/plant.ts';
 import { siteSchema } from '../config/schema/site.ts';
 import type { SiteConfig } from '../config/schema/site.ts';
 import { resolveSite } from '../config/site.ts';
@@ -15,12 +16,15 @@ export interface SiteShape {
   readonly agents?: 1 | 2;
   /** 2: the GPU racks hang on two feeds, the second one below the first feeder, which is short of room for both loads. */
   readonly feeds?: 1 | 2;
+  /** Racks whose machines start by themselves hang behind a contactor each, and a breaker of their own. */
+  readonly outlets?: boolean;
 }
 
-/** What the site of a seed is besides its size: of four in a row two have two agents, and two have dual-fed racks. */
+/** What a seed's site is besides its size: of four in a row two have two agents and two dual-fed racks; each third one has contactors. */
 export const shapeOf = (seed: number): SiteShape => ({
   ...(seed % 2 === 0 && { agents: 2 }),
   ...(seed % 4 >= 2 && { feeds: 2 }),
+  ...(seed % 3 === 0 && { outlets: true }),
 });
 
 const POLL_MS = 30_000;
@@ -81,6 +85,46 @@ function withTwoFeeds(
   };
 }
 
+/** Of these neither firmware nor model keeps a machine asleep when its power returns. */
+const STARTS_BY_ITSELF = 'whatsminer-m30s-plus';
+/** Where the contactors' coils, their contacts and those of the breakers begin on the PLC. */
+const FIRST_ADDRESS = 100;
+
+/** Each rack that starts by itself with a contactor that drops out when the breaker in front of it opens. */
+function withOutlets(plant: SiteConfig['plant'], groups: SiteConfig['machines']): SiteConfig['plant'] {
+  const [target = ''] = plant.points.map((point) => point.target);
+  const racks = groups
+    .filter(({ model }) => model === STARTS_BY_ITSELF)
+    .map(({ rack }, at) => ({ rack, at }));
+  const point = (id: string, at: number) => ({ id, target, kind: 'discrete', address: FIRST_ADDRESS + at });
+  const more = plantSchema.parse({
+    points: racks.flatMap(({ rack, at }) => [point(`i-q-${rack}`, 2 * at), point(`i-k-${rack}`, 2 * at + 1)]),
+    protections: racks.map(({ rack }) => ({
+      id: `q-${rack}`,
+      node: rack,
+      input: `i-q-${rack}`,
+      kind: 'breaker',
+      autoRelease: true,
+      releaseS: 10,
+    })),
+    outlets: racks.map(({ rack, at }) => ({
+      id: `k-${rack}`,
+      node: rack,
+      target,
+      kind: 'coil',
+      address: FIRST_ADDRESS + at,
+      input: `i-k-${rack}`,
+      bootS: 30,
+    })),
+  });
+  return {
+    ...plant,
+    points: [...plant.points, ...more.points],
+    protections: [...plant.protections, ...more.protections],
+    outlets: more.outlets,
+  };
+}
+
 /**
  * The simulated site at a size, as the harness runs it: machines polled every 30 s (and, as everywhere, each second
  * while one is commanded); meters, feeds and GPU telemetry at rates that a day of virtual time can afford. The
@@ -88,7 +132,7 @@ function withTwoFeeds(
  */
 export function harnessSite(
   machines: number,
-  { capShare = 1, rampShare = 1, agents = 1, feeds = 1 }: SiteShape = {},
+  { capShare = 1, rampShare = 1, agents = 1, feeds = 1, outlets = false }: SiteShape = {},
 ): Site {
   const config = siteSchema.parse(simulatedSite({ machines, hostKey: NO_KEY, keyFile: '/sim/key' }));
   const groups = config.machines.map((group) => ({
@@ -108,9 +152,10 @@ export function harnessSite(
           },
         };
   const meters = config.meters.map((meter) => ({ ...meter, periodMs: METER_MS }));
+  const equipped = outlets ? withOutlets(config.plant, config.machines) : config.plant;
   const plant = {
-    ...config.plant,
-    points: config.plant.points.map((point) => ({ ...point, periodMs: PLC_MS })),
+    ...equipped,
+    points: equipped.points.map((point) => ({ ...point, periodMs: PLC_MS })),
     // A pump shows at the next reading but one.
     permissives: config.plant.permissives.map((one) =>
       one.loop === undefined ? one : { ...one, delayS: 2 * (PLC_MS / 1_000) },

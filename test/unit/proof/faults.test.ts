@@ -1,14 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { seededRandom } from '../../../host/random.ts';
-import { CLASSES, FEED_CLASSES } from '../../../proof/fault-classes.ts';
+import { CLASSES, FEED_CLASSES, OUTLET_CLASSES } from '../../../proof/fault-classes.ts';
 import { drawTimeline } from '../../../proof/faults.ts';
 import { harnessSite } from '../../../proof/site.ts';
 
-const site = harnessSite(30, { feeds: 2 });
+const site = harnessSite(30, { feeds: 2, outlets: true });
 const names = [
   ...new Set(
-    [...CLASSES, ...FEED_CLASSES]
+    [...CLASSES, ...FEED_CLASSES, ...OUTLET_CLASSES]
       .flatMap((draw) => draw(site, seededRandom(1), 0))
       .flatMap(({ fault }) => fault ?? []),
   ),
@@ -22,7 +22,13 @@ test('there are at least forty classes of fault, and docs/reliability.md names e
 
 test('a seed has most classes and never the same ones, and every fault ends before the calm', () => {
   const drawn = [1, 2].map((seed) =>
-    drawTimeline(site, seededRandom(seed), seededRandom(-seed), 24 * 3_600_000, 900_000),
+    drawTimeline(
+      site,
+      seededRandom(seed),
+      { ofFeeds: seededRandom(-seed), ofOutlets: seededRandom(-seed - 0.5) },
+      24 * 3_600_000,
+      900_000,
+    ),
   );
   const classes = drawn.map((planned) => [...new Set(planned.flatMap(({ fault }) => fault ?? []))].sort());
   for (const one of classes) {
