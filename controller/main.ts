@@ -1,12 +1,13 @@
 import type { Site } from '../config/site.ts';
 import type { Deps } from '../host/deps.ts';
+import { watchDisk } from '../host/disk-room.ts';
+import type { DiskRoom } from '../host/disk-room.ts';
 import { leaseSchema } from '../protocols/mqtt/desired.ts';
 import type { Lease } from '../protocols/mqtt/desired.ts';
 import { decodeJson, encodeJson } from '../protocols/mqtt/json.ts';
 import type { Frame } from '../protocols/mqtt/frame.ts';
 import { agentTopic, desiredTopic, leaseTopic, lockoutsTopic } from '../protocols/mqtt/topics.ts';
 import { asFault, Fault } from '../protocols/faults.ts';
-import type { FaultCode } from '../protocols/faults.ts';
 import type { Effect } from './core/effects.ts';
 import type { ControllerEvent, LedgerRecord, Now } from './core/events.ts';
 import { clearAlarm, raiseAlarm } from './core/alarms.ts';
@@ -17,6 +18,7 @@ import { step } from './core/step.ts';
 import { openIntake } from './intake.ts';
 import { ledgerPath, openLedger, reserveBytesOf } from './ledger.ts';
 import type { Ledger } from './ledger.ts';
+import { Writing } from './writing.ts';
 import { pollFeed } from './signals/feed.ts';
 import { feedsOf } from './signals/list.ts';
 
@@ -57,26 +59,14 @@ export interface TelemetryStore {
   put(frames: readonly Frame[], late: boolean): Promise<void>;
 }
 
-/** Lines that commands are, or that stand before them. */
-const COMMANDS: ReadonlySet<LedgerRecord['t']> = new Set(['before', 'notice', 'command']);
-const isCommand = ({ records }: Pick<LedgerEffect, 'records'>): boolean =>
-  records.some(({ t }) => COMMANDS.has(t));
-
-type LedgerEffect = Extract<Effect, { kind: 'ledger' }>;
-
-/** What is to be written down, and done once it is. */
-interface Line extends Pick<LedgerEffect, 'records' | 'after'> {
-  readonly sinceMonoMs: number;
-}
-
 const TICK_MS = 1_000;
-/** What could not be written down is tried again after this. */
-const AGAIN_MS = 1_000;
-/** Lines that may wait for the disk; commands do not pile up and are never let go. */
-const MOST_UNWRITTEN = 4_000;
-/** Lines that are written together at most: a log takes no more at once. */
-const MOST_TOGETHER = 1_000;
 
+const MEANS: Readonly<Record<DiskRoom, string>> = {
+  ample: 'there is room again',
+  low: 'debug lines are left out',
+  short: 'debug lines are left out',
+  full: 'debug lines are left out, and in the ledger alarms that are not of high priority wait for room',
+};
 /** Starts the controller of one site: one queue, one step, one table of executors. */
 export async function startController(options: {
   site: Site;
@@ -97,23 +87,32 @@ export async function startController(options: {
   const loop = new Loop(state, ledger, deps, options.onStepDown);
   deps.bus.onState((connected) => loop.submit({ kind: 'bus', connected }));
   const intake = await openIntake({ site, deps, taker: loop, store: options.store });
+  const watch = watchDisk({
+    disk: deps.disk,
+    clock: deps.clock,
+    path: ledgerPath(dataDir),
+    onRoom: (room, used) =>
+      loop.room(room, `${Math.floor(used * 100)} % of the disk below ${dataDir} are used: ${MEANS[room]}`),
+  });
   loop.onDeciding = () => intake.forget();
   await listenToBeats(site, deps, (beat) => loop.submit({ kind: 'beat', beat }));
   const stops = feedsOf(site).map((source) => pollFeed(source, deps, (event) => loop.submit(event)));
   const stopTicks = repeat(deps, TICK_MS, () => {
     if (ledger.reserve.short) void ledger.refill();
-    loop.submit({ kind: 'tick', reserve: ledger.reserve, ...loop.unwritten() });
+    loop.writing.look();
+    loop.submit({ kind: 'tick', reserve: ledger.reserve, ...loop.writing.unwritten() });
   });
   return {
     state,
     submit: (event) => loop.submit(event),
-    record: (lines) => loop.record(lines),
+    record: (lines) => loop.writing.record(lines),
     onStep: (handler) => {
       loop.onStep = handler;
     },
     counts: loop.counts,
     stop: async () => {
       stopTicks();
+      watch.stop();
       for (const stop of stops) stop();
       loop.stop();
       await ledger.close();
@@ -159,24 +158,9 @@ class Loop {
   /** Called once, when the first picture is complete. */
   onDeciding: () => void = () => {};
   readonly #state: SiteState;
-  readonly #ledger: Ledger;
   readonly #deps: ControllerDeps;
   readonly #queue: ControllerEvent[] = [];
-  /** Per rack, the newest generation whose ledger line is durable. */
-  readonly #written = new Map<string, number>();
-  /** Whether every ledger line so far became durable. */
-  #durable: Promise<boolean> = Promise.resolve(true);
-  /** Why lines could not be written; each is an alarm until one is. */
-  readonly #ledgerTroubles = new Set<FaultCode>();
-  /** What is not written down yet: written in this order, each until it stands; commands are said after that. */
-  readonly #unwritten: Line[] = [];
-  #writing = false;
-  /** Takes back the next attempt, while the last one has failed. */
-  #again: (() => void) | undefined;
-  /** Lines that found no room among those that wait. */
-  #dropped = 0;
-  /** Settles with the next attempt to write them. */
-  #attempt: PromiseWithResolvers<void> | undefined;
+  readonly #writing: Writing;
   #taking = false;
   #stopped = false;
 
@@ -185,8 +169,15 @@ class Loop {
   constructor(state: SiteState, ledger: Ledger, deps: ControllerDeps, onStepDown: (fault: Fault) => void) {
     this.#onStepDown = onStepDown;
     this.#state = state;
-    this.#ledger = ledger;
     this.#deps = deps;
+    this.#writing = new Writing({
+      ledger,
+      clock: deps.clock,
+      log: deps.log,
+      carryOut: (effects) => this.#carryOut(effects),
+      raise: (code, text) => raiseAlarm(state, this.#now(), code, 'ledger', text),
+      clear: (code) => clearAlarm(state, this.#now(), code, 'ledger'),
+    });
   }
 
   submit(event: ControllerEvent): void {
@@ -203,27 +194,33 @@ class Loop {
     this.#taking = false;
   }
 
-  /** Whether every ledger line that waited when this was asked became durable. */
   durable(): Promise<boolean> {
-    // Between two attempts nothing is being written, and yet something is not.
-    const waits = this.#unwritten.length > 0 && this.#attempt === undefined && !this.#writing;
-    return waits ? Promise.resolve(false) : this.#durable;
+    return this.#writing.durable();
   }
 
-  /** So much waits for the disk that no message is taken whose lines would have to wait too. */
   isFull(): boolean {
-    return this.#unwritten.length >= MOST_UNWRITTEN;
+    return this.#writing.isFull();
   }
 
-  /** What a person says stands behind what was there before it, or is refused. */
-  async record(records: readonly LedgerRecord[]): Promise<void> {
-    if (!(await this.durable()))
-      throw new Fault('DISK_FAILED', 'the ledger cannot be written; what was decided before waits for it');
-    await this.#ledger.append(records);
+  get writing(): Writing {
+    return this.#writing;
+  }
+
+  /** The disk has another room. */
+  room(room: DiskRoom, text: string): void {
+    const { log } = this.#deps;
+    log.dropDebug?.(room !== 'ample');
+    log.info({ room }, 'disk');
+    this.#writing.room = room;
+    // Ended and begun again: its words say what has given way so far.
+    this.#carryOut(clearAlarm(this.#state, this.#now(), 'DISK_LOW', 'controller'));
+    if (room !== 'ample')
+      this.#carryOut(raiseAlarm(this.#state, this.#now(), 'DISK_LOW', 'controller', text));
   }
 
   stop(): void {
     this.#stopped = true;
+    this.#writing.stop();
   }
 
   #now(): Now {
@@ -241,14 +238,14 @@ class Loop {
         this.#deps.report(effect.event);
         break;
       case 'ledger':
-        this.#write(effect);
+        this.#writing.write(effect);
         break;
       case 'desired':
         // A newer generation may have been decided while this one was being written down; and one not yet written
         // down (said again after a reconnect) waits for its own ledger line.
         if (
           (this.#state.rackGeneration.get(effect.desired.rack) ?? 0) <= effect.desired.generation &&
-          effect.desired.generation <= (this.#written.get(effect.desired.rack) ?? 0)
+          effect.desired.generation <= this.#writing.generation(effect.desired.rack)
         )
           this.#publish(desiredTopic(site.id, effect.desired.rack), effect.desired, true, 1);
         break;
@@ -269,115 +266,6 @@ class Loop {
         this.#onStepDown(new Fault('CONTROLLER_SUPERSEDED', effect.detail));
         break;
     }
-  }
-
-  /** Since when commands wait to be written down, when that is longer than a disk takes. */
-  unwritten(): { unwrittenSinceMonoMs?: number } {
-    const sinceMonoMs = this.#unwritten.find(isCommand)?.sinceMonoMs;
-    const waits = sinceMonoMs !== undefined && this.#deps.clock.monoMs() - sinceMonoMs >= AGAIN_MS;
-    return waits ? { unwrittenSinceMonoMs: sinceMonoMs } : {};
-  }
-
-  /**
-   * Not durable means not done: a command goes out behind its own line and all that were decided before it, and a
-   * message is acknowledged behind the lines it led to.
-   */
-  #write(line: LedgerEffect): void {
-    if (this.isFull() && !isCommand(line)) return this.#drop(line.records.length);
-    this.#unwritten.push({ ...line, sinceMonoMs: this.#deps.clock.monoMs() });
-    // Between two attempts only a command is worth one of its own.
-    if (this.#attempt !== undefined || (this.#again !== undefined && !isCommand(line))) return;
-    this.#begin();
-    // What is decided in one step is written together.
-    void Promise.resolve().then(() => this.#writeLines());
-  }
-
-  #begin(): PromiseWithResolvers<void> {
-    this.#attempt = Promise.withResolvers();
-    this.#wait(this.#attempt.promise);
-    return this.#attempt;
-  }
-
-  #drop(lines: number): void {
-    this.#dropped += lines;
-    this.#ledgerTroubles.add('QUEUE_FULL');
-    const text = `${this.#dropped} lines found no room among ${this.#unwritten.length} that wait for the ledger and are not written`;
-    const told = raiseAlarm(this.#state, this.#now(), 'QUEUE_FULL', 'ledger', text);
-    this.#carryOut(told.filter((effect) => effect.kind === 'report'));
-  }
-
-  async #writeLines(): Promise<void> {
-    if (this.#writing || this.#unwritten.length === 0) return;
-    this.#again?.();
-    this.#again = undefined;
-    const attempt = this.#attempt ?? this.#begin();
-    this.#attempt = undefined;
-    // Who waits for it is told that nothing was written, rather than nothing at all.
-    if (this.#stopped) return attempt.reject(new Fault('DISK_FAILED', 'the controller has stopped'));
-    this.#writing = true;
-    const isWritten = await this.#writeAll(this.#unwritten.length);
-    this.#writing = false;
-    if (!isWritten) {
-      attempt.reject(new Fault('DISK_FAILED', 'lines wait for the ledger'));
-      this.#again = this.#deps.clock.after(AGAIN_MS, () => {
-        this.#again = undefined;
-        void this.#writeLines();
-      });
-      return;
-    }
-    attempt.resolve();
-    this.#endTroubles();
-    await this.#writeLines();
-  }
-
-  /** Writes the first `left` of what waits; false when one could not be written: it and all behind it wait on. */
-  async #writeAll(left: number): Promise<boolean> {
-    if (left === 0) return true;
-    const lines = this.#unwritten.slice(0, Math.min(left, MOST_TOGETHER));
-    const records = lines.flatMap((line) => line.records);
-    if (!(await this.#isWritten(records))) return false;
-    this.#unwritten.splice(0, lines.length);
-    for (const record of records)
-      if (record.t === 'command') this.#written.set(record.rack, record.generation);
-    for (const { after } of lines) this.#carryOut(after);
-    return this.#writeAll(left - lines.length);
-  }
-
-  /** All that waited stands. */
-  #endTroubles(): void {
-    const troubles = [...this.#ledgerTroubles];
-    this.#ledgerTroubles.clear();
-    this.#dropped = 0;
-    for (const code of troubles) this.#carryOut(clearAlarm(this.#state, this.#now(), code, 'ledger'));
-  }
-
-  /** True once these lines are durable; false when they could not be written, which is an alarm until some can. */
-  async #isWritten(records: readonly LedgerRecord[]): Promise<boolean> {
-    const writing = this.#ledger.append(records);
-    this.#wait(writing);
-    try {
-      await writing;
-    } catch (error) {
-      const fault = asFault(error, 'DISK_FAILED');
-      this.#deps.log.error({ code: fault.code, detail: fault.detail }, 'ledger-write-failed');
-      this.#ledgerTroubles.add(fault.code);
-      this.#carryOut(raiseAlarm(this.#state, this.#now(), fault.code, 'ledger', fault.detail));
-      return false;
-    }
-    return !this.#stopped;
-  }
-
-  /** Counts what is being written among what `durable` waits for. */
-  #wait(writing: Promise<void>): void {
-    const durable = Promise.all([this.#durable, writing]).then(
-      ([before]) => before,
-      () => false,
-    );
-    this.#durable = durable;
-    // What failed once must not be held against what comes after it.
-    void durable.then(() => {
-      if (this.#durable === durable) this.#durable = Promise.resolve(true);
-    });
   }
 
   #publish(topic: string, message: unknown, retain: boolean, qos: 0 | 1): void {

@@ -59,9 +59,9 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'ack before fsync',
     edits: [
       {
-        file: 'controller/main.ts',
-        from: 'const writing = this.#ledger.append(records);',
-        to: 'const writing = (void this.#ledger.append(records).catch(() => undefined), Promise.resolve());',
+        file: 'controller/writing.ts',
+        from: 'const writing = this.#options.ledger.append(records);',
+        to: 'const writing = (void this.#options.ledger.append(records).catch(() => undefined), Promise.resolve());',
       },
     ],
   },

@@ -77,7 +77,7 @@ const table = {
   TARGET_INVALID: { cause: 'the target URL cannot be used', next: 'see `read --help` for the forms', retry: 'never' },
   USAGE: { cause: 'the command line is wrong', next: 'see --help', retry: 'never' },
   DISK_FULL: { cause: 'the disk is full', next: 'free space; what cannot be written down is not commanded, readings wait in memory up to their bound', retry: 'later' },
-  DISK_LOW: { cause: 'a disk is 90 % full or more: debug lines, from 95 % on readings give way to what must be written', next: 'free space, or give the box a larger disk; commands, audit and the utility’s events go on', retry: 'later' },
+  DISK_LOW: { cause: 'a disk is 90 % full or more: debug lines, at an agent from 95 % on readings, and at the controller from 99 % on alarms of lower priority give way to what must be written', next: 'free space, or give the box a larger disk; commands, audit and the utility’s events go on', retry: 'later' },
   LEDGER_RESERVE: { cause: 'the disk is full: the ledger lives on the room it holds for that', next: 'free space now; when the rest it names is used up too, nothing is commanded any more', retry: 'later' },
   DISK_FAILED: { cause: 'the disk refused to write or sync', next: 'check the disk', retry: 'later' },
   SPOOL_THINNED: { cause: 'an agent’s spool is nearly full: readings of the outage are thinned, or let go', next: 'bring controller or broker back; give the spool more room in the site file', retry: 'later' },

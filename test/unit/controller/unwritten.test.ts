@@ -302,3 +302,49 @@ test('lines that wait are bounded, and how many found no room is told; commands 
   expect(written.some(({ t }) => t === 'command')).toBe(true);
   expect(written.length).toBeLessThan(4_100);
 });
+
+test('on a disk as good as full alarms that are not of high priority wait for room; commands and all else go on', async () => {
+  const { plant, controller, disk, lines, alarm, acknowledged, run } = await onDisk(smallSite);
+  await run(30);
+  const alarms = (code: string) => lines().filter((line) => line.t === 'alarm' && line.code === code);
+  disk.capacityBytes = Math.ceil(disk.usedBytes() / 0.995);
+  await run(12);
+  expect(controller.state.alarms.get('DISK_LOW:controller')?.text).toMatch(
+    /^99 % of the disk below d are used: /,
+  );
+  alarm('r1-01', 0);
+  plant.priceUsdPerMwh = 500;
+  plant.metersRead = false;
+  const before = lines().length;
+  await run(30);
+  const since = lines().slice(before);
+  expect(since.map(({ t }) => t)).toEqual(expect.arrayContaining(['signal', 'command']));
+  expect([alarms('SELF_WOKEN').length, acknowledged()]).toEqual([0, -1]);
+  // The console knows them all the same, and a person's word is not refused for them.
+  expect(controller.state.alarms.has('SELF_WOKEN:r1-01')).toBe(true);
+  await controller.record([{ t: 'agree', atMs: START_MS, actor: 'anna', input: 'price', value: 1 }]);
+  disk.capacityBytes = Infinity;
+  await run(15);
+  alarm('r1-01', 0);
+  await run(1);
+  expect([alarms('SELF_WOKEN').length, acknowledged()]).toEqual([1, 0]);
+  expect(alarms('DISK_LOW').at(-1)).toMatchObject({ state: 'cleared' });
+});
+
+test('a full disk leaves the reserve to what commands: alarms of lower priority are not written into it', async () => {
+  const { disk, lines, alarm, run } = await onDisk(smallSite);
+  await run(30);
+  disk.capacityBytes = disk.usedBytes();
+  const before = lines().length;
+  await run(2);
+  // The first line takes from the reserve, and finds that it cannot be filled up again.
+  for (let seq = 0; seq < 200; seq += 1) {
+    alarm(`m${seq}`, seq);
+    if (seq % 20 === 0) await run(1);
+  }
+  await run(5);
+  expect(lines().length - before).toBeLessThan(60);
+  disk.capacityBytes = Infinity;
+  await run(15);
+  expect(lines().filter((line) => line.t === 'alarm' && line.code === 'SELF_WOKEN').length).toBe(200);
+});
