@@ -18,13 +18,15 @@ interface Line extends LedgerEffect {
 const COMMANDS: ReadonlySet<LedgerRecord['t']> = new Set(['before', 'notice', 'command']);
 const isCommand = ({ records }: LedgerEffect): boolean => records.some(({ t }) => COMMANDS.has(t));
 
-/** What waits when the disk has hardly any room: the console shows it all the same. */
+/** Of all lines, alarms alone can come in any number: the console shows them all the same. */
+const isAlarm = ({ records }: LedgerEffect): boolean => records.every(({ t }) => t === 'alarm');
+/** What waits when the disk has hardly any room. */
 const yields = ({ records }: LedgerEffect): boolean =>
   records.every((record) => record.t === 'alarm' && priorityOf(record.code) !== 'high');
 
 /** What could not be written down is tried again after this. */
 const AGAIN_MS = 1_000;
-/** Lines that may wait for the disk; commands do not pile up and are never let go. */
+/** Lines that may wait for the disk, and as many for room on it; then alarms are let go, and nothing else ever is. */
 const MOST_UNWRITTEN = 4_000;
 /** Lines that are written together at most: a log takes no more at once. */
 const MOST_TOGETHER = 1_000;
@@ -83,7 +85,7 @@ export class Writing {
 
   /** So much waits for the disk that no message is taken whose lines would have to wait too. */
   isFull(): boolean {
-    return this.#unwritten.length + this.#yielding.length >= MOST_UNWRITTEN;
+    return this.#unwritten.length >= MOST_UNWRITTEN;
   }
 
   /** What a person says stands behind what was there before it, or is refused. */
@@ -122,9 +124,11 @@ export class Writing {
    * message is acknowledged behind the lines it led to.
    */
   write(line: LedgerEffect): void {
-    if (this.isFull() && !isCommand(line)) this.#drop(line.records.length);
     // One behind another: no alarm ends before it began.
-    else if (yields(line) && (this.#isTight() || this.#yielding.length > 0)) this.#yielding.push(line);
+    const gives = yields(line) && (this.#isTight() || this.#yielding.length > 0);
+    const hasRoom = gives ? this.#yielding.length < MOST_UNWRITTEN : !this.isFull() || !isAlarm(line);
+    if (!hasRoom) this.#drop(line.records.length);
+    else if (gives) this.#yielding.push(line);
     else this.#queue(line);
   }
 
@@ -146,7 +150,7 @@ export class Writing {
   #drop(lines: number): void {
     this.#dropped += lines;
     this.#troubles.add('QUEUE_FULL');
-    const text = `${this.#dropped} lines found no room among ${this.#unwritten.length} that wait for the ledger and are not written`;
+    const text = `${this.#dropped} lines found no room among ${this.#unwritten.length + this.#yielding.length} that wait for the ledger and are not written`;
     const told = this.#options.raise('QUEUE_FULL', text);
     this.#options.carryOut(told.filter((effect) => effect.kind === 'report'));
   }
@@ -188,12 +192,16 @@ export class Writing {
     return this.#writeAll(left - lines.length);
   }
 
-  /** All that waited stands. */
+  /** All that waited for the disk stands. */
   #endTroubles(): void {
-    const troubles = [...this.#troubles];
-    this.#troubles.clear();
-    this.#dropped = 0;
-    for (const code of troubles) this.#options.carryOut(this.#options.clear(code));
+    // Those that have given way wait on, and there is still no room for more of them.
+    const isOver = this.#yielding.length === 0;
+    const troubles = [...this.#troubles].filter((code) => isOver || code !== 'QUEUE_FULL');
+    if (isOver) this.#dropped = 0;
+    for (const code of troubles) {
+      this.#troubles.delete(code);
+      this.#options.carryOut(this.#options.clear(code));
+    }
   }
 
   /** True once these lines are durable; false when they could not be written, which is an alarm until some can. */

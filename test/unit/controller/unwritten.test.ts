@@ -284,7 +284,7 @@ test("a person's word is refused while lines before it wait, and stands behind t
   expect(kinds.slice(-2)).toEqual(['utility', 'late']);
 });
 
-test('lines that wait are bounded, and how many found no room is told; commands are not let go', async () => {
+test('alarms that wait are bounded, and how many found no room is told; nothing else is let go', async () => {
   const site = await onDisk(smallSite);
   await site.run(30);
   const written = await afterGap(
@@ -292,6 +292,7 @@ test('lines that wait are bounded, and how many found no room is told; commands 
     () => {
       for (let seq = 0; seq < 4_100; seq += 1) site.alarm(`m${seq}`, seq);
       site.plant.priceUsdPerMwh = 500;
+      site.plant.utility = { limitKw: 20, deadlineS: 60, sequence: 1, kind: 'contracted' };
     },
     3,
   );
@@ -300,6 +301,7 @@ test('lines that wait are bounded, and how many found no room is told; commands 
   // Of the agent's not one is lost: what was not taken is not acknowledged.
   expect(site.acknowledged()).toBeLessThan(4_100);
   expect(written.some(({ t }) => t === 'command')).toBe(true);
+  expect(written.some((line) => line.t === 'signal' && line.limitKw === 20)).toBe(true);
   expect(written.length).toBeLessThan(4_100);
 });
 
