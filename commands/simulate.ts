@@ -105,8 +105,8 @@ function obeyParent(simulator: Simulator): void {
   process.on('message', (message: { type?: string; change?: WorldChange }) => {
     if (message.type === 'apply' && message.change !== undefined) simulator.apply(message.change);
     if (message.type !== 'truth') return;
-    const { nodeW, modes, stateCalls } = simulator.world.truth(realClock.monoMs());
-    tellParent({ type: 'truth', nodeW, modes, stateCalls });
+    const { nodeW, modes, stateCalls, doubleOwned } = simulator.world.truth(realClock.monoMs());
+    tellParent({ type: 'truth', nodeW, modes, stateCalls, doubleOwned });
   });
 }
 

@@ -14,6 +14,8 @@ export type FromChild =
       readonly nodeW: readonly number[];
       readonly modes: readonly string[];
       readonly stateCalls: readonly number[];
+      /** How often the GPUs of a host were given to a second owner. */
+      readonly doubleOwned: number;
     }
   | { readonly type: 'event'; readonly atMs: number; readonly event: PublicEvent };
 
