@@ -20,11 +20,11 @@ export interface SiteShape {
   readonly outlets?: boolean;
 }
 
-/** What a seed's site is besides its size: of four in a row two have two agents and two dual-fed racks; each third one has contactors. */
+/** What a seed's site is besides its size: of four in a row two have two agents and two dual-fed racks; each sixth one has contactors. */
 export const shapeOf = (seed: number): SiteShape => ({
   ...(seed % 2 === 0 && { agents: 2 }),
   ...(seed % 4 >= 2 && { feeds: 2 }),
-  ...(seed % 3 === 0 && { outlets: true }),
+  ...(seed % 6 === 0 && { outlets: true }),
 });
 
 const POLL_MS = 30_000;
