@@ -30,6 +30,8 @@ const SHARED_MAX_MS = 1_000;
 const LONGEST_EVERY = 16;
 /** One that was never heard may be slow by nature: its long try comes soon, if no other had one lately. */
 const FIRST_LONGEST = 4;
+/** Beyond it the others' readings would be too old for a guard. */
+const FIRST_LONGEST_MS = 2_000;
 const LONGEST_APART_MS = 300_000;
 /** As much of it is paid for as leaves the next try of a unit in doubt to the same minute. */
 const FIRST_LONGEST_PAID_MS = 2_250;
@@ -95,7 +97,8 @@ export class LineUnits {
     const tries = unit.health.failures + 1;
     const isAlone = this.#isAlone(request.unit, nowMs);
     const isNew = !unit.cost.isKnown && !isAlone;
-    if (isNew && tries >= FIRST_LONGEST && nowMs - this.#longestMs >= LONGEST_APART_MS) return TIMEOUT_MAX_MS;
+    if (isNew && tries >= FIRST_LONGEST && nowMs - this.#longestMs >= LONGEST_APART_MS)
+      return FIRST_LONGEST_MS;
     if (unit.patience <= 1 || !this.#hasTime(request.unit, unit, nowMs)) return shortMs;
     const isShared = isNew || (!isAlone && tries % LONGEST_EVERY !== 0);
     return Math.min(isShared ? Math.max(shortMs, SHARED_MAX_MS) : TIMEOUT_MAX_MS, shortMs * unit.patience);
@@ -128,7 +131,7 @@ export class LineUnits {
     if (this.#hasTime(unitId, unit, how.nowMs))
       unit.patience = Math.min(TIMEOUT_MAX_MS / TIMEOUT_MIN_MS, TIMEOUT_TIMES * unit.patience);
     unit.fault = fault;
-    const isLongest = how.costMs >= TIMEOUT_MAX_MS;
+    const isLongest = how.costMs >= FIRST_LONGEST_MS;
     if (isLongest) this.#longestMs = how.nowMs;
     const costMs = isLongest && !unit.cost.isKnown ? FIRST_LONGEST_PAID_MS : how.costMs;
     unitFailed(unit.health, this.#budget, { ...how, costMs });
