@@ -1,6 +1,6 @@
 import type { Clock } from '../host/deps.ts';
 import { asFault, Fault } from '../protocols/faults.ts';
-import type { Action, MachineResult, Trip } from '../protocols/mqtt/status.ts';
+import type { Action, Agree, MachineResult, Trip } from '../protocols/mqtt/status.ts';
 import type { Alarms } from './alarms.ts';
 import { controllerMs, rackPhase } from './core/lease.ts';
 import type { LeaseState } from './core/lease.ts';
@@ -8,6 +8,7 @@ import type { Machine } from './machine.ts';
 import type { Plant } from './plant.ts';
 
 const MOST_KNOWN = 1_000;
+const MOST_ANSWERED = 100;
 const TIMEOUT_MS = 20_000;
 
 export interface ActionsOptions {
@@ -18,16 +19,21 @@ export interface ActionsOptions {
   readonly result: (rack: string, result: MachineResult) => void;
   /** A person permits the restart after a trip. */
   readonly permit: (trip: Trip) => void;
+  /** A person's word on a meter. Rejects when it is not taken. */
+  readonly agree: (said: { readonly meter: string; readonly agree: Agree }) => Promise<void>;
 }
 
 /** One-shot verbs (reboot, locate) and permissions to restart: each id once, never again by itself. */
 export interface Actions {
   take(action: Action): void;
+  /** For the heartbeat: the words on meters that were answered. */
+  status(): { agreed?: string[] };
 }
 
 export function makeActions(options: ActionsOptions): Actions {
   const { plant, clock, lease, alarms } = options;
   const known = new Set<string>();
+  const answered: string[] = [];
   /** Permissions that came too soon or too late, and are said again: each is an alarm once. */
   const refused = new Set<string>();
 
@@ -63,22 +69,44 @@ export function makeActions(options: ActionsOptions): Actions {
       machine.inFlight = false;
     }
   };
+  const hear = async (id: string, meter: string, agree: Agree): Promise<void> => {
+    try {
+      await options.agree({ meter, agree });
+    } catch (error) {
+      const fault = asFault(error);
+      // Not on the disk yet: the keeper tries again and says so; it is not answered for.
+      if (fault.code !== 'AGREE_REFUSED') return;
+      alarms.tell(fault.code, meter, fault.detail);
+    }
+    answered.push(id);
+    if (answered.length > MOST_ANSWERED) answered.shift();
+  };
   return {
+    status: () => (answered.length === 0 ? {} : { agreed: [...answered] }),
     take: (action) => {
       if (known.has(action.id)) return;
       if (known.size >= MOST_KNOWN) known.clear();
       const { verb } = action;
-      const late = verb === 'permit' ? staleness(action, lease, clock.monoMs()) : undefined;
+      const isWord = verb === 'permit' || verb === 'agree';
+      const late = isWord ? staleness(action, lease, clock.monoMs()) : undefined;
       if (late !== undefined) {
         if (refused.size >= MOST_KNOWN) refused.clear();
         if (!refused.has(action.id))
-          alarms.tell(late.code, action.machine, `the permission to restart was not taken: ${late.message}`);
+          alarms.tell(
+            late.code,
+            action.machine,
+            `${verb === 'permit' ? 'the permission to restart' : 'what was agreed of it'} was not taken: ${late.message}`,
+          );
         refused.add(action.id);
         return;
       }
       known.add(action.id);
       if (verb === 'permit') {
         if (action.trip !== undefined) options.permit(action.trip);
+        return;
+      }
+      if (verb === 'agree') {
+        if (action.agree !== undefined) void hear(action.id, action.machine, action.agree);
         return;
       }
       const machine = plant.byId.get(action.machine);

@@ -33,6 +33,8 @@ interface KeptOptions<T> {
   /** One of the two copies is damaged; the other one is used. */
   readonly onMended: (path: string) => void;
   readonly onTrouble: (fault: Fault) => void;
+  /** Both copies are damaged: the agent goes on without. Absent: it waits for what a person does about it. */
+  readonly onLost?: (path: string) => void;
   readonly onWell: () => void;
 }
 
@@ -46,6 +48,8 @@ const TROUBLES: readonly FaultCode[] = ['DISK_FAILED', 'DISK_FULL', 'KEPT_DAMAGE
 /** Opens the documents an agent keeps, `agent-<id>.<name>.json` in its data directory; alarms while one cannot be kept. */
 export interface Keeper {
   open<T>(name: string, schema: z.ZodType<T>, onFound: (value: T | undefined) => void): Kept<T>;
+  /** The same for what can be found out anew: damaged in both copies it is lost, and nothing waits for it. */
+  openSpare<T>(name: string, schema: z.ZodType<T>, onFound: (value: T | undefined) => void): Kept<T>;
   /** No file is to be written any more. */
   stop(): void;
 }
@@ -119,26 +123,36 @@ export function makeKeeper(
   const { disk, clock, alarms, agent, dataDir } = options;
   const troubled = new Set<string>();
   const reserve = holdReserve(options, `${dataDir}/agent-${agent}.reserve`);
+  const optionsOf = <T>(
+    name: string,
+    schema: z.ZodType<T>,
+    onFound: KeptOptions<T>['onFound'],
+  ): KeptOptions<T> => ({
+    disk,
+    clock,
+    schema,
+    onFound,
+    path: `${dataDir}/agent-${agent}.${name}.json`,
+    release: () => reserve.release(),
+    onMended: (path) =>
+      alarms.tell('KEPT_DAMAGED', agent, `${path} was damaged; its copy is used, and it is written anew`),
+    onTrouble: (fault) => {
+      troubled.add(name);
+      alarms.raise(fault.code, agent, `agent-${agent}.${name}.json: ${fault.detail}`);
+    },
+    onWell: () => {
+      if (!troubled.delete(name) || troubled.size > 0) return;
+      for (const code of TROUBLES) alarms.clear(code, agent, 'everything is kept again');
+    },
+  });
   return {
     stop: () => reserve.stop(),
-    open: (name, schema, onFound) =>
+    open: (name, schema, onFound) => openKept(optionsOf(name, schema, onFound)),
+    openSpare: (name, schema, onFound) =>
       openKept({
-        disk,
-        clock,
-        schema,
-        onFound,
-        path: `${dataDir}/agent-${agent}.${name}.json`,
-        release: () => reserve.release(),
-        onMended: (path) =>
-          alarms.tell('KEPT_DAMAGED', agent, `${path} was damaged; its copy is used, and it is written anew`),
-        onTrouble: (fault) => {
-          troubled.add(name);
-          alarms.raise(fault.code, agent, `agent-${agent}.${name}.json: ${fault.detail}`);
-        },
-        onWell: () => {
-          if (!troubled.delete(name) || troubled.size > 0) return;
-          for (const code of TROUBLES) alarms.clear(code, agent, 'everything is kept again');
-        },
+        ...optionsOf(name, schema, onFound),
+        onLost: (path) =>
+          alarms.tell('KEPT_DAMAGED', agent, `${path} and its copy are damaged: what they held is lost`),
       }),
   };
 }
@@ -169,7 +183,13 @@ function openKept<T>(options: KeptOptions<T>): Kept<T> {
       void write();
     } catch (error) {
       if (stopped) return;
-      options.onTrouble(asFault(error, 'DISK_FAILED'));
+      const fault = asFault(error, 'DISK_FAILED');
+      if (fault.code === 'KEPT_DAMAGED' && options.onLost !== undefined) {
+        options.onLost(path.slice(path.lastIndexOf('/') + 1));
+        options.onFound(undefined);
+        return;
+      }
+      options.onTrouble(fault);
       clock.after(RETRY_MS, () => void find());
     }
   };

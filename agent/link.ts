@@ -50,7 +50,15 @@ export interface Link {
   status(
     fields: Pick<
       Status,
-      'phase' | 'epoch' | 'racks' | 'guarding' | 'inhibitions' | 'openOutlets' | 'intervals' | 'host'
+      | 'phase'
+      | 'epoch'
+      | 'racks'
+      | 'guarding'
+      | 'inhibitions'
+      | 'openOutlets'
+      | 'agreed'
+      | 'intervals'
+      | 'host'
     >,
   ): string | undefined;
   /** Results go out together per rack within 100 ms. */

@@ -146,7 +146,11 @@ class Agent {
     });
     this.#safety = makeSafety({ ...shared, control: this.#control });
     this.#ratios = keepRatios(shared);
-    this.#actions = makeActions({ ...shared, permit: (trip) => this.#plantIo.permit(trip) });
+    this.#actions = makeActions({
+      ...shared,
+      permit: (trip) => this.#plantIo.permit(trip),
+      agree: (said) => this.#readers.agree(said),
+    });
     this.#frames = startFrames({ site: site.id, agent, clock, plant: this.#plant, spool: this.#spool });
     this.#readers = startReaders({
       ...shared,
@@ -345,7 +349,12 @@ class Agent {
     }
     const phase = agentPhase(this.#lease, clock.monoMs());
     const guarding = this.#safety.guarding();
-    const more = { ...this.#plantIo.status(), ...this.#readers.status(), ...this.#lookAtHost() };
+    const more = {
+      ...this.#plantIo.status(),
+      ...this.#readers.status(),
+      ...this.#actions.status(),
+      ...this.#lookAtHost(),
+    };
     const { durableEpoch: epoch } = this.#lease;
     const nonce = this.#link?.status({ phase, epoch, racks, guarding, ...more });
     if (nonce !== undefined) issueNonce(this.#lease, nonce, clock.monoMs());

@@ -6,14 +6,18 @@ import { makeAdvance, noteAdvance, restartAdvance } from '../protocols/metering/
 import type { AdvanceState } from '../protocols/metering/advance.ts';
 import { makeCounter, stepAt, takeCount } from '../protocols/metering/counter.ts';
 import type { Count, CounterRules, CounterState } from '../protocols/metering/counter.ts';
-import { changeText, judgeSetup, setupIn } from '../protocols/metering/setup.ts';
+import { Fault } from '../protocols/faults.ts';
+import { outlivesDoubt, SEEN_CHARS } from '../protocols/metering/kept-meter.ts';
+import type { DoubtBefore, KeptMeter } from '../protocols/metering/kept-meter.ts';
+import { agreeSetup, changeText, judgeSetup, setupIn } from '../protocols/metering/setup.ts';
 import type { MeterSetup } from '../protocols/metering/setup.ts';
 import { numberOf } from '../protocols/reading.ts';
 import type { Reading, Readings } from '../protocols/reading.ts';
 import type { Alarms } from './alarms.ts';
 import type { Keeper, Kept } from './kept.ts';
+import type { MeterMemory } from './meter-memory.ts';
 import type { Meter, Plant } from './plant.ts';
-import { uncertain } from './readings.ts';
+import { hasWitness, uncertain } from './readings.ts';
 
 const text = z.string().max(200).optional();
 const fileSchema = z.record(
@@ -43,14 +47,22 @@ export interface MeterWatchOptions {
   readonly clock: Pick<Clock, 'wallMs'>;
   readonly alarms: Pick<Alarms, 'raise' | 'clear' | 'tell'>;
   readonly keeper: Keeper;
+  readonly memory: Pick<MeterMemory, 'isReady' | 'onRead' | 'note'>;
 }
 
 /** Judges each meter by itself over time: its counters, its energy by its power, and whether it is still the one it was. */
 export interface MeterWatch {
   /** The readings of a meter (its place in `Plant.meters`) as they may be used. `beganMs`: monotonic. */
   take(index: number, readings: Readings, beganMs: number): Readings;
+  /**
+   * A person agrees with what a meter's setup has become; resolves when it is on the disk. Throws AGREE_REFUSED when
+   * these are not the words of what stands, or the site file states another setup.
+   */
+  agree(index: number, seen: string, word: Pick<Agreed, 'by' | 'reason' | 'atMs'>): Promise<void>;
   stop(): void;
 }
+
+type Agreed = NonNullable<KeptMeter['agreed']>[string];
 
 interface Watched {
   readonly meter: Meter;
@@ -66,6 +78,12 @@ interface Watched {
   said: MeterSetup | undefined;
   /** Why its setup makes its power doubtful. */
   setupDoubt: string | undefined;
+  /** Parts of its setup that a person has agreed with. */
+  agreed: Readonly<Record<string, Agreed>>;
+  /** Said to be doubtful when the agent ended: it is so until its values have moved without a doubt. */
+  before: DoubtBefore | undefined;
+  /** What its driver doubts, as it was said. */
+  doubt: string | undefined;
   /** The size of its power is known from elsewhere too. */
   hasWitness: boolean;
   /** Samples in a row with a doubt, or, below zero, without one since it was said. */
@@ -103,6 +121,9 @@ class Watch implements MeterWatch {
         known: undefined,
         said: undefined,
         setupDoubt: undefined,
+        agreed: {},
+        before: undefined,
+        doubt: undefined,
         hasWitness: false,
         doubted: 0,
         clearAfter: CLEAR_AFTER,
@@ -110,10 +131,50 @@ class Watch implements MeterWatch {
         glitchMs: Number.NEGATIVE_INFINITY,
       };
     });
-    this.#file = options.keeper.open('meters', fileSchema, (found) => {
+    this.#file = options.keeper.openSpare('meters', fileSchema, (found) => {
       this.#isKnown = true;
-      for (const watched of this.#watched) watched.known = found?.[watched.meter.config.id] ?? watched.known;
+      for (const watched of this.#watched) {
+        watched.known = found?.[watched.meter.config.id] ?? watched.known;
+        // What it said last before the restart is judged at once, not only when all of it is read again.
+        if (watched.said !== undefined) this.#judgeSetup(watched, watched.said);
+      }
     });
+    options.memory.onRead((index, kept) => this.#restore(index, kept));
+  }
+
+  #restore(index: number, { said, agreed, doubt, advance }: Omit<KeptMeter, 'as'>): undefined {
+    const watched = this.#watched[index];
+    if (watched === undefined) return;
+    watched.agreed = agreed ?? {};
+    watched.advance.found ??= advance;
+    if (watched.said === undefined && said !== undefined) {
+      watched.said = said;
+      if (this.#isKnown) this.#judgeSetup(watched, said);
+    }
+    if (doubt === undefined) return;
+    watched.before = { why: doubt, lastW: undefined, fine: 0 };
+    watched.doubt = doubt;
+    watched.doubted = -watched.clearAfter;
+    this.#options.alarms.raise('METER_DOUBTFUL', watched.meter.config.id, doubt);
+  }
+
+  async agree(...[index, seen, word]: Parameters<MeterWatch['agree']>): Promise<void> {
+    const watched = this.#watched[index];
+    const { setupDoubt, known, said } = watched ?? {};
+    if (watched === undefined || known === undefined || said === undefined || setupDoubt === undefined)
+      throw new Fault('AGREE_REFUSED', 'nothing stands against its setup');
+    if (setupDoubt.slice(0, SEEN_CHARS) !== seen)
+      throw new Fault('AGREE_REFUSED', `its setup is now another one: ${setupDoubt}`);
+    const { declared } = watched.meter.config;
+    const agreed = agreeSetup(known, judgeSetup(known, said, declared).doubts);
+    if (agreed === undefined)
+      throw new Fault('AGREE_REFUSED', `the site file states it, and is to be changed: ${setupDoubt}`);
+    watched.known = agreed.known;
+    const names = Object.entries(agreed.values).map(([name, value]) => [name, { ...word, value }] as const);
+    watched.agreed = { ...watched.agreed, ...Object.fromEntries(names) };
+    this.#judgeSetup(watched, said);
+    this.#note(index);
+    await this.#keep();
   }
 
   take(index: number, readings: Readings, beganMs: number): Readings {
@@ -122,7 +183,15 @@ class Watch implements MeterWatch {
     if (watched === undefined || power === undefined) return readings;
     this.#noteSetup(watched, readings);
     const told = this.#judgeEnergy(watched, readings, beganMs);
-    const own = watched.setupDoubt ?? told.power;
+    const ownDoubt = told.power ?? doubtIn(power);
+    if (
+      watched.before !== undefined &&
+      outlivesDoubt(watched.before, numberOf(power), ownDoubt !== undefined)
+    )
+      watched.before = undefined;
+    const isSettled = this.#isReady();
+    const unread = isSettled ? undefined : 'what stood against it before the restart is not read yet';
+    const own = watched.setupDoubt ?? told.power ?? watched.before?.why ?? unread;
     const judged: Record<string, Reading> = { ...readings };
     for (const q of [IMPORT, EXPORT]) {
       const reading = readings[q];
@@ -130,12 +199,32 @@ class Watch implements MeterWatch {
       if (reading !== undefined && why !== undefined) judged[q] = uncertain(reading, why);
     }
     if (own !== undefined) judged[POWER] = uncertain(power, own);
-    this.#sayDoubt(watched, own ?? doubtIn(power) ?? [...told.energy.values()][0], beganMs);
+    const why = watched.setupDoubt ?? ownDoubt ?? watched.before?.why ?? [...told.energy.values()][0];
+    if (isSettled) this.#sayDoubt(watched, why, beganMs);
+    const isSaid = watched.doubted < 0 || watched.doubted >= RAISE_AFTER;
+    watched.doubt = isSaid ? (doubtIn(power) ?? watched.before?.why ?? watched.doubt) : undefined;
+    this.#note(index);
     return judged;
   }
 
   stop(): void {
     this.#file.stop();
+  }
+
+  #isReady(): boolean {
+    return this.#options.memory.isReady;
+  }
+
+  #note(index: number): void {
+    const watched = this.#watched[index];
+    if (watched === undefined) return;
+    const { agreed, said, setupDoubt, doubt, advance } = watched;
+    this.#options.memory.note(index, {
+      agreed,
+      said: setupDoubt === undefined ? undefined : said,
+      doubt: doubt?.slice(0, SEEN_CHARS),
+      advance: advance.found,
+    });
   }
 
   /** What makes energy, by quantity, or power doubtful by the counters and by what both say of each other. */
@@ -220,26 +309,32 @@ class Watch implements MeterWatch {
     const { said } = watched;
     const now = { ...said, ...told, parameters: { ...said?.parameters, ...told.parameters } };
     watched.said = now;
+    this.#judgeSetup(watched, now);
+  }
+
+  #judgeSetup(watched: Watched, now: MeterSetup): void {
     const { alarms } = this.#options;
     const { id, declared } = watched.meter.config;
     const before = watched.known;
     const { known, told: changes, doubts } = judgeSetup(before, now, declared);
     watched.known = known;
-    if (JSON.stringify(known) !== JSON.stringify(before)) this.#keep();
+    // The keeper tries again by itself, and says so.
+    if (JSON.stringify(known) !== JSON.stringify(before)) this.#keep().catch(() => undefined);
     if (changes.length > 0) alarms.tell('METER_CHANGED', id, changes.map(changeText).join('; '));
     const words = doubts.length === 0 ? undefined : doubts.map(changeText).join('; ');
+    if (words !== watched.setupDoubt && watched.setupDoubt !== undefined && words !== undefined)
+      alarms.clear('METER_SETUP', id, words);
     if (words !== undefined && words !== watched.setupDoubt) alarms.raise('METER_SETUP', id, words);
     if (words === undefined && watched.setupDoubt !== undefined)
-      alarms.clear('METER_SETUP', id, 'it is as it was, or as the site file states');
+      alarms.clear('METER_SETUP', id, 'it is as it was, as the site file states, or as a person agreed');
     watched.setupDoubt = words;
   }
 
-  #keep(): void {
+  #keep(): Promise<void> {
     const all = this.#watched.flatMap(({ meter, known }) =>
       known === undefined ? [] : [[meter.config.id, known] as const],
     );
-    // The keeper tries again by itself, and says so.
-    this.#file.keep(Object.fromEntries(all)).catch(() => undefined);
+    return this.#file.keep(Object.fromEntries(all));
   }
 
   #sayDoubt(watched: Watched, why: string | undefined, nowMs: number): void {
@@ -276,21 +371,6 @@ function netOf(
   }
   if (exported === undefined) return watched.hasExport ? undefined : imported.value;
   return Math.abs(exported.atMs - imported.atMs) <= TOGETHER_MS ? imported.value - exported.value : undefined;
-}
-
-/** The driver checks it against volts, amperes and power factor, and all phases flow one way, which those do not tell. */
-function hasWitness(readings: Readings): boolean {
-  const numbers = (name: (phase: string) => string): readonly (number | undefined)[] =>
-    ['L1', 'L2', 'L3'].map((phase) => numberOf(readings[name(phase)]));
-  const powers = numbers((phase) => `power.active.${phase}`);
-  const all = [
-    ...numbers((phase) => `voltage.${phase}N`),
-    ...numbers((phase) => `current.${phase}`),
-    ...powers,
-  ];
-  const isOneWay = powers.every((powerW = 0) => powerW >= 0) || powers.every((powerW = 0) => powerW <= 0);
-  const hasFactor = ['total', 'L1'].some((each) => numberOf(readings[`powerFactor.${each}`]) !== undefined);
-  return isOneWay && hasFactor && all.every((value) => value !== undefined);
 }
 
 const doubtIn = (reading: Reading): string | undefined =>

@@ -1,10 +1,13 @@
 import { balanceOfSite, mountingOf } from '../protocols/metering/site-balance.ts';
 import type { Site } from '../config/site.ts';
 import type { Clock } from '../host/deps.ts';
-import type { FaultCode } from '../protocols/faults.ts';
+import { Fault } from '../protocols/faults.ts';
 import type { Equation } from '../protocols/metering/balance.ts';
-import { findingText } from '../protocols/metering/finding.ts';
+import { findingText, isDistrusted } from '../protocols/metering/finding.ts';
 import type { MeterFinding } from '../protocols/metering/finding.ts';
+import { coversWiring, SEEN_CHARS } from '../protocols/metering/kept-meter.ts';
+import type { Pardon } from '../protocols/metering/kept-meter.ts';
+import { endPardons, keptOf, pardonMeter, restoreMeter } from '../protocols/metering/pardon.ts';
 import { judgeMeters, makeReconciler, noteMeter, noteOwn } from '../protocols/metering/reconcile.ts';
 import type { Words } from '../protocols/metering/windows.ts';
 import { makeWiring, noteWiring, phasesOf, wiringText } from '../protocols/metering/wiring.ts';
@@ -17,14 +20,16 @@ import { isAtRest } from './core/draw.ts';
 import { distrust } from './core/guard.ts';
 import { isOff } from './machine.ts';
 import type { Machine } from './machine.ts';
+import type { MeterMemory } from './meter-memory.ts';
 import type { Plant } from './plant.ts';
 
 export interface MeteringOptions {
   readonly site: Site;
   readonly agent: string;
   readonly plant: Plant;
-  readonly clock: Pick<Clock, 'monoMs'>;
+  readonly clock: Pick<Clock, 'monoMs' | 'wallMs'>;
   readonly alarms: Pick<Alarms, 'raise' | 'clear'>;
+  readonly memory: Pick<MeterMemory, 'onRead' | 'note'>;
 }
 
 /** Judges the agent's own meters by their phases and by each other, before anybody acts on what they say. */
@@ -33,7 +38,12 @@ export interface Metering {
   take(index: number, readings: Readings, beganMs: number): Readings;
   /** Called once a second. */
   tick(): void;
+  /** A person declares what is found of a meter wrong. Throws AGREE_REFUSED when these are not the words of what is. */
+  pardon(index: number, code: FindingCode, seen: string, word: Omit<Pardon, 'of'>): void;
 }
+
+/** What a person can declare wrong. */
+export type FindingCode = 'METER_WIRING' | 'METER_RATIO' | 'METER_DRIFT';
 
 const POWER = 'power.active.total';
 /** How often machines are asked for their words, in ticks of a second. */
@@ -56,12 +66,46 @@ export function makeMetering(options: MeteringOptions): Metering {
   });
   let ticks = 0;
 
-  const say = (index: number): void => {
-    const { id = '', index: at = -1 } = plant.meters[index]?.config ?? {};
-    for (const [code, text] of wordsOf(site, wirings[index]?.found, reconciler.found.get(at)))
-      if (text === undefined) options.alarms.clear(code, id, 'its phases and the other meters agree again');
-      else options.alarms.raise(code, id, text);
+  const pardons = new Map<number, Pardon>();
+  const said = new Map<string, string>();
+
+  const isCovered = (index: number, wiring: Wiring | undefined): boolean => {
+    const pardon = pardons.get(index);
+    return pardon !== undefined && wiring !== undefined && coversWiring(pardon, wiring);
   };
+  const words = (index: number): readonly (readonly [FindingCode, string | undefined])[] => {
+    const found = wirings[index]?.found;
+    const at = plant.meters[index]?.config.index ?? -1;
+    return wordsOf(site, isCovered(index, found) ? undefined : found, reconciler.found.get(at));
+  };
+  const say = (index: number): void => {
+    const { id = '' } = plant.meters[index]?.config ?? {};
+    for (const [code, text = ''] of words(index)) {
+      const before = said.get(`${code} ${id}`) ?? '';
+      if (text === before) continue;
+      said.set(`${code} ${id}`, text);
+      const end = text === '' ? 'it agrees with itself and with the others, or a person says so' : text;
+      if (before !== '') options.alarms.clear(code, id, end);
+      if (text !== '') options.alarms.raise(code, id, text);
+    }
+  };
+  const note = (index: number): void => {
+    const { finding, pardon } = keptOf(reconciler, plant.meters[index]?.config.index ?? -1);
+    const both = [pardons.get(index), pardon].filter((one) => one !== undefined);
+    const wiring = wirings[index]?.found;
+    options.memory.note(index, { finding, wiring, pardons: both });
+  };
+  options.memory.onRead((index, kept) => {
+    const { found } = wirings[index] ?? {};
+    const pardon = kept.pardons?.find(({ of }) => of.kind === 'wiring');
+    if (pardon !== undefined) pardons.set(index, pardon);
+    // What was found meanwhile is newer.
+    if (wirings[index] !== undefined && found === undefined) wirings[index].found = kept.wiring;
+    const isWhole = restoreMeter(reconciler, plant.meters[index]?.config.index ?? -1, kept);
+    say(index);
+    note(index);
+    return isWhole ? undefined : 'nothing compares those meters any more';
+  });
   return {
     take: (index, readings, beganMs) => {
       const meter = plant.meters[index];
@@ -70,7 +114,8 @@ export function makeMetering(options: MeteringOptions): Metering {
       const power = readings[POWER];
       if (meter === undefined || wiring === undefined || mounting === undefined || power === undefined)
         return readings;
-      const isMiswired = noteWiring(wiring, phasesOf(readings), mounting, beganMs);
+      const shows = noteWiring(wiring, phasesOf(readings), mounting, beganMs);
+      const isMiswired = shows && !isCovered(index, wiring.now ?? wiring.found);
       const isGood = power.ok && power.quality === 'good' && !isMiswired;
       noteMeter(reconciler, meter.config.index, isGood ? numberOf(power) : undefined, beganMs);
       if (isMiswired) say(index);
@@ -79,7 +124,7 @@ export function makeMetering(options: MeteringOptions): Metering {
       const why =
         miswired !== undefined
           ? wiringText(miswired)
-          : finding?.isDistrusted === true
+          : finding !== undefined && isDistrusted(finding)
             ? findingText(finding, meters)
             : undefined;
       return why === undefined ? readings : { ...readings, [POWER]: uncertain(power, why) };
@@ -92,10 +137,30 @@ export function makeMetering(options: MeteringOptions): Metering {
         for (const meter of plant.meters) {
           const finding = reconciler.found.get(meter.config.index);
           const guard = meter.node === undefined ? undefined : plant.nodes[meter.node]?.guard;
-          if (finding?.isDistrusted !== true || guard === undefined) continue;
-          if (before.get(meter.config.index)?.isDistrusted !== true) distrust(guard);
+          if (guard === undefined || !isDistrusted(finding)) continue;
+          if (!isDistrusted(before.get(meter.config.index))) distrust(guard);
         }
-      for (const index of plant.meters.keys()) say(index);
+      const wallMs = clock.wallMs();
+      endPardons(reconciler, wallMs);
+      for (const [index, { untilMs }] of pardons) if (wallMs >= untilMs) pardons.delete(index);
+      for (const index of plant.meters.keys()) {
+        say(index);
+        note(index);
+      }
+    },
+    pardon: (index, code, seen, word) => {
+      const meter = plant.meters[index]?.config.index ?? -1;
+      const text = words(index).find(([one]) => one === code)?.[1];
+      if (text?.slice(0, SEEN_CHARS) !== seen)
+        throw new Fault(
+          'AGREE_REFUSED',
+          text === undefined ? `no ${code} stands` : `${code} now says: ${text}`,
+        );
+      const wiring = wirings[index]?.found;
+      if (code !== 'METER_WIRING') pardonMeter(reconciler, meter, word);
+      else if (wiring !== undefined) pardons.set(index, { ...word, of: { kind: 'wiring', wiring } });
+      say(index);
+      note(index);
     },
   };
 }
@@ -110,8 +175,9 @@ function wordsOf(
   site: Site,
   wiring: Wiring | undefined,
   finding: MeterFinding | undefined,
-): readonly (readonly [FaultCode, string | undefined])[] {
-  const text = finding === undefined ? undefined : findingText(finding, site.meters);
+): readonly (readonly [FindingCode, string | undefined])[] {
+  const isSaid = finding !== undefined && finding.pardon === undefined;
+  const text = isSaid ? findingText(finding, site.meters) : undefined;
   return [
     ['METER_WIRING', wiring === undefined ? undefined : wiringText(wiring)],
     ['METER_RATIO', finding?.kind === 'drift' ? undefined : text],

@@ -1,5 +1,9 @@
 import type { Site } from '../config/site.ts';
-import type { Deps } from '../host/deps.ts';
+import type { Clock, Deps } from '../host/deps.ts';
+import { METER_ALARMS } from '../protocols/console/protocol.ts';
+import { Fault } from '../protocols/faults.ts';
+import { PARDON_MS } from '../protocols/metering/kept-meter.ts';
+import type { Agree } from '../protocols/mqtt/status.ts';
 import type { Control } from './control.ts';
 import { alignedPhases, MACHINE_SCHEDULE, METER_SCHEDULE } from './core/schedule.ts';
 import type { Device } from './driver.ts';
@@ -7,6 +11,8 @@ import type { Frames } from './frames.ts';
 import { startEnergy } from './energy.ts';
 import type { Energy, EnergyOptions } from './energy.ts';
 import { startKnocking } from './knock.ts';
+import { makeMeterMemory } from './meter-memory.ts';
+import type { MeterMemory } from './meter-memory.ts';
 import { makeMeterWatch } from './meter-watch.ts';
 import type { MeterWatch } from './meter-watch.ts';
 import { isUnpowered, loseReadings, lostReadings, takeReadings } from './machine.ts';
@@ -34,6 +40,8 @@ export interface ReadersOptions extends Omit<EnergyOptions, 'clock'> {
 export interface Readers {
   readonly machines: Poller;
   readonly meters: Poller;
+  /** A person's word on what stands against a meter; resolves when it is on the disk. Rejects with AGREE_REFUSED. */
+  agree(said: { readonly meter: string; readonly agree: Agree }): Promise<void>;
   /** Called once a second: gives up reads that never end, judges the meters, publishes intervals that are over. */
   tick(): void;
   status(): ReturnType<Energy['status']>;
@@ -50,7 +58,8 @@ export function startReaders(options: ReadersOptions): Readers {
   const { deps, plant, site } = options;
   const { clock, random } = deps;
   const { lostAfterPolls } = site.config.control;
-  const metering = makeMetering({ ...options, clock });
+  const memory = makeMeterMemory({ ...options, clock });
+  const metering = makeMetering({ ...options, clock, memory });
   const machines = startPoller({
     clock,
     random,
@@ -61,7 +70,7 @@ export function startReaders(options: ReadersOptions): Readers {
     handlers: new MachineReader(options),
   });
   const energy = startEnergy({ ...options, clock });
-  const watch = makeMeterWatch({ ...options, clock });
+  const watch = makeMeterWatch({ ...options, clock, memory });
   const periodsMs = plant.meters.map((meter) => meter.config.periodMs);
   const lines = plant.meters.map(({ device }) => device.line?.name);
   const meters = startPoller({
@@ -93,10 +102,13 @@ export function startReaders(options: ReadersOptions): Readers {
   return {
     machines,
     meters,
+    agree: (said) => agreeWith({ plant, clock }, { watch, metering, memory }, said),
     tick: () => {
       machines.sweep();
       meters.sweep();
       metering.tick();
+      // That it cannot be kept is an alarm of the keeper's; the next tick tries again.
+      memory.flush().catch(() => undefined);
       energy.tick();
     },
     status: () => energy.status(),
@@ -107,8 +119,26 @@ export function startReaders(options: ReadersOptions): Readers {
       machines.stop();
       meters.stop();
       watch.stop();
+      memory.stop();
     },
   };
+}
+
+async function agreeWith(
+  { plant, clock }: { readonly plant: Plant; readonly clock: Clock },
+  judges: Pick<MeterJudges, 'watch' | 'metering'> & { readonly memory: MeterMemory },
+  { meter, agree }: Parameters<Readers['agree']>[0],
+): Promise<void> {
+  const { kind, seen, by, reason } = agree;
+  const index = plant.meters.findIndex(({ config }) => config.id === meter);
+  if (index < 0) throw new Fault('AGREE_REFUSED', `${meter} is no meter of this agent`);
+  const sinceMs = clock.wallMs();
+  if (kind === 'setup') await judges.watch.agree(index, seen, { by, reason, atMs: sinceMs });
+  else {
+    const word = { by, reason, sinceMs, untilMs: sinceMs + PARDON_MS };
+    judges.metering.pardon(index, METER_ALARMS[kind], seen, word);
+  }
+  await judges.memory.flush();
 }
 
 /** A meter waits for all others of its line that are asked at the same time. */

@@ -1,7 +1,8 @@
 import type { Clock } from '../host/deps.ts';
 import type { FaultCode } from '../protocols/faults.ts';
 import { crc32 } from '../protocols/mqtt/crc32.ts';
-import type { Reading } from '../protocols/reading.ts';
+import { numberOf } from '../protocols/reading.ts';
+import type { Reading, Readings } from '../protocols/reading.ts';
 import type { Unit } from '../protocols/units.ts';
 
 /** What is physically possible for a quantity; beyond it a reading is VALUE_IMPLAUSIBLE. */
@@ -74,4 +75,19 @@ export const fingerprint = (secret: string): string =>
 /** UTC time in the middle of an exchange that took from `startMonoMs` until now. */
 export function middleMs(clock: Clock, startMonoMs: number): number {
   return clock.wallMs() - (clock.monoMs() - startMonoMs) / 2;
+}
+
+/** The size of a power is known from elsewhere too: the driver checks it against volts, amperes and power factor, and all phases flow one way, which those do not tell. */
+export function hasWitness(readings: Readings): boolean {
+  const numbers = (name: (phase: string) => string): readonly (number | undefined)[] =>
+    ['L1', 'L2', 'L3'].map((phase) => numberOf(readings[name(phase)]));
+  const powers = numbers((phase) => `power.active.${phase}`);
+  const all = [
+    ...numbers((phase) => `voltage.${phase}N`),
+    ...numbers((phase) => `current.${phase}`),
+    ...powers,
+  ];
+  const isOneWay = powers.every((powerW = 0) => powerW >= 0) || powers.every((powerW = 0) => powerW <= 0);
+  const hasFactor = ['total', 'L1'].some((each) => numberOf(readings[`powerFactor.${each}`]) !== undefined);
+  return isOneWay && hasFactor && all.every((value) => value !== undefined);
 }

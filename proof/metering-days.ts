@@ -65,7 +65,8 @@ export function playDays(options: DaysOptions): Said[] {
     site,
     agent: site.agents[0] ?? '',
     plant,
-    clock: { monoMs: () => nowMs },
+    clock: { monoMs: () => nowMs, wallMs: () => nowMs },
+    memory: { onRead: () => undefined, note: () => undefined },
     alarms: { raise: say('raised'), clear: say('cleared') },
   });
   for (; nowMs < hours * 60 * MINUTE_MS; nowMs += TICK_MS) {

@@ -263,7 +263,8 @@ function watchOf(clock: VirtualClock): MeterWatch {
     agent: 'a1',
     dataDir: '/data',
   });
-  return makeMeterWatch({ site, plant, clock, alarms, keeper });
+  const memory = { isReady: true, onRead: () => undefined, note: () => undefined };
+  return makeMeterWatch({ site, plant, clock, alarms, keeper, memory });
 }
 
 function seenOf(right: Readings, changed: Readings): Seen {

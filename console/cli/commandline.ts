@@ -1,5 +1,5 @@
-import { ACTIONS, AGREE_INPUTS, isHold } from '../../protocols/console/protocol.ts';
-import type { AgreeInput } from '../../protocols/console/protocol.ts';
+import { ACTIONS, AGREE_INPUTS, isHold, METER_KINDS } from '../../protocols/console/protocol.ts';
+import type { AgreeInput, MeterKind } from '../../protocols/console/protocol.ts';
 import type { OperatorRequest } from '../../protocols/console/view.ts';
 
 const DEFAULT_MINUTES = 60;
@@ -16,6 +16,7 @@ export type Asked =
   | { readonly kind: 'why'; readonly machine: string }
   | { readonly kind: 'ack'; readonly alarm: string }
   | { readonly kind: 'agree'; readonly input: AgreeInput }
+  | { readonly kind: 'agree-meter'; readonly meter: string; readonly of: MeterKind; readonly reason: string }
   | { readonly kind: 'status' | 'code' | 'help' | 'quit' | 'nothing' }
   | { readonly kind: 'wrong'; readonly why: string };
 
@@ -26,6 +27,7 @@ export const HELP = [
   'lockout|unlock SCOPE [REASON]                 hands in the rack: nothing moves',
   'permit SCOPE [REASON]                         restart after a breaker or relay has tripped',
   'agree price|hashprice|limit                   a witness by name for what waits for one',
+  'agree METER setup|wiring|ratio|drift [REASON] its new setup is right, or what was found of it is wrong (for 7 days)',
   'why MACHINE    ack ALARM    status    code (one more console)    quit',
 ] as const;
 
@@ -49,9 +51,14 @@ export function parseLine(text: string): Asked {
       : { kind: 'ack', alarm: [first, ...rest].join(' ') };
   if (verb === 'agree') {
     const input = AGREE_INPUTS.find((candidate) => candidate === first);
-    return input === undefined
-      ? { kind: 'wrong', why: `agree ${AGREE_INPUTS.join('|')}` }
-      : { kind: 'agree', input };
+    if (input !== undefined && rest.length === 0) return { kind: 'agree', input };
+    const of = METER_KINDS.find((candidate) => candidate === rest[0]);
+    return first === undefined || of === undefined
+      ? {
+          kind: 'wrong',
+          why: `agree ${AGREE_INPUTS.join('|')}, or agree METER ${METER_KINDS.join('|')} REASON`,
+        }
+      : { kind: 'agree-meter', meter: first, of, reason: rest.slice(1).join(' ') };
   }
   const action = ACTIONS.find((candidate) => candidate === verb);
   if (action === undefined) return { kind: 'wrong', why: `there is no command ${verb}: see help` };

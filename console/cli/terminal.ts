@@ -4,6 +4,7 @@ import type { Readable, Writable } from 'node:stream';
 import type { ConsoleView, OperatorRequest, Preview } from '../../protocols/console/view.ts';
 import { durationText, kwText, progressText } from '../format.ts';
 import type { ConsoleLink } from '../link.ts';
+import { agree } from './agree.ts';
 import { TerminalClient } from './client.ts';
 import type { ConsoleClock } from './client.ts';
 import { HELP, parseLine } from './commandline.ts';
@@ -264,12 +265,9 @@ class Terminal {
     } else if (asked.kind === 'ack') {
       await link.request('alarm.ack', { alarmId: asked.alarm });
       this.#print(`acknowledged ${asked.alarm}`, { acknowledged: asked.alarm });
-    } else if (asked.kind === 'agree') {
-      const waits = this.#view?.signals.find((signal) => signal.kind === asked.input)?.waits;
-      if (!waits) throw new Error(`${asked.input}: nothing waits for a witness`);
-      await link.request('input.agree', { input: asked.input, value: waits.value });
-      this.#print(`agreed: ${asked.input} ${waits.value}`, { agreed: asked.input, value: waits.value });
-    } else if (asked.kind === 'code') {
+    } else if (asked.kind === 'agree' || asked.kind === 'agree-meter')
+      this.#print(...(await agree(link, this.#view, asked, (text) => this.#ask(text))));
+    else if (asked.kind === 'code') {
       const { code } = await link.request('code.new', {});
       this.#print(`one-time code for one more console, good for 15 minutes: ${code}`, { code });
     } else if (this.#view !== undefined) this.#print(summary(this.#view), { view: this.#view });

@@ -6,6 +6,8 @@ import type {
   SignalView,
 } from '../../protocols/console/view.ts';
 import { aimText, durationText, kwText, powerText, progressText } from '../format.ts';
+import { METER_ALARMS, METER_KINDS } from '../../protocols/console/protocol.ts';
+import type { MeterKind } from '../../protocols/console/protocol.ts';
 import { button, make, part, say } from './dom.ts';
 
 const ROWS_MAX = 50;
@@ -41,6 +43,7 @@ export function drawAlarms(
   alarms: readonly AlarmView[],
   nowMs: number,
   acknowledge: (id: string) => void,
+  agree: (alarm: AlarmView, kind: MeterKind) => void,
 ): void {
   const open = alarms.filter((alarm) => alarm.acknowledgedBy === null).length;
   const count = part('alarms-count', HTMLElement);
@@ -52,17 +55,29 @@ export function drawAlarms(
       RANK[a.priority] - RANK[b.priority] ||
       b.sinceMs - a.sinceMs,
   );
-  const rows = sorted.slice(0, ROWS_MAX).map((alarm) => alarmRow(alarm, nowMs, acknowledge));
+  const rows = sorted.slice(0, ROWS_MAX).map((alarm) => alarmRow(alarm, nowMs, acknowledge, agree));
   if (sorted.length > ROWS_MAX)
     rows.push(make('p', { class: 'none' }, `and ${sorted.length - ROWS_MAX} more`));
   fill('alarm-rows', rows, 'No alarms.');
 }
 
-function alarmRow(alarm: AlarmView, nowMs: number, acknowledge: (id: string) => void): HTMLElement {
+function alarmRow(
+  alarm: AlarmView,
+  nowMs: number,
+  acknowledge: (id: string) => void,
+  agree: (alarm: AlarmView, kind: MeterKind) => void,
+): HTMLElement {
   const acked = alarm.acknowledgedBy !== null;
   const ack = button('Acknowledge', () => acknowledge(alarm.id));
   ack.dataset['key'] = alarm.id;
   ack.setAttribute('aria-label', `Acknowledge ${alarm.code} ${alarm.subject}`);
+  const kind = METER_KINDS.find((one) => METER_ALARMS[one] === alarm.code);
+  const words = kind === 'setup' ? 'Agree' : 'Declare wrong';
+  const has = kind === undefined ? [] : [button(words, () => agree(alarm, kind))];
+  for (const press of has) {
+    press.dataset['key'] = `agree ${alarm.id}`;
+    press.setAttribute('aria-label', `${words}: ${alarm.code} ${alarm.subject}`);
+  }
   return make(
     'div',
     { class: `alarm ${alarm.priority}${acked ? ' acked' : ''}` },
@@ -70,6 +85,7 @@ function alarmRow(alarm: AlarmView, nowMs: number, acknowledge: (id: string) => 
     make('div', {}, make('code', {}, alarm.code), ` ${alarm.subject}`),
     acked ? make('span', { class: 'fine' }, `seen by ${alarm.acknowledgedBy ?? ''}`) : ack,
     make('div', { class: 'fine' }, alarm.text),
+    ...has,
     make('div', { class: 'fine' }, `Next: ${alarm.next} · since ${durationText(nowMs - alarm.sinceMs)}`),
   );
 }

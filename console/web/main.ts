@@ -1,5 +1,6 @@
 import type { Method, Params, Results } from '../../protocols/console/rpc.ts';
-import type { ConsoleView, SignalView } from '../../protocols/console/view.ts';
+import type { MeterKind } from '../../protocols/console/protocol.ts';
+import type { AlarmView, ConsoleView, SignalView } from '../../protocols/console/view.ts';
 import type { ConsoleLink } from '../link.ts';
 import { makeChart } from './chart.ts';
 import { after, everyFrameAtMost, monoMs } from './clock.ts';
@@ -54,6 +55,13 @@ const agree = ({ kind, waits }: SignalView): void => {
   void ask('input.agree', { input: kind, value: waits.value }).catch(() => undefined);
 };
 
+const agreeMeter = ({ code, subject, text }: AlarmView, kind: MeterKind): void => {
+  const reason = globalThis.prompt(`${code} ${subject}: ${text}\n\nReason:`)?.trim() ?? '';
+  if (reason === '') return;
+  // What is refused stands on as its alarm.
+  void ask('meter.agree', { meter: subject, kind, seen: text.slice(0, 400), reason }).catch(() => undefined);
+};
+
 let drawn: ConsoleView | undefined;
 let slowMs = 0;
 
@@ -70,7 +78,12 @@ const draw = everyFrameAtMost(() => {
   chart.draw();
   if (before?.machines !== view.machines) floor.draw(view);
   if (aged || before?.alarms !== view.alarms)
-    drawAlarms(view.alarms, nowMs, (alarmId) => void ask('alarm.ack', { alarmId }).catch(() => undefined));
+    drawAlarms(
+      view.alarms,
+      nowMs,
+      (alarmId) => void ask('alarm.ack', { alarmId }).catch(() => undefined),
+      agreeMeter,
+    );
   if (aged || before?.commands !== view.commands) drawCommands(view.commands, nowMs);
   if (aged || before?.signals !== view.signals) drawSignals(view.signals, nowMs, agree);
   if (before?.nodes !== view.nodes) drawNodes(view.nodes, (scope) => order.open(scope, 'sleep'));

@@ -19,7 +19,7 @@ const HIGH: readonly FaultCode[] = [
   'DISK_FULL',
   'DISK_FAILED',
 ];
-const LOW: readonly FaultCode[] = ['DEVICE_LOST', 'SELF_WOKEN', 'VALUE_STALE'];
+const LOW: readonly FaultCode[] = ['DEVICE_LOST', 'SELF_WOKEN', 'VALUE_STALE', 'METER_AGREED'];
 
 /** Of something that happened, not of something that is: nothing ends them but a person who has seen them. */
 const HAPPENED: readonly FaultCode[] = [
@@ -30,6 +30,7 @@ const HAPPENED: readonly FaultCode[] = [
   'SPOOL_DAMAGED',
   'METER_COUNTER',
   'METER_CHANGED',
+  'AGREE_REFUSED',
 ];
 
 export const priorityOf = (code: FaultCode): 'high' | 'medium' | 'low' =>

@@ -3,7 +3,8 @@ import type { AgentEnergy, IntervalEnergy } from '../../protocols/mqtt/energy.ts
 import type { Lock } from '../../protocols/mqtt/lockouts.ts';
 import type { AgentEvent, Observed, Result, Status, Stored } from '../../protocols/mqtt/status.ts';
 import type { AiJob, PriceInterval } from '../../protocols/prices/feed.ts';
-import type { AgreeInput } from '../../protocols/console/protocol.ts';
+import type { AgreeInput, MeterKind } from '../../protocols/console/protocol.ts';
+import type { KeptMeter } from '../../protocols/metering/kept-meter.ts';
 import type { CommissionNote, OperatorRequest } from '../../protocols/console/view.ts';
 import type { FaultCode } from '../../protocols/faults.ts';
 import type { Mode, Readings } from '../../protocols/reading.ts';
@@ -17,6 +18,14 @@ export interface Now {
 /** Prices that have a second source, and all that a person can stand up for. */
 export type PriceInput = 'price' | 'hashprice';
 export type FeedName = PriceInput | 'ai-demand' | 'price-witness' | 'hashprice-witness';
+
+/** A person's word on what stands against a meter, as they saw it (`seen`). */
+export interface MeterWord {
+  readonly meter: string;
+  readonly kind: MeterKind;
+  readonly seen: string;
+  readonly reason: string;
+}
 
 export interface LedgerReserve {
   readonly heldBytes: number;
@@ -67,6 +76,10 @@ export type ControllerEvent =
   | { readonly kind: 'witness'; readonly input: PriceInput; readonly value: number }
   /** A person agrees with a value that waits for a witness. */
   | { readonly kind: 'agree'; readonly input: AgreeInput; readonly value: number; readonly actor: string }
+  | ({ readonly kind: 'meter-word'; readonly commandId: string; readonly actor: string } & Omit<
+      MeterWord,
+      'kind'
+    > & { readonly of: MeterKind })
   | { readonly kind: 'ai-demand'; readonly jobs: readonly AiJob[] }
   | {
       readonly kind: 'feed-failed';
@@ -196,6 +209,15 @@ export type LedgerRecord =
       readonly input: AgreeInput;
       readonly value: number;
     }
+  /** A person's word on what stands against a meter. */
+  | ({
+      readonly t: 'meter-word';
+      readonly atMs: number;
+      readonly commandId: string;
+      readonly actor: string;
+    } & MeterWord)
+  /** What the controller itself has found of a meter, with what a person said to it; each time that it changes. */
+  | { readonly t: 'meter'; readonly atMs: number; readonly meter: string; readonly kept: KeptMeter }
   /** A person proves at the meters that machines hang where the site file says. */
   | ({ readonly t: 'commission'; readonly atMs: number; readonly actor: string } & CommissionNote)
   /** What flowed through a revenue meter in an interval of the market, each revision once. */

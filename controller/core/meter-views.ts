@@ -19,6 +19,7 @@ export function metersOf(state: SiteState, now: Now): MeterView[] {
       powerW: numberOf(said) ?? null,
       atMs: said?.atMs ?? null,
       trusted: stands,
+      agreed: state.alarms.get(`METER_AGREED:${id}`)?.text ?? null,
       why:
         stands && said?.ok === true && said.quality === 'good'
           ? null

@@ -2,16 +2,19 @@
 import type { SiteMeter } from '../../config/site.ts';
 import type { FaultCode } from '../../protocols/faults.ts';
 import { forget } from '../../protocols/metering/calibration.ts';
-import { findingText } from '../../protocols/metering/finding.ts';
+import { findingText, isDistrusted, pardonWhat } from '../../protocols/metering/finding.ts';
+import { keptMeterSchema, meterPrint, pardonText } from '../../protocols/metering/kept-meter.ts';
+import { endPardons, keptOf, restoreMeter } from '../../protocols/metering/pardon.ts';
 import { judgeMeters, noteMeter, noteOwn } from '../../protocols/metering/reconcile.ts';
 import type { Words } from '../../protocols/metering/windows.ts';
 import type { AgentEvent } from '../../protocols/mqtt/status.ts';
-import { setAlarm } from './alarms.ts';
+import { raiseAlarm, setAlarm } from './alarms.ts';
 import { believedW } from './economics.ts';
 import type { Effect } from './effects.ts';
-import type { Now } from './events.ts';
+import type { LedgerRecord, Now } from './events.ts';
 import { isOff } from './inhibit.ts';
 import { onItsWay } from './room.ts';
+import type { KeptMeter } from '../../protocols/metering/kept-meter.ts';
 import { WORDS_MS } from './site-metering.ts';
 import { isKnown, modeAt } from './state.ts';
 import type { SiteState } from './state.ts';
@@ -25,7 +28,7 @@ const NAMED: readonly FaultCode[] = ['METER_WIRING', 'METER_RATIO'];
 export function trustMeter(state: SiteState, meter: SiteMeter, powerW: number, atMonoMs: number): boolean {
   const { reconciler } = state.metering;
   noteMeter(reconciler, meter.index, powerW, atMonoMs);
-  return reconciler.found.get(meter.index)?.isDistrusted !== true;
+  return !isDistrusted(reconciler.found.get(meter.index));
 }
 
 /** An agent names a meter of its own, or takes that back: what was learnt from a wrong one is not believed. */
@@ -57,20 +60,85 @@ export function judgeSite(state: SiteState, now: Now): Effect[] {
     noteOwn(reconciler, wordsByNode(state, now.monoMs));
   }
   const before = new Map(reconciler.found);
-  if (!judgeMeters(reconciler, now.monoMs, state.lostFeeds.size > 0)) return [];
-  return state.site.meters.flatMap(({ index, id, nodeIndex, role }): Effect[] => {
+  const isOver = endPardons(reconciler, now.wallMs);
+  const isNews = judgeMeters(reconciler, now.monoMs, state.lostFeeds.size > 0);
+  if (!isNews && !isOver && !metering.isUnsaid) return [];
+  const isAll = isOver || metering.isUnsaid;
+  metering.isUnsaid = false;
+  const dropped = sayDropped(state, now);
+  const changed = state.site.meters.filter(
+    ({ index }) => isAll || reconciler.found.get(index) !== before.get(index),
+  );
+  return [...dropped, ...sayFindings(state, changed, now)];
+}
+
+function sayDropped(state: SiteState, now: Now): Effect[] {
+  const ids = [...state.metering.dropped];
+  state.metering.dropped.clear();
+  const text =
+    'what stood against it before the restart is dropped: the site file says something else of it or of those around it';
+  return ids.flatMap((id) => raiseAlarm(state, now, 'METER_CHANGED', id, text));
+}
+
+/** What the controller knows of these meters now: said as alarms, and written down so that a restart does not forget it. */
+export function sayFindings(state: SiteState, meters: readonly SiteMeter[], now: Now): Effect[] {
+  const { metering } = state;
+  const { reconciler } = metering;
+  return meters.flatMap((meter): Effect[] => {
+    const { index, id, nodeIndex, role } = meter;
     const finding = reconciler.found.get(index);
-    if (finding === undefined && !before.has(index)) return [];
-    if (finding?.isDistrusted === true && before.get(index)?.isDistrusted !== true && role === 'node')
-      forgetNode(state, nodeIndex);
-    if (finding === undefined) metering.named.delete(nodeIndex);
-    const text = finding === undefined ? '' : findingText(finding, reconciler.meters);
-    const isDrift = finding?.kind === 'drift';
+    const kept = keptNow(state, meter);
+    const before = metering.written.get(id);
+    if (before === undefined && kept.finding === undefined && kept.pardons === undefined) return [];
+    if (role === 'node' && isDistrusted(finding)) forgetNode(state, nodeIndex);
+    const isSaid = finding !== undefined && finding.pardon === undefined;
+    if (!isSaid) metering.named.delete(nodeIndex);
+    const text = isSaid ? findingText(finding, reconciler.meters) : '';
+    const [pardon] = kept.pardons ?? [];
+    const agreed =
+      pardon === undefined ? '' : pardonText(pardonWhat(pardon, index, state.site.meters), pardon);
+    const isNew = JSON.stringify(kept) !== before;
+    metering.written.set(id, JSON.stringify(kept));
+    const record: LedgerRecord = { t: 'meter', atMs: now.wallMs, meter: id, kept };
     return [
-      ...setAlarm(state, now, finding !== undefined && !isDrift, 'METER_RATIO', id, text),
-      ...setAlarm(state, now, isDrift, 'METER_DRIFT', id, text),
+      ...(isNew ? [{ kind: 'ledger' as const, records: [record], after: [] }] : []),
+      ...setAlarm(state, now, isSaid && finding.kind !== 'drift', 'METER_RATIO', id, text),
+      ...setAlarm(state, now, isSaid && finding.kind === 'drift', 'METER_DRIFT', id, text),
+      ...setAlarm(state, now, agreed !== '', 'METER_AGREED', id, agreed),
     ];
   });
+}
+
+function keptNow({ metering }: SiteState, meter: SiteMeter): KeptMeter {
+  const { finding, pardon } = keptOf(metering.reconciler, meter.index);
+  return {
+    as: meterPrint(meter),
+    ...(finding !== undefined && { finding }),
+    ...(pardon !== undefined && { pardons: [pardon] }),
+  };
+}
+
+/** What the ledger says of a meter, in the order of its lines: the last one holds, unless it is another meter by now. */
+export function recoverMeters(
+  state: SiteState,
+  lines: readonly Extract<LedgerRecord, { t: 'meter' }>[],
+): void {
+  const { metering } = state;
+  const last = new Map(lines.map((line) => [line.meter, line.kept]));
+  for (const meter of state.site.meters) {
+    const line = last.get(meter.id);
+    if (line === undefined) continue;
+    const { data: kept } = keptMeterSchema.safeParse(line);
+    // Also of one that is dropped: that nothing stands any more is written down.
+    metering.written.set(meter.id, JSON.stringify(line));
+    metering.isUnsaid = true;
+    const isSame = kept?.as === meterPrint(meter);
+    const isWhole = isSame && restoreMeter(metering.reconciler, meter.index, kept);
+    const isNothing = kept !== undefined && kept.finding === undefined && kept.pardons === undefined;
+    if (!isWhole && !isNothing) metering.dropped.add(meter.id);
+    if (meter.role === 'node' && isDistrusted(metering.reconciler.found.get(meter.index)))
+      metering.named.add(meter.nodeIndex);
+  }
 }
 
 function wordsByNode(state: SiteState, monoMs: number): Words[] {

@@ -5,6 +5,7 @@ import { isNewer } from './energy.ts';
 import { COMMANDS_KEPT, keep, provenAtRoot, timesOf } from './follow.ts';
 import { indexesOf, WORK_READS } from './ingest.ts';
 import { lastDay } from './contract.ts';
+import { recoverMeters } from './metering.ts';
 import { placeLock } from './lockouts.ts';
 import { applyOperator, personOf } from './operator.ts';
 import { shareAt } from './room.ts';
@@ -56,6 +57,10 @@ interface Story {
 export function recover(state: SiteState, records: readonly LedgerRecord[], wallMs: number): void {
   const { machines } = indexesOf(state);
   const stories = new Map<string, Story>();
+  recoverMeters(
+    state,
+    records.filter((record) => record.t === 'meter'),
+  );
   for (const record of records) {
     if (record.t === 'operator') {
       const places = record.machines.flatMap((id) => machines.get(id) ?? []);

@@ -6,6 +6,7 @@ import { makeCalibration } from '../../protocols/metering/calibration.ts';
 import type { Calibration } from '../../protocols/metering/calibration.ts';
 import { makeReconciler } from '../../protocols/metering/reconcile.ts';
 import type { Reconciler } from '../../protocols/metering/reconcile.ts';
+import type { Action } from '../../protocols/mqtt/status.ts';
 import { balanceOfSite } from '../../protocols/metering/site-balance.ts';
 
 /** How often machines' words are taken, ms. */
@@ -29,6 +30,14 @@ export interface SiteMetering {
   /** Nodes whose meter an agent has named as wrong. */
   readonly named: Set<number>;
   wordsMonoMs: number;
+  /** By meter: what the ledger has of it, as text. */
+  readonly written: Map<string, string>;
+  /** Meters that the site file says something else of than before: what was kept of them is dropped. */
+  readonly dropped: Set<string>;
+  /** What was found again after a restart is not said yet. */
+  isUnsaid: boolean;
+  /** People's words on meters that their agents have not answered, by id. */
+  readonly words: Map<string, { readonly agent: string; readonly action: Action; saidMonoMs: number }>;
 }
 
 export function siteMetering(site: Site): SiteMetering {
@@ -48,6 +57,10 @@ export function siteMetering(site: Site): SiteMetering {
     machinesAt: machinesAt(site),
     named: new Set(),
     wordsMonoMs: -Infinity,
+    written: new Map(),
+    dropped: new Set(),
+    isUnsaid: false,
+    words: new Map(),
   };
 }
 

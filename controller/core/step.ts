@@ -10,6 +10,7 @@ import type { Effect } from './effects.ts';
 import type { ControllerEvent, Now } from './events.ts';
 import { endOld, takeFrame, takeMissed, takeResult, takeStatus, takeStored } from './ingest.ts';
 import { ageHashprice, ageLimit, takeFeedFailure, takeHashprice, takeJobs, turnJobs } from './inputs.ts';
+import { noteAnswered, repeatWords, takeMeterWord } from './meter-agree.ts';
 import { repeatPermits } from './inhibit.ts';
 import { takeObserved, watchContract } from './limit.ts';
 import { takeAgreement, takeWitness } from './agree.ts';
@@ -54,6 +55,7 @@ export function step(state: SiteState, event: ControllerEvent, now: Now): Effect
     case 'missed':
       return takeMissed(state, event);
     case 'status':
+      noteAnswered(state, event.status.agreed);
       return [...passEpoch(state, event.status, now), ...takeStatus(state, event.status, now)];
     case 'beat':
       return takeForeignBeat(state, event.beat);
@@ -77,6 +79,8 @@ export function step(state: SiteState, event: ControllerEvent, now: Now): Effect
       return takeWitness(state, event, now);
     case 'agree':
       return [...takeAgreement(state, event, now), ...decide(state, now)];
+    case 'meter-word':
+      return takeMeterWord(state, event, now);
     case 'ai-demand':
       return decideOn(
         [...takeJobs(state, event.jobs, now), ...clearAlarm(state, now, 'SIGNAL_LOST', 'ai-demand')],
@@ -131,6 +135,7 @@ function tick(state: SiteState, now: Now): Effect[] {
     ...watchFeeds(state, now),
     ...watchLockouts(state, now),
     ...repeatPermits(state, now),
+    ...repeatWords(state, now),
   ];
   learnResiduals(state, now.monoMs);
   if (!state.deciding && pictureComplete(state, now)) {

@@ -6,7 +6,8 @@ import type { HistoryPoint, OperatorPort, OperatorRequest, Preview } from '../..
 import { Fault } from '../../protocols/faults.ts';
 import { waiting } from '../core/agree.ts';
 import { believedW, drawW, energyUsdPerMwh, miningUsdPerHour } from '../core/economics.ts';
-import type { Now } from '../core/events.ts';
+import type { MeterWord, Now } from '../core/events.ts';
+import { refusedWord } from '../core/meter-agree.ts';
 import { indexesOf } from '../core/ingest.ts';
 import { permitWords } from '../core/inhibit.ts';
 import { metersOf } from '../core/meter-views.ts';
@@ -89,6 +90,8 @@ export function makeOperatorPort(
     },
     acknowledge: (alarmId, actor) => controller.submit({ kind: 'alarm-ack', alarmId, actor }),
     agree: (input, value, actor) => agree(controller, { input, value, actor }, clock),
+    agreeMeter: (word, actor) =>
+      agreeMeter(controller, { commandId: `op-${state.epoch}-${++count}`, actor, word }, clock),
     ...provingPort(controller, now),
     health: () => healthOf(state, now()),
     close: () => cancel?.(),
@@ -127,6 +130,20 @@ async function agree(
     throw new Fault('OPERATOR_REFUSED', `${input} ${value} does not wait for anybody's word (any more)`);
   await controller.record([{ t: 'agree', atMs: clock.wallMs(), ...said }]);
   controller.submit({ kind: 'agree', ...said });
+}
+
+async function agreeMeter(
+  controller: Controller,
+  said: { readonly commandId: string; readonly actor: string; readonly word: MeterWord },
+  clock: Clock,
+): Promise<{ commandId: string }> {
+  const { commandId, actor, word } = said;
+  const why = refusedWord(controller.state, word);
+  if (why !== undefined) throw new Fault('AGREE_REFUSED', why);
+  await controller.record([{ t: 'meter-word', atMs: clock.wallMs(), commandId, actor, ...word }]);
+  const { kind: of, ...rest } = word;
+  controller.submit({ kind: 'meter-word', commandId, actor, of, ...rest });
+  return { commandId };
 }
 
 async function execute(

@@ -46,6 +46,8 @@ export class Requests {
       case 'input.agree':
         await this.#operator.agree(request.params.input, request.params.value, actor);
         return {};
+      case 'meter.agree':
+        return this.#operator.agreeMeter(request.params, actor);
       case 'history':
         return thinHistory(this.#operator.history(), { nowMs: this.#clock.wallMs(), ...request.params });
       case 'meters':

@@ -23,6 +23,23 @@ export type OperatorAction = (typeof ACTIONS)[number];
 export const isHold = (action: string): action is (typeof HOLDS)[number] =>
   HOLDS.some((hold) => hold === action);
 
+/** What can stand against a meter that a person can have the last word on, and as which alarm it does. */
+export const METER_ALARMS = {
+  /** Its setup has changed, and is meant so. */
+  setup: 'METER_SETUP',
+  /** These are declared wrong. */
+  wiring: 'METER_WIRING',
+  ratio: 'METER_RATIO',
+  drift: 'METER_DRIFT',
+} as const;
+export const METER_KINDS = [
+  'setup',
+  'wiring',
+  'ratio',
+  'drift',
+] as const satisfies (keyof typeof METER_ALARMS)[];
+export type MeterKind = (typeof METER_KINDS)[number];
+
 /** Inputs that wait for a witness when they are new or strange: a person can be one. */
 export const AGREE_INPUTS = ['price', 'hashprice', 'limit'] as const;
 export type AgreeInput = (typeof AGREE_INPUTS)[number];

@@ -3,7 +3,7 @@ import * as z from 'zod';
 import { FAULTS } from '../faults.ts';
 import type { Fault, FaultCode } from '../faults.ts';
 import type { ViewDelta } from './delta.ts';
-import { ACTIONS, AGREE_INPUTS, DEPTH_MAX, isHold } from './protocol.ts';
+import { ACTIONS, AGREE_INPUTS, DEPTH_MAX, isHold, METER_KINDS } from './protocol.ts';
 import type { ConsoleView, MeterView, Preview, WhyView } from './view.ts';
 
 /**
@@ -63,6 +63,12 @@ export const PARAMS = {
   'cmd.execute': z.strictObject({ previewId: id, hash: id, key: z.string().min(8).max(128) }),
   'alarm.ack': z.strictObject({ alarmId: z.string().min(1).max(256) }),
   'input.agree': z.strictObject({ input: z.enum(AGREE_INPUTS), value: z.number() }),
+  'meter.agree': z.strictObject({
+    meter: id,
+    kind: z.enum(METER_KINDS),
+    seen: z.string().max(400),
+    reason: z.string().trim().min(1).max(400),
+  }),
   history: z.strictObject({
     spanMs: z.number().int().min(1_000).max(172_800_000),
     points: z.number().int().min(2).max(2_000),
@@ -100,6 +106,7 @@ export interface Results {
   readonly 'cmd.execute': { readonly commandId: string };
   readonly 'alarm.ack': Record<string, never>;
   readonly 'input.agree': Record<string, never>;
+  readonly 'meter.agree': { readonly commandId: string };
   readonly history: HistoryColumns;
   readonly ping: { readonly time: number };
   readonly meters: { readonly meters: readonly MeterView[] };

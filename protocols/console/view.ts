@@ -1,5 +1,5 @@
 import type { FaultCode } from '../faults.ts';
-import type { AgreeInput, OperatorAction } from './protocol.ts';
+import type { AgreeInput, MeterKind, OperatorAction } from './protocol.ts';
 import type { Mode } from '../reading.ts';
 
 /**
@@ -88,6 +88,8 @@ export interface MeterView {
   /** Whether the controller decides with it; `why`: what stands against it, or against the value. */
   readonly trusted: boolean;
   readonly why: string | null;
+  /** What a person has agreed of it, whose word that is and how long it holds; null: nothing. */
+  readonly agreed: string | null;
 }
 
 /** That the topology is being proven at the meters, and what came of it; for the ledger. */
@@ -213,6 +215,16 @@ export interface OperatorPort {
   acknowledge(alarmId: string, actor: string): void;
   /** A person stands up for a value that waits for a witness. Resolves once that is durable. */
   agree(input: AgreeInput, value: number, actor: string): Promise<void>;
+  /** A person's word on what stands against a meter, in the words they saw. Rejects with AGREE_REFUSED; resolves once it is durable. */
+  agreeMeter(
+    word: {
+      readonly meter: string;
+      readonly kind: MeterKind;
+      readonly seen: string;
+      readonly reason: string;
+    },
+    actor: string,
+  ): Promise<{ readonly commandId: string }>;
   /** Every meter's newest value, as it came. */
   meters(): readonly MeterView[];
   /** Resolves once it is durable in the ledger. */

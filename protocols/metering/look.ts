@@ -1,6 +1,7 @@
 /** One window of a site's meters, with what is known of each of them: how equations come out, and which gain would mend them. */
 import { balanceOf, excessOf, strainOf } from './balance.ts';
 import type { Balance, BalanceMeter, BalanceNode, Equation, Own, Shown } from './balance.ts';
+import { isDistrusted } from './finding.ts';
 import type { MeterFinding } from './finding.ts';
 import { ownOf } from './windows.ts';
 import type { OwnCourse } from './windows.ts';
@@ -22,7 +23,7 @@ const LEAST_GAIN = 1e-3;
 
 /** One that is used as it is may be right. */
 const correctionOf = (finding: MeterFinding | undefined): number =>
-  finding?.isDistrusted === true ? finding.gain : 1;
+  finding !== undefined && isDistrusted(finding) ? finding.gain : 1;
 
 /** One window as every question sees it. */
 export class Look {

@@ -4,9 +4,12 @@
  */
 import { equationsOf, excessOf } from './balance.ts';
 import type { Balance, BalanceMeter, BalanceNode, Equation, Shown } from './balance.ts';
+import { isDistrusted as distrusts, keepFinding } from './finding.ts';
 import type { MeterFinding } from './finding.ts';
 import { makeDrift, noteDrift, TELLING } from './drift.ts';
 import type { DriftState } from './drift.ts';
+import { coversFinding } from './kept-meter.ts';
+import type { Pardon } from './kept-meter.ts';
 import { isOutside, Look, metersIn, standsIn } from './look.ts';
 import type { Explained } from './look.ts';
 import { endWindow, joinShown, makeCourse, makeOwnCourse, noteSample, noteWords } from './windows.ts';
@@ -40,6 +43,8 @@ export interface Reconciler {
   readonly ownLagMs: number;
   /** By meter. */
   readonly found: Map<number, MeterFinding>;
+  /** By meter: a person's word that what is found of it is wrong. */
+  readonly pardons: Map<number, Pardon>;
   /** By meter that was named before: windows without contradiction that end it the next time. */
   readonly fineWindows: Map<number, number>;
   /** A feed has no voltage: what hangs on two flows otherwise than declared. */
@@ -99,6 +104,7 @@ export function makeReconciler(
     endsMs: Number.NaN,
     ownLagMs,
     found: new Map(),
+    pardons: new Map(),
     fineWindows: new Map(),
     isTransferred: false,
   };
@@ -265,14 +271,22 @@ function mayBeRight(state: Reconciler, look: Look, { capW }: Equation, meter: nu
 
 /** Its error is known, and it is not used. */
 const isNamed = (finding: MeterFinding | undefined): boolean =>
-  finding?.kind === 'ratio' && finding.isDistrusted;
+  finding?.kind === 'ratio' && distrusts(finding);
+
+/** The finding with the person's word that covers it, if there is one. */
+export function pardoned(state: Reconciler, finding: MeterFinding): MeterFinding {
+  const pardon = state.pardons.get(finding.meter);
+  const isCovered = pardon !== undefined && coversFinding(pardon, keepFinding(finding, state.meters));
+  return { ...finding, pardon: isCovered ? pardon : undefined };
+}
 
 /** What is known less exactly gives way to a name. */
-function name(state: Reconciler, finding: MeterFinding): void {
+function name(state: Reconciler, named: MeterFinding): void {
+  const finding = pardoned(state, named);
   const present = state.found.get(finding.meter);
   if (isNamed(present) || (present !== undefined && finding.kind !== 'ratio')) return;
   // What is used as it is stays so, until it shows less than the others or more than may be.
-  if (present?.kind === 'ratio' && !finding.isDistrusted) return;
+  if (present?.kind === 'ratio' && !distrusts(finding)) return;
   state.found.set(finding.meter, finding);
   for (const [place, equation] of state.equations.entries()) {
     const one = state.cases[place];

@@ -98,6 +98,30 @@ export function judgeSetup(
   return { known: { ...texts, parameters }, told, doubts };
 }
 
+/**
+ * A person agrees with what a setup has become: what is known from then on, and the values by name. Undefined when the
+ * site file states another one: it stands.
+ */
+export function agreeSetup(
+  known: MeterSetup,
+  doubts: readonly SetupChange[],
+): { readonly known: MeterSetup; readonly values: Readonly<Record<string, string | number>> } | undefined {
+  if (doubts.some(({ against }) => against === 'declared')) return undefined;
+  const values = Object.fromEntries(doubts.map(({ name, now }) => [name, now]));
+  const { serial, ...ratios } = values;
+  const numbers = Object.entries(ratios).filter(
+    (entry): entry is [string, number] => typeof entry[1] === 'number',
+  );
+  return {
+    known: {
+      ...known,
+      serial: serial === undefined ? known.serial : String(serial),
+      parameters: { ...known.parameters, ...Object.fromEntries(numbers) },
+    },
+    values,
+  };
+}
+
 /** One change in words. */
 export const changeText = ({ name, against, expected, now }: SetupChange): string =>
   against === 'was'

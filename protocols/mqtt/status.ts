@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { METER_KINDS } from '../console/protocol.ts';
 import { FAULTS } from '../faults.ts';
 import type { FaultCode } from '../faults.ts';
 import { MODES } from '../reading.ts';
@@ -52,6 +53,8 @@ export const statusSchema = z.strictObject({
   guarding: z.array(id),
   /** Absent where nothing is held back. */
   inhibitions: z.array(inhibitionSchema).max(10_000).optional(),
+  /** Words on meters that were answered lately, by the id of their action: taken and on the disk, or refused and said so. */
+  agreed: z.array(id).max(100).optional(),
   /** Outlets seen open: who is behind one and silent is off. Absent where none is. */
   openOutlets: z.array(id).max(5_000).optional(),
   /** The market's interval under way, of each revenue meter. Absent where there is none. */
@@ -137,16 +140,26 @@ export const JUDGED_BY_CONTROLLER: readonly FaultCode[] = [
   'CAP_EXCEEDED',
 ];
 
-/** A one-shot action: carried out once by id, never retried. `permit`: the restart after one trip of a protection, in place of a machine; said again with the same id until it is taken. */
+/** A person's word on what stands against a meter: `seen` is what it said when they gave it. */
+export const agreeSchema = z.strictObject({
+  kind: z.enum(METER_KINDS),
+  seen: z.string().max(400),
+  by: id,
+  reason: z.string().min(1).max(400),
+});
+export type Agree = z.infer<typeof agreeSchema>;
+
+/** A one-shot action: carried out once by id, never retried. `permit`: the restart after one trip of a protection, in place of a machine; `agree`: a word on a meter, in its place. Both are said again with the same id until they are taken. */
 export const actionSchema = z.strictObject({
   v: z.literal(1),
   site: id,
   id,
   epoch: counter,
   machine: id,
-  verb: z.enum(['reboot', 'locate', 'permit']),
+  verb: z.enum(['reboot', 'locate', 'permit', 'agree']),
   /** Which trip is permitted: one that came later, or that was lost again since, is not. */
   trip: tripSchema.optional(),
+  agree: agreeSchema.optional(),
   /** The controller's clock, as the lease beat carries it. */
   expiresAtMs: z.number(),
 });

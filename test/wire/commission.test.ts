@@ -28,7 +28,7 @@ describe('the product as commission has it', () => {
     products.push(product);
     expect(product.view()?.nodes.map(({ id }) => id)).toEqual(operator.view().nodes.map(({ id }) => id));
     operator.meterViews = [
-      { id: 'm1', node: 'main', role: 'node', powerW: 5, atMs: 7, trusted: true, why: null },
+      { id: 'm1', node: 'main', role: 'node', powerW: 5, atMs: 7, trusted: true, why: null, agreed: null },
     ];
     expect(await product.meters()).toEqual(operator.meterViews);
     const hold = { scope: ['r1'], action: 'sleep', minutes: 60, reason: 'commission: r1 is tested' } as const;

@@ -144,6 +144,16 @@ export class FakeOperator implements OperatorPort {
     this.change({ signals: this.#view.signals.map((signal) => ({ ...signal, waits: null })) });
   }
 
+  async agreeMeter(
+    word: Parameters<OperatorPort['agreeMeter']>[0],
+    actor: string,
+  ): Promise<{ commandId: string }> {
+    if (!this.#view.alarms.some(({ subject }) => subject === word.meter))
+      throw new Fault('AGREE_REFUSED', `nothing stands against ${word.meter}`);
+    this.asked.push({ what: 'agreeMeter', actor, input: word });
+    return { commandId: 'op-1-1' };
+  }
+
   meters(): readonly MeterView[] {
     return this.meterViews;
   }

@@ -249,8 +249,22 @@ describe('commands', () => {
     expect((await client.call('input.agree', { input: 'price', value: 900 })).result).toEqual({});
     expect(operator.asked.at(-1)).toMatchObject({ what: 'agree', input: { input: 'price', value: 900 } });
     expect((await client.call('input.agree', { input: 'ai', value: 1 })).error).toBeDefined();
+    const word = { meter: 'nobody', kind: 'ratio', seen: 'x', reason: 'looked' };
+    expect((await client.call('meter.agree', word)).error).toMatchObject({
+      data: { reason: 'AGREE_REFUSED' },
+    });
+    expect((await client.call('meter.agree', { ...word, reason: ' ' })).error).toBeDefined();
     operator.meterViews = [
-      { id: 'm1', node: 'r1', role: 'node', powerW: -5, atMs: 7, trusted: false, why: 'backwards' },
+      {
+        id: 'm1',
+        node: 'r1',
+        role: 'node',
+        powerW: -5,
+        atMs: 7,
+        trusted: false,
+        why: 'backwards',
+        agreed: null,
+      },
     ];
     expect((await client.call('meters', {})).result).toEqual({ meters: operator.meterViews });
     const note = { phase: 'ended', racks: [{ rack: 'r1', verdict: 'confirmed', text: 'm1' }] };

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 
 import { makeKeeper } from '../../../agent/kept.ts';
+import { makeMeterMemory } from '../../../agent/meter-memory.ts';
+import type { MeterMemory } from '../../../agent/meter-memory.ts';
 import { makeMeterWatch } from '../../../agent/meter-watch.ts';
 import { buildPlant } from '../../../agent/plant.ts';
 import { meterProfile } from '../../../config/meters.ts';
@@ -36,6 +38,7 @@ interface Rig {
   ): Promise<readonly Readings[]>;
   /** The agent starts anew, on the same disk. */
   restart(declared?: Declared): Promise<void>;
+  agree(seen: string): Promise<void>;
 }
 
 async function rig(profile = 'satec-bfm136', declared?: Declared): Promise<Rig> {
@@ -47,6 +50,7 @@ async function rig(profile = 'satec-bfm136', declared?: Declared): Promise<Rig> 
     (code: string, _subject: string, text: string): number =>
       told.push({ code, state, text });
   const alarms = { raise: say('raised'), clear: say('cleared'), tell: say('told') };
+  let memory: MeterMemory;
   const start = async (stated: Declared): Promise<ReturnType<typeof makeMeterWatch>> => {
     const target = `modbus://meter:502/3?profile=${profile}`;
     const config: SiteConfigInput = {
@@ -62,7 +66,8 @@ async function rig(profile = 'satec-bfm136', declared?: Declared): Promise<Rig> 
     const site = resolveSite(siteSchema.parse(config), new Map());
     const plant = buildPlant(site, site.agents[0] ?? '', () => device, 0);
     const keeper = makeKeeper({ disk, clock: time, alarms, agent: 'a1', dataDir: '/data' });
-    const made = makeMeterWatch({ site, plant, clock: time, alarms, keeper });
+    memory = makeMeterMemory({ site, plant, clock: time, alarms, keeper });
+    const made = makeMeterWatch({ site, plant, clock: time, alarms, keeper, memory });
     await time.advance(100);
     return made;
   };
@@ -82,12 +87,18 @@ async function rig(profile = 'satec-bfm136', declared?: Declared): Promise<Rig> 
         if (power?.ok && isDoubted(polls))
           readings['power.active.total'] = { ...power, quality: 'uncertain', why: 'frozen' };
         all.push(watch.take(0, readings, beganMs));
+        await memory.flush();
         await time.advance(beganMs + 1_000 - time.monoMs());
       }
       return all;
     },
+    agree: async (seen) => {
+      await watch.agree(0, seen, { by: 'anna', reason: 'new transformers', atMs: time.wallMs() });
+      await memory.flush();
+    },
     restart: async (stated) => {
       watch.stop();
+      memory.stop();
       watch = await start(stated);
     },
   };
@@ -208,6 +219,43 @@ describe('the setup of a meter', () => {
     expect(one.told.at(-1)).toMatchObject({ code: 'METER_SETUP', state: 'cleared' });
   });
 
+  it('keeps it from steering from the first sample after a restart, also while it is not told', async () => {
+    const one = await rig();
+    await one.run(30);
+    one.register.ctTimes = 2;
+    await one.run(150);
+    await one.restart();
+    const all = await one.run(30, () => 'parameter.ctPrimaryA');
+    expect(all.map((readings) => qualityOf(readings))).not.toContain('good');
+    expect(one.told.map(({ code, state }) => `${code} ${state}`)).toEqual([
+      'METER_SETUP raised',
+      'METER_SETUP raised',
+    ]);
+  });
+
+  it('is the known one once a person agrees with it as it is, over a restart too, until the site file says otherwise', async () => {
+    const one = await rig();
+    await one.run(30);
+    await expect(one.agree('')).rejects.toMatchObject({ code: 'AGREE_REFUSED' });
+    one.register.ctTimes = 2;
+    await one.run(150);
+    const seen = one.told.at(-1)?.text ?? '';
+    await expect(one.agree('ctPrimaryA is now 3, it was 1')).rejects.toMatchObject({ code: 'AGREE_REFUSED' });
+    await one.agree(seen);
+    expect(last(await one.run(5))).toBe('good');
+    expect(one.told.slice(-2)).toMatchObject([
+      { code: 'METER_SETUP', state: 'cleared' },
+      { code: 'METER_AGREED', state: 'raised', text: 'ctPrimaryA 2 agreed by anna' },
+    ]);
+    await one.restart();
+    expect(last(await one.run(30))).toBe('good');
+    expect(one.told.at(-1)).toMatchObject({ code: 'METER_AGREED', state: 'raised' });
+    await one.restart({ ctPrimaryA: 1 });
+    expect(last(await one.run(30))).toBe('uncertain');
+    expect(one.told.slice(-2)).toMatchObject([{ code: 'METER_CHANGED' }, { code: 'METER_SETUP' }]);
+    await expect(one.agree(one.told.at(-1)?.text ?? '')).rejects.toMatchObject({ code: 'AGREE_REFUSED' });
+  });
+
   it('that it does not tell for a while is as it said last', async () => {
     const one = await rig();
     await one.run(30);
@@ -246,6 +294,24 @@ describe('the setup of a meter', () => {
     await one.restart();
     expect(last(await one.run(20))).toBe('good');
   });
+});
+
+it('values that stood still before a restart are not used after it until they have moved', async () => {
+  const one = await rig();
+  const isDoubted = (): boolean => true;
+  await one.run(30);
+  await one.run(10, undefined, isDoubted);
+  await one.restart();
+  const all = await one.run(12);
+  expect(all.map((readings) => qualityOf(readings))).toEqual([
+    ...Array.from({ length: 5 }, () => 'uncertain'),
+    ...Array.from({ length: 7 }, () => 'good'),
+  ]);
+  expect(one.told.map(({ code, state }) => `${code} ${state}`)).toEqual([
+    'METER_DOUBTFUL raised',
+    'METER_DOUBTFUL raised',
+    'METER_DOUBTFUL cleared',
+  ]);
 });
 
 it('every fault of a register that the simulator plays is told, and none without one', async () => {

@@ -15,6 +15,7 @@ test.each([
   ['why r1-04', { kind: 'why', machine: 'r1-04' }],
   ['ack a:1 x', { kind: 'ack', alarm: 'a:1 x' }],
   ['agree price', { kind: 'agree', input: 'price' }],
+  ['agree m1 ratio it is new', { kind: 'agree-meter', meter: 'm1', of: 'ratio', reason: 'it is new' }],
   ['  ', { kind: 'nothing' }],
   ['q', { kind: 'quit' }],
   ['help', { kind: 'help' }],
@@ -22,7 +23,7 @@ test.each([
   expect(parseLine(text)).toEqual(asked);
 });
 
-test.each(['sleep', 'why', 'ack', 'agree', 'agree ai', 'explode r1', 'lockout r1 30'])(
+test.each(['sleep', 'why', 'ack', 'agree', 'agree ai', 'agree m1 doubt', 'explode r1', 'lockout r1 30'])(
   '%s is wrong and says how',
   (text) => {
     expect(parseLine(text)).toMatchObject({ kind: 'wrong' });

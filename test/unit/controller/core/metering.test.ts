@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { siteSchema } from '../../../../config/schema/site.ts';
+import { noteAnswered, refusedWord } from '../../../../controller/core/meter-agree.ts';
 import { takeNaming } from '../../../../controller/core/metering.ts';
 import { estimatedW } from '../../../../controller/core/room.ts';
 import { meterOf } from '../../../../controller/core/state.ts';
@@ -54,6 +55,61 @@ test('a main meter that contradicts the meters of two agents is named by the con
   plant.run(8 * MINUTE_S);
   expect(plant.named()).toEqual([]);
   expect(meterOf(plant.state, 0, plant.nowMs)).toBeCloseTo(plant.trueW(), 0);
+});
+
+test('after a restart of the controller it is not used from its first sample on, and a person can say that it is right', () => {
+  const plant = new WronglyMetered('site', TWO);
+  plant.gain = 0.8;
+  plant.run(8 * MINUTE_S).restart(5);
+  for (let second = 0; second < 30; second += 1) {
+    plant.run(1);
+    expect(plant.state.meterHeard[0]).toBe(-Infinity);
+  }
+  expect(plant.named()).toEqual(['METER_RATIO main']);
+  const seen = plant.state.alarms.get('METER_RATIO:main')?.text ?? '';
+  const word = { meter: 'main', reason: 'measured with a clamp', seen };
+  expect(refusedWord(plant.state, { ...word, kind: 'wiring' })).toContain('no METER_WIRING stands');
+  expect(refusedWord(plant.state, { ...word, kind: 'ratio', seen: 'older' })).toContain('now says');
+  expect(refusedWord(plant.state, { ...word, kind: 'ratio' })).toBeUndefined();
+  plant.take({ kind: 'meter-word', of: 'ratio', commandId: 'op-1', actor: 'anna#1', ...word });
+  for (const again of [() => plant, () => plant.restart(5)]) {
+    again().run(10);
+    expect(meterOf(plant.state, 0, plant.nowMs)).toBeDefined();
+    expect(plant.named()).toEqual([]);
+    expect(plant.state.alarms.get('METER_AGREED:main')?.text).toContain('declared wrong by anna');
+  }
+  expect(plant.actions).toEqual([]);
+});
+
+test('a word on what an agent has found goes to the agent, again with the same id until it is answered', () => {
+  const plant = new WronglyMetered('site');
+  plant.run(20);
+  const event = {
+    v: 1,
+    site: 'small',
+    agent: 'a1',
+    boot: 1,
+    seq: 1,
+    atMs: 0,
+    text: 'L1 is inverted',
+  } as const;
+  plant.take({
+    kind: 'agent-event',
+    event: { ...event, code: 'METER_WIRING', subject: 'main', state: 'raised' },
+  });
+  const word = { meter: 'main', reason: 'a motor', seen: event.text };
+  plant.take({ kind: 'meter-word', of: 'wiring', commandId: 'op-7', actor: 'anna#1', ...word });
+  plant.run(5);
+  const said = plant.actions.filter(({ verb }) => verb === 'agree');
+  expect(said.length).toBeGreaterThan(1);
+  expect(new Set(said.map(({ id }) => id))).toEqual(new Set(['op-7']));
+  expect(said[0]).toMatchObject({
+    machine: 'main',
+    agree: { kind: 'wiring', by: 'anna', seen: 'L1 is inverted', reason: 'a motor' },
+  });
+  noteAnswered(plant.state, ['op-7']);
+  plant.run(5);
+  expect(plant.actions.filter(({ verb }) => verb === 'agree')).toHaveLength(said.length);
 });
 
 test('with one agent it is that agent that judges', () => {
