@@ -32,10 +32,9 @@ export interface Actions {
 
 export function makeActions(options: ActionsOptions): Actions {
   const { plant, clock, lease, alarms } = options;
+  const words = makeWords(options);
   const known = new Set<string>();
-  const answered: string[] = [];
-  /** Permissions that came too soon or too late, and are said again: each is an alarm once. */
-  const refused = new Set<string>();
+  const tellLate = makeLate(alarms);
 
   const say = (
     machine: Machine,
@@ -69,44 +68,22 @@ export function makeActions(options: ActionsOptions): Actions {
       machine.inFlight = false;
     }
   };
-  const hear = async (id: string, meter: string, agree: Agree): Promise<void> => {
-    try {
-      await options.agree({ meter, agree });
-    } catch (error) {
-      const fault = asFault(error);
-      // Not on the disk yet: the keeper tries again and says so; it is not answered for.
-      if (fault.code !== 'AGREE_REFUSED') return;
-      alarms.tell(fault.code, meter, fault.detail);
-    }
-    answered.push(id);
-    if (answered.length > MOST_ANSWERED) answered.shift();
-  };
   return {
-    status: () => (answered.length === 0 ? {} : { agreed: [...answered] }),
+    status: words.status,
     take: (action) => {
       if (known.has(action.id)) return;
       if (known.size >= MOST_KNOWN) known.clear();
       const { verb } = action;
       const isWord = verb === 'permit' || verb === 'agree';
       const late = isWord ? staleness(action, lease, clock.monoMs()) : undefined;
-      if (late !== undefined) {
-        if (refused.size >= MOST_KNOWN) refused.clear();
-        if (!refused.has(action.id))
-          alarms.tell(
-            late.code,
-            action.machine,
-            `${verb === 'permit' ? 'the permission to restart' : 'what was agreed of it'} was not taken: ${late.message}`,
-          );
-        refused.add(action.id);
-        return;
-      }
+      if (late !== undefined) return tellLate(action, late);
       known.add(action.id);
       if (verb === 'permit') {
         if (action.trip !== undefined) options.permit(action.trip);
         return;
       }
       if (verb === 'agree') {
-        if (action.agree !== undefined) void hear(action.id, action.machine, action.agree);
+        if (action.agree !== undefined) void words.hear(action.id, action.machine, action.agree);
         return;
       }
       const machine = plant.byId.get(action.machine);
@@ -119,6 +96,35 @@ export function makeActions(options: ActionsOptions): Actions {
       else say(machine, action, 'refused', 0, refusal);
     },
   };
+}
+
+/** Words that came too soon or too late, and are said again: each is an alarm once. */
+function makeLate(alarms: Alarms): (action: Action, late: Fault) => void {
+  const refused = new Set<string>();
+  return ({ id, verb, machine }, late) => {
+    if (refused.size >= MOST_KNOWN) refused.clear();
+    const what = verb === 'permit' ? 'the permission to restart' : 'what was agreed of it';
+    if (!refused.has(id)) alarms.tell(late.code, machine, `${what} was not taken: ${late.message}`);
+    refused.add(id);
+  };
+}
+
+/** People's words on meters, and which were answered. */
+function makeWords(options: Pick<ActionsOptions, 'agree' | 'alarms'>) {
+  const answered: string[] = [];
+  const hear = async (id: string, meter: string, agree: Agree): Promise<void> => {
+    try {
+      await options.agree({ meter, agree });
+    } catch (error) {
+      const fault = asFault(error);
+      // Not on the disk yet: the keeper tries again and says so; it is not answered for.
+      if (fault.code !== 'AGREE_REFUSED') return;
+      options.alarms.tell(fault.code, meter, fault.detail);
+    }
+    answered.push(id);
+    if (answered.length > MOST_ANSWERED) answered.shift();
+  };
+  return { hear, status: () => (answered.length === 0 ? {} : { agreed: [...answered] }) };
 }
 
 /** From another controller than the one in charge, or too late. */

@@ -183,14 +183,7 @@ function openKept<T>(options: KeptOptions<T>): Kept<T> {
       void write();
     } catch (error) {
       if (stopped) return;
-      const fault = asFault(error, 'DISK_FAILED');
-      if (fault.code === 'KEPT_DAMAGED' && options.onLost !== undefined) {
-        options.onLost(path.slice(path.lastIndexOf('/') + 1));
-        options.onFound(undefined);
-        return;
-      }
-      options.onTrouble(fault);
-      clock.after(RETRY_MS, () => void find());
+      if (!isGivenUp(options, asFault(error, 'DISK_FAILED'))) clock.after(RETRY_MS, () => void find());
     }
   };
   const write = async (): Promise<void> => {
@@ -234,6 +227,17 @@ function openKept<T>(options: KeptOptions<T>): Kept<T> {
       stopped = true;
     },
   };
+}
+
+/** True when a file is damaged that can be done without; else it is trouble, and read again. */
+function isGivenUp<T>({ path, onLost, onFound, onTrouble }: KeptOptions<T>, fault: Fault): boolean {
+  if (fault.code !== 'KEPT_DAMAGED' || onLost === undefined) {
+    onTrouble(fault);
+    return false;
+  }
+  onLost(path.slice(path.lastIndexOf('/') + 1));
+  onFound(undefined);
+  return true;
 }
 
 /** Puts the same bytes in all places, if the schema takes them; on a full disk with the room that is held for that. */

@@ -30,7 +30,7 @@ export interface MeterMemory {
   stop(): void;
 }
 
-export interface MeterMemoryOptions {
+interface MeterMemoryOptions {
   readonly site: Site;
   readonly plant: Plant;
   readonly clock: Pick<Clock, 'monoMs'>;

@@ -9,9 +9,10 @@ import { coversWiring, SEEN_CHARS } from '../protocols/metering/kept-meter.ts';
 import type { Pardon } from '../protocols/metering/kept-meter.ts';
 import { endPardons, keptOf, pardonMeter, restoreMeter } from '../protocols/metering/pardon.ts';
 import { judgeMeters, makeReconciler, noteMeter, noteOwn } from '../protocols/metering/reconcile.ts';
-import type { Words } from '../protocols/metering/windows.ts';
+import type { Reconciler } from '../protocols/metering/reconcile.ts';
+import type { Words as MachineWords } from '../protocols/metering/windows.ts';
 import { makeWiring, noteWiring, phasesOf, wiringText } from '../protocols/metering/wiring.ts';
-import type { Wiring } from '../protocols/metering/wiring.ts';
+import type { Wiring, WiringState } from '../protocols/metering/wiring.ts';
 import { numberOf } from '../protocols/reading.ts';
 import type { Readings } from '../protocols/reading.ts';
 import { uncertain } from './readings.ts';
@@ -43,7 +44,7 @@ export interface Metering {
 }
 
 /** What a person can declare wrong. */
-export type FindingCode = 'METER_WIRING' | 'METER_RATIO' | 'METER_DRIFT';
+type FindingCode = 'METER_WIRING' | 'METER_RATIO' | 'METER_DRIFT';
 
 const POWER = 'power.active.total';
 /** How often machines are asked for their words, in ticks of a second. */
@@ -66,6 +67,59 @@ export function makeMetering(options: MeteringOptions): Metering {
   });
   let ticks = 0;
 
+  const words = makeWords(options, wirings, reconciler);
+  return {
+    take: (index, readings, beganMs) => {
+      const meter = plant.meters[index];
+      const wiring = wirings[index];
+      const mounting = mountings[index];
+      const power = readings[POWER];
+      if (meter === undefined || wiring === undefined || mounting === undefined || power === undefined)
+        return readings;
+      const shows = noteWiring(wiring, phasesOf(readings), mounting, beganMs);
+      const isMiswired = shows && !words.isCovered(index, wiring.now ?? wiring.found);
+      const isGood = power.ok && power.quality === 'good' && !isMiswired;
+      noteMeter(reconciler, meter.config.index, isGood ? numberOf(power) : undefined, beganMs);
+      if (isMiswired) words.say(index);
+      const finding = reconciler.found.get(meter.config.index);
+      const miswired = isMiswired ? (wiring.now ?? wiring.found) : undefined;
+      const why =
+        miswired !== undefined
+          ? wiringText(miswired)
+          : finding !== undefined && isDistrusted(finding)
+            ? findingText(finding, meters)
+            : undefined;
+      return why === undefined ? readings : { ...readings, [POWER]: uncertain(power, why) };
+    },
+    tick: () => {
+      const nowMs = clock.monoMs();
+      if (ticks++ % WORDS_EVERY === 0) noteOwn(reconciler, wordsByNode(options, nowMs));
+      const before = new Map(reconciler.found);
+      if (judgeMeters(reconciler, nowMs, plant.lostFeeds.size > 0))
+        for (const meter of plant.meters) {
+          const finding = reconciler.found.get(meter.config.index);
+          const guard = meter.node === undefined ? undefined : plant.nodes[meter.node]?.guard;
+          if (guard === undefined || !isDistrusted(finding)) continue;
+          if (!isDistrusted(before.get(meter.config.index))) distrust(guard);
+        }
+      words.tick();
+    },
+    pardon: words.pardon,
+  };
+}
+
+interface Words {
+  isCovered(index: number, wiring: Wiring | undefined): boolean;
+  /** Says of a meter what has changed. */
+  say(index: number): void;
+  /** Ends words whose time is over; says and keeps what has changed. */
+  tick(): void;
+  readonly pardon: Metering['pardon'];
+}
+
+/** What is said and kept of what is found, and what people say to it. */
+function makeWords(options: MeteringOptions, wirings: readonly WiringState[], reconciler: Reconciler): Words {
+  const { site, plant, clock } = options;
   const pardons = new Map<number, Pardon>();
   const said = new Map<string, string>();
 
@@ -107,39 +161,9 @@ export function makeMetering(options: MeteringOptions): Metering {
     return isWhole ? undefined : 'nothing compares those meters any more';
   });
   return {
-    take: (index, readings, beganMs) => {
-      const meter = plant.meters[index];
-      const wiring = wirings[index];
-      const mounting = mountings[index];
-      const power = readings[POWER];
-      if (meter === undefined || wiring === undefined || mounting === undefined || power === undefined)
-        return readings;
-      const shows = noteWiring(wiring, phasesOf(readings), mounting, beganMs);
-      const isMiswired = shows && !isCovered(index, wiring.now ?? wiring.found);
-      const isGood = power.ok && power.quality === 'good' && !isMiswired;
-      noteMeter(reconciler, meter.config.index, isGood ? numberOf(power) : undefined, beganMs);
-      if (isMiswired) say(index);
-      const finding = reconciler.found.get(meter.config.index);
-      const miswired = isMiswired ? (wiring.now ?? wiring.found) : undefined;
-      const why =
-        miswired !== undefined
-          ? wiringText(miswired)
-          : finding !== undefined && isDistrusted(finding)
-            ? findingText(finding, meters)
-            : undefined;
-      return why === undefined ? readings : { ...readings, [POWER]: uncertain(power, why) };
-    },
+    isCovered,
+    say,
     tick: () => {
-      const nowMs = clock.monoMs();
-      if (ticks++ % WORDS_EVERY === 0) noteOwn(reconciler, wordsByNode(options, nowMs));
-      const before = new Map(reconciler.found);
-      if (judgeMeters(reconciler, nowMs, plant.lostFeeds.size > 0))
-        for (const meter of plant.meters) {
-          const finding = reconciler.found.get(meter.config.index);
-          const guard = meter.node === undefined ? undefined : plant.nodes[meter.node]?.guard;
-          if (guard === undefined || !isDistrusted(finding)) continue;
-          if (!isDistrusted(before.get(meter.config.index))) distrust(guard);
-        }
       const wallMs = clock.wallMs();
       endPardons(reconciler, wallMs);
       for (const [index, { untilMs }] of pardons) if (wallMs >= untilMs) pardons.delete(index);
@@ -186,7 +210,7 @@ function wordsOf(
 }
 
 /** What machines and auxiliaries of each of the site's nodes say now; nothing for those of others. */
-function wordsByNode({ site, agent, plant }: MeteringOptions, nowMs: number): Words[] {
+function wordsByNode({ site, agent, plant }: MeteringOptions, nowMs: number): MachineWords[] {
   const words = site.nodes.map(() => ({ machinesW: 0, unknownW: 0, doubtW: 0, auxiliaryW: 0 }));
   const resting = site.nodes.map(() => 0);
   for (const machine of plant.machines) {

@@ -89,9 +89,7 @@ export function makeOperatorPort(
       return result;
     },
     acknowledge: (alarmId, actor) => controller.submit({ kind: 'alarm-ack', alarmId, actor }),
-    agree: (input, value, actor) => agree(controller, { input, value, actor }, clock),
-    agreeMeter: (word, actor) =>
-      agreeMeter(controller, { commandId: `op-${state.epoch}-${++count}`, actor, word }, clock),
+    ...wordsPort(controller, clock, () => `op-${state.epoch}-${++count}`),
     ...provingPort(controller, now),
     health: () => healthOf(state, now()),
     close: () => cancel?.(),
@@ -106,6 +104,16 @@ const provingPort = (
   meters: () => metersOf(controller.state, now()),
   commissioning: (note, actor) =>
     controller.record([{ t: 'commission', atMs: now().wallMs, actor, ...note }]),
+});
+
+/** A person's word, on inputs and on meters. */
+const wordsPort = (
+  controller: Controller,
+  clock: Clock,
+  nextId: () => string,
+): Pick<OperatorPort, 'agree' | 'agreeMeter'> => ({
+  agree: (input, value, actor) => agree(controller, { input, value, actor }, clock),
+  agreeMeter: (word, actor) => agreeMeter(controller, { commandId: nextId(), actor, word }, clock),
 });
 
 function healthOf(state: SiteState, now: Now): ReturnType<OperatorPort['health']> {

@@ -36,7 +36,7 @@ export function findingText(finding: MeterFinding, meters: Named): string {
 }
 
 /** The same without what it means. */
-export function findingWhat(
+function findingWhat(
   { kind, meter, gain, or }: Pick<MeterFinding, 'kind' | 'meter' | 'gain' | 'or'>,
   meters: Named,
 ): string {

@@ -141,7 +141,7 @@ export const JUDGED_BY_CONTROLLER: readonly FaultCode[] = [
 ];
 
 /** A person's word on what stands against a meter: `seen` is what it said when they gave it. */
-export const agreeSchema = z.strictObject({
+const agreeSchema = z.strictObject({
   kind: z.enum(METER_KINDS),
   seen: z.string().max(400),
   by: id,
