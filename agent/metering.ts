@@ -14,7 +14,7 @@ import type { Words as MachineWords } from '../protocols/metering/windows.ts';
 import { makeWiring, noteWiring, phasesOf, wiringText } from '../protocols/metering/wiring.ts';
 import type { Wiring, WiringState } from '../protocols/metering/wiring.ts';
 import { numberOf } from '../protocols/reading.ts';
-import type { Readings } from '../protocols/reading.ts';
+import type { Reading, Readings } from '../protocols/reading.ts';
 import { uncertain } from './readings.ts';
 import type { Alarms } from './alarms.ts';
 import { isAtRest } from './core/draw.ts';
@@ -68,6 +68,7 @@ export function makeMetering(options: MeteringOptions): Metering {
   let ticks = 0;
 
   const words = makeWords(options, wirings, reconciler);
+  const noteTrust = makeTrust(plant);
   return {
     take: (index, readings, beganMs) => {
       const meter = plant.meters[index];
@@ -89,22 +90,39 @@ export function makeMetering(options: MeteringOptions): Metering {
           : finding !== undefined && isDistrusted(finding)
             ? findingText(finding, meters)
             : undefined;
+      noteTrust(index, why === undefined ? power : undefined);
       return why === undefined ? readings : { ...readings, [POWER]: uncertain(power, why) };
     },
     tick: () => {
       const nowMs = clock.monoMs();
       if (ticks++ % WORDS_EVERY === 0) noteOwn(reconciler, wordsByNode(options, nowMs));
-      const before = new Map(reconciler.found);
-      if (judgeMeters(reconciler, nowMs, plant.lostFeeds.size > 0))
-        for (const meter of plant.meters) {
-          const finding = reconciler.found.get(meter.config.index);
-          const guard = meter.node === undefined ? undefined : plant.nodes[meter.node]?.guard;
-          if (guard === undefined || !isDistrusted(finding)) continue;
-          if (!isDistrusted(before.get(meter.config.index))) distrust(guard);
-        }
+      judgeMeters(reconciler, nowMs, plant.lostFeeds.size > 0);
       words.tick();
+      if (reconciler.found.size > 0)
+        for (const [index, { config }] of plant.meters.entries())
+          if (isDistrusted(reconciler.found.get(config.index))) noteTrust(index, undefined);
     },
     pardon: words.pardon,
+  };
+}
+
+/**
+ * Takes in the power of a meter as it was judged; undefined: it may not be used. Where it was good before, guards have
+ * learnt from it while nobody knew yet: of one that stands still for minutes, whatever the load did meanwhile.
+ */
+function makeTrust(plant: Plant): (index: number, power: Reading | undefined) => void {
+  const wasGood = plant.meters.map(() => false);
+  return (index, power) => {
+    const meter = plant.meters[index];
+    // Its silence says nothing of what it said before, nor does that of a part of one that is worked out.
+    if (meter === undefined || power?.ok === false) return;
+    const isGood = power?.quality === 'good';
+    const isDoubted = wasGood[index] === true && !isGood && meter.parts().length === 0;
+    wasGood[index] = isGood;
+    if (!isDoubted) return;
+    for (const { guard, meter: own } of plant.nodes)
+      if (guard !== undefined && own !== undefined && (own === meter || own.parts().includes(meter)))
+        distrust(guard);
   };
 }
 

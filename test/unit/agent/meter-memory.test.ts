@@ -15,6 +15,7 @@ import { resolveSite } from '../../../config/site.ts';
 import { MemoryDisk } from '../../../host/memory-disk.ts';
 import { VirtualClock } from '../../../proof/virtual-clock.ts';
 import { Fault } from '../../../protocols/faults.ts';
+import { learn } from '../../../protocols/metering/calibration.ts';
 import { PARDON_MS } from '../../../protocols/metering/kept-meter.ts';
 import { models, smallSite } from '../controller/core/small-site.ts';
 import type { Readings } from '../../../protocols/reading.ts';
@@ -75,8 +76,8 @@ class Rig {
     return this.#judges;
   }
 
-  /** Seconds of load; how many of the main meter's samples may be used. */
-  async run(seconds: number, gain: number): Promise<number> {
+  /** Seconds of load; how many of the main meter's samples may be used. `why`: its driver doubts them. */
+  async run(seconds: number, gain: number, why?: string): Promise<number> {
     let good = 0;
     const { plant, metering, memory } = this.#judges ?? this.start();
     const { nodes } = siteOf('x');
@@ -89,7 +90,8 @@ class Rig {
       }
       for (const [index, { config }] of plant.meters.entries()) {
         const watts = below(config.nodeIndex).reduce((sum, { powerW = 0 }) => sum + powerW, 0);
-        if (this.#take(index, watts * (index === 0 ? gain : 1)) && index === 0) good += 1;
+        const isOwn = index === 0;
+        if (this.#take(index, watts * (isOwn ? gain : 1), isOwn ? why : undefined) && isOwn) good += 1;
       }
       metering.tick();
       await memory.flush();
@@ -98,9 +100,12 @@ class Rig {
     return good;
   }
 
-  #take(index: number, watts: number): boolean {
-    const at = { atMs: this.#clock.wallMs(), ok: true, quality: 'good' } as const;
-    const read: Readings = { 'power.active.total': { ...at, value: watts, unit: 'W' } };
+  #take(index: number, watts: number, why?: string): boolean {
+    const value = { atMs: this.#clock.wallMs(), ok: true, value: watts, unit: 'W' } as const;
+    const read: Readings = {
+      'power.active.total':
+        why === undefined ? { ...value, quality: 'good' } : { ...value, quality: 'uncertain', why },
+    };
     const beganMs = this.#clock.monoMs();
     const { watch, metering } = this.#judges ?? this.start();
     const power = metering.take(index, watch.take(index, read, beganMs), beganMs)['power.active.total'];
@@ -114,8 +119,20 @@ class Rig {
       await this.#disk.replace(`/data/agent-a1.findings.json${copy}`, new Uint8Array([1, 2, 3]));
   }
 
-  pardon(seen: string): void {
-    const word = { by: 'anna', reason: 'measured', sinceMs: 0, untilMs: PARDON_MS };
+  /** What the guard behind the main meter has learnt of it. */
+  get ratio(): number {
+    return this.#judges?.plant.nodes[0]?.guard?.byMachines.ratio ?? Number.NaN;
+  }
+
+  /** As if the guard had learnt it. */
+  learn(ratio: number): void {
+    const guard = this.#judges?.plant.nodes[0]?.guard;
+    for (let atS = 0; atS < 100; atS += 1)
+      if (guard !== undefined) learn(guard.byMachines, ratio * 1_000, 1_000, atS * 1_000);
+  }
+
+  pardon(seen: string, untilMs = PARDON_MS): void {
+    const word = { by: 'anna', reason: 'measured', sinceMs: 0, untilMs };
     this.#judges?.metering.pardon(0, 'METER_RATIO', seen, word);
   }
 }
@@ -163,4 +180,27 @@ test('what a person declares wrong is used, over a restart too, and shown as wha
   expect(rig.told).toEqual(['METER_AGREED main raised']);
   expect(await rig.run(900, 0.6)).toBeLessThan(600);
   expect(rig.told).toEqual(['METER_AGREED main raised', 'METER_RATIO main raised']);
+});
+
+test('what a guard has learnt from a meter that its driver then doubts is taken back; what it learns after that stands', async () => {
+  const rig = new Rig();
+  rig.start();
+  await rig.run(5, 1);
+  rig.learn(0.6);
+  await rig.run(1, 1, 'frozen: no value has changed for 180 s');
+  expect(rig.ratio).toBe(1);
+  rig.learn(0.9);
+  await rig.run(5, 1, 'frozen: no value has changed for 180 s');
+  expect(rig.ratio).toBeLessThan(1);
+});
+
+test('what a guard learnt while a person had declared the finding wrong is taken back when that is over', async () => {
+  const rig = new Rig();
+  rig.start();
+  await rig.run(900, 0.8);
+  rig.pardon(rig.text, 1_000_000);
+  await rig.run(60, 0.8);
+  rig.learn(0.8);
+  await rig.run(60, 0.8);
+  expect(rig.ratio).toBe(1);
 });

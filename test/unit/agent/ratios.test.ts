@@ -14,9 +14,9 @@ const site = meteringSite(1);
 const MINUTE_MS = 60_000;
 
 /** An agent's guards over one life of it. */
-function live(disk: MemoryDisk, clock: VirtualClock) {
+function live(disk: MemoryDisk, clock: VirtualClock, of = site) {
   const plant = buildPlant(
-    site,
+    of,
     'a1',
     () => {
       throw new Error('nobody reads it');
@@ -27,9 +27,13 @@ function live(disk: MemoryDisk, clock: VirtualClock) {
   const ratios = keepRatios({ plant, clock, keeper });
   const root = plant.nodes[0]?.guard;
   if (root === undefined) throw new Error('the root has a meter');
-  const run = async (minutes: number, ratio?: number): Promise<void> => {
+  const run = async (
+    minutes: number,
+    ratio?: number,
+    source: 'byMachines' | 'byMeters' = 'byMachines',
+  ): Promise<void> => {
     for (let atS = 0; atS < minutes * 60; atS++) {
-      if (ratio !== undefined) learn(root.byMachines, ratio * 100_000, 100_000, clock.monoMs());
+      if (ratio !== undefined) learn(root[source], ratio * 100_000, 100_000, clock.monoMs());
       ratios.tick();
       await clock.advance(1_000);
     }
@@ -66,6 +70,31 @@ test('what was taken back, since its meter is wrong, is not found again', async 
   const second = live(disk, clock);
   await second.run(0.1);
   expect(second.root.byMachines.ratio).toBe(1);
+});
+
+test('nor is it where that was all there was, of the meters below alone', async () => {
+  const clock = new VirtualClock({ startWallMs: START_MS });
+  const disk = new MemoryDisk({ clock });
+  const first = live(disk, clock);
+  await first.run(12, 0.8, 'byMeters');
+  distrust(first.root);
+  await first.run(0.1);
+  first.stop();
+  const second = live(disk, clock);
+  await second.run(0.1);
+  expect(isLearnt(second.root.byMeters)).toBe(false);
+});
+
+test('of a meter that was exchanged meanwhile it says nothing', async () => {
+  const clock = new VirtualClock({ startWallMs: START_MS });
+  const disk = new MemoryDisk({ clock });
+  const first = live(disk, clock);
+  await first.run(12, 0.8);
+  first.stop();
+  const meters = site.meters.map((meter) => ({ ...meter, target: `${meter.target}&other` }));
+  const second = live(disk, clock, { ...site, meters });
+  await second.run(0.1);
+  expect(isLearnt(second.root.byMachines)).toBe(false);
 });
 
 test('after a month it says nothing of the plant of today', async () => {
