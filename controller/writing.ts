@@ -26,9 +26,9 @@ const yields = ({ records }: LedgerEffect): boolean =>
 
 /** What could not be written down is tried again after this. */
 const AGAIN_MS = 1_000;
-/** Lines that may wait for the disk, and as many for room on it; then alarms are let go, and nothing else ever is. */
+/** Records that may wait for the disk, and as many for room on it; then alarms are let go, and nothing else ever is. */
 const MOST_UNWRITTEN = 4_000;
-/** Lines that are written together at most: a log takes no more at once. */
+/** Records that are written together at most: a log that is given more than it holds takes some and refuses the rest. */
 const MOST_TOGETHER = 1_000;
 
 export interface WritingOptions {
@@ -54,6 +54,8 @@ export class Writing {
   readonly #troubles = new Set<FaultCode>();
   /** What is not written down yet, in the order it is written in. */
   readonly #unwritten: Line[] = [];
+  /** How many records those are: energy comes in lines of many. */
+  #waiting = 0;
   /** What gives way to all others until there is room. */
   readonly #yielding: LedgerEffect[] = [];
   #writing = false;
@@ -85,7 +87,7 @@ export class Writing {
 
   /** So much waits for the disk that no message is taken whose lines would have to wait too. */
   isFull(): boolean {
-    return this.#unwritten.length >= MOST_UNWRITTEN;
+    return this.#waiting >= MOST_UNWRITTEN;
   }
 
   /** What a person says stands behind what was there before it, or is refused. */
@@ -134,6 +136,7 @@ export class Writing {
 
   #queue(line: LedgerEffect): void {
     this.#unwritten.push({ ...line, sinceMonoMs: this.#options.clock.monoMs() });
+    this.#waiting += line.records.length;
     // Between two attempts only a command is worth one of its own.
     if (this.#attempt !== undefined || (this.#again !== undefined && !isCommand(line))) return;
     this.#begin();
@@ -150,7 +153,7 @@ export class Writing {
   #drop(lines: number): void {
     this.#dropped += lines;
     this.#troubles.add('QUEUE_FULL');
-    const text = `${this.#dropped} lines found no room among ${this.#unwritten.length + this.#yielding.length} that wait for the ledger and are not written`;
+    const text = `${this.#dropped} lines found no room among ${this.#waiting + this.#yielding.length} that wait for the ledger and are not written`;
     const told = this.#options.raise('QUEUE_FULL', text);
     this.#options.carryOut(told.filter((effect) => effect.kind === 'report'));
   }
@@ -182,14 +185,25 @@ export class Writing {
   /** Writes the first `left` of what waits; false when one could not be written: it and all behind it wait on. */
   async #writeAll(left: number): Promise<boolean> {
     if (left === 0) return true;
-    const lines = this.#unwritten.slice(0, Math.min(left, MOST_TOGETHER));
+    const lines = this.#together(left);
     const records = lines.flatMap((line) => line.records);
     if (!(await this.#isWritten(records))) return false;
     this.#unwritten.splice(0, lines.length);
+    this.#waiting -= records.length;
     for (const record of records)
       if (record.t === 'command') this.#written.set(record.rack, record.generation);
     for (const { after } of lines) this.#options.carryOut(after);
     return this.#writeAll(left - lines.length);
+  }
+
+  /** The first of what waits, `most` lines at most, as far as they are written together; one at least. */
+  #together(most: number): readonly Line[] {
+    let records = 0;
+    const end = this.#unwritten.findIndex((line, place) => {
+      records += line.records.length;
+      return place >= most || (place > 0 && records > MOST_TOGETHER);
+    });
+    return this.#unwritten.slice(0, end < 0 ? most : end);
   }
 
   /** All that waited for the disk stands. */
