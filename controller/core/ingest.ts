@@ -270,7 +270,8 @@ function backFromFailSafe(state: SiteState, status: Status, now: Now): Effect[] 
     !state.busConnected
   )
     return [];
-  if (now.monoMs - agent.reissuedMonoMs < REISSUE_MS) return [];
+  // What waits for the disk goes first: each of these would wait behind the one before it.
+  if (state.unwritten !== undefined || now.monoMs - agent.reissuedMonoMs < REISSUE_MS) return [];
   agent.reissuedMonoMs = now.monoMs;
   return reissue(state, status.agent, now);
 }

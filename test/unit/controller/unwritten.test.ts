@@ -284,6 +284,22 @@ test("a person's word is refused while lines before it wait, and stands behind t
   expect(kinds.slice(-2)).toEqual(['utility', 'late']);
 });
 
+test('an agent in its fail-safe is not commanded anew again and again while what was decided waits for the disk', async () => {
+  const site = await onDisk(smallSite);
+  await site.run(40);
+  const { racks } = site.plant.state.site;
+  const written = await afterGap(
+    site,
+    () => {
+      site.plant.phase = 'lost';
+    },
+    120,
+  );
+  const commands = written.filter(({ t }) => t === 'command');
+  expect(commands.length).toBeGreaterThan(0);
+  expect(commands.length).toBeLessThanOrEqual(2 * racks.length);
+});
+
 test('alarms that wait are bounded, and how many found no room is told; nothing else is let go', async () => {
   const site = await onDisk(smallSite);
   await site.run(30);

@@ -12,7 +12,7 @@ import type { PublicEvent } from '../../../../protocols/events.ts';
 import type { Desired } from '../../../../protocols/mqtt/desired.ts';
 import { mergeLocks } from '../../../../protocols/mqtt/lockouts.ts';
 import type { Lock, Lockouts } from '../../../../protocols/mqtt/lockouts.ts';
-import type { Ack, Action, Inhibition } from '../../../../protocols/mqtt/status.ts';
+import type { Ack, Action, Inhibition, LeasePhase } from '../../../../protocols/mqtt/status.ts';
 import type { Mode, Reading, Readings } from '../../../../protocols/reading.ts';
 import { models, smallSite } from './small-site.ts';
 
@@ -69,6 +69,8 @@ export class Plant {
   boot = 1;
   /** The highest epoch the agent has taken a beat of. */
   obeyedEpoch = 0;
+  /** How it stands to its controller. */
+  phase: LeasePhase = 'live';
   metersRead = true;
   /** The agent says its meters' readings of then again and again: nothing newer comes from them. */
   metersStoodMs: number | undefined;
@@ -294,7 +296,7 @@ export class Plant {
         atMs,
         online: true,
         nonce: `n${this.nowMs}`,
-        phase: 'live',
+        phase: this.phase,
         epoch: this.obeyedEpoch,
         racks: {},
         guarding: [],
