@@ -71,8 +71,13 @@ export class Writing {
     this.#options = options;
   }
 
+  /** Nothing goes out any more. Of what has waited for room some is written now, unless that room is the reserve. */
   stop(): void {
     this.#stopped = true;
+    if (this.#options.ledger.reserve.short) return;
+    const records = this.#yielding.slice(0, MOST_TOGETHER).flatMap((line) => line.records);
+    // Nobody is left to be told that these could not be written.
+    this.#options.ledger.append(records).catch(() => undefined);
   }
 
   /** Of a rack, the newest generation whose line is durable; 0: none. */
@@ -80,9 +85,14 @@ export class Writing {
     return this.#written.get(rack) ?? 0;
   }
 
-  /** Whether every line that waited when this was asked became durable. */
+  /**
+   * Whether every line that waited for the disk when this was asked became durable. Those that wait for room are not
+   * waited for: that may last for weeks, and an agent that is not answered for so long has no room left to tell more.
+   */
   durable(): Promise<boolean> {
-    return this.#yielding.length > 0 ? Promise.resolve(false) : this.#isWrittenSoon();
+    // Between two attempts nothing is being written, and yet something is not.
+    const waits = this.#unwritten.length > 0 && this.#attempt === undefined && !this.#writing;
+    return waits ? Promise.resolve(false) : this.#durable;
   }
 
   /** So much waits for the disk that no message is taken whose lines would have to wait too. */
@@ -92,7 +102,7 @@ export class Writing {
 
   /** What a person says stands behind what was there before it, or is refused. */
   async record(records: readonly LedgerRecord[]): Promise<void> {
-    if (!(await this.#isWrittenSoon()))
+    if (!(await this.durable()))
       throw new Fault('DISK_FAILED', 'the ledger cannot be written; what was decided before waits for it');
     await this.#options.ledger.append(records);
   }
@@ -106,12 +116,6 @@ export class Writing {
   /** The disk is as good as full, or the ledger lives on the room it holds for commands. */
   #isTight(): boolean {
     return this.room === 'full' || this.#options.ledger.reserve.short;
-  }
-
-  #isWrittenSoon(): Promise<boolean> {
-    // Between two attempts nothing is being written, and yet something is not.
-    const waits = this.#unwritten.length > 0 && this.#attempt === undefined && !this.#writing;
-    return waits ? Promise.resolve(false) : this.#durable;
   }
 
   /** Since when commands wait to be written down, when that is longer than a disk takes. */

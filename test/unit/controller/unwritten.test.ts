@@ -337,7 +337,8 @@ test('on a disk as good as full alarms that are not of high priority wait for ro
   await run(30);
   const since = lines().slice(before);
   expect(since.map(({ t }) => t)).toEqual(expect.arrayContaining(['signal', 'command']));
-  expect([alarms('SELF_WOKEN').length, acknowledged()]).toEqual([0, -1]);
+  // Its agent is answered: this may last, and who is not answered for long can tell nothing more.
+  expect([alarms('SELF_WOKEN').length, acknowledged()]).toEqual([0, 0]);
   // The console knows them all the same, and a person's word is not refused for them.
   expect(controller.state.alarms.has('SELF_WOKEN:r1-01')).toBe(true);
   await controller.record([{ t: 'agree', atMs: START_MS, actor: 'anna', input: 'price', value: 1 }]);
@@ -347,6 +348,24 @@ test('on a disk as good as full alarms that are not of high priority wait for ro
   await run(1);
   expect([alarms('SELF_WOKEN').length, acknowledged()]).toEqual([1, 0]);
   expect(alarms('DISK_LOW').at(-1)).toMatchObject({ state: 'cleared' });
+});
+
+test('alarms that wait for room are written when the controller is stopped, unless only the reserve is left', async () => {
+  for (const isReserveOnly of [false, true]) {
+    const { plant, controller, disk, lines, alarm, run } = await onDisk(smallSite);
+    await run(30);
+    disk.capacityBytes = Math.ceil(disk.usedBytes() / (isReserveOnly ? 1 : 0.995));
+    if (isReserveOnly) plant.priceUsdPerMwh = 500;
+    await run(12);
+    alarm('r1-01', 0);
+    await run(20);
+    const written = () => lines().filter((line) => line.t === 'alarm' && line.code === 'SELF_WOKEN').length;
+    expect(written()).toBe(0);
+    const stopped = controller.stop();
+    await run(2);
+    await stopped;
+    expect(written()).toBe(isReserveOnly ? 0 : 1);
+  }
 });
 
 test('a full disk leaves the reserve to what commands: alarms of lower priority are not written into it', async () => {
