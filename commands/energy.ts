@@ -11,7 +11,7 @@ const help = `Usage: ./switchyard energy FILE [--meter ID] [--from TIME] [--to T
 What revenue meters counted per interval of the market, from a ledger (DATA/ledger.log) whose chain is checked first.
 Times are 2026-03-08 (the beginning of that day by the meter's market) or 2026-03-08T06:00:00Z; --to is not included.
 Of each interval the newest revision; one of which nothing stands in the ledger is shown as missing.
---revisions: every revision as it was published, and no others.
+--revisions: every revision as it was published, and no others; sums are of the newest all the same.
 `;
 
 const MINUTE_MS = 60_000;
@@ -59,9 +59,12 @@ export function reportOf(ledger: Uint8Array, options: ReportOptions): string {
     throw new Fault('USAGE', `the ledger has no intervals of ${wanted ?? 'a revenue meter'}`);
   const within = (one: IntervalEnergy): boolean =>
     one.startMs >= momentOf(from, one, -Infinity) && one.startMs < momentOf(to, one, Infinity);
-  const shown = (options.revisions === true ? stored : newest(stored)).filter(within);
-  if (options.json === true) return `${JSON.stringify({ intervals: shown, sums: sumsOf(shown) })}\n`;
-  return options.csv === true ? csvOf(shown) : textOf(shown);
+  const last = newest(stored).filter(within);
+  const shown = options.revisions === true ? stored.filter(within) : last;
+  // Of what was corrected only the last word flowed.
+  const sums = sumsOf(last);
+  if (options.json === true) return `${JSON.stringify({ intervals: shown, sums })}\n`;
+  return options.csv === true ? csvOf(shown) : textOf(shown, sums);
 }
 
 function intervalsIn(ledger: Uint8Array): IntervalEnergy[] {
@@ -178,7 +181,7 @@ function csvOf(intervals: readonly IntervalEnergy[]): string {
 const kwh = (wh: number | undefined): string =>
   (wh === undefined ? '-' : (wh / 1_000).toFixed(3)).padStart(13);
 
-function textOf(intervals: readonly IntervalEnergy[]): string {
+function textOf(intervals: readonly IntervalEnergy[], sums: ReturnType<typeof sumsOf>): string {
   const lines = intervals.map((one) => {
     const { meter, startMs, timeZone, importWh, exportWh, boundWh, settledImportWh, clock, revision } = one;
     const within =
@@ -194,14 +197,14 @@ function textOf(intervals: readonly IntervalEnergy[]): string {
     ].join('  ');
   });
   const heads = ['import kWh', 'export kWh', 'settled kWh'].map((name) => name.padStart(13));
-  const sums = Object.entries(sumsOf(intervals)).map(
+  const totals = Object.entries(sums).map(
     ([meter, { intervals: count, missing, importWh, exportWh, estimatedWh, settledImportWh }]) =>
       `${meter}: ${count} intervals, ${missing} missing; import ${kwh(importWh).trim()} kWh, export ${kwh(exportWh).trim()}, settled ${kwh(settledImportWh).trim()}, of it by estimate ${kwh(estimatedWh).trim()}`,
   );
   return [
     `${'meter'.padEnd(12)}  ${'begins'.padEnd(22)}  ${heads.join('  ')}  off by at most`,
     ...lines,
-    ...sums,
+    ...totals,
     '',
   ].join('\n');
 }

@@ -104,6 +104,16 @@ describe('./switchyard energy', () => {
     });
   });
 
+  it('counts an interval once in its sums, also where every revision of it is shown', () => {
+    const { intervals, sums } = JSON.parse(reportOf(ledger, { json: true, revisions: true })) as {
+      intervals: IntervalEnergy[];
+      sums: object;
+    };
+    expect(intervals).toHaveLength(4);
+    expect(sums).toMatchObject({ 'm-main': { intervals: 3, missing: 0, importWh: 750_000 } });
+    expect(reportOf(ledger, { revisions: true })).toContain('m-main: 3 intervals, 0 missing; import 750.000');
+  });
+
   it('gives CSV and a table with local times', () => {
     const lines = reportOf(ledger, { csv: true, revisions: true }).trim().split('\n');
     expect(lines).toHaveLength(5);
