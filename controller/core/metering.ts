@@ -1,7 +1,5 @@
 /** Meters against each other where they hang on several agents, and what stands in for one that cannot be used. */
 import type { SiteMeter } from '../../config/site.ts';
-import type { FaultCode } from '../../protocols/faults.ts';
-import { forget } from '../../protocols/metering/calibration.ts';
 import { findingText, isDistrusted, pardonWhat } from '../../protocols/metering/finding.ts';
 import { keptMeterSchema, meterPrint, pardonText } from '../../protocols/metering/kept-meter.ts';
 import { endPardons, keptOf, restoreMeter } from '../../protocols/metering/pardon.ts';
@@ -16,13 +14,12 @@ import { isOff } from './inhibit.ts';
 import { onItsWay } from './room.ts';
 import type { KeptMeter } from '../../protocols/metering/kept-meter.ts';
 import { WORDS_MS } from './site-metering.ts';
+import { forgetNode, NAMED } from './substitute.ts';
 import { isKnown, modeAt } from './state.ts';
 import type { SiteState } from './state.ts';
 
 /** Of so many machines that say they rest, one may not. */
 const LIARS_IN = 20;
-/** What an agent says of a meter that it does not use. */
-const NAMED: readonly FaultCode[] = ['METER_WIRING', 'METER_RATIO'];
 
 /** A good sample of a meter; false when the others contradict it and it may not be used. */
 export function trustMeter(state: SiteState, meter: SiteMeter, powerW: number, atMonoMs: number): boolean {
@@ -41,13 +38,6 @@ export function takeNaming(
   if (change === 'raised') forgetNode(state, meter.nodeIndex);
   else if (!NAMED.some((one) => one !== code && state.alarms.has(`${one}:${subject}`)))
     state.metering.named.delete(meter.nodeIndex);
-}
-
-function forgetNode(state: SiteState, node: number): void {
-  state.metering.named.add(node);
-  state.residualKnown[node] = 0;
-  const calibration = state.metering.calibrations.get(node);
-  if (calibration !== undefined) forget(calibration);
 }
 
 /** Once a second: what the meters of several agents say of each other. */

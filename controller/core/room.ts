@@ -5,7 +5,7 @@ import type { Mode } from '../../protocols/reading.ts';
 import { auxiliaryDueW, auxiliaryFlowW, noteHeat } from './auxiliaries.ts';
 import { believedW, drawW } from './economics.ts';
 import { isOff } from './inhibit.ts';
-import { learnSubstitute, substituteW } from './substitute.ts';
+import { learnSubstitute, noteDoubt, substituteW } from './substitute.ts';
 import { isKnown, meterOf } from './state.ts';
 import type { SiteState } from './state.ts';
 
@@ -214,6 +214,7 @@ export function learnResiduals(state: SiteState, monoMs: number): void {
   const parts = new Float64Array(state.site.nodes.length);
   for (const node of state.site.nodes) {
     const shownW = meterOf(state, node.index, monoMs);
+    noteDoubt(state, node.index, shownW);
     noteSilence(state, node.index, shownW);
     const meterW = shownW ?? substituteW(state, node.index, monoMs);
     if (meterW === undefined) continue;
@@ -281,8 +282,7 @@ export function recount(state: SiteState, machine: number, watts: number): void 
   if (state.wish[machine]?.mode !== 'mine') return;
   const own = state.site.machines[machine]?.nodeIndex ?? -1;
   for (const node of state.site.nodes[own]?.path ?? [])
-    if (state.residualFound[node] === 1)
-      state.residualW[node] = (state.residualW[node] ?? 0) - watts * shareAt(state, own, node);
+    if (state.residualFound[node] === 1) addResidual(state, node, -watts * shareAt(state, own, node));
 }
 
 /** What a lost machine has left among the unexplained watts of each node above it, as the node's path. */

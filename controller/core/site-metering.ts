@@ -29,6 +29,8 @@ export interface SiteMetering {
   readonly machinesAt: ReadonlyMap<number, readonly number[]>;
   /** Nodes whose meter an agent has named as wrong. */
   readonly named: Set<number>;
+  /** Those of them that are there for a doubt of the meter itself. */
+  readonly doubted: Set<number>;
   wordsMonoMs: number;
   /** By meter: what the ledger has of it, as text. */
   readonly written: Map<string, string>;
@@ -56,6 +58,7 @@ export function siteMetering(site: Site): SiteMetering {
     balance: meters.map((meter) => ({ ...meter, capW: nodes[meter.node]?.capW ?? 0 })),
     machinesAt: machinesAt(site),
     named: new Set(),
+    doubted: new Set(),
     wordsMonoMs: -Infinity,
     written: new Map(),
     dropped: new Set(),

@@ -1,5 +1,6 @@
 /** What stands in for a node's meter that is silent or named as wrong, by `protocols/metering/stand-in.ts`. */
-import { learn } from '../../protocols/metering/calibration.ts';
+import { forget, learn } from '../../protocols/metering/calibration.ts';
+import type { FaultCode } from '../../protocols/faults.ts';
 import { METER_MAX_AGE_MS } from '../../protocols/metering/age.ts';
 import { DECLARED_SHARE, WORD_SHARE } from '../../protocols/metering/balance.ts';
 import { standInText, standInW, sumBelow } from '../../protocols/metering/stand-in.ts';
@@ -14,6 +15,38 @@ import type { SiteState } from './state.ts';
 const LAST_SHARE = 0.03;
 /** With less than this share of its cap a node says nothing of how its meter compares with what is below it. */
 const TELLING = 0.05;
+
+/** What an agent says of a meter that it does not use. */
+export const NAMED: readonly FaultCode[] = ['METER_WIRING', 'METER_RATIO'];
+/** The same of one whose values or setup are doubted, also while its power is used. */
+const DOUBTED: readonly FaultCode[] = ['METER_DOUBTFUL', 'METER_SETUP'];
+
+/** What was learnt of a node from its meter is not believed any more. */
+export function forgetNode(state: SiteState, node: number): void {
+  state.metering.named.add(node);
+  state.residualKnown[node] = 0;
+  const calibration = state.metering.calibrations.get(node);
+  if (calibration !== undefined) forget(calibration);
+}
+
+/**
+ * A node's meter whose power is doubted counts as named until it tells again (`shownW`): one that stood still for
+ * minutes has left in the residual all that its machines have changed meanwhile.
+ */
+export function noteDoubt(state: SiteState, node: number, shownW: number | undefined): void {
+  const { sums, named, doubted } = state.metering;
+  const index = sums.get(node)?.meter ?? -1;
+  const id = state.site.meters[index]?.id ?? '';
+  const stands = (code: FaultCode): boolean => state.alarms.has(`${code}:${id}`);
+  if (shownW !== undefined) {
+    if (doubted.delete(node) && !NAMED.some(stands)) named.delete(node);
+    return;
+  }
+  const said = state.meterSaid[index];
+  if (named.has(node) || said?.ok !== true || said.quality === 'good' || !DOUBTED.some(stands)) return;
+  doubted.add(node);
+  forgetNode(state, node);
+}
 
 /** What must flow into a node whose meter does not tell, W, at most; undefined: nothing better than the last residual. */
 export function substituteW(state: SiteState, node: number, monoMs: number): number | undefined {

@@ -81,7 +81,8 @@ describe('a read plan', () => {
           const read = (group: readonly Span[]): number | undefined => readMs(group, limits, refused, cost);
           for (const block of plan) expect(read(block.spans)).toBeDefined();
           expect(plan.flatMap((block) => block.spans).length).toBe(spans.length);
-          expect(planMs(plan, cost)).toBeLessThanOrEqual(1.01 * leastMs(spans, read));
+          // A hundredth, and what sums of numbers round.
+          expect(planMs(plan, cost)).toBeLessThanOrEqual((1.01 + 1e-9) * leastMs(spans, read));
         },
       ),
       { numRuns: 150 },

@@ -173,3 +173,27 @@ test('of a main meter that falls silent the meters below stand in: no step down,
   // What was there when the meter fell silent is the least that is counted until it tells again.
   expect(estimatedW(plant.state)[0]).toBeGreaterThanOrEqual(beforeW * 0.999);
 });
+
+test('what a meter that stands still has left in the residual is forgotten once that is known, until it tells again', () => {
+  const plant = new WronglyMetered('f1');
+  const feeder = plant.state.site.nodes.findIndex(({ id }) => id === 'f1');
+  const event = { v: 1, site: 'small', agent: 'a1', boot: 1, seq: 1, atMs: 0, text: 'frozen' } as const;
+  const say = (state: 'raised' | 'cleared'): void =>
+    plant.take({ kind: 'agent-event', event: { ...event, code: 'METER_DOUBTFUL', subject: 'm1', state } });
+  plant.run(2 * MINUTE_S);
+  // Half of its load came after it stood still.
+  plant.gain = 0.5;
+  plant.run(2 * MINUTE_S);
+  expect(estimatedW(plant.state)[feeder]).toBeLessThan(plant.nodeW('r1') * 0.55);
+  plant.doubts.set('m1', 'frozen');
+  say('raised');
+  plant.run(MINUTE_S);
+  expect(meterOf(plant.state, feeder, plant.nowMs)).toBeUndefined();
+  expect(estimatedW(plant.state)[feeder]).toBeGreaterThanOrEqual(plant.nodeW('r1'));
+  plant.gain = 1;
+  plant.doubts.clear();
+  say('cleared');
+  plant.run(MINUTE_S);
+  expect(estimatedW(plant.state)[feeder]).toBeCloseTo(plant.nodeW('r1'), 0);
+  expect(plant.state.metering.named.size).toBe(0);
+});

@@ -62,6 +62,8 @@ export class Plant {
   refusal: 'VERB_NOT_OBSERVED' | 'NET_REFUSED' = 'VERB_NOT_OBSERVED';
   /** Draw of something that is no machine, W per node. */
   readonly extraW = new Map<string, number>();
+  /** By meter: why what it says of its power may be wrong. */
+  readonly doubts = new Map<string, string>();
   /** What its meters see of it; undefined: they tell no volt-amperes. */
   powerFactor: number | undefined;
   /** What the agents' wall clock is off by, ms. */
@@ -275,7 +277,9 @@ export class Plant {
       ({ ok: true, value, unit, quality: 'good', atMs }) as const;
     return this.state.site.meters.map((meter) => {
       const powerW = this.nodeW(meter.node);
-      const power = { 'power.active.total': good(powerW, 'W') };
+      const why = this.doubts.get(meter.id);
+      const doubt = why === undefined ? undefined : ({ quality: 'uncertain', why } as const);
+      const power = { 'power.active.total': { ...good(powerW, 'W'), ...doubt } };
       if (this.powerFactor === undefined) return { id: meter.id, readings: power };
       const apparent = good(powerW / this.powerFactor, 'VA');
       return { id: meter.id, readings: { ...power, 'power.apparent.total': apparent } };
