@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import type { Site, SiteMeter } from '../config/site.ts';
 import type { Clock } from '../host/deps.ts';
+import { Fault } from '../protocols/faults.ts';
 import { pardonWhat } from '../protocols/metering/finding.ts';
 import { keptMeterSchema, meterPrint, pardonText } from '../protocols/metering/kept-meter.ts';
 import type { KeptMeter } from '../protocols/metering/kept-meter.ts';
@@ -25,7 +26,7 @@ export interface MeterMemory {
   onRead(take: (index: number, kept: Noted) => string | undefined): void;
   /** What is known of a meter from now on; what is undefined is nothing any more. */
   note(index: number, parts: Noted): void;
-  /** Writes what has changed; resolves when that is durable. */
+  /** Writes what has changed; resolves when that is durable. Rejects (DISK_FAILED) also while the disk has not been read. */
   flush(): Promise<void>;
   stop(): void;
 }
@@ -77,7 +78,8 @@ class Memory implements MeterMemory {
   flush(): Promise<void> {
     this.#sayAgreed();
     // Written before it was read, the file would lose what it holds.
-    if (!this.#isRead) return Promise.resolve();
+    if (!this.#isRead)
+      return Promise.reject(new Fault('DISK_FAILED', 'what is kept of meters is not read yet'));
     const all = this.#all();
     const text = JSON.stringify(all);
     if (text === this.#written) return Promise.resolve();

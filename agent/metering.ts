@@ -5,7 +5,7 @@ import { Fault } from '../protocols/faults.ts';
 import type { Equation } from '../protocols/metering/balance.ts';
 import { findingText, isDistrusted } from '../protocols/metering/finding.ts';
 import type { MeterFinding } from '../protocols/metering/finding.ts';
-import { coversWiring, SEEN_CHARS } from '../protocols/metering/kept-meter.ts';
+import { coversWiring, isOver, SEEN_CHARS } from '../protocols/metering/kept-meter.ts';
 import type { Pardon } from '../protocols/metering/kept-meter.ts';
 import { endPardons, keptOf, pardonMeter, restoreMeter } from '../protocols/metering/pardon.ts';
 import { judgeMeters, makeReconciler, noteMeter, noteOwn } from '../protocols/metering/reconcile.ts';
@@ -184,7 +184,7 @@ function makeWords(options: MeteringOptions, wirings: readonly WiringState[], re
     tick: () => {
       const wallMs = clock.wallMs();
       endPardons(reconciler, wallMs);
-      for (const [index, { untilMs }] of pardons) if (wallMs >= untilMs) pardons.delete(index);
+      for (const [index, pardon] of pardons) if (isOver(pardon, wallMs)) pardons.delete(index);
       for (const index of plant.meters.keys()) {
         say(index);
         note(index);

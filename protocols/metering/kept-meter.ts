@@ -123,6 +123,15 @@ export const coversWiring = ({ of }: Pardon, { voltageOf, reversed }: Wiring): b
   of.wiring.reversed.length === reversed.length &&
   of.wiring.reversed.every((one) => reversed.includes(one));
 
+/** A clock may be so wrong without a person's word being called of another time, ms. */
+const CLOCK_MS = 3_600_000;
+
+/** Its time is over; or it was said at a time that is yet to come: by a clock that was ahead then it would hold for years. */
+export const isOver = (
+  { sinceMs, untilMs }: Pick<Pardon, 'sinceMs' | 'untilMs'>,
+  nowWallMs: number,
+): boolean => nowWallMs >= untilMs || nowWallMs < sinceMs - CLOCK_MS;
+
 /** Whose word it is and how long it holds, behind what it is about. */
 export const pardonText = (what: string, { by, reason, untilMs }: Pardon): string =>
   `declared wrong by ${by} until ${new Date(untilMs).toISOString().slice(0, 16)}Z (${reason.slice(0, 100)}): ${what}`;

@@ -1,6 +1,7 @@
 /** What people say to findings, and what is found again after a restart: in the hands of the one who judges. */
 import { findingOf, keepFinding } from './finding.ts';
 import type { MeterFinding } from './finding.ts';
+import { isOver } from './kept-meter.ts';
 import type { KeptMeter, Pardon } from './kept-meter.ts';
 import { standsIn } from './look.ts';
 import { pardoned } from './reconcile.ts';
@@ -51,7 +52,7 @@ export function pardonMeter(state: Reconciler, meter: number, word: Omit<Pardon,
 
 /** Words whose time is over are so; true when there was one. What they covered stands again. */
 export function endPardons(state: Reconciler, nowWallMs: number): boolean {
-  const over = [...state.pardons].filter(([, { untilMs }]) => nowWallMs >= untilMs);
+  const over = [...state.pardons].filter(([, pardon]) => isOver(pardon, nowWallMs));
   for (const [meter] of over) {
     state.pardons.delete(meter);
     const finding = state.found.get(meter);

@@ -4,6 +4,7 @@ import { isDistrusted } from '../../../../protocols/metering/finding.ts';
 import {
   coversFinding,
   coversWiring,
+  isOver,
   meterPrint,
   PARDON_MS,
 } from '../../../../protocols/metering/kept-meter.ts';
@@ -27,6 +28,15 @@ test('a pardon covers the same finding, and none that has materially changed', (
   const drift: KeptFinding = { kind: 'drift', gain: 1, or: ['f1', 'f2'], isDistrusted: false };
   expect(coversFinding(pardonOf(drift), { ...drift, or: ['f2', 'f1'] })).toBe(true);
   expect(coversFinding(pardonOf(drift), { ...drift, or: ['f1'] })).toBe(false);
+});
+
+test('a word ends with its time, and when the clock by which it was said turns out to have been ahead', () => {
+  const said = { sinceMs: 10 * PARDON_MS, untilMs: 11 * PARDON_MS };
+  expect(isOver(said, 10.5 * PARDON_MS)).toBe(false);
+  // A clock that is disciplined goes back a little.
+  expect(isOver(said, said.sinceMs - 60_000)).toBe(false);
+  expect(isOver(said, said.untilMs)).toBe(true);
+  expect(isOver(said, 2 * PARDON_MS)).toBe(true);
 });
 
 test('a pardon of a wiring covers that wiring alone', () => {
