@@ -37,7 +37,7 @@ interface ParserFuzz {
   readonly thrown: number;
   /** Values that no JSON can hold. */
   readonly unsound: number;
-  /** Longest time for one input, the shortest of three tries, ms. */
+  /** CPU of the slowest input, the least of three tries, ms. */
   readonly slowestMs: number;
   readonly overLimit: number;
   readonly examples: readonly string[];
@@ -119,10 +119,13 @@ export const PARSERS: Readonly<Record<string, Parser>> = {
   },
 };
 
-/** `inputs` spoiled answers into one parser. `nowMs`: a monotonic clock. */
+/**
+ * `inputs` spoiled answers into one parser. `cpuMs`: CPU this thread has used; by a clock, other work on the machine
+ * would count as the parser's.
+ */
 export function fuzzParser(
   { seeds, parse }: Parser,
-  { inputs, seed, nowMs }: { inputs: number; seed: number; nowMs: () => number },
+  { inputs, seed, cpuMs }: { inputs: number; seed: number; cpuMs: () => number },
 ): ParserFuzz {
   const random = seededRandom(seed);
   const tally = { taken: 0, refused: 0, thrown: 0, unsound: 0, slowestMs: 0, overLimit: 0 };
@@ -133,14 +136,15 @@ export function fuzzParser(
   };
   for (let n = 0; n < inputs; n += 1) {
     const bytes = spoiledAnswer(seeds, random);
-    const beganMs = nowMs();
+    const beganMs = cpuMs();
     const outcome = tried(parse, bytes);
-    let tookMs = nowMs() - beganMs;
-    // What is slow only once was the machine's own doing.
-    for (let again = 0; again < 2 && tookMs > PARSE_LIMIT_MS; again += 1) {
-      const sinceMs = nowMs();
+    let tookMs = cpuMs() - beganMs;
+    // What is slow only once was the collector's doing, or the compiler's.
+    const tries = tookMs > Math.min(PARSE_LIMIT_MS, tally.slowestMs) ? 2 : 0;
+    for (let again = 0; again < tries; again += 1) {
+      const sinceMs = cpuMs();
       tried(parse, bytes);
-      tookMs = Math.min(tookMs, nowMs() - sinceMs);
+      tookMs = Math.min(tookMs, cpuMs() - sinceMs);
     }
     tally.slowestMs = Math.max(tally.slowestMs, tookMs);
     if (tookMs > PARSE_LIMIT_MS) {
@@ -237,6 +241,9 @@ function mutated(bytes: Uint8Array, seeds: readonly Uint8Array[], random: Random
   }
 }
 
+/** Headers have a limit of their own; what goes beyond it is not looked at. */
+const GROWN_MAX_BYTES = [4_096, ANSWER_MAX_BYTES + 1_000];
+
 /** A piece of it over and over, up to somewhat more than an answer may have. */
 function grown(bytes: Uint8Array, random: Random): Uint8Array {
   const at = below(random, bytes.length + 1);
@@ -245,7 +252,7 @@ function grown(bytes: Uint8Array, random: Random): Uint8Array {
       ? one(random, PIECES)
       : bytes.subarray(at, Math.min(bytes.length, at + 1 + below(random, 200)));
   if (piece.length === 0) return bytes;
-  const count = Math.floor(below(random, ANSWER_MAX_BYTES + 1_000) / piece.length);
+  const count = Math.floor(below(random, one(random, GROWN_MAX_BYTES)) / piece.length);
   const run = new Uint8Array(count * piece.length);
   for (let n = 0; n < count; n += 1) run.set(piece, n * piece.length);
   return joined(bytes.subarray(0, at), run, bytes.subarray(at));

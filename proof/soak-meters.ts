@@ -1,13 +1,4 @@
-/**
- * `npm run soak:meters`: meters over a faulty wire, in virtual time, seeded. Without options 10⁶ reads by the product's
- * own lines, a third over each framing. Exits 1 on a wrong value passed as good, a hang or a crash of ours, and when hardly
- * anything is read.
- * `--reads N --seed S --framing tcp|rtu|serial|all`
- * `--classes N`: instead, N reads of each class of fault alone. `--peer modbus-serial`: by that library alone.
- * `--fuzz BYTES`: instead, so many bytes into everything that takes Modbus bytes apart.
- * `--values N`: instead, N times each change of values inside valid frames, and how many the checks of the driver mark.
- */
-import { parseArgs } from 'node:util';
+/** `npm run soak:meters`: meters over a faulty wire, in virtual time, seeded; exits 1 on what `HELP` names. */
 import { classesOf } from './modbus-faults.ts';
 import type { FaultClass, Wire } from './modbus-faults.ts';
 import { fuzzAll } from './modbus-fuzz.ts';
@@ -15,17 +6,26 @@ import { peerReader } from './modbus-peer.ts';
 import { playReads } from './modbus-reads.ts';
 import type { ReadsResult } from './modbus-reads.ts';
 import { playChanges } from './modbus-values.ts';
+import { misused, optionsOrHelp } from './soak-options.ts';
 
-const { values } = parseArgs({
-  options: {
-    reads: { type: 'string', default: '1000000' },
-    seed: { type: 'string', default: '1' },
-    framing: { type: 'string', default: 'all' },
-    classes: { type: 'string' },
-    peer: { type: 'string' },
-    fuzz: { type: 'string' },
-    values: { type: 'string' },
-  },
+const HELP = `npm run soak:meters -- [--reads N] [--seed S] [--framing tcp|rtu|serial|all] [--peer modbus-serial]
+                       [--classes N | --fuzz BYTES | --values N]
+
+Without options 1000000 reads by the product's own lines, a third over each framing. Exits 1 on a wrong value passed as
+good, a hang or a crash of ours, and when hardly anything is read.
+--classes N    instead, N reads of each class of fault alone
+--fuzz BYTES   instead, so many bytes into everything that takes Modbus bytes apart
+--values N     instead, N times each change of values inside valid frames, and how many the driver's checks mark
+--peer modbus-serial   reads by that library, whose wrong values fail nothing
+`;
+const values = optionsOrHelp(HELP, {
+  reads: { type: 'string', default: '1000000' },
+  seed: { type: 'string', default: '1' },
+  framing: { type: 'string', default: 'all' },
+  classes: { type: 'string' },
+  peer: { type: 'string' },
+  fuzz: { type: 'string' },
+  values: { type: 'string' },
 });
 const WIRES: readonly Wire[] = ['tcp', 'rtu', 'serial'];
 /** A run of this many reads is one seed, which can be played again alone. */
@@ -33,10 +33,8 @@ const READS_PER_SEED = 50_000;
 const seed = Number(values.seed);
 const wires = WIRES.filter((wire) => values.framing === 'all' || values.framing === wire);
 const isPeer = values.peer === 'modbus-serial';
-if (wires.length === 0 || (values.peer !== undefined && !isPeer)) {
-  process.stderr.write('--framing is tcp, rtu, serial or all; --peer is modbus-serial\n');
-  process.exit(2);
-}
+if (wires.length === 0 || (values.peer !== undefined && !isPeer))
+  misused('--framing is tcp, rtu, serial or all; --peer is modbus-serial', HELP);
 const say = (line: object): void => void process.stdout.write(`${JSON.stringify(line)}\n`);
 
 /** What nobody caught: with real sockets the end of the process. */

@@ -13,7 +13,8 @@ const table = {
   NET_UNREACHABLE: { cause: 'there is no route to the device', next: 'check the address, the VLAN and the switch', retry: 'later' },
   NET_TIMEOUT: { cause: 'the device did not answer in time', next: 'check that it is powered and that its network port is up', retry: 'later' },
   NET_RESET: { cause: 'the device broke the connection off', next: 'try again; if it stays, restart the device’s API', retry: 'later' },
-  NET_OVERSIZE: { cause: 'the answer is larger than any this device gives', next: 'check that the address is the right device', retry: 'never' },
+  // After a command it proves nothing of the command: a fault that is never tried again would count as a refusal.
+  NET_OVERSIZE: { cause: 'the answer is larger than any this device gives', next: 'check that the address is the right device', retry: 'later' },
   LISTEN_FAILED: { cause: 'an address to listen on cannot be used', next: 'stop what uses it, or choose another port', retry: 'later' },
   ANSWER_GARBAGE: { cause: 'the answer cannot be understood', next: 'check that driver and firmware fit the device', retry: 'later' },
   ANSWER_PARTIAL: { cause: 'the answer broke off in the middle', next: 'try again; if it stays, check the network', retry: 'later' },

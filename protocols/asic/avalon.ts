@@ -25,7 +25,7 @@ export function encodeAvalon(dialect: AvalonDialect, command: string, parameter?
 
 /**
  * Parses an answer of either dialect to the form of the JSON one. In text a field that broke off is left out, and the
- * answer is marked partial. Returns a Fault (ANSWER_GARBAGE, ANSWER_PARTIAL, NET_OVERSIZE), never throws.
+ * answer is marked partial. Returns a Fault (ANSWER_GARBAGE, ANSWER_PARTIAL, NET_OVERSIZE, NET_REFUSED), never throws.
  */
 export function parseAvalon(bytes: Uint8Array): CgminerAnswer | Fault {
   if (bytes.length > ANSWER_MAX_BYTES) return new Fault('NET_OVERSIZE', `${bytes.length} bytes`);

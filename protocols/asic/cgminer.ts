@@ -29,7 +29,8 @@ export function encodeCgminer(command: string, parameter?: string): Uint8Array {
 
 /**
  * Parses an answer of the cgminer family, repairing by rule what firmwares are known to break (see `notes`).
- * `inf` and `nan` become null. Returns a Fault (ANSWER_GARBAGE, ANSWER_PARTIAL, NET_OVERSIZE), never throws.
+ * `inf` and `nan` become null. Returns a Fault (ANSWER_GARBAGE, ANSWER_PARTIAL, NET_OVERSIZE; NET_REFUSED where the
+ * firmware says that nothing listens behind it), never throws.
  */
 export function parseCgminer(bytes: Uint8Array): CgminerAnswer | Fault {
   if (bytes.length > ANSWER_MAX_BYTES) return new Fault('NET_OVERSIZE', `${bytes.length} bytes`);
@@ -37,7 +38,7 @@ export function parseCgminer(bytes: Uint8Array): CgminerAnswer | Fault {
   const clean = parseClean(text);
   if (clean) return clean;
   if (text.startsWith('Socket connect failed')) {
-    return new Fault('ANSWER_GARBAGE', 'the mining process does not run: Socket connect failed');
+    return new Fault('NET_REFUSED', 'the mining process does not run: Socket connect failed');
   }
   return parseBroken(text, ANSWER_MAX_DEPTH);
 }

@@ -325,7 +325,7 @@ describe.each(['antminer', 'whatsminer', 'cgminer'])('%s against broken peers', 
     [
       'the gateway’s text',
       (socket) => socket.end('Socket connect failed: Connection refused\n'),
-      /ANSWER_GARBAGE/,
+      /NET_REFUSED/,
     ],
     ['an endless answer', (socket) => socket.end(`{"STATS":"${'x'.repeat(400_000)}"}`), /NET_OVERSIZE/],
     ['braces without end', (socket) => socket.end('{"a":['.repeat(10_000)), /ANSWER_GARBAGE/],

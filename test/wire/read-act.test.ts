@@ -365,7 +365,7 @@ describe('what goes wrong', () => {
     const at = (port: number): string[] => [`${scheme}://127.0.0.1?api=${port}`, '--timeout', '0.5'];
     await fails(at(closed), 'NET_REFUSED', new RegExp(`127\\.0\\.0\\.1:${closed}`));
     await fails(at(silent), 'NET_TIMEOUT');
-    await fails(at(garbage), 'ANSWER_GARBAGE', /the mining process does not run/);
+    await fails(at(garbage), 'NET_REFUSED', /the mining process does not run/);
     await fails(at(web), 'ANSWER_GARBAGE');
   });
 

@@ -1,4 +1,6 @@
 import { afterEach, expect, test } from 'vitest';
+import { Fault } from '../../../protocols/faults.ts';
+import type { FaultCode } from '../../../protocols/faults.ts';
 import { SettingsRig } from './settings-rig.ts';
 import { all, makeBench, START_MS } from './bench.ts';
 import type { Bench } from './bench.ts';
@@ -90,3 +92,26 @@ test('an agent that starts again tells nobody again who does not say yet what it
   await second.clock.advance(10_000);
   expect([one.calls, other.calls]).toEqual([[], ['sleep']]);
 });
+
+// Whatever came back, the command had been sent: only a reading tells whether it was carried out.
+test.each<FaultCode>(['NET_TIMEOUT', 'NET_RESET', 'NET_OVERSIZE', 'ANSWER_GARBAGE', 'ANSWER_PARTIAL'])(
+  'a command that was carried out and ended in %s is observed, not failed, and not given twice',
+  async (code) => {
+    const bench = makeBench({ count: 2 });
+    benches.push(bench);
+    const miner = bench.miners.get('r1-01');
+    const sleep = miner?.verbs.sleep;
+    if (miner === undefined || sleep === undefined) throw new Error('no such miner');
+    miner.verbs.sleep = async (...given) => {
+      await sleep(...given);
+      throw new Fault(code);
+    };
+    await bench.clock.advance(10_000);
+    bench.voice.want('r1', 1, all(bench, 'sleep'), { expiresAtMs: START_MS + 3_600_000 });
+    await bench.clock.advance(30_000);
+    const stages = bench.voice.results.filter(({ machine }) => machine === 'r1-01').map(({ stage }) => stage);
+    expect(stages).toContain('observed');
+    expect(stages).not.toContain('failed');
+    expect(miner.calls).toEqual(['sleep']);
+  },
+);

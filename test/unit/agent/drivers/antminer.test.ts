@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 
 import { confWithMode, workModeOf } from '../../../../agent/drivers/antminer-conf.ts';
 import type { Readings } from '../../../../protocols/reading.ts';
+import type { StreamDevice } from '../../../../simulator/device.ts';
 import { api, codeOf, makeBench, pages, scripted, START_MS } from './miner-bench.ts';
 
 const URL_PLAIN = 'antminer://10.0.0.1';
@@ -120,6 +121,24 @@ describe('reading', () => {
     expect(await codeOf(bench.run(bench.device(URL_PLAIN).read('fast', 1_000)))).toBe('NET_REFUSED');
     const nothing = makeBench([]);
     expect(await codeOf(nothing.run(nothing.device(URL_PASSWORD).read('fast', 1_000)))).toBe('NET_REFUSED');
+  });
+
+  // The web server of some firmwares passes the API on and says so when nothing mines behind it.
+  test('what passes the API on to a mining process that does not run is a closed API too', async () => {
+    const refused: StreamDevice = {
+      respond: () => ({
+        kind: 'bytes',
+        bytes: new TextEncoder().encode('Socket connect failed: Connection refused\n'),
+        afterMs: 0,
+        close: true,
+      }),
+    };
+    const bench = makeBench([api(refused), pages({ '/cgi-bin/get_miner_conf.cgi': confAt('1') })]);
+    expect((await bench.run(bench.device(URL_PASSWORD).read('fast', 1_000)))['mode']).toMatchObject({
+      value: 'sleep',
+      quality: 'uncertain',
+    });
+    expect(await codeOf(bench.run(bench.device(URL_PLAIN).read('fast', 1_000)))).toBe('NET_REFUSED');
   });
 
   test('hashing though configured to sleep is mining', async () => {

@@ -152,7 +152,7 @@ export const FAMILIES: Readonly<Record<string, MinerFamily>> = {
       'lists for numbers': 'VALUE_INVALID, mode VALUE_INVALID',
       'nulls for numbers': 'VALUE_INVALID, mode VALUE_INVALID',
       'numbers for words': 'hashing, mode mine',
-      busy: 'ANSWER_GARBAGE',
+      busy: 'NET_REFUSED',
     },
   },
   luxos: {

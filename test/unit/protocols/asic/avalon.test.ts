@@ -69,7 +69,7 @@ describe('an answer', () => {
     ['HTTP/1.1 200 OK\r\n', 'ANSWER_GARBAGE'],
     ['<html>', 'ANSWER_GARBAGE'],
     ['STATUS=', 'ANSWER_PARTIAL'],
-    ['Socket connect failed: Connection refused\n', 'ANSWER_GARBAGE'],
+    ['Socket connect failed: Connection refused\n', 'NET_REFUSED'],
   ])('%j is none', (text, code) => {
     expect(parse(text)).toBe(code);
   });

@@ -88,7 +88,7 @@ describe('parseCgminer', () => {
   test('refuses what is no answer', () => {
     expect(codeOf('')).toBe('ANSWER_GARBAGE');
     expect(codeOf('<html>401</html>')).toBe('ANSWER_GARBAGE');
-    expect(codeOf('Socket connect failed: Connection refused\n')).toBe('ANSWER_GARBAGE');
+    expect(codeOf('Socket connect failed: Connection refused\n')).toBe('NET_REFUSED');
     expect(codeOf('[1,2]')).toBe('ANSWER_GARBAGE');
     expect(codeOf('{"a":hello}')).toBe('ANSWER_GARBAGE');
     expect(codeOf('{"a')).toBe('ANSWER_PARTIAL');
