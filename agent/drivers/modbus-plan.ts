@@ -18,7 +18,8 @@ type Limits = MeterProfile['limits'];
 /**
  * The reads that fetch these spans in the least time, by what a request and a register take: neighbours are joined, with
  * the registers between them, where that is faster than one more request and the device allows it. `barriers`: addresses
- * over which the meter refused to read; no block spans the gap before one.
+ * over which the meter refused to read; no block spans the gap before one. Where one of them lies within another span,
+ * a plan may take a read more than it need.
  */
 export function planBlocks(
   spans: readonly Span[],
