@@ -7,6 +7,7 @@ import type { Mode } from '../protocols/reading.ts';
 import type { ExecDevice, Load, SimulatedEndpoint } from './device.ts';
 import { SimulatedAntminer } from './devices/antminer.ts';
 import { SimulatedAvalon } from './devices/avalon.ts';
+import { SimulatedBitaxe } from './devices/bitaxe.ts';
 import { SimulatedBraiins } from './devices/braiins.ts';
 import { GpuHost } from './devices/gpu-host.ts';
 import type { GpuMisbehaviour } from './devices/gpu-host.ts';
@@ -71,6 +72,7 @@ const FAMILIES: Readonly<Record<string, Family>> = {
       }),
   },
   'avalon:': { api: 4_028, make: (options) => new SimulatedAvalon(options) },
+  'bitaxe:': { api: 80, make: (options) => new SimulatedBitaxe(options) },
   'braiins:': { api: 80, make: (options) => new SimulatedBraiins(options) },
   'luxos:': { api: 4_028, make: (options) => new SimulatedLuxos(options) },
   'whatsminer:': { api: 4_028, make: (options) => new SimulatedWhatsminer(options) },

@@ -1,6 +1,7 @@
 import type { Driver } from '../driver.ts';
 import { antminer } from './antminer.ts';
 import { avalon } from './avalon.ts';
+import { bitaxe } from './bitaxe.ts';
 import { braiins } from './braiins.ts';
 import { cgminer } from './cgminer.ts';
 import { gpuHost } from './gpu-host.ts';
@@ -13,6 +14,7 @@ import { whatsminerV3 } from './whatsminer-v3.ts';
 export const DRIVERS: readonly Driver[] = [
   antminer,
   avalon,
+  bitaxe,
   braiins,
   cgminer,
   gpuHost,

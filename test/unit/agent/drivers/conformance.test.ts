@@ -14,6 +14,7 @@ import { makeMemoryFront } from '../../../../simulator/fronts/memory.ts';
 const TARGETS: Readonly<Record<string, string>> = {
   antminer: 'antminer://10.0.0.1?passwordEnv=P',
   avalon: 'avalon://10.0.0.1',
+  bitaxe: 'bitaxe://10.0.0.1:4028',
   braiins: 'braiins://10.0.0.1:4028?passwordEnv=P',
   cgminer: 'cgminer://10.0.0.1',
   luxos: 'luxos://10.0.0.1',

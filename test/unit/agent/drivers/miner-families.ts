@@ -2,6 +2,7 @@
 import type { Verb } from '../../../../agent/driver.ts';
 import { SimulatedAntminer } from '../../../../simulator/devices/antminer.ts';
 import { SimulatedAvalon } from '../../../../simulator/devices/avalon.ts';
+import { SimulatedBitaxe } from '../../../../simulator/devices/bitaxe.ts';
 import { SimulatedBraiins } from '../../../../simulator/devices/braiins.ts';
 import { SimulatedLuxos } from '../../../../simulator/devices/luxos.ts';
 import type { SimulatedMiner } from '../../../../simulator/devices/miner.ts';
@@ -115,6 +116,26 @@ export const FAMILIES: Readonly<Record<string, MinerFamily>> = {
       'nulls for numbers': 'VALUE_MISSING, mode VALUE_MISSING | VERB_REFUSED',
       'numbers for words': 'ANSWER_GARBAGE | ANSWER_GARBAGE',
       busy: 'NET_RESET | NET_RESET',
+    },
+  },
+  bitaxe: {
+    url: 'bitaxe://10.0.0.1',
+    // None of its own: what these boards draw stands in no source we have.
+    model: 'antminer-s19j-pro',
+    make: (options) => new SimulatedBitaxe(options),
+    framing: NUL_ENDED,
+    verbs: { sleep: undefined, wake: undefined, reboot: undefined, locate: 1 },
+    inflated: (text) => times1000(text, /("hashRate":)([\d.]+)/g),
+    busy: { kind: 'status', status: 503 },
+    outcomes: {
+      ...ALIKE,
+      'broken off in its middle': 'NET_RESET | NET_RESET',
+      'nothing in it': 'ANSWER_GARBAGE | ANSWER_GARBAGE',
+      'words for numbers': 'VALUE_INVALID, mode VALUE_INVALID | resolved',
+      'lists for numbers': 'VALUE_INVALID, mode VALUE_INVALID | resolved',
+      'nulls for numbers': 'VALUE_MISSING, mode VALUE_MISSING | resolved',
+      'numbers for words': 'ANSWER_GARBAGE | ANSWER_GARBAGE',
+      busy: 'QUEUE_FULL | QUEUE_FULL',
     },
   },
   braiins: {

@@ -1,0 +1,166 @@
+/**
+ * AxeOS, the firmware of Bitaxe boards: one page of JSON over HTTP, no password.
+ * Reading verified on a recorded answer of v2.4.5 from a BM1368; commands from the published interface only.
+ */
+import type { Endpoint } from '../../host/deps.ts';
+import { field, isObject } from '../../protocols/asic/cgminer.ts';
+import type { JsonObject } from '../../protocols/asic/cgminer.ts';
+import { asFault, Fault } from '../../protocols/faults.ts';
+import type { Identity, Reading, Readings } from '../../protocols/reading.ts';
+import { Deadline } from '../ask-cgminer.ts';
+import { askJson } from '../ask-json.ts';
+import type { BeforeWrite, Device, DeviceIo, Driver, Settings, SettingsView, Target } from '../driver.ts';
+import { modeReading, namedReadings, powerReading, rateReading, wordOf } from '../miner-readings.ts';
+import { checkOptions, portOption } from '../options.ts';
+import { MINER_BOUNDS, missing, toNumber, uncertain } from '../readings.ts';
+
+const GIGAHASH = 1e9;
+/** What a curtailment must leave as it is. */
+const SETTINGS = [
+  'frequency',
+  'coreVoltage',
+  'autofanspeed',
+  'stratumURL',
+  'stratumPort',
+  'stratumUser',
+] as const;
+
+interface Info {
+  readonly value: JsonObject;
+  readonly atMs: number;
+}
+
+export const bitaxe: Driver = {
+  name: 'bitaxe',
+  schemes: ['bitaxe'],
+  open: (target, io) => {
+    checkOptions(target, ['http']);
+    return new Bitaxe(target, io);
+  },
+};
+
+class Bitaxe implements Device {
+  readonly driver = 'bitaxe';
+  readonly verbs: Device['verbs'];
+  readonly settings: SettingsView = { newest: () => this.#newest, setBy: {} };
+  readonly door: Endpoint;
+  readonly #io: DeviceIo;
+  readonly #origin: string;
+  #newest: ReturnType<SettingsView['newest']>;
+
+  constructor(target: Target, io: DeviceIo) {
+    this.#io = io;
+    const port = portOption(target, 'http') ?? target.port ?? 80;
+    this.door = { host: target.host, port };
+    const host = target.host.includes(':') ? `[${target.host}]` : target.host;
+    this.#origin = `http://${host}:${port}`;
+    this.verbs = {
+      sleep: (_argument, timeoutMs, before) => this.#act('pause', timeoutMs, before),
+      wake: (_argument, timeoutMs, before) => this.#act('resume', timeoutMs, before),
+      reboot: (_argument, timeoutMs) => this.#act('restart', timeoutMs, undefined),
+      locate: async (argument, timeoutMs) => {
+        if (argument === 0)
+          throw new Fault('VERB_UNSUPPORTED', 'AxeOS has no word to end its blinking: wait until it does');
+        await this.#act('identify', timeoutMs, undefined);
+      },
+    };
+  }
+
+  async identify(timeoutMs: number): Promise<Identity> {
+    const { value } = await this.#info(new Deadline(this.#io.clock, timeoutMs));
+    return {
+      vendor: 'Bitaxe',
+      model: wordOf(field(value, 'ASICModel')),
+      firmware: `AxeOS ${wordOf(field(value, 'version'))}`.trim(),
+    };
+  }
+
+  /** One page holds all there is: a fast reading is a full one. */
+  async read(_scope: 'fast' | 'full', timeoutMs: number): Promise<Readings> {
+    const { value, atMs } = await this.#info(new Deadline(this.#io.clock, timeoutMs));
+    const hashrate = rateReading([[field(value, 'hashRate') ?? undefined, false]], {
+      scale: GIGAHASH,
+      factory: toNumber(field(value, 'expectedHashrate')),
+      atMs,
+    });
+    return {
+      hashrate,
+      // A sensor at the input: it agrees with `voltage` times `current`.
+      power: powerReading(field(value, 'power') ?? undefined, atMs, true),
+      mode: modeOf(value, hashrate),
+      'pool.active': activePool(value, atMs),
+      ...namedReadings(value, atMs, [
+        ['temperature.chip.1', 'temp', MINER_BOUNDS.temperature],
+        ['fan.1', 'fanrpm', MINER_BOUNDS.fan],
+        ['uptime', 'uptimeSeconds', MINER_BOUNDS.uptime],
+      ]),
+    };
+  }
+
+  close(): void {}
+
+  async #info(deadline: Deadline): Promise<Info> {
+    const beganMs = this.#io.clock.monoMs();
+    const url = `${this.#origin}/api/system/info`;
+    const { value, atMs } = await askJson(this.#io, { method: 'GET', url }, deadline);
+    // Anything may answer on port 80: without the chip's name it is no AxeOS, and is told nothing.
+    if (!isObject(value) || wordOf(field(value, 'ASICModel')) === '')
+      throw new Fault('ANSWER_GARBAGE', `${url} names no ASICModel`);
+    this.#newest = { settings: settingsOf(value), beganMs };
+    return { value, atMs };
+  }
+
+  async #act(
+    word: 'pause' | 'resume' | 'restart' | 'identify',
+    timeoutMs: number,
+    before: BeforeWrite | undefined,
+  ): Promise<void> {
+    const deadline = new Deadline(this.#io.clock, timeoutMs);
+    const { value } = await this.#info(deadline);
+    await before?.(settingsOf(value));
+    try {
+      await askJson(this.#io, { method: 'POST', url: `${this.#origin}/api/system/${word}` }, deadline);
+    } catch (error) {
+      const fault = asFault(error);
+      if (fault.code === 'VERB_UNSUPPORTED' && (word === 'pause' || word === 'resume'))
+        throw new Fault(
+          fault.code,
+          `AxeOS ${wordOf(field(value, 'version'))} cannot ${word}: from v2.14 on it can`,
+        );
+      // The page before was whole: what breaks off now is the restart itself.
+      if (fault.code === 'NET_RESET' && word === 'restart') return;
+      // Taken with a status of success; that some versions say so in plain words is no refusal, and proof is a reading.
+      if (fault.code !== 'ANSWER_GARBAGE') throw fault;
+    }
+  }
+}
+
+/** Hashing is proof of mining, whatever it says of itself; before v2.14 there is no pause to speak of. */
+function modeOf(info: JsonObject, hashrate: Reading): Reading {
+  if (!hashrate.ok) return hashrate;
+  const isPaused = field(info, 'miningPaused') === true || field(info, 'miningPaused') === 1;
+  if (Number(hashrate.value) > 0) {
+    const mining = modeReading('mine', hashrate.atMs);
+    return isPaused ? uncertain(mining, 'says that it is paused') : mining;
+  }
+  return modeReading(isPaused ? 'sleep' : 'idle', hashrate.atMs);
+}
+
+function activePool(info: JsonObject, atMs: number): Reading {
+  const isFallback = toNumber(field(info, 'isUsingFallbackStratum')) === 1;
+  const host = wordOf(field(info, isFallback ? 'fallbackStratumURL' : 'stratumURL'));
+  const port = toNumber(field(info, isFallback ? 'fallbackStratumPort' : 'stratumPort'));
+  if (host === '') return missing(atMs);
+  const value = port === undefined ? host : `${host}:${port}`;
+  return { ok: true, value, unit: 'text', quality: 'good', atMs };
+}
+
+function settingsOf(info: JsonObject): Settings {
+  const settings: Record<string, string | number> = {};
+  for (const name of SETTINGS) {
+    const value = field(info, name);
+    if (typeof value === 'string') settings[name] = wordOf(value);
+    else if (typeof value === 'number') settings[name] = value;
+  }
+  return settings;
+}

@@ -1,0 +1,89 @@
+/**
+ * A simulated Bitaxe with AxeOS: one page, no password. Pause and resume exist from v2.14 on alone.
+ * Written from the published interface, apart from the driver, so that an error in one shows against the other.
+ */
+import type { DeviceHttpRequest, HttpAnswer, HttpDevice, SimulatedEndpoint } from '../device.ts';
+import type { MinerAddress } from './miner.ts';
+import { MinerBody } from './miner-body.ts';
+import type { MinerOptions } from './miner-body.ts';
+
+const SUPPLY_MV = 5_175;
+
+export class SimulatedBitaxe extends MinerBody implements HttpDevice {
+  frequency = 490;
+  identified = 0;
+  readonly #version: string;
+  readonly #canPause: boolean;
+
+  constructor(options: MinerOptions & { readonly version?: string }) {
+    super(options);
+    this.#version = options.version ?? 'v2.14.0';
+    const [, major = '0', minor = '0'] = /^v(\d+)\.(\d+)/.exec(this.#version) ?? [];
+    this.#canPause = Number(major) > 2 || (Number(major) === 2 && Number(minor) >= 14);
+  }
+
+  settings(): Readonly<Record<string, string | number>> {
+    return { frequency: this.frequency };
+  }
+
+  endpoints({ host, http }: MinerAddress): readonly SimulatedEndpoint[] {
+    return [{ kind: 'http', host, port: http, device: this }];
+  }
+
+  respondHttp({ method, path }: DeviceHttpRequest, nowMs: number): HttpAnswer {
+    const gate = this.httpGate(nowMs);
+    if (gate) return gate;
+    if (method === 'GET' && path === '/api/system/info')
+      return this.page(200, JSON.stringify(this.#info(nowMs)));
+    if (method !== 'POST') return this.page(404, '');
+    switch (path) {
+      case '/api/system/pause':
+        if (!this.#canPause) return this.page(404, 'This URI does not exist');
+        this.fallAsleep(nowMs);
+        break;
+      case '/api/system/resume':
+        if (!this.#canPause) return this.page(404, 'This URI does not exist');
+        this.wakeUp(nowMs);
+        break;
+      case '/api/system/restart':
+        this.reboot(nowMs);
+        break;
+      case '/api/system/identify':
+        this.identified += 1;
+        break;
+      default:
+        return this.page(404, '');
+    }
+    this.changes += 1;
+    if (this.fault === 'disturbs') this.frequency = 525;
+    return this.page(200, '');
+  }
+
+  #info(nowMs: number): unknown {
+    const powerW = this.saysW(nowMs);
+    return {
+      ASICModel: 'BM1368',
+      version: this.#version,
+      boardVersion: '401',
+      power: powerW,
+      voltage: SUPPLY_MV,
+      current: (powerW / SUPPLY_MV) * 1e6,
+      hashRate: this.ratesHs(nowMs) / 1e9,
+      expectedHashrate: this.factoryThs() * 1_000,
+      temp: Math.round(this.power.boardC(nowMs) * 8) / 8,
+      vrTemp: Math.round(this.power.boardC(nowMs)) + 10,
+      frequency: this.frequency,
+      coreVoltage: 1_166,
+      autofanspeed: 1,
+      fanrpm: this.asleep ? 1_200 : 3_517,
+      ...(this.#canPause && { miningPaused: this.asleep }),
+      overheat_mode: 0,
+      macAddr: '02:00:00:00:00:03',
+      isUsingFallbackStratum: 0,
+      stratumURL: 'pool.example',
+      stratumPort: 3_333,
+      stratumUser: `site.${this.id}`,
+      uptimeSeconds: this.upS(nowMs),
+    };
+  }
+}

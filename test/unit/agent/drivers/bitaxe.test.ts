@@ -1,0 +1,109 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { pathToFileURL } from 'node:url';
+import { describe, expect, test } from 'vitest';
+
+import type { Readings } from '../../../../protocols/reading.ts';
+import { codeOf, makeBench, pages } from './miner-bench.ts';
+
+const URL_PLAIN = 'bitaxe://10.0.0.1';
+const info = (fields: string): string => `{"ASICModel":"BM1368","version":"v2.14.0",${fields}}`;
+
+function read(page: string): Promise<Readings> {
+  const bench = makeBench([pages({ '/api/system/info': page })]);
+  return bench.run(bench.device(URL_PLAIN).read('fast', 1_000));
+}
+
+describe('reading', () => {
+  test.each([
+    ['"hashRate":1000', 'mine', 'good'],
+    ['"hashRate":1000,"miningPaused":true', 'mine', 'uncertain'],
+    ['"hashRate":0,"miningPaused":true', 'sleep', 'good'],
+    ['"hashRate":0,"miningPaused":1', 'sleep', 'good'],
+    ['"hashRate":0,"miningPaused":false', 'idle', 'good'],
+    ['"hashRate":0', 'idle', 'good'],
+  ])('%s is %s', async (fields, value, quality) => {
+    expect((await read(info(fields)))['mode']).toMatchObject({ value, quality });
+  });
+
+  test('a rate of a thousand times what is expected is none, and no proof of a mode', async () => {
+    const readings = await read(info('"hashRate":1000000,"expectedHashrate":1000'));
+    expect(readings['hashrate']).toMatchObject({ ok: false, why: 'VALUE_IMPLAUSIBLE' });
+    expect(readings['mode']).toMatchObject({ ok: false, why: 'VALUE_IMPLAUSIBLE' });
+  });
+
+  test('no hashrate is no sleep', async () => {
+    expect((await read(info('"miningPaused":true')))['mode']).toMatchObject({ ok: false });
+  });
+
+  test('the fallback pool is named while it is used', async () => {
+    const fields =
+      '"isUsingFallbackStratum":1,"stratumURL":"a","fallbackStratumURL":"b","fallbackStratumPort":2';
+    expect((await read(info(fields)))['pool.active']).toMatchObject({ value: 'b:2' });
+  });
+});
+
+// `/api/system` and its `pause`, `resume` (from v2.14 on), `restart`, `identify`: AxeOS, openapi.yaml at 5c277131.
+describe('verbs', () => {
+  test.each([
+    ['sleep', 'pause'],
+    ['wake', 'resume'],
+    ['reboot', 'restart'],
+    ['locate', 'identify'],
+  ] as const)('%s is POST /api/system/%s without a body', async (verb, word) => {
+    const asked: string[] = [];
+    for (const reply of ['', '{}', 'System will restart shortly.']) {
+      asked.length = 0;
+      const bench = makeBench([
+        pages({ '/api/system/info': info('"hashRate":1'), [`/api/system/${word}`]: reply }, asked),
+      ]);
+      await bench.run(bench.device(URL_PLAIN).verbs[verb]?.(1, 1_000) ?? Promise.reject(new Error(verb)));
+      expect(asked).toEqual(['GET /api/system/info', `POST /api/system/${word}`]);
+    }
+  });
+
+  test('a version before v2.14 cannot pause, and is named', async () => {
+    const bench = makeBench([pages({ '/api/system/info': '{"ASICModel":"BM1368","version":"v2.4.5"}' })]);
+    const sleep = bench.device(URL_PLAIN).verbs.sleep?.(undefined, 1_000) ?? Promise.resolve();
+    await expect(bench.run(sleep)).rejects.toThrow(/VERB_UNSUPPORTED.*v2\.4\.5/u);
+  });
+
+  test('what is no AxeOS is told nothing; blinking cannot be ended', async () => {
+    const asked: string[] = [];
+    const bench = makeBench([pages({ '/api/system/info': '{"model":"other"}' }, asked)]);
+    const { verbs } = bench.device(URL_PLAIN);
+    for (const verb of ['sleep', 'wake', 'reboot', 'locate'] as const)
+      expect(await codeOf(bench.run(verbs[verb]?.(1, 1_000) ?? Promise.resolve()))).toBe('ANSWER_GARBAGE');
+    expect(asked.filter((each) => each.startsWith('POST'))).toEqual([]);
+    expect(await codeOf(bench.run(verbs.locate?.(0, 1_000) ?? Promise.resolve()))).toBe('VERB_UNSUPPORTED');
+  });
+});
+
+/** Real devices' answers are not ours to pass on: who has them names the folder they are in. */
+const RECORDINGS = process.env['SWITCHYARD_RECORDINGS'] ?? '';
+const CAPTURE = new URL('bitaxe-2.0/system_info.json', pathToFileURL(`${RECORDINGS}/`));
+
+test.skipIf(RECORDINGS === '' || !existsSync(CAPTURE))(
+  'a recorded answer, as a person reads it',
+  async () => {
+    const text = readFileSync(CAPTURE, 'utf8');
+    const readings = await read(text);
+    const values = Object.fromEntries(
+      Object.entries(readings).map(([name, reading]) => [name, reading.ok ? reading.value : reading.why]),
+    );
+    expect(values).toEqual({
+      hashrate: 1_000e9,
+      power: 2.650_000_095_367_43,
+      mode: 'mine',
+      'temperature.chip.1': 59.875,
+      'fan.1': 3_517,
+      uptime: 4,
+      'pool.active': 'btc.example.pool:3333',
+    });
+    const bench = makeBench([pages({ '/api/system/info': text })]);
+    expect(await bench.run(bench.device(URL_PLAIN).identify(1_000))).toEqual({
+      vendor: 'Bitaxe',
+      model: 'BM1368',
+      firmware: 'AxeOS v2.4.5-3-gb5d1e36-dirty',
+    });
+  },
+);
