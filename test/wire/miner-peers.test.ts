@@ -70,6 +70,20 @@ const avalon = (dialect: string): Peer => ({
 const PEERS: Readonly<Record<string, Peer>> = {
   'avalon in JSON': avalon('json'),
   'avalon as text': avalon('text'),
+  bitaxe: {
+    script: 'bitaxe.py',
+    target: (port) => `bitaxe://127.0.0.1?http=${port}`,
+    identity: { vendor: 'Bitaxe', model: 'BM1370', firmware: 'AxeOS v2.14.1' },
+    reads: {
+      hashrate: [1_075.25e9, 'H/s'],
+      power: [17.5, 'W'],
+      uptime: [90_000, 's'],
+      mode: ['mine', 'text'],
+      'temperature.chip.1': [58.5, '°C'],
+      'fan.1': [4_211, 'rpm'],
+      'pool.active': ['pool.example:3333', 'text'],
+    },
+  },
   braiins: {
     script: 'braiins.py',
     target: (port) => `braiins://127.0.0.1?http=${port}&passwordEnv=P`,
