@@ -98,10 +98,11 @@ class Api(socketserver.BaseRequestHandler):
         try:
             text = self.request.recv(4096).decode()
             advance()
-            self.request.sendall(answer(text))
+            said = answer(text)
         finally:
-            # It is free again before the peer can see the end of the answer.
+            # It is free again before the peer can see the answer: one that has it whole may ask the next at once.
             BUSY.release()
+        self.request.sendall(said)
 
 
 class Server(socketserver.ThreadingTCPServer):
