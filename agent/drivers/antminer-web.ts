@@ -35,9 +35,18 @@ export class AntminerWeb {
    * change was made.
    */
   async post(path: string, body: string, deadline: Deadline): Promise<JsonObject> {
+    return parsed(path, await this.#post(path, body, deadline));
+  }
+
+  /** As `post`, of which only the status counts: what the page says is not read. */
+  async tell(path: string, body: string, deadline: Deadline): Promise<void> {
+    await this.#post(path, body, deadline);
+  }
+
+  async #post(path: string, body: string, deadline: Deadline): Promise<HttpResponse> {
     // The challenge is fetched by a harmless page: a change must not go out before it can be authorised.
     if (!this.#challenge) await this.#request('GET', '/cgi-bin/get_system_info.cgi', undefined, deadline);
-    return parsed(path, await this.#request('POST', path, body, deadline));
+    return this.#request('POST', path, body, deadline);
   }
 
   async #request(

@@ -258,10 +258,10 @@ function makeVerbs(device: Antminer, web: AntminerWeb): Device['verbs'] {
       // The page is asked for first, so that a broken-off answer below can only be the reboot itself.
       await web.json('/cgi-bin/get_system_info.cgi', deadline);
       try {
-        await web.post('/cgi-bin/reboot.cgi', '', deadline);
+        // What it says on its way down is no more than a page; a status of failure is no reboot.
+        await web.tell('/cgi-bin/reboot.cgi', '', deadline);
       } catch (error) {
-        // Nor has it to be an answer: what it says on its way down is no more than a page.
-        if (!['NET_RESET', 'ANSWER_GARBAGE', 'ANSWER_PARTIAL'].includes(asFault(error).code)) throw error;
+        if (asFault(error).code !== 'NET_RESET') throw error;
       }
     },
     /** Argument 0 ends the blinking. */

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 
 import { confWithMode, workModeOf } from '../../../../agent/drivers/antminer-conf.ts';
 import type { Readings } from '../../../../protocols/reading.ts';
-import type { StreamDevice } from '../../../../simulator/device.ts';
+import type { HttpAnswer, StreamDevice } from '../../../../simulator/device.ts';
 import { api, codeOf, makeBench, pages, scripted, START_MS } from './miner-bench.ts';
 
 const URL_PLAIN = 'antminer://10.0.0.1';
@@ -259,6 +259,26 @@ describe('verbs', () => {
       ),
     ).toBe('ANSWER_PARTIAL');
     expect(requests.some((request) => request.startsWith('POST'))).toBe(false);
+  });
+});
+
+describe('reboot', () => {
+  test.each([
+    [200, '', 'resolved'],
+    [200, 'going down', 'resolved'],
+    [302, '', 'ANSWER_GARBAGE'],
+    [400, 'bad', 'ANSWER_GARBAGE'],
+    [500, 'error', 'ANSWER_GARBAGE'],
+  ])('answered with status %s and “%s”', async (status, body, code) => {
+    const respondHttp = ({ path }: { path: string }): HttpAnswer => ({
+      kind: 'response',
+      afterMs: 0,
+      headers: {},
+      ...(path.includes('reboot') ? { status, body } : { status: 200, body: '{"minertype":"x"}' }),
+    });
+    const bench = makeBench([{ kind: 'http', host: '10.0.0.1', port: 80, device: { respondHttp } }]);
+    const { verbs } = bench.device(URL_PASSWORD);
+    expect(await codeOf(bench.run(verbs.reboot?.(undefined, 1_000) ?? Promise.resolve()))).toBe(code);
   });
 });
 
