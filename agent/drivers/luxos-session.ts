@@ -6,7 +6,10 @@ import type { Asked, Deadline } from '../ask-cgminer.ts';
 import type { DeviceIo } from '../driver.ts';
 import { wordOf } from '../miner-readings.ts';
 
-/** Says a command under the session at hand, `sid,…` before its words. Rejects as `LuxosSession.ask`. */
+/** Levels of an answer that say that a command was taken: success, information, a warning beside it. */
+const DONE: readonly string[] = ['S', 'I', 'W'];
+
+/** Says a command under the session at hand, `sid,…` before its words. Rejects as `LuxosSession.ask`; ANSWER_* also without a whole word of success. */
 export type Say = (command: string, words: string, deadline: Deadline) => Promise<Asked>;
 
 /** The API of one machine: plain reads, and commands in the one session it has. */
@@ -15,6 +18,8 @@ export class LuxosSession {
   readonly #endpoint: Endpoint;
   /** Ours wait for each other: a second session is refused. */
   #turn: Promise<unknown> = Promise.resolve();
+  /** A session of our own that has not been seen to end: found again, it is still ours to end. */
+  #left: string | undefined;
 
   constructor(io: DeviceIo, endpoint: Endpoint) {
     this.#io = io;
@@ -42,16 +47,32 @@ export class LuxosSession {
   inSession(deadline: Deadline, work: (say: Say) => Promise<void>): Promise<void> {
     const turn = this.#turn.then(async () => {
       const { id, own } = await this.#session(deadline);
-      const say: Say = (command, words, until) =>
-        this.ask(command, words === '' ? id : `${id},${words}`, until);
+      const say: Say = async (command, words, until) => {
+        const answer = await this.ask(command, words === '' ? id : `${id},${words}`, until);
+        if (answer.partial) throw new Fault('ANSWER_PARTIAL', command);
+        // Without a word of success nobody knows whether it was done.
+        if (!DONE.includes(statusOf(answer.value)?.level ?? ''))
+          throw new Fault('ANSWER_GARBAGE', `${command}: no status of success in the answer`);
+        return answer;
+      };
       try {
         await work(say);
       } finally {
-        if (own) await this.ask('logoff', id, deadline).catch(() => undefined);
+        if (own) await this.#logoff(id, deadline);
       }
     });
     this.#turn = turn.catch(() => undefined);
     return turn;
+  }
+
+  async #logoff(id: string, deadline: Deadline): Promise<void> {
+    this.#left = id;
+    await this.ask('logoff', id, deadline).then(
+      () => {
+        this.#left = undefined;
+      },
+      () => undefined,
+    );
   }
 
   /** A session of our own; where there is one already, that one, which is not ours to end. */
@@ -67,7 +88,7 @@ export class LuxosSession {
       if (fault.code !== 'QUEUE_FULL' && fault.code !== 'VERB_REFUSED') throw fault;
       const id = sessionOf(await this.ask('session', undefined, deadline));
       if (id === '') throw fault;
-      return { id, own: false };
+      return { id, own: id === this.#left };
     }
   }
 }

@@ -224,8 +224,7 @@ class Luxos implements Device {
 
   #command(command: string, words: string, deadline: Deadline): Promise<void> {
     return this.#session.inSession(deadline, async (say) => {
-      const { partial } = await say(command, words, deadline);
-      if (partial) throw new Fault('ANSWER_PARTIAL', command);
+      await say(command, words, deadline);
     });
   }
 

@@ -178,10 +178,47 @@ describe('verbs, word for word', () => {
     [no(14, 'Invalid command'), 'VERB_UNSUPPORTED'],
     [no(305, 'Invalid parameter'), 'VERB_REFUSED'],
     [no(316, 'Invalid session id'), 'QUEUE_FULL'],
+    // Nobody knows whether it was done.
+    ['{}', 'ANSWER_GARBAGE'],
+    ['{"STATUS":[],"id":1}', 'ANSWER_GARBAGE'],
+    ['{"STATUS":[{"Code":335,"Msg":""}],"id":1}', 'ANSWER_GARBAGE'],
+    [ok(335, 'Curtailment command sent').slice(0, -9), 'ANSWER_PARTIAL'],
   ])('refused with %s it says so, and ends its session', async (answer, code) => {
     const device = answering({ ...SESSION, curtail: answer });
     expect(await run(device, 'sleep')).toBe(code);
     expect(device.asked.at(-1)).toBe('{"command":"logoff","parameter":"aB3dE6gH"}');
+  });
+
+  test('a session that could not be ended in time is found again, and ended', async () => {
+    const miner = answering({ ...SESSION, curtail: ok(335, 'Curtailment command sent') });
+    const state = { slow: true, open: false };
+    const asked: string[] = [];
+    const bench = makeBench([
+      api({
+        respond: (bytes, nowMs) => {
+          const { command = '' } = JSON.parse(new TextDecoder().decode(bytes)) as Record<string, string>;
+          asked.push(command);
+          const answer = (text: string, afterMs = 0): ReturnType<StreamDevice['respond']> => ({
+            kind: 'bytes',
+            bytes: new TextEncoder().encode(text),
+            afterMs,
+            close: true,
+          });
+          if (command === 'logon' && state.open) return answer(no(402, 'Another session is active'));
+          if (command === 'session') return answer(SESSION.logon);
+          if (command === 'logon' || command === 'logoff') state.open = command === 'logon';
+          if (command === 'curtail' && state.slow) return answer(ok(335, 'Curtailment command sent'), 5_000);
+          return miner.respond(bytes, nowMs);
+        },
+      }),
+    ]);
+    const { verbs } = bench.device(URL_LUXOS);
+    expect(await codeOf(bench.run(verbs.sleep?.(undefined, 2_000) ?? Promise.resolve()))).toBe('NET_TIMEOUT');
+    expect(state.open).toBe(true);
+    state.slow = false;
+    expect(await codeOf(bench.run(verbs.sleep?.(undefined, 2_000) ?? Promise.resolve()))).toBe('resolved');
+    expect(asked).toEqual(['logon', 'curtail', 'logon', 'session', 'curtail', 'logoff']);
+    expect(state.open).toBe(false);
   });
 
   test('a limit is the highest profile within it, never an overclock; its thermal control pauses for that moment', async () => {
