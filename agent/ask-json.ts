@@ -11,6 +11,8 @@ export interface JsonRequest {
   readonly headers?: Readonly<Record<string, string>>;
   /** Sent as JSON; absent: no body. */
   readonly body?: Json;
+  /** Its answer may hold a secret, or ours: no message quotes it. */
+  readonly secret?: boolean;
 }
 
 /** A page and the UTC time in the middle between asking and answering; an empty page is undefined. */
@@ -25,7 +27,7 @@ export interface JsonPage {
  */
 export async function askJson(
   io: { readonly http: Http; readonly clock: Clock },
-  { method, url, headers, body }: JsonRequest,
+  { method, url, headers, body, secret }: JsonRequest,
   deadline: Deadline,
 ): Promise<JsonPage> {
   const startMs = io.clock.monoMs();
@@ -38,9 +40,11 @@ export async function askJson(
     maxBytes: BODY_MAX_BYTES,
   });
   const { status } = response;
-  if (status < 200 || status > 299) throw refusal(status, `${method} ${url}`, response.body);
+  if (status < 200 || status > 299)
+    throw refusal(status, `${method} ${url}`, secret === true ? new Uint8Array() : response.body);
   const value = parseJsonBody(response.body);
-  if (value instanceof Fault) throw new Fault(value.code, `${url}: ${value.detail}`);
+  if (value instanceof Fault)
+    throw new Fault(value.code, secret === true ? `${url}: no JSON to be read` : `${url}: ${value.detail}`);
   return { value, atMs: middleMs(io.clock, startMs) };
 }
 

@@ -77,7 +77,12 @@ export class BraiinsSession {
     const { username, password } = access;
     const { value } = await askJson(
       this.#io,
-      { method: 'POST', url: `${this.#base}/api/v1/auth/login`, body: { username, password } },
+      {
+        method: 'POST',
+        url: `${this.#base}/api/v1/auth/login`,
+        body: { username, password },
+        secret: true,
+      },
       deadline,
     );
     const token = partOf(value, 'token');

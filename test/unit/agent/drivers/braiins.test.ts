@@ -176,6 +176,18 @@ describe('logging in', () => {
     expect(await codeOf(refused.run(refused.device(URL_PASSWORD).read('fast', 1_000)))).toBe('AUTH_FAILED');
   });
 
+  test.each([
+    [200, 'hunter2'],
+    [422, 'no such field: {"username":"root","password":"hunter2"}'],
+  ])('what a login of status %s says is in no message', async (status, body) => {
+    const respondHttp = (): HttpAnswer => ({ kind: 'response', status, headers: {}, body, afterMs: 0 });
+    const bench = makeBench([{ kind: 'http', host: '10.0.0.1', port: 80, device: { respondHttp } }]);
+    const failed = bench.run(bench.device(URL_PASSWORD, 'hunter2').read('fast', 1_000));
+    const message = await failed.then(() => 'resolved', String);
+    expect(message).toContain('auth/login');
+    expect(message).not.toContain('hunter2');
+  });
+
   test('a token issued before is used as it is', async () => {
     const device = rest({ 'miner/stats': stats(rate('last_5s', '1'), '1') });
     const bench = makeBench([device]);
