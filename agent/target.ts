@@ -67,11 +67,11 @@ export function openDevice(target: Target, io: DeviceIo): Device {
 
 function optionsOf(parsed: URL, url: string): Map<string, string> {
   const options = new Map<string, string>();
-  for (const [name, value] of parsed.searchParams) {
+  // A fingerprint in base64 holds plus signs, which a query would turn into spaces.
+  for (const [name, value] of new URLSearchParams(parsed.search.replaceAll('+', '%2B'))) {
     if (options.has(name)) throw new Fault('TARGET_INVALID', `${url}: ${name} is given twice`);
     if (value === '') throw new Fault('TARGET_INVALID', `${url}: ${name} has no value`);
-    // A fingerprint in base64 holds plus signs, which a query would turn into spaces.
-    options.set(name, value.replaceAll(' ', '+'));
+    options.set(name, value);
   }
   return options;
 }

@@ -10,6 +10,12 @@ export function nearestWord(name: string, known: Iterable<string>): string | und
   return best;
 }
 
+/** "there is no …" with the nearest known name, when one is near. */
+export function thereIsNo(what: string, name: string, known: Iterable<string>): string {
+  const best = nearestWord(name, known);
+  return `there is no ${what} '${name}'${best === undefined ? '' : `; did you mean '${best}'?`}`;
+}
+
 function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, index) => index);
   for (let i = 1; i <= a.length; i++) {

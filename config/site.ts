@@ -1,7 +1,8 @@
 import { Fault } from '../protocols/faults.ts';
 import { flowShares, pathOf } from '../protocols/feeds.ts';
 import type { FedNode } from '../protocols/feeds.ts';
-import { nearestWord } from './nearest.ts';
+import { giveCredentials } from './credentials.ts';
+import { thereIsNo } from './nearest.ts';
 import { resolveOutlets } from './outlets.ts';
 import type { SiteOutlet } from './outlets.ts';
 import { plantProblems } from './plant.ts';
@@ -83,7 +84,12 @@ export function resolveSite(config: SiteConfig, models: ReadonlyMap<string, Mode
   const problems: SiteProblem[] = [];
   const nodes = resolveNodes(config, problems);
   const byId = new Map(nodes.map((node) => [node.id, node]));
-  const machines = resolveMachines(config, models, byId, problems);
+  const machines = giveCredentials(
+    config.credentials,
+    resolveMachines(config, models, byId, problems),
+    nodes,
+    problems,
+  );
   const meters = config.meters.flatMap((meter, index): SiteMeter[] => {
     const node = byId.get(meter.node);
     if (node === undefined) {
@@ -245,7 +251,7 @@ function resolveMachines(
     if (model === undefined)
       problems.push({
         path: ['machines', index, 'model'],
-        message: nearest(group.model, models.keys(), 'model'),
+        message: thereIsNo('model', group.model, models.keys()),
       });
     if (node === undefined || model === undefined) continue;
     const first = group.first ?? 1;
@@ -272,10 +278,4 @@ function resolveMachines(
     }
   }
   return machines;
-}
-
-/** "there is no …" with the nearest known name, when one is near. */
-function nearest(name: string, known: Iterable<string>, what: string): string {
-  const best = nearestWord(name, known);
-  return `there is no ${what} '${name}'${best === undefined ? '' : `; did you mean '${best}'?`}`;
 }

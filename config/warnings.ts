@@ -1,5 +1,6 @@
 import { unfitForRevenue } from './counters.ts';
 import type { Explained } from './explain.ts';
+import { idleCredentials } from './credentials.ts';
 import { outletWarnings } from './outlets.ts';
 import { planCapW } from '../protocols/loading.ts';
 import { GUARD_MAX_AGE_MS } from '../protocols/metering/age.ts';
@@ -22,6 +23,7 @@ export function findWarnings(site: Site): readonly Explained[] {
     ...loopWarnings(site),
     ...secretWarnings(site),
     ...outletWarnings(site),
+    ...credentialWarnings(site),
   ];
 }
 
@@ -184,4 +186,14 @@ function secretWarnings(site: Site): Explained[] {
       message: 'the password goes to the broker in clear; use mqtts:// unless the network is closed',
     });
   return found;
+}
+
+function credentialWarnings(site: Site): Explained[] {
+  return idleCredentials(site).map((index) => {
+    const scheme = site.config.credentials[index]?.scheme ?? '';
+    return {
+      path: ['credentials', index, 'scheme'],
+      message: `no machine's target begins with ${scheme}://: these credentials are used by none`,
+    };
+  });
 }

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { credentialSchema } from './credential.ts';
 import { machineGroupSchema } from './machine.ts';
 import { meterSchema } from './meter.ts';
 import { idSchema, nodeSchema } from './node.ts';
@@ -104,6 +105,8 @@ export const siteSchema = z.strictObject({
   nodes: z.array(nodeSchema).min(1).max(20_000),
   meters: z.array(meterSchema).max(5_000).default([]),
   machines: z.array(machineGroupSchema).max(10_000).default([]),
+  /** For machines whose target names none; the nearest to a machine counts. */
+  credentials: z.array(credentialSchema).max(10_000).default([]),
   prices: z.strictObject({ energy: energyPriceSchema.optional(), hash: hashpriceSchema }),
   utility: utilitySchema.optional(),
   plant: plantSchema.prefault({}),
