@@ -3,7 +3,7 @@ import {
   ANSWER_MAX_BYTES,
   encodeCgminer,
   field,
-  isWholeAnswer,
+  makeIsWhole,
   parseCgminer,
   sectionOf,
   statusOf,
@@ -47,7 +47,7 @@ export async function askBytes(
   const { bytes, ended } = await io.net.exchange(endpoint, request, {
     timeoutMs: deadline.leftMs(),
     maxBytes: ANSWER_MAX_BYTES,
-    complete: isWholeAnswer,
+    complete: makeIsWhole(),
   });
   if (bytes.length === 0)
     throw new Fault('NET_RESET', `${endpoint.host}:${endpoint.port}: ${ended} without an answer`);

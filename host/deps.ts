@@ -46,7 +46,10 @@ export interface ExchangeOptions {
   /** Whole exchange, connect included. */
   readonly timeoutMs: number;
   readonly maxBytes: number;
-  /** For peers that keep the connection open: true when `bytes` is a whole answer. */
+  /**
+   * For peers that keep the connection open: true when `bytes` is a whole answer. Asked after each packet with all that
+   * has come; it may remember how far it has looked.
+   */
   readonly complete?: (bytes: Uint8Array) => boolean;
 }
 

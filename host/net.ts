@@ -119,7 +119,8 @@ function exchange(
 ): Promise<Exchanged> {
   const where = `${endpoint.host}:${endpoint.port}`;
   return new Promise((resolve, reject) => {
-    const parts: Buffer[] = [];
+    // Grows by doubling: a peer that sends byte by byte costs no copy of all that came before with each.
+    let held = Buffer.alloc(0);
     let size = 0;
     let done = false;
     // Faults are made only when they are needed: a stack trace costs as much as an exchange.
@@ -130,24 +131,26 @@ function exchange(
       cancel();
       socket.destroy();
       if (size === 0) reject(faultIfEmpty());
-      else resolve({ bytes: joined(parts), ended });
+      else resolve({ bytes: held.subarray(0, size), ended });
     };
     const take = (bytes: Uint8Array): void => {
       if (done) return;
-      size += bytes.length;
-      if (size > options.maxBytes) {
+      const needed = size + bytes.length;
+      if (needed > options.maxBytes) {
         done = true;
         cancel();
         socket.destroy();
         reject(new Fault('NET_OVERSIZE', `${where}: more than ${options.maxBytes} bytes`));
         return;
       }
-      parts.push(Buffer.from(bytes));
-      if (!options.complete) return;
-      const whole = joined(parts);
-      parts.length = 0;
-      parts.push(whole);
-      if (options.complete(whole)) finish('complete', closedEmpty);
+      if (needed > held.length) {
+        const grown = Buffer.allocUnsafe(Math.max(needed, 2 * held.length));
+        grown.set(held.subarray(0, size));
+        held = grown;
+      }
+      held.set(bytes, size);
+      size = needed;
+      if (options.complete?.(held.subarray(0, size)) === true) finish('complete', closedEmpty);
     };
     const cancel = clock.after(options.timeoutMs, () =>
       finish('timeout', () => new Fault('NET_TIMEOUT', `${where}: no answer in ${options.timeoutMs} ms`)),
@@ -165,9 +168,4 @@ function exchange(
     socket.on('close', () => finish('reset', closedEmpty));
     socket.write(request);
   });
-}
-
-function joined(parts: readonly Buffer[]): Buffer {
-  const [only] = parts;
-  return parts.length === 1 && only ? only : Buffer.concat(parts);
 }

@@ -6,7 +6,7 @@ import {
   ANSWER_MAX_BYTES,
   isList,
   isObject,
-  isWholeAnswer,
+  makeIsWhole,
   parseCgminer,
   sectionOf,
   statusOf,
@@ -17,7 +17,7 @@ import { parseJsonBody } from '../protocols/asic/json-body.ts';
 import {
   decodeWhatsminerV3,
   frameWhatsminerV3,
-  isWholeWhatsminerV3,
+  makeIsWholeWhatsminerV3,
   messageOfWhatsminerV3,
 } from '../protocols/asic/whatsminer-v3.ts';
 import {
@@ -69,7 +69,7 @@ export const PARSERS: Readonly<Record<string, Parser>> = {
   cgminer: {
     seeds: texts(ANSWERS),
     parse: (bytes) => {
-      isWholeAnswer(bytes);
+      makeIsWhole()(bytes);
       const answer = parseCgminer(bytes);
       if (answer instanceof Fault) return answer;
       statusOf(answer.value);
@@ -99,7 +99,7 @@ export const PARSERS: Readonly<Record<string, Parser>> = {
   'whatsminer-v3': {
     seeds: ANSWERS.map((text) => frameWhatsminerV3(text)),
     parse: (bytes) => {
-      isWholeWhatsminerV3(bytes);
+      makeIsWholeWhatsminerV3()(bytes);
       messageOfWhatsminerV3(bytes);
       const answer = decodeWhatsminerV3(bytes);
       return answer instanceof Fault ? answer : answer.value;

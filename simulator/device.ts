@@ -11,7 +11,7 @@ export type Answer =
   | { readonly kind: 'reset' };
 
 /** `afterMs`: since the request. */
-interface LaterBytes {
+export interface LaterBytes {
   readonly bytes: Uint8Array;
   readonly afterMs: number;
 }

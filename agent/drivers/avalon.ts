@@ -109,6 +109,7 @@ class Avalon implements Device {
       if (answer instanceof Fault) throw answer;
       const status = statusOf(answer.value);
       if (status?.level !== 'E' && status?.level !== 'F') return { ...answer, atMs };
+      if (answer.partial && status.code === undefined) throw new Fault('ANSWER_PARTIAL', command);
       const unknown = status.code === 14 || /unknown option/i.test(status.message);
       throw new Fault(
         unknown ? 'VERB_UNSUPPORTED' : 'VERB_REFUSED',

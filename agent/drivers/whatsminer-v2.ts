@@ -69,7 +69,8 @@ class Whatsminer implements Device {
     const answer = await this.#session.ask('summary', deadline);
     const [summary] = sectionOf(answer.value, 'SUMMARY');
     const readings = summaryReadings(summary ?? {}, answer.atMs);
-    if (!summary && answer.partial) readings['hashrate'] = unreadable('ANSWER_PARTIAL', answer.atMs);
+    if (answer.partial && readings['hashrate']?.ok !== true)
+      readings['hashrate'] = unreadable('ANSWER_PARTIAL', answer.atMs);
     readings['mode'] = await this.#mode(readings['hashrate'] ?? missing(answer.atMs), answer, {
       scope,
       deadline,

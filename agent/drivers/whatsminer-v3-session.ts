@@ -5,7 +5,7 @@ import {
   decodeWhatsminerV3,
   encodeWhatsminerV3,
   encodeWhatsminerV3Write,
-  isWholeWhatsminerV3,
+  makeIsWholeWhatsminerV3,
 } from '../../protocols/asic/whatsminer-v3.ts';
 import { Fault } from '../../protocols/faults.ts';
 import type { Asked, Deadline } from '../ask-cgminer.ts';
@@ -98,7 +98,7 @@ export class WhatsminerV3Session {
     const { bytes } = await this.#io.net.exchange(this.#endpoint, request, {
       timeoutMs: deadline.leftMs(),
       maxBytes: ANSWER_MAX_BYTES,
-      complete: isWholeWhatsminerV3,
+      complete: makeIsWholeWhatsminerV3(),
     });
     const answer = decodeWhatsminerV3(bytes);
     if (answer instanceof Fault) throw answer;

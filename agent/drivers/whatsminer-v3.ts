@@ -80,7 +80,8 @@ class WhatsminerV3 implements Device {
     const atMs = status instanceof Fault ? this.#io.clock.wallMs() : status.atMs;
     const partial = !(status instanceof Fault) && status.partial;
     const readings = summaryReadings(summary, atMs);
-    if (partial && found === undefined) readings['hashrate'] = unreadable('ANSWER_PARTIAL', atMs);
+    if (partial && readings['hashrate']?.ok !== true)
+      readings['hashrate'] = unreadable('ANSWER_PARTIAL', atMs);
     readings['mode'] = await this.#mode(readings['hashrate'] ?? missing(atMs), {
       refused: status instanceof Fault ? status : undefined,
       partial,

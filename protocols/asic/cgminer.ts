@@ -43,22 +43,34 @@ export function parseCgminer(bytes: Uint8Array): CgminerAnswer | Fault {
   return parseBroken(text, ANSWER_MAX_DEPTH);
 }
 
-/** True when the bytes are one whole JSON object, so that a peer that keeps the connection open need not be waited for. */
-export function isWholeAnswer(bytes: Uint8Array): boolean {
-  const end = contentLength(bytes);
-  if (bytes[end - 1] !== 0x7d) return false;
+/**
+ * Says of the bytes of one answer, each time more of them have come, whether they are one whole JSON object, so that a
+ * peer that keeps the connection open need not be waited for. It looks at each byte once, however they trickle in.
+ */
+export function makeIsWhole(): (bytes: Uint8Array) => boolean {
+  let seen = 0;
+  let at = 0;
   let depth = 0;
   let quoted = false;
-  for (let i = 0; i < end; i += 1) {
-    const byte = bytes[i];
-    if (quoted) {
-      if (byte === 0x5c) i += 1;
-      else if (byte === 0x22) quoted = false;
-    } else if (byte === 0x22) quoted = true;
-    else if (byte === 0x7b || byte === 0x5b) depth += 1;
-    else if (byte === 0x7d || byte === 0x5d) depth -= 1;
-  }
-  return depth === 0 && !quoted;
+  let whole = false;
+  return (bytes) => {
+    let end = bytes.length;
+    while (end > seen && (bytes[end - 1] ?? 0xff) <= 0x20) end -= 1;
+    const isBlank = end === seen;
+    seen = bytes.length;
+    if (isBlank) return whole;
+    if (bytes[end - 1] !== 0x7d) return (whole = false);
+    for (; at < end; at += 1) {
+      const byte = bytes[at];
+      if (quoted) {
+        if (byte === 0x5c) at += 1;
+        else if (byte === 0x22) quoted = false;
+      } else if (byte === 0x22) quoted = true;
+      else if (byte === 0x7b || byte === 0x5b) depth += 1;
+      else if (byte === 0x7d || byte === 0x5d) depth -= 1;
+    }
+    return (whole = depth === 0 && !quoted);
+  };
 }
 
 /** What the device said of the request itself; S and I are success, W a warning, E and F errors. */

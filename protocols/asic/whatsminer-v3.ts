@@ -62,9 +62,17 @@ export function messageOfWhatsminerV3(
   return { body: bytes.subarray(at, at + length), end: at + length };
 }
 
-/** True once the answer is whole, or can no longer become one: its length is no answer's. */
-export function isWholeWhatsminerV3(bytes: Uint8Array): boolean {
-  return headOf(bytes).length > ANSWER_MAX_BYTES || messageOfWhatsminerV3(bytes) !== undefined;
+/**
+ * Says of the bytes of one answer, each time more of them have come, whether it is whole, or can no longer become one:
+ * its length is no answer's. Heartbeats before it are looked at once.
+ */
+export function makeIsWholeWhatsminerV3(): (bytes: Uint8Array) => boolean {
+  let from = 0;
+  return (bytes) => {
+    const { at, length } = headOf(bytes, from);
+    if (length === 0) from = at;
+    return length > ANSWER_MAX_BYTES || (length > 0 && length <= bytes.length - at);
+  };
 }
 
 /**
@@ -80,10 +88,10 @@ export function decodeWhatsminerV3(bytes: Uint8Array): CgminerAnswer | Fault {
   return { ...answer, partial: true };
 }
 
-/** Where the body begins and how long it says it is; 0: no length has come yet. */
-function headOf(bytes: Uint8Array): { readonly at: number; readonly length: number } {
+/** Where the body begins and how long it says it is; 0: no length has come yet. `from`: where one may begin. */
+function headOf(bytes: Uint8Array, from = 0): { readonly at: number; readonly length: number } {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  let at = 0;
+  let at = from;
   while (at + LENGTH_BYTES <= bytes.length) {
     const length = view.getUint32(at, true);
     at += LENGTH_BYTES;

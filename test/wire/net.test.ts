@@ -5,6 +5,7 @@ import { realClock as clock } from '../../host/clock.ts';
 import type { Exchanged } from '../../host/deps.ts';
 import { makeHttp } from '../../host/http.ts';
 import { makeNet } from '../../host/net.ts';
+import { makeIsWhole } from '../../protocols/asic/cgminer.ts';
 import { Fault } from '../../protocols/faults.ts';
 import type { Answer, HttpAnswer, SimulatedEndpoint } from '../../simulator/device.ts';
 import { serveEndpoints } from '../../simulator/fronts/socket.ts';
@@ -115,6 +116,30 @@ describe('exchange', () => {
     // A reset may overtake the bytes before it: both outcomes are honest.
     const cut = await ask('127.9.0.1').catch((fault: Fault) => fault.code);
     expect(typeof cut === 'string' ? cut : cut.ended).toMatch(/reset/i);
+  });
+
+  test('an answer that trickles in byte by byte is not copied anew with each', async () => {
+    const text = `{"a":"${'x'.repeat(40_000)}"}`;
+    await raw('127.9.0.1', 14028, (socket) => {
+      socket.setNoDelay(true);
+      const drip = (at: number): void => {
+        if (at < text.length && !socket.destroyed) socket.write(text.slice(at, at + 40), () => drip(at + 40));
+      };
+      socket.on('data', () => drip(0));
+    });
+    const whole = makeIsWhole();
+    const places = new Set<ArrayBufferLike>();
+    const answer = await net.exchange({ host: '127.9.0.1', port: 14028 }, bytesOf('x'), {
+      timeoutMs: 5_000,
+      maxBytes: 100_000,
+      complete: (bytes) => {
+        places.add(bytes.buffer);
+        return whole(bytes);
+      },
+    });
+    expect([textOf(answer) === text, answer.ended]).toEqual([true, 'complete']);
+    // Twice as large each time: from a few bytes to 40 kB.
+    expect(places.size).toBeLessThanOrEqual(16);
   });
 
   test('a peer that drips for ever ends at the deadline', async () => {

@@ -1,12 +1,13 @@
 /** Between a driver and a device: what can go wrong with one exchange, whatever the device speaks. */
 import type { Answer, HttpAnswer, SimulatedEndpoint } from '../../../../simulator/device.ts';
 
-/** What becomes of an answer. `late`: after so many ms; `status`: of a web page; `text`: another body, made of its own. */
+/** What becomes of an answer. `late`: after so many ms; `trickle`: byte by byte, so many ms apart; `status`: of a web page; `text`: another body, made of its own. */
 export type Spoil =
   | { readonly kind: 'silence' }
   | { readonly kind: 'reset' }
   | { readonly kind: 'cut' }
   | { readonly kind: 'late'; readonly ms: number }
+  | { readonly kind: 'trickle'; readonly ms: number }
   | { readonly kind: 'status'; readonly status: number }
   | { readonly kind: 'text'; readonly of: (text: string) => string };
 
@@ -84,10 +85,19 @@ const streamSpoiled =
     if (spoil.kind === 'silence' || spoil.kind === 'reset') return { kind: spoil.kind };
     if (answer.kind !== 'bytes' || spoil.kind === 'status') return answer;
     if (spoil.kind === 'late') return { ...answer, afterMs: spoil.ms };
+    if (spoil.kind === 'trickle') return trickled(answer.bytes, spoil.ms);
     if (spoil.kind === 'cut')
       return { ...answer, bytes: answer.bytes.subarray(0, answer.bytes.length >> 1), close: true };
     return { ...answer, bytes: framing.bytes(spoil.of(framing.text(answer.bytes))), close: true };
   };
+
+/** The connection stays open behind it: that it is whole is for whoever asked to see. */
+function trickled(bytes: Uint8Array, ms: number): Answer {
+  const afterMs = (at: number): number => ms * (at + 1);
+  const [first = bytes, ...rest] = Array.from(bytes, (_, at) => bytes.subarray(at, at + 1));
+  const more = rest.map((byte, at) => ({ bytes: byte, afterMs: afterMs(at + 1) }));
+  return { kind: 'bytes', bytes: first, afterMs: afterMs(0), close: false, more };
+}
 
 function httpSpoiled(answer: HttpAnswer, spoil: Spoil): HttpAnswer {
   // A page that breaks off has its length announced: whoever asked sees a reset.
@@ -95,6 +105,7 @@ function httpSpoiled(answer: HttpAnswer, spoil: Spoil): HttpAnswer {
   if (spoil.kind === 'silence' || spoil.kind === 'reset') return { kind: spoil.kind };
   if (answer.kind !== 'response') return answer;
   if (spoil.kind === 'late') return { ...answer, afterMs: spoil.ms };
+  if (spoil.kind === 'trickle') return { ...answer, afterMs: spoil.ms * answer.body.length };
   if (spoil.kind === 'status') return { ...answer, status: spoil.status, body: '' };
   // The question for a password has no text that matters.
   return answer.status === 401 ? answer : { ...answer, body: spoil.of(answer.body) };

@@ -18,6 +18,7 @@ export const CELLS = [
   'no answer',
   'reset',
   'broken off in its middle',
+  'trickled bytes',
   'oversized body',
   'wrong JSON',
   'a web page',
@@ -90,6 +91,7 @@ export const FAMILIES: Readonly<Record<string, MinerFamily>> = {
     outcomes: {
       ...ALIKE,
       'broken off in its middle': 'hashing, mode mine | NET_RESET',
+      'trickled bytes': 'ANSWER_PARTIAL, mode ANSWER_PARTIAL | NET_TIMEOUT',
       'nothing in it': 'VALUE_MISSING, mode VALUE_MISSING | VERB_UNSUPPORTED',
       'words for numbers': 'VALUE_INVALID, mode VALUE_INVALID | resolved',
       'lists for numbers': 'VALUE_INVALID, mode VALUE_INVALID | resolved',
@@ -110,6 +112,7 @@ export const FAMILIES: Readonly<Record<string, MinerFamily>> = {
     outcomes: {
       ...ALIKE,
       'broken off in its middle': 'ANSWER_PARTIAL | ANSWER_PARTIAL',
+      'trickled bytes': 'ANSWER_PARTIAL | ANSWER_PARTIAL',
       'nothing in it': 'ANSWER_GARBAGE | ANSWER_GARBAGE',
       'words for numbers': 'VALUE_MISSING, mode VALUE_MISSING | VERB_REFUSED',
       'lists for numbers': 'VALUE_MISSING, mode VALUE_MISSING | VERB_REFUSED',
@@ -130,6 +133,7 @@ export const FAMILIES: Readonly<Record<string, MinerFamily>> = {
     outcomes: {
       ...ALIKE,
       'broken off in its middle': 'NET_RESET | NET_RESET',
+      'trickled bytes': 'NET_TIMEOUT | NET_TIMEOUT',
       'nothing in it': 'ANSWER_GARBAGE | ANSWER_GARBAGE',
       'words for numbers': 'VALUE_INVALID, mode VALUE_INVALID | resolved',
       'lists for numbers': 'VALUE_INVALID, mode VALUE_INVALID | resolved',
@@ -149,6 +153,7 @@ export const FAMILIES: Readonly<Record<string, MinerFamily>> = {
     outcomes: {
       ...ALIKE,
       'broken off in its middle': 'NET_RESET | NET_RESET',
+      'trickled bytes': 'NET_TIMEOUT | resolved',
       'nothing in it': 'ANSWER_GARBAGE | ANSWER_GARBAGE',
       'words for numbers': 'VALUE_INVALID, mode VALUE_INVALID | resolved',
       'lists for numbers': 'VALUE_INVALID, mode VALUE_INVALID | resolved',
@@ -168,6 +173,7 @@ export const FAMILIES: Readonly<Record<string, MinerFamily>> = {
     outcomes: {
       ...READING_ALONE,
       'broken off in its middle': 'ANSWER_PARTIAL, mode ANSWER_PARTIAL',
+      'trickled bytes': 'ANSWER_PARTIAL, mode ANSWER_PARTIAL',
       'nothing in it': 'VALUE_MISSING, mode VALUE_MISSING',
       'words for numbers': 'VALUE_INVALID, mode VALUE_INVALID',
       'lists for numbers': 'VALUE_INVALID, mode VALUE_INVALID',
@@ -190,6 +196,7 @@ export const FAMILIES: Readonly<Record<string, MinerFamily>> = {
     outcomes: {
       ...ALIKE,
       'broken off in its middle': 'ANSWER_PARTIAL, mode ANSWER_PARTIAL | ANSWER_PARTIAL',
+      'trickled bytes': 'ANSWER_PARTIAL, mode ANSWER_PARTIAL | ANSWER_PARTIAL',
       'nothing in it': 'VALUE_MISSING, mode ANSWER_GARBAGE | ANSWER_GARBAGE',
       'words for numbers': 'VALUE_INVALID, mode VALUE_INVALID | resolved',
       'lists for numbers': 'VALUE_INVALID, mode VALUE_INVALID | resolved',
@@ -212,6 +219,7 @@ export const FAMILIES: Readonly<Record<string, MinerFamily>> = {
     outcomes: {
       ...ALIKE,
       'broken off in its middle': 'hashing, mode mine | ANSWER_GARBAGE',
+      'trickled bytes': 'ANSWER_PARTIAL, mode ANSWER_PARTIAL | ANSWER_GARBAGE',
       'nothing in it': 'VALUE_MISSING, mode VALUE_MISSING | ANSWER_GARBAGE',
       'words for numbers': 'VALUE_INVALID, mode VALUE_INVALID | resolved',
       'lists for numbers': 'VALUE_INVALID, mode VALUE_INVALID | resolved',
@@ -231,6 +239,7 @@ export const FAMILIES: Readonly<Record<string, MinerFamily>> = {
     outcomes: {
       ...ALIKE,
       'broken off in its middle': 'hashing, mode mine | ANSWER_GARBAGE',
+      'trickled bytes': 'ANSWER_PARTIAL, mode ANSWER_PARTIAL | ANSWER_GARBAGE',
       'nothing in it': 'ANSWER_GARBAGE | ANSWER_GARBAGE',
       'words for numbers': 'VALUE_INVALID, mode VALUE_INVALID | resolved',
       'lists for numbers': 'VALUE_INVALID, mode VALUE_INVALID | resolved',

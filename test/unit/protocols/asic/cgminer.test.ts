@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import {
   ANSWER_MAX_BYTES,
   encodeCgminer,
-  isWholeAnswer,
+  makeIsWhole,
   parseCgminer,
   sectionOf,
   statusOf,
@@ -157,12 +157,48 @@ describe('parseCgminer', () => {
   });
 });
 
-describe('isWholeAnswer', () => {
+describe('makeIsWhole', () => {
+  const isWhole = (bytes: Uint8Array): boolean => makeIsWhole()(bytes);
+
   test('waits for the closing brace, not one inside a string', () => {
-    expect(isWholeAnswer(bytesOf('{"a":{"b":1}}\u0000'))).toBe(true);
-    expect(isWholeAnswer(bytesOf('{"a":{"b":1}'))).toBe(false);
-    expect(isWholeAnswer(bytesOf('{"a":"}'))).toBe(false);
-    expect(isWholeAnswer(new Uint8Array())).toBe(false);
+    expect(isWhole(bytesOf('{"a":{"b":1}}\u0000'))).toBe(true);
+    expect(isWhole(bytesOf('{"a":{"b":1}'))).toBe(false);
+    expect(isWhole(bytesOf('{"a":"}'))).toBe(false);
+    expect(isWhole(new Uint8Array())).toBe(false);
+  });
+
+  test.each([
+    '{"a":{"b":1}}\u0000',
+    '{"a":"}","b":"\\"}"}  \n',
+    '{}x{"a":[1,"\\\\"]}',
+    '{"a":1} {"b":2}\u0000',
+  ])('says the same of %j at every byte as of all that has come at once', (text) => {
+    const bytes = bytesOf(text);
+    const trickled = makeIsWhole();
+    for (let end = 0; end <= bytes.length; end += 1) {
+      const part = bytes.subarray(0, end);
+      expect(trickled(part), text.slice(0, end)).toBe(isWhole(part));
+    }
+  });
+
+  test.each([
+    ['braces', '{"a":[' + '{"b":"}"},'.repeat(100)],
+    ['white space', '{"a":1' + ' '.repeat(1_000)],
+    ['white space behind a brace', '{"a":{}' + '\n'.repeat(1_000)],
+  ])('looks at each of many trickled %s a few times at most', (_, text) => {
+    const bytes = bytesOf(text);
+    let looks = 0;
+    const isWholeNow = makeIsWhole();
+    for (let end = 1; end <= bytes.length; end += 1)
+      isWholeNow(
+        new Proxy(bytes.subarray(0, end), {
+          get: (target, key) => {
+            if (typeof key === 'string' && /^\d+$/.test(key)) looks += 1;
+            return Reflect.get(target, key, target) as unknown;
+          },
+        }),
+      );
+    expect(looks).toBeLessThanOrEqual(4 * bytes.length);
   });
 });
 

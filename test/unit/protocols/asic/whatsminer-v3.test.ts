@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import {
   decodeWhatsminerV3,
   encodeWhatsminerV3,
-  isWholeWhatsminerV3,
+  makeIsWholeWhatsminerV3,
   messageOfWhatsminerV3,
   whatsminerV3Token,
 } from '../../../../protocols/asic/whatsminer-v3.ts';
@@ -25,13 +25,16 @@ test('a token is what hashlib makes of command, password, salt and time', () => 
 
 test('an answer is whole when its length has come; heartbeats before it are passed over', () => {
   const whole = bytes('\0\0\0\0\x0a\0\0\0{"code":0}');
+  const trickled = makeIsWholeWhatsminerV3();
   for (let cut = 0; cut < whole.length; cut += 1) {
-    expect(isWholeWhatsminerV3(whole.subarray(0, cut))).toBe(false);
+    expect(makeIsWholeWhatsminerV3()(whole.subarray(0, cut))).toBe(false);
+    expect(trickled(whole.subarray(0, cut))).toBe(false);
     expect(messageOfWhatsminerV3(whole.subarray(0, cut))).toBeUndefined();
     const broken = decodeWhatsminerV3(whole.subarray(0, cut));
     if (!(broken instanceof Fault)) expect(broken.partial).toBe(true);
   }
-  expect(isWholeWhatsminerV3(whole)).toBe(true);
+  expect(makeIsWholeWhatsminerV3()(whole)).toBe(true);
+  expect(trickled(whole)).toBe(true);
   expect(decodeWhatsminerV3(whole)).toMatchObject({ value: { code: 0 }, partial: false });
   expect(messageOfWhatsminerV3(bytes('\x02\0\0\0{}more'))).toEqual({ body: bytes('{}'), end: 6 });
 });
