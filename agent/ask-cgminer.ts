@@ -8,10 +8,12 @@ import {
   sectionOf,
   statusOf,
 } from '../protocols/asic/cgminer.ts';
-import type { CgminerAnswer } from '../protocols/asic/cgminer.ts';
+import type { CgminerAnswer, JsonObject } from '../protocols/asic/cgminer.ts';
 import { Fault } from '../protocols/faults.ts';
 import type { Reading } from '../protocols/reading.ts';
-import { middleMs, missing, textReading } from './readings.ts';
+import { wordOf } from './miner-readings.ts';
+import type { PoolSeen } from './pools.ts';
+import { middleMs, missing, textReading, toNumber } from './readings.ts';
 
 /** An answer and the UTC time in the middle between asking and answering. */
 export interface Asked extends CgminerAnswer {
@@ -69,6 +71,15 @@ export async function askCgminer(
     throw new Fault('VERB_UNSUPPORTED', `${command}: ${status.message.slice(0, 100)}`);
   }
   return { ...answer, atMs };
+}
+
+/** The pools by the POOLS section, the first in front. */
+export function poolsTold(value: JsonObject): readonly PoolSeen[] {
+  const rank = (pool: JsonObject, index: number): number => toNumber(field(pool, 'Priority')) ?? index;
+  return sectionOf(value, 'POOLS')
+    .map((pool, index) => ({ pool, rank: rank(pool, index) }))
+    .sort((a, b) => a.rank - b.rank)
+    .map(({ pool }) => ({ url: wordOf(field(pool, 'URL')), user: wordOf(field(pool, 'User')) }));
 }
 
 /** The pool at work by the POOLS section: its URL, an empty text when none is, a reason when nothing is said of pools. */

@@ -1,5 +1,6 @@
 import type { Clock, Endpoint, Http, Log, Net, Random, Remote } from '../host/deps.ts';
 import type { Line, Lines } from '../host/line.ts';
+import type { Pool } from '../config/pools.ts';
 import type { Identity, Readings } from '../protocols/reading.ts';
 
 /** What a device can be told. Absolute settings, so that saying one twice changes nothing; `reboot` and `locate` are one-shot. */
@@ -26,6 +27,12 @@ export type Settings = Readonly<Record<string, string | number>>;
 
 /** Called by a verb that writes, with the settings as they are, before the write. When it rejects, nothing is written. */
 export type BeforeWrite = (settings: Settings) => Promise<void>;
+
+/**
+ * Sets all pools of a device, the first in front; places beyond them become empty. Does nothing where it is seen to have
+ * them. As a verb: resolves on the vendor's OK.
+ */
+export type SetPools = (pools: readonly Pool[], timeoutMs: number, before?: BeforeWrite) => Promise<void>;
 
 /** What a driver can tell of the settings of its device. */
 export interface SettingsView {
@@ -102,7 +109,7 @@ export interface Device {
   /** What this firmware can do, by presence. Resolves on the vendor's OK (acknowledged, no more); rejects with a Fault. */
   readonly verbs: Partial<
     Record<Verb, (argument: number | undefined, timeoutMs: number, before?: BeforeWrite) => Promise<void>>
-  >;
+  > & { readonly pools?: SetPools };
   /** Absent: nothing is known of them. */
   readonly settings?: SettingsView;
   /** Where a TCP connection shows that the device is there; absent: only a read does. */

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import type { Pool } from '../config/pools.ts';
 import type { Clock } from '../host/deps.ts';
 import { Fault } from '../protocols/faults.ts';
 import { recordOf } from '../protocols/records.ts';
@@ -10,6 +11,7 @@ import type { BeforeWrite, Settings } from './driver.ts';
 import type { Keeper } from './kept.ts';
 import type { Machine } from './machine.ts';
 import type { Plant } from './plant.ts';
+import { poolsWritten } from './pools.ts';
 
 const values = recordOf(
   64,
@@ -22,9 +24,7 @@ const fileSchema = z.record(
   z.strictObject({
     known: values,
     before: values,
-    wrote: z
-      .strictObject({ verb: z.string(), name: z.string().optional(), value: z.number().optional() })
-      .optional(),
+    wrote: z.strictObject({ verb: z.string(), sets: values }).optional(),
   }),
 );
 
@@ -46,6 +46,8 @@ export interface SettingsBook {
   argument(machine: Machine, step: Extract<Step, { kind: 'verb' }>): number | undefined;
   /** What a verb calls before it writes. */
   before(machine: Machine, step: Extract<Step, { kind: 'verb' }>): BeforeWrite;
+  /** As `before`, for setting its pools, which stay. */
+  beforePools(machine: Machine, pools: readonly Pool[]): BeforeWrite;
   /** A verb has ended, well or not: readings that begin from now on show what became of it. */
   ended(machine: Machine): void;
   /** After a reading. */
@@ -87,13 +89,27 @@ class Book implements SettingsBook {
     const { verb } = step;
     const name = machine.device.settings?.setBy[verb];
     const argument = this.argument(machine, step);
+    const sets = name === undefined || argument === undefined ? {} : { [name]: argument };
+    return this.#noted(machine, isUrgent, (kept) => beforeWrite(kept, verb, sets));
+  }
+
+  beforePools(machine: Machine, pools: readonly Pool[]): BeforeWrite {
+    return this.#noted(machine, false, (kept, settings) =>
+      beforeWrite(kept, 'pools', poolsWritten(pools, settings), { stays: true }),
+    );
+  }
+
+  /** What is found before a write, and then `after` of it, is on the disk when it resolves. */
+  #noted(
+    machine: Machine,
+    isUrgent: boolean,
+    after: (kept: KeptSettings, settings: Settings) => KeptSettings,
+  ): BeforeWrite {
     return async (settings) => {
       if (!this.#known && !isUrgent)
         throw new Fault('DISK_FAILED', 'the settings of before cannot be read from the disk');
       this.#see(machine, settings);
-      const { id } = machine.config;
-      const kept = this.#kept.get(id) ?? NOTHING_KEPT;
-      this.#set(machine, beforeWrite(kept, verb, name, name === undefined ? undefined : argument));
+      this.#set(machine, after(this.#kept.get(machine.config.id) ?? NOTHING_KEPT, settings));
       // A write that sets nothing loses nothing when all that is known is on the disk.
       if (!this.#dirty) return;
       await (isUrgent ? this.#atMost(this.#keep()) : this.#keep());
@@ -132,7 +148,9 @@ class Book implements SettingsBook {
     if (JSON.stringify(kept) !== JSON.stringify(present)) this.#set(machine, kept);
     for (const { kind, name, from, to } of changes) {
       const isSecret = name.endsWith('.pass');
-      const what = isSecret ? `${name} has changed` : `${name} was ${from}, is ${to}`;
+      const what = isSecret
+        ? `${name} has changed`
+        : `${name} was ${from === '' ? 'empty' : from}, is ${to === '' ? 'empty' : to}`;
       if (kind === 'foreign') this.#options.alarms.tell('FOREIGN_WRITER', id, what);
       else
         this.#options.alarms.tell(

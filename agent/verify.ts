@@ -2,7 +2,9 @@ import type { Clock } from '../host/deps.ts';
 import { asFault, Fault } from '../protocols/faults.ts';
 import { modeOf, numberOf } from '../protocols/reading.ts';
 import type { Readings } from '../protocols/reading.ts';
-import type { Device, Verb } from './driver.ts';
+import type { Pool } from '../config/pools.ts';
+import type { Device, Settings, Verb } from './driver.ts';
+import { besidePools, showsPools } from './pools.ts';
 
 /** Outcome of one command: the vendor's OK alone, its effect seen in readings, or neither. */
 export interface Verified {
@@ -22,9 +24,14 @@ interface Wait {
 }
 
 /** Nothing a device reports shows these. */
-const UNSEEN: readonly Verb[] = ['locate'];
+const UNSEEN: readonly Told[0][] = ['locate'];
 /** A limit is kept within this share of itself. */
 const LIMIT_TOLERANCE = 1.05;
+
+/** What a device can be told, with what goes with it. */
+export type Told =
+  | readonly [verb: Verb, argument: number | undefined]
+  | readonly [verb: 'pools', argument: readonly Pool[]];
 
 /**
  * Carries a verb out and watches for its effect in readings that began after the dispatch, until it shows or
@@ -32,12 +39,10 @@ const LIMIT_TOLERANCE = 1.05;
  */
 export async function actAndVerify(
   device: Device,
-  verb: Verb,
-  argument: number | undefined,
-  wait: Wait,
+  ...[verb, argument, wait]: readonly [...Told, Wait]
 ): Promise<Verified> {
   const { clock, timeoutMs } = wait;
-  const act = device.verbs[verb];
+  const act = verb === 'pools' ? poolsVerb(device, argument) : plainVerb(device, verb, argument);
   if (!act)
     return {
       stage: 'failed',
@@ -47,10 +52,11 @@ export async function actAndVerify(
       fault: new Fault('VERB_UNSUPPORTED', `${verb}: ${verbsOf(device)}`),
     };
   const before = await tryRead(device, timeoutMs);
+  const settings = device.settings?.newest()?.settings ?? {};
   const startMs = clock.monoMs();
   const elapsedMs = (): number => clock.monoMs() - startMs;
   try {
-    await act(argument, timeoutMs);
+    await act(timeoutMs);
   } catch (error) {
     const after = await tryRead(device, timeoutMs);
     return {
@@ -65,11 +71,46 @@ export async function actAndVerify(
     const after = await tryRead(device, timeoutMs);
     return { stage: 'acknowledged', ms: elapsedMs(), before: before.readings, after: after.readings };
   }
-  return watch(
-    device,
-    { ...wait, startMs, shows: (after) => shows(verb, argument, before.readings, after, elapsedMs()) },
-    before.readings,
+  const sinceMs = clock.monoMs();
+  const isDone = (after: Readings): boolean =>
+    verb === 'pools'
+      ? poolsShow(device, argument, sinceMs)
+      : shows(verb, argument, before.readings, after, elapsedMs());
+  const outcome = await watch(device, { ...wait, startMs, shows: isDone }, before.readings);
+  const disturbed =
+    verb === 'pools' && outcome.stage === 'observed' ? changesBeside(device, settings) : undefined;
+  return disturbed === undefined
+    ? outcome
+    : { ...outcome, stage: 'failed', fault: new Fault('SETTING_DISTURBED', disturbed) };
+}
+
+type Act = (timeoutMs: number) => Promise<void>;
+
+function poolsVerb({ verbs }: Device, pools: readonly Pool[]): Act | undefined {
+  const set = verbs.pools;
+  return set && ((timeoutMs) => set(pools, timeoutMs));
+}
+
+function plainVerb({ verbs }: Device, verb: Verb, argument: number | undefined): Act | undefined {
+  const act = verbs[verb];
+  return act && ((timeoutMs) => act(argument, timeoutMs));
+}
+
+/** Its settings, as read from `sinceMs` on, have these pools. */
+export function poolsShow(device: Device, pools: readonly Pool[], sinceMs: number): boolean {
+  const newest = device.settings?.newest();
+  return newest !== undefined && newest.beganMs >= sinceMs && showsPools(pools, newest.settings);
+}
+
+/** Settings beside the pools that are not what they were, in words; undefined: none. */
+function changesBeside(device: Device, before: Settings): string | undefined {
+  const now = besidePools(device.settings?.newest()?.settings ?? {});
+  const changed = Object.entries(now).filter(
+    ([name, value]) => before[name] !== undefined && before[name] !== value,
   );
+  return changed.length === 0
+    ? undefined
+    : changed.map(([name, value]) => `${name} was ${before[name]}, is ${value}`).join(', ');
 }
 
 async function watch(

@@ -4,6 +4,7 @@ import { idleCredentials } from './credentials.ts';
 import { outletWarnings } from './outlets.ts';
 import { planCapW } from '../protocols/loading.ts';
 import { GUARD_MAX_AGE_MS } from '../protocols/metering/age.ts';
+import { poolWarnings } from './pools.ts';
 import type { Site } from './site.ts';
 
 /** A sample is as old as its question: what an answer may take. */
@@ -23,6 +24,7 @@ export function findWarnings(site: Site): readonly Explained[] {
     ...loopWarnings(site),
     ...secretWarnings(site),
     ...outletWarnings(site),
+    ...poolWarnings(site),
     ...credentialWarnings(site),
   ];
 }

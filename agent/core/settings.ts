@@ -4,7 +4,7 @@ export interface KeptSettings {
   readonly known: Values;
   /** Settings that we have overwritten, as they were before: what is restored. */
   readonly before: Values;
-  /** Our newest write, until a reading has shown what became of it; without `name` it was to change no setting. */
+  /** Our newest write, until a reading has shown what became of it. */
   readonly wrote?: Wrote | undefined;
 }
 
@@ -12,8 +12,8 @@ type Values = Readonly<Record<string, string | number>>;
 
 interface Wrote {
   readonly verb: string;
-  readonly name?: string | undefined;
-  readonly value?: number | undefined;
+  /** What it was to set; empty: no setting. Of pools '' stands for a place without one. */
+  readonly sets: Values;
 }
 
 /** A setting that changed and not by our wish. `foreign`: nobody here was writing; `disturbed`: it came with our write. */
@@ -39,14 +39,18 @@ export function seeSettings(
   seen: Values,
 ): { readonly kept: KeptSettings; readonly changes: readonly SettingChange[] } {
   const { wrote } = kept;
+  const sets = wrote?.sets ?? {};
+  const shown = withEmptyPools(seen, { ...kept.known, ...sets });
+  const knewPools = Object.keys(kept.known).some(isPool);
   const changes: SettingChange[] = [];
   const known: Record<string, string | number> = { ...kept.known };
   const before: Record<string, string | number> = { ...kept.before };
-  let isOpen = wrote?.name !== undefined && seen[wrote.name] === undefined;
-  for (const [name, to] of Object.entries(seen)) {
-    const from = known[name];
-    if (wrote?.name === name && wrote.value !== undefined) {
-      if (isWritten(to, wrote.value)) {
+  let isOpen = Object.keys(sets).some((name) => shown[name] === undefined);
+  for (const [name, to] of Object.entries(shown)) {
+    const from = known[name] ?? (knewPools && isPool(name) ? '' : undefined);
+    const value = sets[name];
+    if (value !== undefined) {
+      if (isWritten(to, value)) {
         known[name] = to;
         // The value of before is back.
         if (to === before[name]) delete before[name];
@@ -54,8 +58,8 @@ export function seeSettings(
       }
       isOpen = true;
       // Not carried out yet, or never.
-      if (to === from && to !== wrote.value) continue;
-      changes.push({ kind: 'disturbed', name, from: wrote.value, to });
+      if (to === from && to !== value) continue;
+      changes.push({ kind: 'disturbed', name, from: value, to });
       continue;
     }
     known[name] = to;
@@ -67,21 +71,42 @@ export function seeSettings(
   return { kept: isOpen ? { known, before, wrote } : { known, before }, changes };
 }
 
-const isWritten = (seen: string | number, value: number): boolean =>
-  seen === value || (typeof seen === 'number' && value > 100 && Math.abs(seen - value) <= value * ROUNDING);
+const isPool = (name: string): boolean => name.startsWith('pool.');
 
-/** As it must be on disk before a write goes out that sets `name` to `value`. Without a name it sets nothing. */
+/** Where pools are told at all, a place that is known and not among them is empty. */
+function withEmptyPools(seen: Values, expected: Values): Values {
+  if (!Object.keys(seen).some(isPool)) return seen;
+  const gone = Object.keys(expected).filter((name) => isPool(name) && seen[name] === undefined);
+  return { ...seen, ...Object.fromEntries(gone.map((name) => [name, ''])) };
+}
+
+const isWritten = (seen: string | number, value: string | number): boolean =>
+  seen === value ||
+  (typeof seen === 'number' &&
+    typeof value === 'number' &&
+    value > 100 &&
+    Math.abs(seen - value) <= value * ROUNDING);
+
+/**
+ * As it must be on disk before a write goes out that sets `sets`. What is set only until something is over is restored
+ * then: of a write that `stays` nothing is.
+ */
 export function beforeWrite(
   kept: KeptSettings,
   verb: string,
-  name: string | undefined,
-  value: number | undefined,
+  sets: Values,
+  { stays = false }: { readonly stays?: boolean } = {},
 ): KeptSettings {
   const { known, before, wrote } = kept;
+  const names = Object.keys(sets);
   // One that sets nothing comes on top of one that does and has not shown its effect yet.
-  if (name === undefined || value === undefined)
-    return { known, before, wrote: wrote?.name === undefined ? { verb } : wrote };
-  const present = known[name];
-  const isFirst = before[name] === undefined && present !== undefined && present !== value;
-  return { known, before: isFirst ? { ...before, [name]: present } : before, wrote: { verb, name, value } };
+  if (names.length === 0)
+    return { known, before, wrote: wrote && Object.keys(wrote.sets).length > 0 ? wrote : { verb, sets } };
+  const overwritten = names.flatMap((name): [string, string | number][] => {
+    const present = known[name];
+    return stays || before[name] !== undefined || present === undefined || present === sets[name]
+      ? []
+      : [[name, present]];
+  });
+  return { known, before: { ...before, ...Object.fromEntries(overwritten) }, wrote: { verb, sets } };
 }

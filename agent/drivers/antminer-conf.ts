@@ -1,15 +1,17 @@
 import { field, isList, isObject } from '../../protocols/asic/cgminer.ts';
 import type { JsonObject } from '../../protocols/asic/cgminer.ts';
 import { Fault } from '../../protocols/faults.ts';
+import type { Pool } from '../../config/pools.ts';
 import type { Settings } from '../driver.ts';
-import { fingerprint, shown, toNumber } from '../readings.ts';
+import { wordOf } from '../miner-readings.ts';
+import { poolSettings } from '../pools.ts';
+import { shown, toNumber } from '../readings.ts';
 
 /** Work modes of stock firmware, as numbers in `miner-mode` (older) or `bitmain-work-mode` (newer, a string when read). */
 export const WORK_MODE = { normal: 0, sleep: 1, high: 2, low: 3 } as const;
 
 /** Pools the browser always sends. */
 const POOLS = 3;
-const MOST_POOLS = 8;
 
 /** The work mode a configuration asks for; undefined when it does not say. */
 export function workModeOf(conf: JsonObject): number | undefined {
@@ -30,21 +32,23 @@ export function settingsOf(conf: JsonObject): Settings {
   };
   for (const [name, value] of Object.entries(plain)) if (value !== undefined) settings[name] = shown(value);
   const pools = field(conf, 'pools');
-  for (const [index, pool] of (isList(pools) ? pools : []).slice(0, MOST_POOLS).entries())
-    for (const key of ['url', 'user', 'pass'] as const) {
-      const value = isObject(pool) ? field(pool, key) : undefined;
-      if (typeof value === 'string')
-        settings[`pool.${index + 1}.${key}`] = key === 'pass' ? fingerprint(value) : value.slice(0, 200);
-    }
-  return settings;
+  const seen = (isList(pools) ? pools : []).filter(isObject).map((pool) => {
+    const pass = field(pool, 'pass');
+    return {
+      url: wordOf(field(pool, 'url')),
+      user: wordOf(field(pool, 'user')),
+      ...(typeof pass === 'string' && { pass }),
+    };
+  });
+  return { ...settings, ...poolSettings(seen) };
 }
 
 /**
- * The object the browser sends to set a work mode, every other setting as `conf` has it.
+ * The object the browser sends to set a work mode, or pools, every other setting as `conf` has it.
  * Throws ANSWER_GARBAGE when `conf` lacks what must be sent back: pools are never written from nothing.
  */
-export function confWithMode(conf: JsonObject, mode: number): JsonObject {
-  const pools = field(conf, 'pools');
+export function confWith(conf: JsonObject, mode: number, wanted?: readonly Pool[]): JsonObject {
+  const pools = wanted?.map(({ url, user, pass }) => ({ url, user, pass })) ?? field(conf, 'pools');
   if (!isList(pools) || pools.length === 0)
     throw new Fault('ANSWER_GARBAGE', 'the configuration holds no pools: not written');
   const kept = pools.map((pool) => {

@@ -2,37 +2,26 @@
  * Bitmain Antminer with stock firmware of 2020 and later (S19 family to S21).
  * Verified on recorded answers (4028 `stats`, `summary`, `pools`, `version`); the CGI pages from documents only.
  */
+import type { Pool } from '../../config/pools.ts';
 import type { Endpoint } from '../../host/deps.ts';
 import { field, sectionOf } from '../../protocols/asic/cgminer.ts';
 import type { JsonObject } from '../../protocols/asic/cgminer.ts';
 import { asFault, Fault } from '../../protocols/faults.ts';
 import type { Identity, Reading, Readings } from '../../protocols/reading.ts';
-import { gigahash } from '../../protocols/units.ts';
 import { askCgminer, Deadline, poolReading } from '../ask-cgminer.ts';
 import type { Asked } from '../ask-cgminer.ts';
 import type { BeforeWrite, Device, DeviceIo, Driver, SettingsView, Target } from '../driver.ts';
 import { checkOptions, portOption } from '../options.ts';
-import {
-  MINER_BOUNDS,
-  middleMs,
-  missing,
-  numberReading,
-  shown,
-  toNumber,
-  uncertain,
-  unreadable,
-} from '../readings.ts';
-import { confWithMode, settingsOf, WORK_MODE, workModeOf } from './antminer-conf.ts';
+import { hasPools } from '../pools.ts';
+import { MINER_BOUNDS, middleMs, missing, numberReading, uncertain, unreadable } from '../readings.ts';
+import { confWith, settingsOf, WORK_MODE, workModeOf } from './antminer-conf.ts';
+import { measured, minerStats, silentReadings, statsReadings } from './antminer-stats.ts';
 import { AntminerWeb } from './antminer-web.ts';
 
 /** A miner that says nothing of hashing and was seen configured to sleep this recently still sleeps: one connection less. */
 const SLEEP_PROOF_MS = 60_000;
 /** A start takes minutes at most; set to mine and idle for longer, a machine is told again. */
 const STUCK_MS = 240_000;
-/** Above this multiple of its own ideal rate a hashrate carries a wrong unit. */
-const IDEAL_FACTOR = 3;
-/** A reachable machine draws something: firmware counts the hash boards alone. */
-const POWER_FLOOR_W = 1;
 
 const GET_CONF = '/cgi-bin/get_miner_conf.cgi';
 
@@ -209,7 +198,7 @@ class Antminer implements Device {
     timeoutMs: number,
     before: BeforeWrite | undefined,
   ): Promise<void> {
-    const deadline = new Deadline(this.#io.clock, timeoutMs);
+    const deadline = this.deadline(timeoutMs);
     const conf = await this.#conf(web, deadline);
     const current = workModeOf(conf);
     if (current === undefined) throw new Fault('VERB_UNSUPPORTED', 'the configuration names no work mode');
@@ -220,13 +209,31 @@ class Antminer implements Device {
     const stuck = this.#io.clock.monoMs() - this.#idleSinceMs > STUCK_MS;
     if (!asleep && current !== WORK_MODE.sleep && (wakeMode ?? current) === current && !stuck) return;
     await before?.(settingsOf(conf));
+    await this.#write(confWith(conf, wanted), web, deadline);
+  }
+
+  /** Sets its pools at the work mode it has, unless it has them. For control by `verbs` alone. */
+  async setPools(
+    pools: readonly Pool[],
+    web: AntminerWeb,
+    timeoutMs: number,
+    before: BeforeWrite | undefined,
+  ): Promise<void> {
+    const deadline = this.deadline(timeoutMs);
+    const conf = await this.#conf(web, deadline);
+    const mode = workModeOf(conf);
+    if (mode === undefined) throw new Fault('VERB_UNSUPPORTED', 'the configuration names no work mode');
+    const settings = settingsOf(conf);
+    // Every write restarts the miner.
+    if (hasPools(pools, settings)) return;
+    await before?.(settings);
+    await this.#write(confWith(conf, mode, pools), web, deadline);
+  }
+
+  async #write(conf: JsonObject, web: AntminerWeb, deadline: Deadline): Promise<void> {
     this.#writes += 1;
     this.#sleepProvenMs = Number.NEGATIVE_INFINITY;
-    const answer = await web.post(
-      '/cgi-bin/set_miner_conf.cgi',
-      JSON.stringify(confWithMode(conf, wanted)),
-      deadline,
-    );
+    const answer = await web.post('/cgi-bin/set_miner_conf.cgi', JSON.stringify(conf), deadline);
     this.#writes += 1;
     this.#sleepProvenMs = Number.NEGATIVE_INFINITY;
     this.#idleSinceMs = Number.POSITIVE_INFINITY;
@@ -253,6 +260,7 @@ function makeVerbs(device: Antminer, web: AntminerWeb): Device['verbs'] {
       }
       return device.setAsleep(false, argument, web, timeoutMs, before);
     },
+    pools: (pools, timeoutMs, before) => device.setPools(pools, web, timeoutMs, before),
     reboot: async (_argument, timeoutMs) => {
       const deadline = device.deadline(timeoutMs);
       // The page is asked for first, so that a broken-off answer below can only be the reboot itself.
@@ -292,88 +300,4 @@ function identityOf(version: Asked): Identity {
     model: text('Type'),
     firmware: text('Miner') + (compiled === '' ? '' : ` (${compiled})`),
   };
-}
-
-/** The section with the values: the one after the header that names the type. */
-function minerStats(value: JsonObject): JsonObject | undefined {
-  return sectionOf(value, 'STATS').find(
-    (section) => field(section, 'GHS 5s') !== undefined || field(section, 'GHS av') !== undefined,
-  );
-}
-
-function silentReadings(atMs: number, stats: Asked | Fault): Record<string, Reading> {
-  const partial = !(stats instanceof Fault) && stats.partial;
-  const none = unreadable(partial ? 'ANSWER_PARTIAL' : 'VALUE_MISSING', atMs);
-  return { hashrate: none, power: none, uptime: none };
-}
-
-function statsReadings(miner: JsonObject, atMs: number): Record<string, Reading> {
-  const readings: Record<string, Reading> = {
-    hashrate: hashrateOf(miner, atMs),
-    power: powerOf(miner, atMs),
-    uptime: numberReading(field(miner, 'Elapsed'), MINER_BOUNDS.uptime, atMs),
-  };
-  for (let index = 1; index <= 8; index += 1) {
-    const fan = field(miner, `fan${index}`);
-    if (fan !== undefined) readings[`fan.${index}`] = numberReading(fan, MINER_BOUNDS.fan, atMs);
-    // A place without a board has no chips and all-zero temperatures.
-    if ((toNumber(field(miner, `chain_acn${index}`)) ?? 0) <= 0) continue;
-    const board = field(miner, `temp_pcb${index}`);
-    const chip = field(miner, `temp_chip${index}`);
-    if (board !== undefined) readings[`temperature.board.${index}`] = hottest(board, atMs);
-    if (chip !== undefined) readings[`temperature.chip.${index}`] = hottest(chip, atMs);
-  }
-  return readings;
-}
-
-function hashrateOf(miner: JsonObject, atMs: number): Reading {
-  const now = numberReading(field(miner, 'GHS 5s'), MINER_BOUNDS.hashrate, atMs, gigahash(1));
-  const average = (): Reading =>
-    uncertain(
-      numberReading(field(miner, 'GHS av'), MINER_BOUNDS.hashrate, atMs, gigahash(1)),
-      'average since start',
-    );
-  const reading = !now.ok && now.why === 'VALUE_MISSING' ? average() : now;
-  const idealGhs = toNumber(field(miner, 'total_rateideal')) ?? 0;
-  if (reading.ok && idealGhs > 0 && Number(reading.value) > gigahash(idealGhs) * IDEAL_FACTOR) {
-    return unreadable(
-      'VALUE_IMPLAUSIBLE',
-      atMs,
-      `${String(reading.value)} H/s where ${gigahash(idealGhs)} is ideal`,
-    );
-  }
-  return reading;
-}
-
-/** `chain_power`: `"3250 W"`, on some models. */
-function powerOf(miner: JsonObject, atMs: number): Reading {
-  const raw = field(miner, 'chain_power');
-  const watts = typeof raw === 'string' ? /^\s*(\d+(?:\.\d+)?)\s*W?\s*$/i.exec(raw)?.[1] : raw;
-  if (raw !== undefined && watts === undefined)
-    return unreadable('VALUE_INVALID', atMs, `chain_power ${shown(raw)}`);
-  const reading = measured(numberReading(watts, MINER_BOUNDS.power, atMs));
-  return reading.ok && Number(reading.value) < POWER_FLOOR_W
-    ? uncertain(reading, 'counts the hash boards alone')
-    : reading;
-}
-
-function measured(reading: Reading): Reading {
-  return reading.ok ? { ...reading, measured: true } : reading;
-}
-
-/** The highest of a board's sensors, in `"73-45-64-65"` or a list; a sensor at zero is not connected. */
-function hottest(raw: unknown, atMs: number): Reading {
-  const parts: unknown[] =
-    typeof raw === 'string'
-      ? (raw.match(/(?<=^|-)-?\d+(?:\.\d+)?(?=-|$)/g) ?? [])
-      : isSensors(raw)
-        ? [...raw]
-        : [raw];
-  const values = parts.map(toNumber).filter((value) => value !== undefined && value !== 0);
-  if (values.length === 0) return missing(atMs, 'no sensor answers');
-  return numberReading(Math.max(...values.map(Number)), MINER_BOUNDS.temperature, atMs);
-}
-
-function isSensors(raw: unknown): raw is readonly unknown[] {
-  return Array.isArray(raw) && raw.length <= 64;
 }

@@ -2,23 +2,26 @@
  * MicroBT Whatsminer, API v2 on TCP 4028 (M20 to M60 families before API v3).
  * Verified on recorded answers (summary, pools, devs, status, versions); privileged commands from documents only.
  */
+import type { Pool } from '../../config/pools.ts';
 import type { Endpoint } from '../../host/deps.ts';
 import { field, isObject, sectionOf } from '../../protocols/asic/cgminer.ts';
 import type { Json, JsonObject } from '../../protocols/asic/cgminer.ts';
 import { asFault, Fault } from '../../protocols/faults.ts';
 import type { Identity, Reading, Readings } from '../../protocols/reading.ts';
 import { gigahash, megahash } from '../../protocols/units.ts';
-import { Deadline, poolReading } from '../ask-cgminer.ts';
+import { Deadline, poolReading, poolsTold } from '../ask-cgminer.ts';
 import type { Asked } from '../ask-cgminer.ts';
 import type { BeforeWrite, Device, DeviceIo, Driver, Settings, SettingsView, Target } from '../driver.ts';
 import { checkOptions, portOption } from '../options.ts';
+import { hasPools, poolSettings } from '../pools.ts';
 import { MINER_BOUNDS, missing, numberReading, toNumber, uncertain, unreadable } from '../readings.ts';
 import { WhatsminerSession } from './whatsminer-session.ts';
 
 /** A miner that does not hash and was seen switched off this recently is still off: one connection less. */
 const OFF_PROOF_MS = 60_000;
 const FACTORY_FACTOR = 3;
-const MOST_POOLS = 8;
+/** It takes three, whole; an empty one is none. */
+const PLACES = [1, 2, 3];
 const POWER_LIMIT = { unit: 'W', min: 0, max: 99_999 } as const;
 /** Share of the time a `power_off` may wait for its answer, which may never come. */
 const REPLY_SHARE = 0.6;
@@ -77,7 +80,9 @@ class Whatsminer implements Device {
     });
     if (scope === 'full') {
       const pools = await this.#addFull(readings, deadline);
-      if (pools !== undefined) this.#newest = { settings: settingsOf(summary ?? {}, pools.value), beganMs };
+      // Of pools that broke off the missing ones are not gone.
+      if (pools?.partial === false)
+        this.#newest = { settings: settingsOf(summary ?? {}, pools.value), beganMs };
       // Only once everything is read: a token at hand saves a curtailment the making of one.
       await this.#session.keepToken(deadline);
     }
@@ -170,6 +175,7 @@ class Whatsminer implements Device {
         await this.#session.command('power_on', {}, deadline(timeoutMs)).finally(() => this.#forgetProof());
       },
       'power-limit': (argument, timeoutMs, before) => this.#limit(argument, deadline(timeoutMs), before),
+      pools: (pools, timeoutMs, before) => this.#setPools(pools, deadline(timeoutMs), before),
       reboot: async (_argument, timeoutMs) => {
         await this.#session.command('reboot', {}, deadline(timeoutMs));
       },
@@ -214,9 +220,29 @@ class Whatsminer implements Device {
     const beganMs = this.#io.clock.monoMs();
     const [summary] = sectionOf((await this.#session.ask('summary', deadline)).value, 'SUMMARY');
     const pools = await this.#session.ask('pools', deadline).catch(() => undefined);
-    const settings = settingsOf(summary ?? {}, pools?.value ?? {});
+    const settings = settingsOf(summary ?? {}, pools?.partial === false ? pools.value : {});
     this.#newest = { settings, beganMs };
     return settings;
+  }
+
+  /** All three at once; mining starts anew with them. */
+  async #setPools(
+    pools: readonly Pool[],
+    deadline: Deadline,
+    before: BeforeWrite | undefined,
+  ): Promise<void> {
+    const settings = await this.#readSettings(deadline);
+    if (hasPools(pools, settings)) return;
+    await before?.(settings);
+    const words = PLACES.flatMap((place): [string, string][] => {
+      const { url = '', user = '', pass = '' } = pools[place - 1] ?? {};
+      return [
+        [`pool${place}`, url],
+        [`worker${place}`, user],
+        [`passwd${place}`, pass],
+      ];
+    });
+    await this.#session.command('update_pools', Object.fromEntries(words), deadline);
   }
 
   async #limit(
@@ -242,11 +268,7 @@ function settingsOf(summary: JsonObject, pools: JsonObject): Settings {
   if (limitW !== undefined) settings['powerLimit'] = limitW;
   const powerMode = text(field(summary, 'Power Mode'));
   if (powerMode !== '') settings['powerMode'] = powerMode;
-  for (const [index, pool] of sectionOf(pools, 'POOLS').slice(0, MOST_POOLS).entries()) {
-    settings[`pool.${index + 1}.url`] = text(field(pool, 'URL'));
-    settings[`pool.${index + 1}.user`] = text(field(pool, 'User'));
-  }
-  return settings;
+  return { ...settings, ...poolSettings(poolsTold(pools)) };
 }
 
 function text(value: Json | undefined): string {

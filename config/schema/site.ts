@@ -4,6 +4,7 @@ import { machineGroupSchema } from './machine.ts';
 import { meterSchema } from './meter.ts';
 import { idSchema, nodeSchema } from './node.ts';
 import { plantSchema } from './plant.ts';
+import { poolSetSchema } from './pools.ts';
 import { aiSchema, energyPriceSchema, hashpriceSchema, utilitySchema } from './signal.ts';
 
 export const AUTHORITIES = ['observe', 'advise', 'automatic'] as const;
@@ -107,6 +108,8 @@ export const siteSchema = z.strictObject({
   machines: z.array(machineGroupSchema).max(10_000).default([]),
   /** For machines whose target names none; the nearest to a machine counts. */
   credentials: z.array(credentialSchema).max(10_000).default([]),
+  /** Sets of pools, by the name by which machines are told them: `act … pools NAME`. */
+  pools: z.record(idSchema, poolSetSchema).default({}),
   prices: z.strictObject({ energy: energyPriceSchema.optional(), hash: hashpriceSchema }),
   utility: utilitySchema.optional(),
   plant: plantSchema.prefault({}),

@@ -18,13 +18,15 @@ import {
   apiAnswer,
   BOOT_MS,
   EPOCH_S,
+  firstPools,
   noise,
   objectOf,
+  poolSettings,
   requestText,
   SLOW_MS,
   WAKES_AFTER_MS,
 } from './miner.ts';
-import type { MinerAddress, MinerFault, SimulatedMiner } from './miner.ts';
+import type { MinerAddress, MinerFault, SimulatedMiner, SimulatedPool } from './miner.ts';
 
 export interface AntminerOptions {
   readonly id: string;
@@ -47,16 +49,10 @@ export interface AntminerOptions {
   readonly fanPwm?: number;
 }
 
-interface Pool {
-  readonly url: string;
-  readonly user: string;
-  readonly pass: string;
-}
-
 /** Settings as the configuration page shows them. */
 interface Settings {
   mode: number;
-  pools: readonly Pool[];
+  pools: readonly SimulatedPool[];
   fanControl: boolean;
   fanPwm: string;
   level: string;
@@ -102,11 +98,7 @@ export class SimulatedAntminer implements SimulatedMiner, StreamDevice, HttpDevi
     this.#workMode = options.workMode ?? NORMAL;
     this.#settings = {
       mode: mode === 'mine' ? this.#workMode : ASLEEP,
-      pools: [1, 2, 3].map((n) => ({
-        url: `stratum+tcp://pool${n}.example:3333`,
-        user: `site.${id}`,
-        pass: 'x',
-      })),
+      pools: firstPools(id, 3),
       fanControl: false,
       fanPwm: String(options.fanPwm ?? 100),
       level: '100',
@@ -169,7 +161,7 @@ export class SimulatedAntminer implements SimulatedMiner, StreamDevice, HttpDevi
     const { mode, pools, fanControl, fanPwm, level } = this.#settings;
     return {
       ...(mode !== ASLEEP && { workMode: mode }),
-      pools: JSON.stringify(pools),
+      ...poolSettings(pools),
       fanControl: String(fanControl),
       fanPwm,
       level,
@@ -281,15 +273,21 @@ export class SimulatedAntminer implements SimulatedMiner, StreamDevice, HttpDevi
 
   #pools(nowMs: number): unknown[] {
     if (this.#silent(nowMs)) return [];
-    return this.#settings.pools.map((pool, index) => ({
-      POOL: index,
-      URL: pool.url,
-      User: pool.user,
-      Status: 'Alive',
-      Priority: index,
-      'Stratum Active': index === 0,
-      'Stratum URL': index === 0 ? pool.url.replace(/^.*\/\//, '') : '',
-    }));
+    return this.#settings.pools.flatMap((pool, index) =>
+      pool.url === ''
+        ? []
+        : [
+            {
+              POOL: index,
+              URL: pool.url,
+              User: pool.user,
+              Status: 'Alive',
+              Priority: index,
+              'Stratum Active': index === 0,
+              'Stratum URL': index === 0 ? pool.url.replace(/^.*\/\//, '') : '',
+            },
+          ],
+    );
   }
 
   #elapsedS(nowMs: number): number {
@@ -350,7 +348,7 @@ export class SimulatedAntminer implements SimulatedMiner, StreamDevice, HttpDevi
     }
     this.changes += 1;
     // The page stores what the browser sent: what is left out is lost.
-    this.#settings.pools = pools;
+    if (this.fault !== 'ignores') this.#settings.pools = pools;
     this.#settings.fanControl = conf['bitmain-fan-ctrl'] === true;
     this.#settings.fanPwm = textOf(conf['bitmain-fan-pwm']);
     this.#settings.level = textOf(conf['freq-level']);
@@ -385,7 +383,7 @@ function textOf(value: unknown): string {
   return typeof value === 'string' ? value : (JSON.stringify(value) ?? '');
 }
 
-function isPools(value: unknown): value is readonly Pool[] {
+function isPools(value: unknown): value is readonly SimulatedPool[] {
   return (
     Array.isArray(value) &&
     value.length === 3 &&

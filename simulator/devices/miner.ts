@@ -71,3 +71,26 @@ export function objectOf(text: string): Readonly<Record<string, unknown>> | unde
     return undefined;
   }
 }
+
+/** Pools as devices hold them. */
+export interface SimulatedPool {
+  readonly url: string;
+  readonly user: string;
+  readonly pass: string;
+}
+
+/** What a simulated machine mines at from the start. */
+export const firstPools = (id: string, count: number): readonly SimulatedPool[] =>
+  Array.from({ length: count }, (_, index) => ({
+    url: `stratum+tcp://pool${index + 1}.example:3333`,
+    user: `site.${id}`,
+    pass: 'x',
+  }));
+
+/** Pools among the settings of a device, for whoever checks what is left as it was. */
+export const poolSettings = (pools: readonly SimulatedPool[]): Readonly<Record<string, string>> =>
+  Object.fromEntries(
+    pools.flatMap(({ url, user, pass }, index) =>
+      url === '' ? [] : [[`pool.${index + 1}`, `${url} ${user} ${pass}`]],
+    ),
+  );

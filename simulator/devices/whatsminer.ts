@@ -17,13 +17,15 @@ import {
   apiAnswer,
   BOOT_MS,
   EPOCH_S,
+  firstPools,
   noise,
   objectOf,
+  poolSettings,
   requestText,
   SLOW_MS,
   WAKES_AFTER_MS,
 } from './miner.ts';
-import type { MinerAddress, MinerFault, SimulatedMiner } from './miner.ts';
+import type { MinerAddress, MinerFault, SimulatedMiner, SimulatedPool } from './miner.ts';
 
 export interface WhatsminerOptions {
   readonly id: string;
@@ -71,6 +73,7 @@ export class SimulatedWhatsminer implements SimulatedMiner, StreamDevice {
   readonly #salt: string;
   readonly #given: Given[] = [];
   #key: string | undefined;
+  #pools: readonly SimulatedPool[];
   #off: boolean;
   #offSinceMs: number;
   #startedMs: number;
@@ -87,6 +90,7 @@ export class SimulatedWhatsminer implements SimulatedMiner, StreamDevice {
     this.#writable = options.writable ?? true;
     this.#mute = options.mutePowerOff ?? false;
     this.#salt = this.#letters(8);
+    this.#pools = firstPools(this.id, 1);
     this.#off = options.mode === 'sleep';
     this.#offSinceMs = options.startMs;
     this.#startedMs = options.startMs;
@@ -99,7 +103,7 @@ export class SimulatedWhatsminer implements SimulatedMiner, StreamDevice {
   }
 
   settings(): Readonly<Record<string, string | number>> {
-    return { powerLimit: this.power.limitW, powerMode: this.#powerMode };
+    return { powerLimit: this.power.limitW, powerMode: this.#powerMode, ...poolSettings(this.#pools) };
   }
 
   endpoints({ host, api }: MinerAddress): readonly SimulatedEndpoint[] {
@@ -141,7 +145,7 @@ export class SimulatedWhatsminer implements SimulatedMiner, StreamDevice {
       case 'summary':
         return `{"STATUS":[{"STATUS":"S","When":${when(nowMs)},"Code":11,"Msg":"Summary","Description":"cgminer 4.9.2"}],"SUMMARY":[${this.#summary(nowMs)}],"id":1}`;
       case 'pools':
-        return `{"STATUS":[{"STATUS":"S","When":${when(nowMs)},"Code":7,"Msg":"1 Pool(s)","Description":"cgminer 4.9.2"}],"POOLS":[{"POOL":1,"URL":"stratum+tcp://pool1.example:3333","User":"site.${this.id}","Status":"Alive","Priority":0,"Stratum Active":${!this.#off}}],"id":1}`;
+        return `{"STATUS":[{"STATUS":"S","When":${when(nowMs)},"Code":7,"Msg":"${this.#pools.length} Pool(s)","Description":"cgminer 4.9.2"}],"POOLS":${JSON.stringify(this.#poolList())},"id":1}`;
       case 'edevs':
         return `{"STATUS":[{"STATUS":"S","When":${when(nowMs)},"Code":9,"Msg":"3 ASC(s)","Description":"cgminer 4.9.2"}],"DEVS":${this.#boards(nowMs)},"id":1}`;
       case 'devdetails':
@@ -164,6 +168,17 @@ export class SimulatedWhatsminer implements SimulatedMiner, StreamDevice {
       default:
         return flat('E', 14, 'invalid cmd');
     }
+  }
+
+  #poolList(): readonly unknown[] {
+    return this.#pools.map(({ url, user }, index) => ({
+      POOL: index + 1,
+      URL: url,
+      User: user,
+      Status: 'Alive',
+      Priority: index,
+      'Stratum Active': index === 0 && !this.#off,
+    }));
   }
 
   #summary(nowMs: number): string {
@@ -260,6 +275,8 @@ export class SimulatedWhatsminer implements SimulatedMiner, StreamDevice {
           this.power.restart(nowMs);
         }
         return 131;
+      case 'update_pools':
+        return this.#updatePools(command, nowMs);
       case 'set_led':
         this.changes += 1;
         this.led = command['param'] ?? command['color'];
@@ -273,6 +290,21 @@ export class SimulatedWhatsminer implements SimulatedMiner, StreamDevice {
       default:
         return 14;
     }
+  }
+
+  /** All nine words must be there; an empty address is no pool. */
+  #updatePools(command: Readonly<Record<string, unknown>>, nowMs: number): number {
+    const words = (name: string): unknown[] => [1, 2, 3].map((place) => command[`${name}${place}`]);
+    const [urls, users, passes] = ['pool', 'worker', 'passwd'].map(words);
+    const isText = (word: unknown): word is string => typeof word === 'string';
+    if (!urls?.every(isText) || !users?.every(isText) || !passes?.every(isText) || urls[0] === '') return 132;
+    this.changes += 1;
+    if (this.fault === 'ignores') return 131;
+    this.#pools = urls.flatMap((url, place) =>
+      url === '' ? [] : [{ url, user: users[place] ?? '', pass: passes[place] ?? '' }],
+    );
+    if (!this.#off) this.power.restart(nowMs);
+    return 131;
   }
 
   #boot(nowMs: number): void {

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, test } from 'vitest';
 
-import { confWithMode, workModeOf } from '../../../../agent/drivers/antminer-conf.ts';
+import { confWith, workModeOf } from '../../../../agent/drivers/antminer-conf.ts';
 import type { Readings } from '../../../../protocols/reading.ts';
 import type { HttpAnswer, StreamDevice } from '../../../../simulator/device.ts';
 import { api, codeOf, makeBench, pages, scripted, START_MS } from './miner-bench.ts';
@@ -196,7 +196,7 @@ describe('reading', () => {
 
 describe('the configuration', () => {
   test('sends back every setting the browser sends', () => {
-    expect(confWithMode(CONF, 1)).toEqual({
+    expect(confWith(CONF, 1)).toEqual({
       'bitmain-fan-ctrl': true,
       'bitmain-fan-pwm': '80',
       'miner-mode': 1,
@@ -207,9 +207,9 @@ describe('the configuration', () => {
   });
 
   test('is never written from a configuration without pools', () => {
-    expect(() => confWithMode({}, 1)).toThrow(/no pools/);
-    expect(() => confWithMode({ pools: [] }, 1)).toThrow(/no pools/);
-    expect(() => confWithMode({ pools: [{ url: 'x', user: 'y' }] }, 1)).toThrow(/pass/);
+    expect(() => confWith({}, 1)).toThrow(/no pools/);
+    expect(() => confWith({ pools: [] }, 1)).toThrow(/no pools/);
+    expect(() => confWith({ pools: [{ url: 'x', user: 'y' }] }, 1)).toThrow(/pass/);
   });
 
   test('names its mode by either key', () => {

@@ -5,6 +5,7 @@
  */
 import { describe, expect, test } from 'vitest';
 import type { Verb } from '../../../../agent/driver.ts';
+import type { Pool } from '../../../../config/pools.ts';
 import type { HttpAnswer, SimulatedEndpoint, StreamDevice } from '../../../../simulator/device.ts';
 import { api, codeOf, makeBench } from './miner-bench.ts';
 import type { Bench } from './miner-bench.ts';
@@ -17,6 +18,14 @@ async function act(bench: Bench, url: string, verb: Verb, argument: number | und
   if (!carryOut) throw new Error(`no ${verb}`);
   return codeOf(bench.run(carryOut(argument, 5_000)));
 }
+
+/** Two pools told to a machine that may hold three. */
+const POOLS: readonly Pool[] = [
+  { url: 'stratum+tcp://p:1', user: 'acct.r1-01', pass: 'x' },
+  { url: 'stratum+tcp://q:2', user: 'acct.r1-01', pass: 'y' },
+];
+const setPools = (bench: Bench, url: string): Promise<string> =>
+  codeOf(bench.run(bench.device(url).verbs.pools?.(POOLS, 5_000) ?? Promise.reject(new Error('no pools'))));
 
 describe('antminer: as the vendor’s page in a browser', () => {
   const NONCE = '5f8f7e1d0a6b4c3e9d2a1b0c7e6f5d4c';
@@ -106,6 +115,14 @@ describe('antminer: as the vendor’s page in a browser', () => {
     expect(await act(bench, 'antminer://10.0.0.1?passwordEnv=P', verb, argument)).toBe('resolved');
     expect(asked).toEqual(bytes);
   });
+
+  test.each(['0', '1', '3'])('pools at work mode %s, which stays', async (mode) => {
+    const asked: string[] = [];
+    const bench = makeBench([recorded(mode, asked)], EVEN);
+    expect(await setPools(bench, 'antminer://10.0.0.1?passwordEnv=P')).toBe('resolved');
+    const body = `{"bitmain-fan-ctrl":false,"bitmain-fan-pwm":"70","miner-mode":${mode},"bitmain-work-mode":${mode},"freq-level":"100","pools":[{"url":"stratum+tcp://p:1","user":"acct.r1-01","pass":"x"},{"url":"stratum+tcp://q:2","user":"acct.r1-01","pass":"y"},{"url":"","user":"","pass":""}]}`;
+    expect(asked).toEqual([...CONF_READ, posted(SET_PATH, SET, body)]);
+  });
 });
 
 describe('whatsminer v2: token, sign, AES-256-ECB filled with zero bytes', () => {
@@ -191,6 +208,21 @@ describe('whatsminer v2: token, sign, AES-256-ECB filled with zero bytes', () =>
     expect(await act(bench, 'whatsminer://10.0.0.1?passwordEnv=P', verb, argument)).toBe('resolved');
     const settings = verb === 'power-limit' ? ['{"cmd":"summary"}', '{"cmd":"pools"}'] : [];
     expect(asked).toEqual([...settings, '{"cmd":"get_token"}', bytes]);
+  });
+
+  test('pools, all nine words of them', async () => {
+    const asked: string[] = [];
+    const bench = makeBench([api(recorded(asked, DONE))]);
+    expect(await setPools(bench, 'whatsminer://10.0.0.1?passwordEnv=P')).toBe('resolved');
+    // {"cmd":"update_pools","token":"hUPd7N4GyaYyoHmoJ3lTv1","pool1":"stratum+tcp://p:1","worker1":"acct.r1-01","passwd1":"x","pool2":"stratum+tcp://q:2","worker2":"acct.r1-01","passwd2":"y","pool3":"","worker3":"","passwd3":""}
+    const data =
+      'IVP44qTYg2cNBXfvusLSxNQnJEEy3GmwkBERBwhXDcOblXCzDi2hblvjBw/zme+tBUcjmKgWf2gKNRWe3sIFft806stuwxDcRhIz7nSR3Z3JkTAcDCyXRZ3bnlg6lljJKjJ5DwHrDHRA4iAUh3q+IceyuAaAH00pIPY2Ol89vkpXAPhhGVoWD4sYc03Cme/vq0Uepd8l5h43SUE1bMkKQIS07vac0HEi2IA4yeSEzabs2zSSwGutcQ5E+gLrdvt0oZ+xvG/fPuYS3EPto13sLqpvqmNJ3ChxyuZiTQJHcdk=';
+    expect(asked).toEqual([
+      '{"cmd":"summary"}',
+      '{"cmd":"pools"}',
+      '{"cmd":"get_token"}',
+      `{"enc":1,"data":"${data}"}`,
+    ]);
   });
 
   test('what it refuses in its own cipher is refused', async () => {

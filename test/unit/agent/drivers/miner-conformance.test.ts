@@ -3,9 +3,10 @@
  * wrong has its outcome written down there, and no verb is half done, done twice or done to a setting beside its own.
  */
 import { describe, expect, test } from 'vitest';
-import type { Device, Settings, Verb } from '../../../../agent/driver.ts';
+import type { Device, Settings } from '../../../../agent/driver.ts';
 import { DRIVERS } from '../../../../agent/drivers/list.ts';
 import { actAndVerify } from '../../../../agent/verify.ts';
+import type { Told } from '../../../../agent/verify.ts';
 import { loadModel } from '../../../../config/models.ts';
 import { seededRandom } from '../../../../host/random.ts';
 import { asFault, Fault } from '../../../../protocols/faults.ts';
@@ -24,13 +25,23 @@ const RUNNING_MS = 86_400_000;
 /** Longer than any machine here takes to boot, to wake or to come to a limit. */
 const SETTLED_MS = 600_000;
 
+type Word = Told[0];
+
+const toldOf = ({ verbs }: MinerFamily, verb: Word): Told =>
+  verb === 'pools' ? [verb, verbs.pools ?? []] : [verb, verbs[verb]];
+
+/** Tells a device without reading it before or after. */
+function tell({ verbs }: Device, [verb, argument]: Told): Promise<void> | undefined {
+  return verb === 'pools' ? verbs.pools?.(argument, TIMEOUT_MS) : verbs[verb]?.(argument, TIMEOUT_MS);
+}
+
 interface Stand {
   readonly bench: Bench;
   readonly miner: SimulatedMiner;
   readonly device: Device;
   readonly disturber: Disturber;
   readonly open: (password?: string) => Device;
-  readonly act: (verb: Verb) => Promise<void>;
+  readonly act: (verb: Word) => Promise<void>;
 }
 
 function stand(family: MinerFamily, mode: 'mine' | 'sleep' = 'mine'): Stand {
@@ -43,16 +54,16 @@ function stand(family: MinerFamily, mode: 'mine' | 'sleep' = 'mine'): Stand {
   const bench = makeBench(disturber.around(endpoints, family.framing));
   const open = (password?: string): Device => bench.device(family.url, password);
   const device = open();
-  const act = async (verb: Verb): Promise<void> => {
-    const carryOut = device.verbs[verb];
-    if (!carryOut) throw new Error(`no ${verb}`);
-    await bench.run(carryOut(family.verbs[verb], TIMEOUT_MS));
+  const act = async (verb: Word): Promise<void> => {
+    const work = tell(device, toldOf(family, verb));
+    if (!work) throw new Error(`no ${verb}`);
+    await bench.run(work);
   };
   return { bench, miner, device, disturber, open, act };
 }
 
 /** `wake` says something new only to a machine that sleeps. */
-const standFor = (family: MinerFamily, verb: Verb): Stand =>
+const standFor = (family: MinerFamily, verb: Word): Stand =>
   stand(family, verb === 'wake' ? 'sleep' : 'mine');
 
 const told = (reading: Reading | undefined): string =>
@@ -80,7 +91,7 @@ function isSound(reading: Reading): boolean {
 const table = Object.entries(FAMILIES);
 const commanding = table.filter(([name]) => !READ_ONLY.includes(name));
 const everyVerb = commanding.flatMap(([name, family]) =>
-  (Object.keys(family.verbs) as Verb[]).map((verb) => ({ name, verb, family })),
+  (Object.keys(family.verbs) as Word[]).map((verb) => ({ name, verb, family })),
 );
 
 test('every driver of miners is in the table, with every verb it has', () => {
@@ -176,11 +187,10 @@ describe.each(withPassword)('%s, by its password', (_, family) => {
   test('with a wrong password changes nothing', async () => {
     const { bench, open, miner } = stand(family);
     const device = open('wrong');
-    for (const [verb, argument] of Object.entries(family.verbs) as [Verb, number | undefined][])
-      expect(
-        await codeOf(bench.run(device.verbs[verb]?.(argument, TIMEOUT_MS) ?? Promise.resolve())),
-        verb,
-      ).toBe('AUTH_FAILED');
+    for (const verb of Object.keys(family.verbs) as Word[])
+      expect(await codeOf(bench.run(tell(device, toldOf(family, verb)) ?? Promise.resolve())), verb).toBe(
+        'AUTH_FAILED',
+      );
     expect(miner.changes).toBe(0);
   });
 
@@ -220,13 +230,13 @@ describe.each(commanding)('%s', (_, family) => {
 const waiting = (bench: Bench, timeoutMs: number) => ({ clock: bench.clock, timeoutMs, pollMs: 5_000 });
 
 describe.each(everyVerb)('$name $verb', ({ verb, family }) => {
-  const argument = family.verbs[verb];
+  const told = toldOf(family, verb);
 
   test('is carried out, seen by a reading that began after it, and leaves every other setting', async () => {
     const { bench, miner, device } = standFor(family, verb);
-    const { [device.settings?.setBy[verb] ?? '']: __, ...before } = miner.settings();
+    const before = beside(miner, device, verb);
     expect(Object.keys(before).length, 'a bystander').toBeGreaterThan(0);
-    const done = await bench.run(actAndVerify(device, verb, argument, waiting(bench, SETTLED_MS)));
+    const done = await bench.run(actAndVerify(device, ...told, waiting(bench, SETTLED_MS)));
     expect(done.stage).toBe(verb === 'locate' ? 'acknowledged' : 'observed');
     expect(miner.settings()).toMatchObject(verb === 'sleep' ? without(before, 'workMode') : before);
     expect(miner.changes).toBe(1);
@@ -235,7 +245,7 @@ describe.each(everyVerb)('$name $verb', ({ verb, family }) => {
   test('accepted and ignored is not observed', async () => {
     const { bench, miner, device } = standFor(family, verb);
     miner.fault = 'ignores';
-    const done = await bench.run(actAndVerify(device, verb, argument, waiting(bench, 60_000)));
+    const done = await bench.run(actAndVerify(device, ...told, waiting(bench, 60_000)));
     if (verb === 'locate') expect(done.stage).toBe('acknowledged');
     else expect([done.stage, done.fault?.code]).toEqual(['failed', 'VERB_NOT_OBSERVED']);
   });
@@ -249,12 +259,19 @@ describe.each(everyVerb)('$name $verb', ({ verb, family }) => {
   });
 });
 
+/** What a verb must leave as it is. */
+function beside(miner: SimulatedMiner, device: Device, verb: Word): Settings {
+  const own = verb === 'pools' ? undefined : device.settings?.setBy[verb];
+  const isOwn = (name: string): boolean => (verb === 'pools' ? name.startsWith('pool.') : name === own);
+  return Object.fromEntries(Object.entries(miner.settings()).filter(([name]) => !isOwn(name)));
+}
+
 function without(settings: Readonly<Record<string, string | number>>, name: string): object {
   const { [name]: _, ...rest } = settings;
   return rest;
 }
 
-async function exchangesOf(family: MinerFamily, verb: Verb): Promise<number> {
+async function exchangesOf(family: MinerFamily, verb: Word): Promise<number> {
   const { disturber, act } = standFor(family, verb);
   await act(verb);
   return disturber.exchanges;
@@ -262,12 +279,12 @@ async function exchangesOf(family: MinerFamily, verb: Verb): Promise<number> {
 
 async function disturbedAt(
   family: MinerFamily,
-  verb: Verb,
+  verb: Word,
   { n, kind }: { n: number; kind: 'silence' | 'reset' | 'cut' | 'noise' | 'restart' },
 ): Promise<void> {
   const where = `${kind} at exchange ${n}`;
   const { bench, miner, device, disturber, act } = standFor(family, verb);
-  const { [device.settings?.setBy[verb] ?? '']: _, workMode: __, ...before } = miner.settings();
+  const before = without(beside(miner, device, verb), 'workMode');
   disturber.begin(
     kind === 'restart'
       ? {
@@ -295,7 +312,7 @@ async function disturbedAt(
   if (code === 'resolved' && !byRestart) expect(miner.changes, where).toBe(1);
   disturber.begin({});
   await bench.clock.advance(60_000);
-  const again = await bench.run(actAndVerify(device, verb, family.verbs[verb], waiting(bench, SETTLED_MS)));
+  const again = await bench.run(actAndVerify(device, ...toldOf(family, verb), waiting(bench, SETTLED_MS)));
   expect(again.stage, where).toBe(verb === 'locate' ? 'acknowledged' : 'observed');
   expect(miner.settings(), where).toMatchObject(before);
 }

@@ -1,5 +1,6 @@
 /** What the conformance suite has to know of each family of miners, and what must come of each thing that goes wrong. */
 import type { Verb } from '../../../../agent/driver.ts';
+import type { Pool } from '../../../../config/pools.ts';
 import { SimulatedAntminer } from '../../../../simulator/devices/antminer.ts';
 import { SimulatedAvalon } from '../../../../simulator/devices/avalon.ts';
 import { SimulatedBitaxe } from '../../../../simulator/devices/bitaxe.ts';
@@ -45,7 +46,7 @@ export interface MinerFamily {
   readonly make: (options: MinerOptions) => SimulatedMiner;
   readonly framing: Framing;
   /** What it can be told with a password, each with an argument that changes something. */
-  readonly verbs: Partial<Record<Verb, number | undefined>>;
+  readonly verbs: Partial<Record<Verb, number | undefined>> & { readonly pools?: readonly Pool[] };
   /** An answer whose hashrate is a thousand times what it was. */
   readonly inflated: (text: string) => string;
   /** What it says while it is busy. */
@@ -54,6 +55,12 @@ export interface MinerFamily {
   readonly endSession?: (miner: SimulatedMiner, nowMs: number) => void;
   readonly outcomes: Outcomes;
 }
+
+/** Two of them: a place after them becomes empty. */
+const POOLS: readonly Pool[] = [
+  { url: 'stratum+tcp://new.example:3333', user: 'acct.r1-01', pass: 'x' },
+  { url: 'stratum+tcp://spare.example:443', user: 'acct.r1-01', pass: 'y' },
+];
 
 /** Where nothing can be understood, reading and commanding fail alike. */
 const ALIKE = {
@@ -79,7 +86,7 @@ export const FAMILIES: Readonly<Record<string, MinerFamily>> = {
     model: 'antminer-s19j-pro',
     make: (options) => new SimulatedAntminer({ ...options, workMode: 3, fanPwm: 70 }),
     framing: NUL_ENDED,
-    verbs: { sleep: undefined, wake: undefined, reboot: undefined, locate: 1 },
+    verbs: { sleep: undefined, wake: undefined, pools: POOLS, reboot: undefined, locate: 1 },
     inflated: (text) => times1000(text, /("GHS (?:5s|av)":)([\d.]+)/g),
     busy: { kind: 'status', status: 503 },
     endSession: (miner, nowMs) => {
@@ -210,7 +217,14 @@ export const FAMILIES: Readonly<Record<string, MinerFamily>> = {
     model: 'whatsminer-m30s-plus',
     make: (options) => new SimulatedWhatsminer(options),
     framing: NUL_ENDED,
-    verbs: { sleep: undefined, wake: undefined, 'power-limit': 2_482, reboot: undefined, locate: 1 },
+    verbs: {
+      sleep: undefined,
+      wake: undefined,
+      'power-limit': 2_482,
+      pools: POOLS,
+      reboot: undefined,
+      locate: 1,
+    },
     inflated: (text) => times1000(text, /("(?:HS RT|MHS \w+)":)([\d.]+)/g),
     busy: { kind: 'text', of: () => '{"STATUS":"E","When":1,"Code":136,"Msg":"over max connect"}' },
     endSession: (miner) => {
