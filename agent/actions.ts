@@ -1,3 +1,4 @@
+import type { Pool } from '../config/pools.ts';
 import type { Clock } from '../host/deps.ts';
 import { asFault, Fault } from '../protocols/faults.ts';
 import type { Action, Agree, MachineResult, Trip } from '../protocols/mqtt/status.ts';
@@ -6,10 +7,15 @@ import { controllerMs, rackPhase } from './core/lease.ts';
 import type { LeaseState } from './core/lease.ts';
 import type { Machine } from './machine.ts';
 import type { Plant } from './plant.ts';
+import type { SettingsBook } from './settings-book.ts';
+import { poolsShow } from './verify.ts';
 
 const MOST_KNOWN = 1_000;
 const MOST_ANSWERED = 100;
 const TIMEOUT_MS = 20_000;
+/** A machine begins anew with its pools; full readings come once a minute or so. */
+const SHOWN_MS = 600_000;
+const LOOK_MS = 2_000;
 
 export interface ActionsOptions {
   readonly plant: Plant;
@@ -17,17 +23,21 @@ export interface ActionsOptions {
   readonly lease: LeaseState;
   readonly alarms: Alarms;
   readonly result: (rack: string, result: MachineResult) => void;
+  readonly settings: Pick<SettingsBook, 'beforePools' | 'ended'>;
+  /** The set of pools that the site file names so, for this machine. Throws a Fault. */
+  readonly pools: (machine: Machine, name: string) => readonly Pool[];
   /** A person permits the restart after a trip. */
   readonly permit: (trip: Trip) => void;
   /** A person's word on a meter. Rejects when it is not taken. */
   readonly agree: (said: { readonly meter: string; readonly agree: Agree }) => Promise<void>;
 }
 
-/** One-shot verbs (reboot, locate) and permissions to restart: each id once, never again by itself. */
+/** One-shot verbs (reboot, locate, pools) and permissions to restart: each id once, never again by itself. */
 export interface Actions {
   take(action: Action): void;
   /** For the heartbeat: the words on meters that were answered. */
   status(): { agreed?: string[] };
+  stop(): void;
 }
 
 export function makeActions(options: ActionsOptions): Actions {
@@ -36,32 +46,18 @@ export function makeActions(options: ActionsOptions): Actions {
   const known = new Set<string>();
   const tellLate = makeLate(alarms);
 
-  const say = (
-    machine: Machine,
-    action: Action,
-    stage: MachineResult['stage'],
-    ms: number,
-    fault?: Fault,
-  ): void =>
-    options.result(machine.config.rack, {
-      commandId: action.id,
-      epoch: action.epoch,
-      generation: 0,
-      machine: machine.config.id,
-      verb: action.verb,
-      stage,
-      ms,
-      ...(fault === undefined ? {} : { why: fault.code, detail: fault.detail.slice(0, 300) }),
-      atMs: clock.wallMs(),
-    });
-  const carryOut = async (machine: Machine, action: Action, name: 'reboot' | 'locate'): Promise<void> => {
-    const verb = machine.device.verbs[name];
+  const say = makeSay(options);
+  const watches = new Set<() => void>();
+  const carryOut = async (machine: Machine, action: Action): Promise<void> => {
     const beganMs = clock.monoMs();
     try {
-      if (verb === undefined) throw new Fault('VERB_UNSUPPORTED', action.verb);
       machine.inFlight = true;
-      await verb(undefined, TIMEOUT_MS);
+      const isShown = await tell(machine, action, options);
       say(machine, action, 'acknowledged', clock.monoMs() - beganMs);
+      if (isShown)
+        watch(options, watches, isShown, (fault) =>
+          say(machine, action, fault ? 'failed' : 'observed', clock.monoMs() - beganMs, fault),
+        );
     } catch (error) {
       say(machine, action, 'failed', clock.monoMs() - beganMs, asFault(error));
     } finally {
@@ -70,6 +66,9 @@ export function makeActions(options: ActionsOptions): Actions {
   };
   return {
     status: words.status,
+    stop: () => {
+      for (const cancel of watches) cancel();
+    },
     take: (action) => {
       if (known.has(action.id)) return;
       if (known.size >= MOST_KNOWN) known.clear();
@@ -92,10 +91,69 @@ export function makeActions(options: ActionsOptions): Actions {
         return;
       }
       const refusal = refuse(machine, action, lease, clock.monoMs());
-      if (refusal === undefined) void carryOut(machine, action, verb);
+      if (refusal === undefined) void carryOut(machine, action);
       else say(machine, action, 'refused', 0, refusal);
     },
   };
+}
+
+/** What has come of an action, to the controller. */
+function makeSay({ clock, result }: Pick<ActionsOptions, 'clock' | 'result'>) {
+  return (machine: Machine, action: Action, stage: MachineResult['stage'], ms: number, fault?: Fault): void =>
+    result(machine.config.rack, {
+      commandId: action.id,
+      epoch: action.epoch,
+      generation: 0,
+      machine: machine.config.id,
+      verb: action.verb,
+      stage,
+      ms,
+      ...(fault === undefined ? {} : { why: fault.code, detail: fault.detail.slice(0, 300) }),
+      atMs: clock.wallMs(),
+    });
+}
+
+/** Tells a machine. What resolves says, where its settings show it, whether they do. Rejects with a Fault. */
+async function tell(
+  machine: Machine,
+  { verb, pools: name = '' }: Action,
+  { clock, settings, pools }: ActionsOptions,
+): Promise<(() => boolean) | undefined> {
+  const { device } = machine;
+  if (verb === 'pools') {
+    const set = device.verbs.pools;
+    if (set === undefined) throw new Fault('VERB_UNSUPPORTED', verb);
+    const wanted = pools(machine, name);
+    await set(wanted, TIMEOUT_MS, settings.beforePools(machine, wanted)).finally(() =>
+      settings.ended(machine),
+    );
+    const sinceMs = clock.monoMs();
+    return () => poolsShow(machine.device, wanted, sinceMs);
+  }
+  const act = verb === 'reboot' || verb === 'locate' ? device.verbs[verb] : undefined;
+  if (act === undefined) throw new Fault('VERB_UNSUPPORTED', verb);
+  await act(undefined, TIMEOUT_MS);
+  return undefined;
+}
+
+/** Looks at what the regular readings have told, until it is shown or the time for that is over. */
+function watch(
+  { clock }: Pick<ActionsOptions, 'clock'>,
+  watches: Set<() => void>,
+  isShown: () => boolean,
+  done: (fault: Fault | undefined) => void,
+): void {
+  const untilMs = clock.monoMs() + SHOWN_MS;
+  const look = (): void => {
+    watches.delete(cancel);
+    if (isShown()) return done(undefined);
+    if (clock.monoMs() >= untilMs)
+      return done(new Fault('VERB_NOT_OBSERVED', 'its settings do not show these pools'));
+    cancel = clock.after(LOOK_MS, look);
+    watches.add(cancel);
+  };
+  let cancel = clock.after(LOOK_MS, look);
+  watches.add(cancel);
 }
 
 /** Words that came too soon or too late, and are said again: each is an alarm once. */
@@ -144,10 +202,13 @@ function refuse(machine: Machine, action: Action, lease: LeaseState, nowMs: numb
   const late = staleness(action, lease, nowMs);
   if (late !== undefined) return late;
   if (machine.inFlight) return new Fault('ENVELOPE_REFUSED', 'another command is under way');
-  if (action.verb === 'reboot' && machine.inhibition !== undefined)
+  if (action.verb === 'pools' && machine.manual)
+    return new Fault('AUTHORITY_REFUSED', 'a person has taken it out of automation’s hands');
+  // A restarted machine comes up hashing, and one that is told other pools may restart.
+  const restarts = action.verb === 'reboot' || action.verb === 'pools';
+  if (restarts && machine.inhibition !== undefined)
     return new Fault(machine.inhibition.why, machine.inhibition.text);
-  // A restarted machine comes up hashing.
-  if (action.verb === 'reboot' && (machine.held !== undefined || machine.resting))
+  if (restarts && (machine.held !== undefined || machine.resting))
     return new Fault('ENVELOPE_REFUSED', 'the guard or the fail-safe holds it at rest');
   return undefined;
 }

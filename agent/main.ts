@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { poolsOf } from '../config/pools.ts';
 import type { Site } from '../config/site.ts';
 import type { Deps } from '../host/deps.ts';
 import type { Desired, Lease } from '../protocols/mqtt/desired.ts';
@@ -150,6 +151,7 @@ class Agent {
       ...shared,
       permit: (trip) => this.#plantIo.permit(trip),
       agree: (said) => this.#readers.agree(said),
+      pools: ({ config }, name) => poolsOf(site.config.pools, name, config, this.#secrets.env),
     });
     this.#frames = startFrames({ site: site.id, agent, clock, plant: this.#plant, spool: this.#spool });
     this.#readers = startReaders({
@@ -185,6 +187,7 @@ class Agent {
       this.#readers,
       this.#frames,
       this.#control,
+      this.#actions,
       this.#epochs,
       this.#lockouts,
       this.#plantIo,
@@ -205,8 +208,12 @@ class Agent {
     return openDevice(this.#target(target), { ...io, holes: this.#holes });
   }
 
+  get #secrets(): Secrets {
+    return this.#options.secrets ?? { env: process.env };
+  }
+
   #target(url: string): Target {
-    return parseTarget(url, this.#options.secrets ?? { env: process.env });
+    return parseTarget(url, this.#secrets);
   }
 
   #openLink(): Link {

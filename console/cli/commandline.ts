@@ -11,6 +11,7 @@ export type Asked =
       readonly action: OperatorRequest['action'];
       readonly scope: string;
       readonly minutes: number | undefined;
+      readonly pools?: string;
       readonly reason: string;
     }
   | { readonly kind: 'why'; readonly machine: string }
@@ -25,6 +26,7 @@ export const HELP = [
   'release SCOPE [REASON]                        ends holds; SCOPE: machine, rack or node; several with commas',
   'manual|automatic SCOPE [REASON]               out of automation’s hands as it is, and back',
   'lockout|unlock SCOPE [REASON]                 hands in the rack: nothing moves',
+  'pools SCOPE NAME [REASON]                     mine at the pools that the site file names so',
   'permit SCOPE [REASON]                         restart after a breaker or relay has tripped',
   'agree price|hashprice|limit                   a witness by name for what waits for one',
   'agree METER setup|wiring|ratio|drift [REASON] its new setup is right, or what was found of it is wrong (for 7 days)',
@@ -63,6 +65,11 @@ export function parseLine(text: string): Asked {
   const action = ACTIONS.find((candidate) => candidate === verb);
   if (action === undefined) return { kind: 'wrong', why: `there is no command ${verb}: see help` };
   if (first === undefined) return { kind: 'wrong', why: `${action} SCOPE` };
+  if (action === 'pools') {
+    const [pools, ...reason] = rest;
+    if (pools === undefined) return { kind: 'wrong', why: 'pools SCOPE NAME' };
+    return { kind: 'order', action, scope: first, minutes: undefined, pools, reason: reason.join(' ') };
+  }
   const endless = !isHold(action);
   const [maybeMinutes] = rest;
   const given =

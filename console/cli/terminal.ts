@@ -281,6 +281,7 @@ class Terminal {
       scope: asked.scope.split(',').filter((name) => name !== ''),
       action: asked.action,
       ...(asked.minutes !== undefined && { minutes: asked.minutes }),
+      ...(asked.pools !== undefined && { pools: asked.pools }),
       reason: reason.trim(),
     };
     const preview = await link.request('cmd.preview', { ...request, scope: [...request.scope] });

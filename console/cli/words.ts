@@ -27,5 +27,6 @@ export function previewText(request: OperatorRequest, preview: Preview): string 
   const more =
     preview.machines.length > NAMES_SHOWN ? ` … and ${preview.machines.length - NAMES_SHOWN} more` : '';
   const hold = request.minutes === undefined ? '' : ` for ${request.minutes} min`;
-  return `${request.action} ${request.scope.join(',')}${hold}: ${preview.machines.length} machines, ${deltaKwText(preview.deltaKw)}, ${usdText(preview.usdPerHour)}/h: ${names}${more}`;
+  const set = request.pools === undefined ? '' : ` ${request.pools}`;
+  return `${request.action}${set} ${request.scope.join(',')}${hold}: ${preview.machines.length} machines, ${deltaKwText(preview.deltaKw)}, ${usdText(preview.usdPerHour)}/h: ${names}${more}`;
 }

@@ -18,6 +18,7 @@ const ACTIONS: readonly (readonly [OperatorRequest['action'], string])[] = [
   ['lockout', 'Lockout (hands in the rack)'],
   ['unlock', 'End the lockout'],
   ['permit', 'Permit the restart after a trip'],
+  ['pools', 'Mine at other pools'],
 ];
 
 interface Server {
@@ -94,6 +95,7 @@ interface Given {
   readonly action: OperatorRequest['action'];
   readonly reason?: string;
   readonly minutes?: number;
+  readonly pools?: string;
 }
 
 const textField = (name: string, attrs: Readonly<Record<string, string>> = {}): HTMLInputElement =>
@@ -123,9 +125,13 @@ function formStep(
   const reason = textField('reason', { required: '', maxlength: '500' });
   reason.value = given.reason ?? '';
   const problem = make('div', { class: 'problem', attrs: { role: 'alert' } });
+  const pools = textField('pools', { required: '', maxlength: '64' });
+  pools.value = given.pools ?? '';
+  const poolsLabel = make('label', {}, 'Set of pools, by its name in the site file', pools);
   const endless = (): boolean => !isHold(action.value);
   const sync = (): void => {
     minutes.disabled = endless();
+    pools.disabled = poolsLabel.hidden = action.value !== 'pools';
   };
   action.addEventListener('change', sync);
   sync();
@@ -141,6 +147,7 @@ function formStep(
       make('label', {}, 'Action', action),
       make('label', {}, 'For how many minutes', minutes),
     ),
+    poolsLabel,
     make('label', {}, 'Reason (goes into the ledger)', reason),
     problem,
     make(
@@ -156,6 +163,7 @@ function formStep(
       scope: scope.value.split(/[\s,]+/).filter((name) => name !== ''),
       action: action.value as OperatorRequest['action'],
       ...(!endless() && { minutes: Number(minutes.value) }),
+      ...(!pools.disabled && { pools: pools.value.trim() }),
       reason: reason.value.trim(),
     };
     onPreview(request).catch((error: unknown) => {
@@ -217,10 +225,11 @@ function confirmStep(
     .map((byte) => byte.toString(16).padStart(2, '0'))
     .join('');
   const hold = request.minutes === undefined ? '' : ` for ${request.minutes} min`;
+  const set = request.pools === undefined ? '' : ` ${request.pools}`;
   const form = make(
     'form',
     {},
-    make('h2', { id: 'order-h' }, `${request.action} ${word}${hold}`),
+    make('h2', { id: 'order-h' }, `${request.action}${set} ${word}${hold}`),
     ...consequences(request, preview, total),
     large &&
       make(

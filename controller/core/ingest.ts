@@ -291,9 +291,13 @@ const OWN_LIMITS: ReadonlySet<string> = new Set([
   'OUTLET_OPEN',
 ]);
 
+const ONE_SHOTS: ReadonlySet<string> = new Set(['reboot', 'locate', 'pools']);
+
 function takeOne(state: SiteState, one: MachineResult, now: Now): Effect[] {
   const index = indexesOf(state).machines.get(one.machine);
   const wish = state.wish[index ?? -1];
+  // What a person had said once is no answer to what is wanted.
+  if (ONE_SHOTS.has(one.verb)) return [];
   if (index === undefined || wish === undefined || one.epoch !== state.epoch) return [];
   // Said again after a reconnect, or late: it is about what was wanted before.
   if (one.generation < (state.issuedGeneration[index] ?? 0)) return [];

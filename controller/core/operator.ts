@@ -99,7 +99,9 @@ export function blockedBy(
     return locks.length === 0 || locks.some((lock) => lock.by === personOf(actor))
       ? undefined
       : `${id} is ${lockWords(id, locks)}`;
-  if (!isHold(action)) return undefined;
+  if (!isHold(action) && action !== 'pools') return undefined;
+  if (action === 'pools' && state.site.machines[machine]?.model.kind !== 'asic')
+    return `${id} is no miner: it has no pools of its own`;
   if (locks.length > 0) return `${id} is ${lockWords(id, locks)}`;
   const manual = state.manual.get(machine);
   if (manual !== undefined) return `${id} is ${manualWords(id, manual)}`;

@@ -12,6 +12,7 @@ import type { Action, Inhibition, LeasePhase, Stored } from '../../protocols/mqt
 import type { AiJob } from '../../protocols/prices/feed.ts';
 import { auxiliariesOf } from './auxiliaries.ts';
 import type { Auxiliaries } from './auxiliaries.ts';
+import type { PoolOrder } from './pool-order.ts';
 import type { FromLedger } from './recover.ts';
 import type { Left } from './room.ts';
 import { siteMetering } from './site-metering.ts';
@@ -236,6 +237,8 @@ export interface SiteState {
   readonly priceShare: Share;
   /** Permissions to restart that their agents have not shown to have taken, by id. */
   readonly permits: Map<string, Permit>;
+  /** The newest last. */
+  readonly poolOrders: PoolOrder[];
   leaseSeq: number;
   lastLeaseMonoMs: number;
   commandCount: number;
@@ -320,9 +323,18 @@ export function emptyState(site: Site, epoch: number, monoMs: number): SiteState
 
 const nothingSaid = (): Pick<
   SiteState,
-  'permits' | 'leaseSeq' | 'lastLeaseMonoMs' | 'commandCount' | 'planKw' | 'planKey' | 'courses' | 'unwritten'
+  | 'poolOrders'
+  | 'permits'
+  | 'leaseSeq'
+  | 'lastLeaseMonoMs'
+  | 'commandCount'
+  | 'planKw'
+  | 'planKey'
+  | 'courses'
+  | 'unwritten'
 > => ({
   permits: new Map(),
+  poolOrders: [],
   leaseSeq: 0,
   lastLeaseMonoMs: -Infinity,
   commandCount: 0,

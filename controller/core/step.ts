@@ -19,6 +19,7 @@ import { announce } from './notice.ts';
 import { holdTimes } from './unwritten.ts';
 import { sayLockouts, takeHeld, watchLockouts } from './lockouts.ts';
 import { takeOperator } from './operator.ts';
+import { sayPools, takePoolResults, takePools } from './pools.ts';
 import { turnShare, release } from './release.ts';
 import { learnResiduals } from './room.ts';
 import { judgeSite, takeNaming } from './metering.ts';
@@ -60,7 +61,7 @@ export function step(state: SiteState, event: ControllerEvent, now: Now): Effect
     case 'beat':
       return takeForeignBeat(state, event.beat);
     case 'result':
-      return takeResult(state, event.result, now);
+      return [...takeResult(state, event.result, now), ...takePoolResults(state, event.result, now)];
     case 'observed':
       return decideOn(takeObserved(state, event.observed, now), state, now);
     case 'held-lockouts':
@@ -90,6 +91,8 @@ export function step(state: SiteState, event: ControllerEvent, now: Now): Effect
     case 'feed-failed':
       return takeFeedFailure(state, event, now);
     case 'operator':
+      // Where a machine mines moves no load that is decided on.
+      if (event.request.action === 'pools') return takePools(state, event, now);
       return [...takeOperator(state, event, now), ...decide(state, now)];
     case 'alarm-ack':
       return acknowledge(state, now, event.alarmId, event.actor);
@@ -136,6 +139,7 @@ function tick(state: SiteState, now: Now): Effect[] {
     ...watchLockouts(state, now),
     ...repeatPermits(state, now),
     ...repeatWords(state, now),
+    ...sayPools(state, now),
   ];
   learnResiduals(state, now.monoMs);
   if (!state.deciding && pictureComplete(state, now)) {

@@ -14,6 +14,7 @@ import { lockWords } from '../../protocols/mqtt/lockouts.ts';
 import { FAULTS } from '../../protocols/faults.ts';
 import type { AgreeInput } from '../../protocols/console/protocol.ts';
 import { waiting } from './agree.ts';
+import { poolOrderView } from './pool-order.ts';
 import { priorityOf } from './alarms.ts';
 import {
   believedW,
@@ -44,10 +45,12 @@ export function viewOf(state: SiteState, now: Now): ConsoleView {
     nodes: nodeViews(state, now),
     machines: state.site.machines.map((machine) => machineView(state, machine.index)),
     signals: signalViews(state, now),
-    commands: state.commands
-      .slice(-COMMANDS_SHOWN)
-      .reverse()
-      .map((command) => commandView(state, command)),
+    commands: [
+      ...state.poolOrders.map(poolOrderView),
+      ...state.commands.slice(-COMMANDS_SHOWN).map((command) => commandView(state, command)),
+    ]
+      .sort((a, b) => b.atMs - a.atMs)
+      .slice(0, COMMANDS_SHOWN),
     alarms: [...state.alarms.values()].map((alarm): AlarmView => ({
       ...alarm,
       next: FAULTS[alarm.code].next,

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { thereIsNo } from '../../config/nearest.ts';
 import type { Clock, Random } from '../../host/deps.ts';
 import { isHold } from '../../protocols/console/protocol.ts';
 import type { AgreeInput } from '../../protocols/console/protocol.ts';
@@ -177,6 +178,17 @@ async function execute(
   return { commandId };
 }
 
+/** What a person who sets pools is told. Throws where there is no such set. */
+function poolWords({ site: { config } }: SiteState, { action, pools = '' }: OperatorRequest): string[] {
+  if (action !== 'pools') return [];
+  const set = Object.hasOwn(config.pools, pools) ? config.pools[pools] : undefined;
+  if (set === undefined)
+    throw new Fault('OPERATOR_REFUSED', thereIsNo('set of pools', pools, Object.keys(config.pools)));
+  return [
+    `mining starts anew on each, ${config.control.startsPer10S} per 10 s, at ${set.map(({ url }) => url).join(', then ')}`,
+  ];
+}
+
 function previewOf(
   state: SiteState,
   request: OperatorRequest,
@@ -187,7 +199,7 @@ function previewOf(
 ): Preview {
   if (machines.length === 0)
     throw new Fault('OPERATOR_REFUSED', `the scope '${request.scope.join(', ')}' holds no machine`);
-  const conflicts: string[] = [];
+  const conflicts = [...poolWords(state, request)];
   const taken: string[] = [];
   let deltaW = 0;
   let usdPerHour = 0;

@@ -17,7 +17,7 @@ export const CLOSE = {
 
 /** Actions that hold machines in a mode until a time given in minutes, and those that know no time. */
 const HOLDS = ['sleep', 'mine', 'ai', 'idle'] as const;
-const TIMELESS = ['release', 'manual', 'automatic', 'lockout', 'unlock', 'permit'] as const;
+const TIMELESS = ['release', 'manual', 'automatic', 'lockout', 'unlock', 'permit', 'pools'] as const;
 export const ACTIONS = [...HOLDS, ...TIMELESS] as const;
 export type OperatorAction = (typeof ACTIONS)[number];
 export const isHold = (action: string): action is (typeof HOLDS)[number] =>

@@ -19,11 +19,16 @@ const operatorRequestSchema = z
     scope: z.array(id).min(1).max(256),
     action: z.enum(ACTIONS),
     minutes: z.number().positive().max(10_080).exactOptional(),
+    pools: id.exactOptional(),
     reason: z.string().trim().min(1).max(500),
   })
   .refine(({ action, minutes }) => minutes !== undefined || !isHold(action), {
     message: 'minutes are required: a manual hold ends by itself',
     path: ['minutes'],
+  })
+  .refine(({ action, pools }) => (pools !== undefined) === (action === 'pools'), {
+    message: 'the name of a set of pools goes with pools, and with nothing else',
+    path: ['pools'],
   });
 
 const authSchema = z

@@ -176,7 +176,7 @@ export interface WhyView {
 
 /**
  * What an operator asks for: a mode on a scope until a time, which `release` ends before it; or a scope taken out of
- * automation's hands (`manual`) until a person gives it back (`automatic`); or a lockout.
+ * automation's hands (`manual`) until a person gives it back (`automatic`); or a lockout; or other pools, once.
  */
 export interface OperatorRequest {
   /** Machine, rack or node ids. */
@@ -184,6 +184,8 @@ export interface OperatorRequest {
   readonly action: OperatorAction;
   /** A manual hold ends by itself. Required for the actions that are holds. */
   readonly minutes?: number;
+  /** For `pools`: the name of the set in the site file. */
+  readonly pools?: string;
   readonly reason: string;
 }
 

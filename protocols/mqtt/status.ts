@@ -156,7 +156,9 @@ export const actionSchema = z.strictObject({
   id,
   epoch: counter,
   machine: id,
-  verb: z.enum(['reboot', 'locate', 'permit', 'agree']),
+  verb: z.enum(['reboot', 'locate', 'pools', 'permit', 'agree']),
+  /** The name of a set of pools: what it holds, the agent reads in its own site file. */
+  pools: id.optional(),
   /** Which trip is permitted: one that came later, or that was lost again since, is not. */
   trip: tripSchema.optional(),
   agree: agreeSchema.optional(),

@@ -130,7 +130,11 @@ export class SimulatedAntminer implements SimulatedMiner, StreamDevice, HttpDevi
   }
 
   /** Another manager, or a person at the page: settings change and nobody here wrote them. */
-  anotherWrites(change: { readonly mode?: number; readonly fanPwm?: string }, nowMs: number): void {
+  anotherWrites(
+    change: { readonly mode?: number; readonly fanPwm?: string; readonly pools?: readonly SimulatedPool[] },
+    nowMs: number,
+  ): void {
+    if (change.pools !== undefined) this.#settings.pools = change.pools;
     if (change.fanPwm !== undefined) this.#settings.fanPwm = change.fanPwm;
     if (change.mode !== undefined) this.#setMode(change.mode, nowMs);
   }

@@ -24,7 +24,7 @@ import { heldLockoutsSchema } from '../../../protocols/mqtt/lockouts.ts';
 import type { Lock } from '../../../protocols/mqtt/lockouts.ts';
 import { decodeJson, encodeJson } from '../../../protocols/mqtt/json.ts';
 import { agentEventSchema, resultSchema, statusSchema } from '../../../protocols/mqtt/status.ts';
-import type { Action, AgentEvent, MachineResult, Status, Trip } from '../../../protocols/mqtt/status.ts';
+import type { Action, AgentEvent, MachineResult, Status } from '../../../protocols/mqtt/status.ts';
 import {
   agentFilter,
   agentTopic,
@@ -168,7 +168,12 @@ export class Voice {
     this.say(lockoutsTopic('toy', rack), { v: 1, site: 'toy', rack, locks }, true);
   }
 
-  act(id: string, machine: string, verb: Action['verb'], trip?: Trip): void {
+  act(
+    id: string,
+    machine: string,
+    verb: Action['verb'],
+    more: Pick<Partial<Action>, 'trip' | 'pools'> = {},
+  ): void {
     const action: Action = {
       v: 1,
       site: 'toy',
@@ -176,7 +181,7 @@ export class Voice {
       epoch: this.epoch,
       machine,
       verb,
-      ...(trip === undefined ? {} : { trip }),
+      ...more,
       expiresAtMs: this.#clock.wallMs() + 60_000,
     };
     this.say(agentTopic('toy', 'a1', 'action'), action);

@@ -145,7 +145,7 @@ test('a trip holds what is below at rest after its return, until a person permit
   await bench.clock.advance(3_000);
   expect(inhibitions(bench)).toBe('shed PROTECTION_TRIPPED');
   // No permission while it is open.
-  bench.voice.act('p-1', 'q1', 'permit', trip(bench));
+  bench.voice.act('p-1', 'q1', 'permit', { trip: trip(bench) });
   sees.tripped = 0;
   await bench.clock.advance(5_000);
   // Power is back, and firmware starts by itself.
@@ -153,7 +153,7 @@ test('a trip holds what is below at rest after its return, until a person permit
   bench.voice.want('r1', 1, all(bench, 'mine'), { expiresAtMs: bench.clock.wallMs() + 600_000 });
   await bench.clock.advance(15_000);
   expect(modes(bench)).toBe('ssssssss');
-  bench.voice.act('p-2', 'q1', 'permit', trip(bench));
+  bench.voice.act('p-2', 'q1', 'permit', { trip: trip(bench) });
   await bench.clock.advance(20_000);
   expect(modes(bench)).toBe('mmmmmmmm');
   expect(events(bench).filter((event) => event.includes('PROTECTION'))).toEqual([
@@ -227,20 +227,20 @@ test('a permission that came when no controller was in charge is taken when it i
   const { epoch } = bench.voice;
   const first = trip(bench);
   bench.voice.epoch = epoch + 1;
-  bench.voice.act('p-1', 'q1', 'permit', first);
-  bench.voice.act('p-1', 'q1', 'permit', first);
+  bench.voice.act('p-1', 'q1', 'permit', { trip: first });
+  bench.voice.act('p-1', 'q1', 'permit', { trip: first });
   bench.voice.epoch = epoch;
   await bench.clock.advance(1_000);
   expect(inhibitions(bench)).toBe('shed PROTECTION_TRIPPED');
   expect(events(bench).filter((event) => event.startsWith('DESIRED_STALE')).length).toBe(1);
-  bench.voice.act('p-1', 'q1', 'permit', first);
+  bench.voice.act('p-1', 'q1', 'permit', { trip: first });
   await bench.clock.advance(3_000);
   expect(inhibitions(bench)).toBe('');
   sees.tripped = 1;
   await bench.clock.advance(3_000);
   sees.tripped = 0;
   await bench.clock.advance(5_000);
-  bench.voice.act('p-1', 'q1', 'permit', trip(bench));
+  bench.voice.act('p-1', 'q1', 'permit', { trip: trip(bench) });
   await bench.clock.advance(3_000);
   expect(inhibitions(bench)).toBe('shed PROTECTION_TRIPPED');
 });
@@ -257,14 +257,14 @@ test('a permission is for the trip it was given for: not for a later one, nor af
   const back = trip(bench);
   expect(open).toMatchObject({ protection: 'q1' });
   expect(back).toEqual({ ...open, returnedMs: expect.any(Number) });
-  bench.voice.act('p-1', 'q1', 'permit', open);
+  bench.voice.act('p-1', 'q1', 'permit', { trip: open });
   bench.voice.act('p-2', 'q1', 'permit');
   // It opens once more before the word arrives.
   sees.tripped = 1;
   await bench.clock.advance(3_000);
   sees.tripped = 0;
   await bench.clock.advance(3_000);
-  bench.voice.act('p-3', 'q1', 'permit', back);
+  bench.voice.act('p-3', 'q1', 'permit', { trip: back });
   await bench.clock.advance(3_000);
   expect(inhibitions(bench)).toBe('shed PROTECTION_TRIPPED');
   expect(bench.voice.events.at(-1)?.text).toMatch(/^not permitted: it has tripped or was lost again since/);
@@ -274,10 +274,10 @@ test('a permission is for the trip it was given for: not for a later one, nor af
   await bench.clock.advance(60_000);
   plc.silent = false;
   await bench.clock.advance(10_000);
-  bench.voice.act('p-4', 'q1', 'permit', again);
+  bench.voice.act('p-4', 'q1', 'permit', { trip: again });
   await bench.clock.advance(3_000);
   expect(inhibitions(bench)).toContain('shed PROTECTION_TRIPPED');
-  bench.voice.act('p-5', 'q1', 'permit', trip(bench));
+  bench.voice.act('p-5', 'q1', 'permit', { trip: trip(bench) });
   await bench.clock.advance(3_000);
   expect(inhibitions(bench)).not.toContain('PROTECTION_TRIPPED');
 });

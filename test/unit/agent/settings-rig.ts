@@ -36,6 +36,12 @@ const site = resolveSite(
       { id: 'r1', parent: 'main', kind: 'rack', capKw: 100 },
     ],
     machines: [group('antminer-s21', 'antminer', 1), group('whatsminer-m60', 'whatsminer', 2)],
+    pools: {
+      main: [
+        { url: 'stratum+tcp://new.example:3333', user: 'acct.{machine}', passwordEnv: 'POOL' },
+        { url: 'stratum+tcp://spare.example:3333', user: 'acct.{rack}' },
+      ],
+    },
     prices: { hash: { url: 'http://127.0.0.1/h', periodMs: 60_000, maxAgeS: 600, fallbackUsdPerPhDay: 50 } },
   }),
   MODELS,
@@ -87,7 +93,7 @@ export class SettingsRig {
       dataDir: '/data',
       deps: { ...effects, disk: this.disk, bus, log: silentLog, report },
       io: { ...effects, lines: makeLines(effects), log: silentLog },
-      secrets: { env: { P: 'secret' } },
+      secrets: { env: { P: 'secret', POOL: 'pool-secret' } },
     });
     this.#running = { life, bus };
   }
@@ -112,6 +118,12 @@ export class SettingsRig {
       {},
       { machines, urgent, expiresAtMs: this.clock.wallMs() + 3_600_000 },
     );
+  }
+
+  /** A person's order, as the controller says it to each machine. */
+  setPools(id: string, name = 'main'): void {
+    for (const { id: machine } of site.machines)
+      this.voice.act(`${id}-${machine}`, machine, 'pools', { pools: name });
   }
 
   alarms(code: string): string[] {

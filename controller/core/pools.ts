@@ -1,0 +1,122 @@
+/** A person's order that machines take another set of pools: said to each once, so many at a time, and followed until each shows it. */
+import type { Action, MachineResult, Result } from '../../protocols/mqtt/status.ts';
+import { clearAlarm, raiseAlarm } from './alarms.ts';
+import type { Effect } from './effects.ts';
+import type { ControllerEvent, Now } from './events.ts';
+import { indexesOf } from './ingest.ts';
+import { blockedBy, personOf } from './operator.ts';
+import type { PoolOrder, PoolPart } from './pool-order.ts';
+import type { SiteState } from './state.ts';
+
+const ORDERS_KEPT = 20;
+const WINDOW_MS = 10_000;
+/** How long an agent may take to say what came of it, and how long until the machine shows it. */
+const WORD_MS = 60_000;
+const SHOWN_MS = 15 * 60_000;
+
+/** Already durable: what was still to be said of an older order to the same machines is not said any more. */
+export function takePools(
+  state: SiteState,
+  { commandId, actor, request, machines }: Extract<ControllerEvent, { kind: 'operator' }>,
+  now: Now,
+): Effect[] {
+  const name = request.pools ?? '';
+  for (const { parts } of state.poolOrders)
+    for (const machine of machines) if (parts.get(machine)?.stage === 'waiting') parts.delete(machine);
+  const waiting: PoolPart = { stage: 'waiting', sinceMonoMs: now.monoMs };
+  state.poolOrders.push({
+    id: commandId,
+    name,
+    actor,
+    text: `pools ${name} by ${personOf(actor)}: ${request.reason}`,
+    atMs: now.wallMs,
+    parts: new Map(machines.map((machine) => [machine, waiting])),
+  });
+  if (state.poolOrders.length > ORDERS_KEPT) state.poolOrders.shift();
+  return sayPools(state, now);
+}
+
+/** Once a second: the next ones are told, since each begins mining anew; of whom nothing is heard is an alarm. */
+export function sayPools(state: SiteState, now: Now): Effect[] {
+  const parts = state.poolOrders.flatMap((order) => [...order.parts.values()]);
+  const young = parts.filter(
+    ({ stage, sinceMonoMs }) => stage !== 'waiting' && now.monoMs - sinceMonoMs < WINDOW_MS,
+  );
+  let room = state.site.config.control.startsPer10S - young.length;
+  const effects: Effect[] = [];
+  for (const order of state.poolOrders)
+    for (const [machine, part] of order.parts) {
+      if (part.stage === 'waiting' && room > 0) {
+        room -= 1;
+        effects.push(...sayOne(state, order, machine, now));
+      } else effects.push(...missed(state, order, { machine, part }, now));
+    }
+  return effects;
+}
+
+function sayOne(state: SiteState, order: PoolOrder, machine: number, now: Now): Effect[] {
+  const site = state.site.machines[machine];
+  if (site === undefined) return [];
+  // Since it was ordered a lockout may have come.
+  const block = blockedBy(state, machine, 'pools', order.actor);
+  if (block !== undefined) return fail(state, order, { machine, why: block }, now);
+  order.parts.set(machine, { stage: 'sent', sinceMonoMs: now.monoMs });
+  const action: Action = {
+    v: 1,
+    site: state.site.id,
+    id: actionId(order, site.id),
+    epoch: state.epoch,
+    machine: site.id,
+    verb: 'pools',
+    pools: order.name,
+    expiresAtMs: now.wallMs + WORD_MS,
+  };
+  return [{ kind: 'action', agent: site.agent, action }];
+}
+
+const actionId = (order: PoolOrder, machine: string): string => `${order.id}-${machine}`;
+
+/** It is said once: whether it arrived is not guessed at, and a person says it again. */
+function missed(
+  state: SiteState,
+  order: PoolOrder,
+  { machine, part }: { readonly machine: number; readonly part: PoolPart },
+  now: Now,
+): Effect[] {
+  const ageMs = now.monoMs - part.sinceMonoMs;
+  if (part.stage === 'sent' && ageMs > WORD_MS)
+    return fail(state, order, { machine, why: 'its agent has not said what came of it' }, now);
+  if (part.stage === 'acknowledged' && ageMs > SHOWN_MS)
+    return fail(state, order, { machine, why: 'its agent has not said that it shows them' }, now);
+  return [];
+}
+
+function fail(
+  state: SiteState,
+  order: PoolOrder,
+  { machine, why }: { readonly machine: number; readonly why: string },
+  now: Now,
+): Effect[] {
+  const id = state.site.machines[machine]?.id ?? '';
+  const sinceMonoMs = order.parts.get(machine)?.sinceMonoMs ?? now.monoMs;
+  order.parts.set(machine, { stage: 'failed', sinceMonoMs });
+  const text = `${id} is not known to mine at the pools '${order.name}': ${why}`;
+  return raiseAlarm(state, now, 'POOLS_NOT_SET', id, text, order.id);
+}
+
+/** What an agent says of machines that were told. */
+export function takePoolResults(state: SiteState, { results }: Result, now: Now): Effect[] {
+  return results.flatMap((one) => (one.verb === 'pools' ? takeOne(state, one, now) : []));
+}
+
+function takeOne(state: SiteState, one: MachineResult, now: Now): Effect[] {
+  const order = state.poolOrders.find((each) => actionId(each, one.machine) === one.commandId);
+  const machine = indexesOf(state).machines.get(one.machine) ?? -1;
+  const part = order?.parts.get(machine);
+  if (order === undefined || part === undefined) return [];
+  if (one.stage === 'failed' || one.stage === 'refused')
+    return fail(state, order, { machine, why: `${one.why ?? ''} ${one.detail ?? ''}`.trim() }, now);
+  if (one.stage === 'acknowledged' && part.stage !== 'sent') return [];
+  order.parts.set(machine, { ...part, stage: one.stage });
+  return one.stage === 'observed' ? clearAlarm(state, now, 'POOLS_NOT_SET', one.machine) : [];
+}

@@ -1,0 +1,110 @@
+import { expect, test } from 'vitest';
+import type { OperatorRequest } from '../../../../protocols/console/view.ts';
+import type { MachineResult } from '../../../../protocols/mqtt/status.ts';
+import { viewOf } from '../../../../controller/core/view.ts';
+import { order } from './order.ts';
+import { Plant } from './plant.ts';
+import { smallSite } from './small-site.ts';
+
+const ALL = Array.from({ length: 10 }, (_, n) => `r1-${String(n + 1).padStart(2, '0')}`);
+
+function plantWith(startsPer10S: number): Plant {
+  const plant = new Plant({
+    ...smallSite,
+    control: { startsPer10S },
+    pools: { main: [{ url: 'stratum+tcp://p:1', user: 'a.{machine}' }] },
+  });
+  return plant.run(60);
+}
+
+const setPools = (plant: Plant, ids: readonly string[], actor = 'ann#1'): void => {
+  const request: OperatorRequest = { scope: ids, action: 'pools', pools: 'main', reason: 'new contract' };
+  const machines = plant.state.site.machines.filter((one) => ids.includes(one.id)).map((one) => one.index);
+  plant.take({ kind: 'operator', commandId: `op-${actor}`, actor, request, machines });
+};
+
+const said = (plant: Plant): string[] =>
+  plant.actions.filter(({ verb }) => verb === 'pools').map(({ machine }) => machine);
+
+function answer(
+  plant: Plant,
+  machine: string,
+  stage: MachineResult['stage'],
+  why?: MachineResult['why'],
+): void {
+  const action = plant.actions.find((one) => one.verb === 'pools' && one.machine === machine);
+  const head = { commandId: action?.id ?? '', epoch: plant.state.epoch, generation: 0, ms: 1, atMs: 1 };
+  const results = [{ ...head, machine, verb: 'pools', stage, ...(why && { why }) }];
+  plant.take({
+    kind: 'result',
+    result: { v: 1, site: 'small', agent: 'a1', boot: 1, seq: 1, rack: 'r1', results },
+  });
+}
+
+const shown = (plant: Plant): object | undefined =>
+  viewOf(plant.state, { wallMs: 1_000_000 + plant.nowMs, monoMs: plant.nowMs }).commands.find(({ text }) =>
+    text.startsWith('pools main by ann'),
+  );
+const alarms = (plant: Plant): string[] =>
+  [...plant.state.alarms.values()].filter(({ code }) => code === 'POOLS_NOT_SET').map(({ text }) => text);
+
+test('each machine is told once, so many in ten seconds, by name of the set alone', () => {
+  const plant = plantWith(4);
+  setPools(plant, ALL);
+  plant.run(5);
+  expect(said(plant)).toEqual(ALL.slice(0, 4));
+  plant.run(10);
+  expect(said(plant)).toEqual(ALL.slice(0, 8));
+  plant.run(30);
+  expect(said(plant)).toEqual(ALL);
+  expect(plant.actions.find(({ verb }) => verb === 'pools')).toEqual({
+    v: 1,
+    site: 'small',
+    id: 'op-ann#1-r1-01',
+    epoch: plant.state.epoch,
+    machine: 'r1-01',
+    verb: 'pools',
+    pools: 'main',
+    expiresAtMs: expect.any(Number) as number,
+  });
+});
+
+test('what comes of it is shown, what does not come is an alarm, and no mode is decided by it', () => {
+  const plant = plantWith(20);
+  const moves = plant.moves.length;
+  setPools(plant, ALL.slice(0, 4));
+  answer(plant, 'r1-01', 'acknowledged');
+  expect(shown(plant)).toMatchObject({ state: 'sent', machines: 4, acknowledged: 1, observed: 0, failed: 0 });
+  answer(plant, 'r1-01', 'observed');
+  answer(plant, 'r1-02', 'acknowledged');
+  answer(plant, 'r1-02', 'failed', 'VERB_NOT_OBSERVED');
+  answer(plant, 'r1-03', 'refused', 'LOCKED_OUT');
+  plant.run(70);
+  expect(shown(plant)).toMatchObject({
+    state: 'failed',
+    machines: 4,
+    acknowledged: 1,
+    observed: 1,
+    failed: 3,
+  });
+  expect(alarms(plant)).toEqual([
+    "r1-02 is not known to mine at the pools 'main': VERB_NOT_OBSERVED",
+    "r1-03 is not known to mine at the pools 'main': LOCKED_OUT",
+    "r1-04 is not known to mine at the pools 'main': its agent has not said what came of it",
+  ]);
+  // Late is late, and yet it is so.
+  answer(plant, 'r1-04', 'observed');
+  expect(alarms(plant)).toHaveLength(2);
+  expect(plant.moves.length).toBe(moves);
+});
+
+test('a lockout that comes while they wait is respected, and a newer order takes over what waits', () => {
+  const plant = plantWith(2);
+  setPools(plant, ALL.slice(0, 6));
+  order(plant, 'bob#1', 'lockout', ['r1-03']);
+  setPools(plant, ALL.slice(3, 6), 'eve#1');
+  plant.run(60);
+  expect(said(plant)).toEqual(['r1-01', 'r1-02', 'r1-04', 'r1-05', 'r1-06']);
+  expect(plant.actions.filter(({ id }) => id.startsWith('op-eve#1-'))).toHaveLength(3);
+  expect(alarms(plant).join()).toContain('r1-03');
+});
