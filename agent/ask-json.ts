@@ -19,6 +19,8 @@ export interface JsonRequest {
 export interface JsonPage {
   readonly value: Json | undefined;
   readonly atMs: number;
+  /** Names in lower case. */
+  readonly headers: Readonly<Record<string, string>>;
 }
 
 /**
@@ -45,7 +47,7 @@ export async function askJson(
   const value = parseJsonBody(response.body);
   if (value instanceof Fault)
     throw new Fault(value.code, secret === true ? `${url}: no JSON to be read` : `${url}: ${value.detail}`);
-  return { value, atMs: middleMs(io.clock, startMs) };
+  return { value, atMs: middleMs(io.clock, startMs), headers: response.headers };
 }
 
 function refusal(status: number, asked: string, body: Uint8Array): Fault {

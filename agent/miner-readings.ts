@@ -1,5 +1,5 @@
 /** What readings of miners have in common, whatever the family. */
-import { field, isObject } from '../protocols/asic/cgminer.ts';
+import { field, isList, isObject } from '../protocols/asic/cgminer.ts';
 import type { Json, JsonObject } from '../protocols/asic/cgminer.ts';
 import type { Mode, Reading } from '../protocols/reading.ts';
 import type { Bounds } from './readings.ts';
@@ -61,6 +61,12 @@ export function partOf(value: Json | undefined, ...path: readonly string[]): Jso
   let part = value;
   for (const name of path) part = isObject(part) ? field(part, name) : undefined;
   return part ?? undefined;
+}
+
+/** The objects of a list by its name, at most so many; none where there is no list. */
+export function listOf(value: Json | undefined, name: string, most: number): readonly JsonObject[] {
+  const list = partOf(value, name);
+  return (isList(list) ? list : []).filter(isObject).slice(0, most);
 }
 
 /** A device's word, of at most 100 characters; empty when it is none. */

@@ -14,6 +14,7 @@ Reads one device once. TARGET is a URL; secrets are named, never written into it
   antminer://HOST?http=80&api=4028&user=root&passwordEnv=NAME
   whatsminer://HOST?api=4028&passwordEnv=NAME        cgminer://HOST?api=4028
   whatsminer-v3://HOST?api=4433&passwordEnv=NAME     braiins://HOST?http=80&user=root&passwordEnv=NAME
+  braiins-graphql://HOST?http=80&user=root&passwordEnv=NAME (Braiins OS up to 25.05)
   avalon://HOST?api=4028&dialect=json                luxos://HOST?api=4028
   bitaxe://HOST?http=80
   modbus://HOST:PORT/UNIT?profile=ID                 modbus+rtu://HOST:PORT/UNIT?profile=ID

@@ -16,6 +16,7 @@ export const ANSWERS: readonly string[] = [
   'STATUS=S,When=1790000000,Code=70,Msg=CGMiner stats,Description=cgminer 4.11.1|STATS=0,ID=AVA100,Elapsed=100,MM ID0=Ver[1246] PS[0 1214 1316 228 3000 1320 3297] GHSspd[81234.50] SoftOFF[0]|',
   // Braiins OS: a page.
   '{"miner_stats":{"real_hashrate":{"last_5s":{"gigahash_per_second":141463.5}}},"power_stats":{"approximated_consumption":{"watt":3137}}}',
+  '{"data":{"bos":{"uptime":{"durationS":7000}},"bosminer":{"info":{"workSolver":{"realHashrate":{"mhs5S":103912345.25},"nominalMhs":104000000},"fans":[{"name":"0","rpm":6414}],"summary":null}}},"errors":[{"message":"Service unavailable","extensions":{"code":"UNAVAILABLE"}}]}',
 ];
 
 /** Headers of HTTP digest, both ways. */

@@ -8,6 +8,7 @@ import type { ExecDevice, Load, SimulatedEndpoint } from './device.ts';
 import { SimulatedAntminer } from './devices/antminer.ts';
 import { SimulatedAvalon } from './devices/avalon.ts';
 import { SimulatedBitaxe } from './devices/bitaxe.ts';
+import { SimulatedBraiinsGraphql } from './devices/braiins-graphql.ts';
 import { SimulatedBraiins } from './devices/braiins.ts';
 import { GpuHost } from './devices/gpu-host.ts';
 import type { GpuMisbehaviour } from './devices/gpu-host.ts';
@@ -74,6 +75,7 @@ const FAMILIES: Readonly<Record<string, Family>> = {
   'avalon:': { api: 4_028, make: (options) => new SimulatedAvalon(options) },
   'bitaxe:': { api: 80, make: (options) => new SimulatedBitaxe(options) },
   'braiins:': { api: 80, make: (options) => new SimulatedBraiins(options) },
+  'braiins-graphql:': { api: 4_028, make: (options) => new SimulatedBraiinsGraphql(options) },
   'luxos:': { api: 4_028, make: (options) => new SimulatedLuxos(options) },
   'whatsminer:': { api: 4_028, make: (options) => new SimulatedWhatsminer(options) },
   'whatsminer-v3:': { api: 4_433, make: (options) => new SimulatedWhatsminerV3(options) },

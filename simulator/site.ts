@@ -42,6 +42,7 @@ type UsualId = 'antminer-s19j-pro' | 'antminer-s21' | 'whatsminer-m30s-plus';
 type AsicId =
   | UsualId
   | 'antminer-s19j-pro-braiins'
+  | 'antminer-s19j-pro-braiins-graphql'
   | 'antminer-s19k-pro-luxos'
   | 'avalon-1246'
   | 'whatsminer-m66';
@@ -56,6 +57,11 @@ interface Asic {
 const ASICS: Readonly<Record<AsicId, Asic>> = {
   'antminer-s19j-pro': { kw: 3.068, scheme: 'antminer', by: ['http', 'api', 'user', 'password'] },
   'antminer-s19j-pro-braiins': { kw: 3.068, scheme: 'braiins', by: ['http', 'user', 'password'] },
+  'antminer-s19j-pro-braiins-graphql': {
+    kw: 3.068,
+    scheme: 'braiins-graphql',
+    by: ['http', 'user', 'password'],
+  },
   'antminer-s19k-pro-luxos': { kw: 2.794, scheme: 'luxos', by: ['api'] },
   'antminer-s21': { kw: 3.5, scheme: 'antminer', by: ['http', 'api', 'user', 'password'] },
   'avalon-1246': { kw: 3.504, scheme: 'avalon', by: ['api'] },
@@ -70,6 +76,7 @@ const ALL_FAMILIES: readonly AsicId[] = [
   'antminer-s19j-pro-braiins',
   'avalon-1246',
   'antminer-s19k-pro-luxos',
+  'antminer-s19j-pro-braiins-graphql',
 ];
 const GPU_MODEL = 'gpu-8x-h100';
 const GPU_AI_KW = 9.7;

@@ -4,6 +4,7 @@ import type { Deadline } from '../ask-cgminer.ts';
 import { askJson } from '../ask-json.ts';
 import type { JsonPage } from '../ask-json.ts';
 import type { DeviceIo } from '../driver.ts';
+import { LoginPause } from '../login-pause.ts';
 import { partOf } from '../miner-readings.ts';
 
 /** What is given for logging in: a name and a password, or a token that the device has issued before. */
@@ -16,12 +17,14 @@ export class BraiinsSession {
   readonly #io: DeviceIo;
   readonly #base: string;
   readonly #access: BraiinsAccess | undefined;
+  readonly #pause: LoginPause;
   #token: string | undefined;
 
   constructor(io: DeviceIo, base: string, access: BraiinsAccess | undefined) {
     this.#io = io;
     this.#base = base;
     this.#access = access;
+    this.#pause = new LoginPause(io.clock);
   }
 
   /** A page. Rejects as `askJson`. */
@@ -48,7 +51,8 @@ export class BraiinsSession {
       if (asFault(error).code !== 'AUTH_FAILED') throw error;
       // Another exchange may have logged in meanwhile: its token stays.
       if (this.#token === token) this.#token = undefined;
-      if (kept === undefined) throw error;
+      // One that was issued before stays what it is, asked for again.
+      if (kept === undefined || this.#access?.kind === 'token') throw error;
       return this.#send(method, path, body, this.#token ?? (await this.#login(deadline)), deadline);
     }
   }
@@ -74,7 +78,13 @@ export class BraiinsSession {
     if (!access)
       throw new Fault('AUTH_FAILED', `${this.#base}: no password is given, and reading needs one too`);
     if (access.kind === 'token') return (this.#token = access.token);
-    const { username, password } = access;
+    return this.#pause.login(() => this.#loginBy(access, deadline));
+  }
+
+  async #loginBy(
+    { username, password }: Extract<BraiinsAccess, { kind: 'login' }>,
+    deadline: Deadline,
+  ): Promise<string> {
     const { value } = await askJson(
       this.#io,
       {

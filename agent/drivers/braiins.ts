@@ -3,39 +3,25 @@
  * Verified on recorded answers of 25.07; commands and logging in from documents only.
  */
 import type { Endpoint } from '../../host/deps.ts';
-import { field, isList, isObject } from '../../protocols/asic/cgminer.ts';
-import type { Json, JsonObject } from '../../protocols/asic/cgminer.ts';
+import { field } from '../../protocols/asic/cgminer.ts';
+import type { Json } from '../../protocols/asic/cgminer.ts';
 import { asFault, Fault } from '../../protocols/faults.ts';
 import type { Identity, Reading, Readings } from '../../protocols/reading.ts';
 import { Deadline } from '../ask-cgminer.ts';
 import type { JsonPage } from '../ask-json.ts';
 import type { BeforeWrite, Device, DeviceIo, Driver, Settings, SettingsView, Target } from '../driver.ts';
-import { modeReading, partOf, powerReading, rateReading, wordOf } from '../miner-readings.ts';
+import { listOf, modeReading, partOf, powerReading, rateReading, wordOf } from '../miner-readings.ts';
 import { checkOptions, portOption } from '../options.ts';
-import {
-  MINER_BOUNDS,
-  missing,
-  numberReading,
-  textReading,
-  toNumber,
-  uncertain,
-  unreadable,
-} from '../readings.ts';
+import { MINER_BOUNDS, missing, numberReading, toNumber, uncertain, unreadable } from '../readings.ts';
+import { activePool, poolSettings, poolsOf, vendorOf } from './braiins-answers.ts';
 import { BraiinsSession } from './braiins-session.ts';
 import type { BraiinsAccess } from './braiins-session.ts';
 
 const GIGAHASH = 1e9;
 const MOST_BOARDS = 16;
 const MOST_FANS = 16;
-const MOST_POOLS = 8;
 /** `status` of the device's details: 1 not started, 2 normal, 3 paused, 4 suspended. */
 const PAUSED = 3;
-/** From the device's words to the maker; what is none of these is left open. */
-const VENDORS: ReadonlyArray<readonly [RegExp, string]> = [
-  [/^antminer/i, 'Bitmain'],
-  [/^whatsminer/i, 'MicroBT'],
-  [/^(?:braiins|bmm)/i, 'Braiins'],
-];
 
 export const braiins: Driver = {
   name: 'braiins',
@@ -75,8 +61,7 @@ class Braiins implements Device {
     const firmware = wordOf(partOf(value, 'bos_version', 'current'));
     if (model === '' && firmware === '')
       throw new Fault('ANSWER_GARBAGE', 'miner/details names no model and no firmware');
-    const vendor = VENDORS.find(([name]) => name.test(model))?.[1] ?? '';
-    return { vendor, model, firmware: firmware === '' ? '' : `Braiins OS ${firmware}` };
+    return { vendor: vendorOf(model), model, firmware: firmware === '' ? '' : `Braiins OS ${firmware}` };
   }
 
   async read(scope: 'fast' | 'full', timeoutMs: number): Promise<Readings> {
@@ -98,7 +83,9 @@ class Braiins implements Device {
     await this.#addHardware(readings, deadline);
     const pools = await this.#page('pools', deadline);
     readings['pool.active'] =
-      pools instanceof Fault ? unreadable(pools.code, atMs, pools.detail) : activePool(pools);
+      pools instanceof Fault
+        ? unreadable(pools.code, atMs, pools.detail)
+        : activePool(poolsOf(pools.value), pools.atMs);
     const tuner = await this.#page('performance/tuner-state', deadline);
     readings['power.limit'] =
       tuner instanceof Fault ? unreadable(tuner.code, atMs, tuner.detail) : limitReading(tuner);
@@ -252,22 +239,6 @@ function accessOf(target: Target): BraiinsAccess | undefined {
     : { kind, username: target.user ?? 'root', password: target.password };
 }
 
-function listOf(value: Json | undefined, name: string, most: number): readonly JsonObject[] {
-  const list = partOf(value, name);
-  return (isList(list) ? list : []).filter(isObject).slice(0, most);
-}
-
-/** Pools stand in groups. */
-const poolsOf = (groups: Json | undefined): readonly JsonObject[] =>
-  (isList(groups) ? groups : []).flatMap((group) => listOf(group, 'pools', MOST_POOLS)).slice(0, MOST_POOLS);
-
-function activePool({ value, atMs }: JsonPage): Reading {
-  const pools = poolsOf(value);
-  const active = pools.find((pool) => field(pool, 'active') === true);
-  if (active) return textReading(field(active, 'url'), atMs);
-  return pools.length === 0 ? missing(atMs) : { ok: true, value: '', unit: 'text', quality: 'good', atMs };
-}
-
 /** The power target in force. A tuner that holds a hashrate, or none at all, has no such thing. */
 function limitReading({ value, atMs }: JsonPage): Reading {
   const watts = partOf(value, 'mode_state', 'powertargetmodestate', 'current_target', 'watt');
@@ -283,9 +254,5 @@ function settingsOf(configuration: Json | undefined, groups: Json | undefined): 
   if (limitW !== undefined) settings['powerLimit'] = limitW;
   const tunerMode = toNumber(partOf(configuration, 'tuner', 'tuner_mode'));
   if (tunerMode !== undefined) settings['tunerMode'] = tunerMode;
-  for (const [index, pool] of poolsOf(groups).entries()) {
-    settings[`pool.${index + 1}.url`] = wordOf(field(pool, 'url'));
-    settings[`pool.${index + 1}.user`] = wordOf(field(pool, 'user'));
-  }
-  return settings;
+  return { ...settings, ...poolSettings(poolsOf(groups)) };
 }

@@ -2,6 +2,7 @@ import type { Driver } from '../driver.ts';
 import { antminer } from './antminer.ts';
 import { avalon } from './avalon.ts';
 import { bitaxe } from './bitaxe.ts';
+import { braiinsGraphql } from './braiins-graphql.ts';
 import { braiins } from './braiins.ts';
 import { cgminer } from './cgminer.ts';
 import { gpuHost } from './gpu-host.ts';
@@ -16,6 +17,7 @@ export const DRIVERS: readonly Driver[] = [
   avalon,
   bitaxe,
   braiins,
+  braiinsGraphql,
   cgminer,
   gpuHost,
   luxos,

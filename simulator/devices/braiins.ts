@@ -10,8 +10,7 @@ import type { MinerOptions } from './miner-body.ts';
 
 const TOKEN_LIFE_S = 3_600;
 /** The tuner comes to a new target in this time, step by step. */
-const SETTLE_MS = 180_000;
-const SETTLE_STEPS = 9;
+const SETTLE = { ms: 180_000, steps: 9 };
 const BOARDS = 3;
 const FANS = 4;
 const NORMAL = 2;
@@ -24,7 +23,6 @@ export class SimulatedBraiins extends MinerBody implements HttpDevice {
   logins = 0;
   readonly #user: string;
   #targetW: number;
-  #targets = 0;
   readonly #tokens = new Map<string, number>();
 
   constructor(options: MinerOptions) {
@@ -89,7 +87,10 @@ export class SimulatedBraiins extends MinerBody implements HttpDevice {
         const { rungs } = this.power.model;
         if (typeof watts !== 'number' || watts < (rungs[0]?.powerW ?? 0) || watts > this.power.model.ratedW)
           return this.page(400, '{"message":"power target is out of range"}');
-        if (this.fault !== 'ignores') this.#settle(watts, nowMs);
+        if (this.fault !== 'ignores') {
+          this.#targetW = watts;
+          this.settle(watts, nowMs, SETTLE);
+        }
         break;
       }
       default:
@@ -98,17 +99,6 @@ export class SimulatedBraiins extends MinerBody implements HttpDevice {
     this.changes += 1;
     if (this.fault === 'disturbs') this.tunerMode = 2;
     return this.page(200, path === 'actions/locate' ? body : 'null');
-  }
-
-  #settle(watts: number, nowMs: number): void {
-    this.#targetW = watts;
-    this.#targets += 1;
-    const mine = this.#targets;
-    const fromW = this.power.limitW;
-    for (let step = 1; step <= SETTLE_STEPS; step += 1)
-      this.plan(nowMs + (SETTLE_MS * step) / SETTLE_STEPS, (atMs) => {
-        if (mine === this.#targets) this.power.limit(atMs, fromW + ((watts - fromW) * step) / SETTLE_STEPS);
-      });
   }
 
   #get(path: string, nowMs: number): unknown {

@@ -33,6 +33,7 @@ export abstract class MinerBody implements SimulatedMiner {
   #startedMs: number;
   #bootedMs: number;
   #bootUntilMs = Number.NEGATIVE_INFINITY;
+  #settles = 0;
   #planned: { readonly atMs: number; readonly act: (atMs: number) => void }[] = [];
 
   constructor(options: MinerOptions) {
@@ -143,6 +144,16 @@ export abstract class MinerBody implements SimulatedMiner {
     if (this.fault === 'ignores') return;
     this.power.limit(nowMs, limitW);
     if (restarts) this.power.restart(nowMs);
+  }
+
+  /** Comes to a new limit step by step in this time, by itself; a newer one takes its place. */
+  protected settle(limitW: number, nowMs: number, { ms, steps }: { ms: number; steps: number }): void {
+    const mine = (this.#settles += 1);
+    const fromW = this.power.limitW;
+    for (let step = 1; step <= steps; step += 1)
+      this.plan(nowMs + (ms * step) / steps, (atMs) => {
+        if (mine === this.#settles) this.power.limit(atMs, fromW + ((limitW - fromW) * step) / steps);
+      });
   }
 
   /** Does something at a later time, by itself; a power cut makes it forget. */

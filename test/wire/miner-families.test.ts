@@ -13,6 +13,7 @@ import { seededRandom } from '../../host/random.ts';
 import { Fault } from '../../protocols/faults.ts';
 import { numberOf } from '../../protocols/reading.ts';
 import { SimulatedAvalon } from '../../simulator/devices/avalon.ts';
+import { SimulatedBraiinsGraphql } from '../../simulator/devices/braiins-graphql.ts';
 import { SimulatedBraiins } from '../../simulator/devices/braiins.ts';
 import { SimulatedLuxos } from '../../simulator/devices/luxos.ts';
 import type { SimulatedMiner } from '../../simulator/devices/miner.ts';
@@ -82,6 +83,18 @@ const FAMILIES: Readonly<Record<string, Family>> = {
       vendor: 'Bitmain',
       model: 'Antminer S19J PRO',
       firmware: 'Braiins OS 2025-08-06-0-3881c51d-25.07-plus',
+    },
+    verbs: ['locate', 'power-limit', 'reboot', 'sleep', 'wake'],
+    limitW: 2_577,
+  },
+  'braiins-graphql': {
+    model: 'antminer-s19j-pro-braiins-graphql',
+    make: (options) => new SimulatedBraiinsGraphql(options),
+    target: (host) => `braiins-graphql://${host}?http=${HTTP}&passwordEnv=P`,
+    identity: {
+      vendor: 'Bitmain',
+      model: 'Antminer S19J PRO',
+      firmware: 'Braiins OS 2024-10-17-0-75912fc7-24.09-plus',
     },
     verbs: ['locate', 'power-limit', 'reboot', 'sleep', 'wake'],
     limitW: 2_577,

@@ -11,6 +11,7 @@ import { realClock } from '../../host/clock.ts';
 import { makeHttp } from '../../host/http.ts';
 import { seededRandom } from '../../host/random.ts';
 import { SimulatedAvalon } from '../../simulator/devices/avalon.ts';
+import { SimulatedBraiinsGraphql } from '../../simulator/devices/braiins-graphql.ts';
 import { SimulatedBraiins } from '../../simulator/devices/braiins.ts';
 import { SimulatedLuxos } from '../../simulator/devices/luxos.ts';
 import type { SimulatedMiner } from '../../simulator/devices/miner.ts';
@@ -101,6 +102,27 @@ const PEERS: Readonly<Record<string, Peer>> = {
       'temperature.board.1': [61.5, '°C'],
       'temperature.chip.1': [77, '°C'],
       'temperature.board.2': 'VALUE_MISSING',
+      'fan.2': [5_874, 'rpm'],
+      'pool.active': ['stratum+tcp://pool.example:3333', 'text'],
+    },
+    limitW: 2_500,
+  },
+  'braiins-graphql': {
+    script: 'braiins_graphql.py',
+    target: (port) => `braiins-graphql://127.0.0.1?http=${port}&passwordEnv=P`,
+    identity: {
+      vendor: 'Bitmain',
+      model: 'Antminer S19 Pro',
+      firmware: 'Braiins OS 2024-10-17-0-75912fc7-24.09-plus',
+    },
+    reads: {
+      hashrate: [109_500_250.0005e6, 'H/s'],
+      power: [3_230, 'W'],
+      'power.limit': [3_250, 'W'],
+      uptime: [90_000, 's'],
+      mode: ['mine', 'text'],
+      'temperature.board.1': [61.5, '°C'],
+      'temperature.chip.1': [77, '°C'],
       'fan.2': [5_874, 'rpm'],
       'pool.active': ['stratum+tcp://pool.example:3333', 'text'],
     },
@@ -249,6 +271,43 @@ withPython('a simulated device that others ask', () => {
     expect(await curl('performance/power-target', '-X', 'PUT', '--json', '{"watt":9}', ...header)).toMatch(
       /400$/,
     );
+  });
+
+  test('braiins-graphql: curl logs in, asks in its own words and commands it', async (context) => {
+    if (!hasPeer('curl', ['--version'])) context.skip('curl is not installed');
+    const host = '127.9.61.5';
+    const make = (options: MinerOptions): SimulatedMiner => new SimulatedBraiinsGraphql(options);
+    const miner = await serve(host, make, 'antminer-s19j-pro-braiins-graphql');
+    const ask = async (query: string, variables: object, ...words: string[]): Promise<string> => {
+      const json = JSON.stringify({ query, variables });
+      const url = `http://${host}:${PORT + 1}/graphql`;
+      const plain = ['-s', '--noproxy', '*', '--max-time', '30', '--json', json];
+      return (await run('curl', [...plain, ...words, url])).stdout;
+    };
+    const login = `mutation ($username: String!, $password: String!) {
+      auth { login(username: $username, password: $password) { ... on VoidResult { void } ... on Error { message } } }
+    }`;
+    const wrong = await ask(login, { username: 'root', password: 'wrong' });
+    expect(wrong).toBe('{"data":{"auth":{"login":{"message":"Incorrect username or password"}}}}');
+    const right = await ask(login, { username: 'root', password: PASSWORD }, '-i');
+    expect(right).toContain('{"data":{"auth":{"login":{"void":"void"}}}}');
+    const session = ['-b', /session_id=\w+/.exec(right)?.[0] ?? ''];
+    expect(await ask('{ bosminer { info { fans { name, speed } } } }', {})).toMatch(
+      /^\{"data":\{"bosminer":\{"info":\{"fans":\[\{"name":"0","speed":100\},/,
+    );
+    const stop = 'mutation Stop { bosminer { stop { ... on VoidResult { void } } } }';
+    expect(await ask(stop, {})).toMatch(/"data":\{"bosminer":\{"stop":null\}\},.*"Unauthorized"/);
+    expect(miner.power.mining).toBe(true);
+    expect(await ask(stop, {}, ...session)).toBe('{"data":{"bosminer":{"stop":{"void":"void"}}}}');
+    expect(miner.power.mining).toBe(false);
+    expect(
+      await ask('{ bosminer { uptime { durationS } info { summary { power { limitW } } } } }', {}),
+    ).toMatch(/"uptime":null,"info":\{"summary":null\}.*UNAVAILABLE/);
+    const target = (watts: number): string =>
+      `mutation{bosminer{config{updateAutotuning(input:{mode:POWER_TARGET,powerTarget:${watts}},apply:true){...on AutotuningOut{autotuning{powerTarget}}...on AutotuningError{message}}}}}`;
+    expect(await ask(target(2_500), {}, ...session)).toContain('{"autotuning":{"powerTarget":2500}}');
+    expect(await ask(target(9), {}, ...session)).toContain('"message":"power target is out of range"');
+    expect(miner.settings()).toEqual({ powerLimit: 2_500, tunerMode: 'POWER_TARGET' });
   });
 
   test('avalon: words as they are, in either dialect', async () => {

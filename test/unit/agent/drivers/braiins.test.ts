@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, test } from 'vitest';
 
+import { asFault } from '../../../../protocols/faults.ts';
 import type { Readings } from '../../../../protocols/reading.ts';
 import type { HttpAnswer, SimulatedEndpoint } from '../../../../simulator/device.ts';
 import { codeOf, makeBench } from './miner-bench.ts';
@@ -194,6 +195,48 @@ describe('logging in', () => {
     await bench.run(bench.device(`${URL_PASSWORD}&auth=token`).read('fast', 1_000));
     expect(device.asked).toEqual(['GET /api/v1/miner/stats | Authorization: secret']);
     expect(() => bench.device(`${URL_PASSWORD}&auth=basic`)).toThrow(/TARGET_INVALID/u);
+  });
+});
+
+describe('a login that is refused', () => {
+  test('is tried once, and again after five minutes; what is read meanwhile says so', async () => {
+    const device = rest({ 'auth/login': 401 });
+    const bench = makeBench([device]);
+    const miner = bench.device(URL_PASSWORD);
+    const why = (): Promise<string> =>
+      bench.run(
+        miner.read('fast', 1_000).then(
+          () => 'read',
+          (error: unknown) => asFault(error).detail,
+        ),
+      );
+    expect(await why()).toMatch(/HTTP 401$/u);
+    for (let n = 0; n < 20; n += 1) expect(await why()).toMatch(/the same login is tried again in \d+ s$/u);
+    expect(device.asked).toHaveLength(1);
+    await bench.clock.advance(300_000);
+    expect(await why()).toMatch(/HTTP 401$/u);
+    expect(device.asked).toHaveLength(2);
+  });
+
+  test('a token issued before that is refused is asked with once per reading', async () => {
+    const device = rest({ 'miner/stats': 401 });
+    const bench = makeBench([device]);
+    const miner = bench.device(`${URL_PASSWORD}&auth=token`);
+    for (let n = 1; n <= 3; n += 1) {
+      expect(await codeOf(bench.run(miner.read('fast', 1_000)))).toBe('AUTH_FAILED');
+      expect(device.asked).toHaveLength(n);
+    }
+  });
+
+  test('a device that was away when it was to log in is asked again at once', async () => {
+    const device = rest({ 'auth/login': 503 });
+    const bench = makeBench([device]);
+    const miner = bench.device(URL_PASSWORD);
+    for (let n = 1; n <= 3; n += 1) {
+      expect(await codeOf(bench.run(miner.read('fast', 1_000)))).toBe('QUEUE_FULL');
+      // For the statistics, and for the details that may say why there are none.
+      expect(device.asked).toHaveLength(2 * n);
+    }
   });
 });
 

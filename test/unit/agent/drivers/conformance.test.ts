@@ -16,6 +16,7 @@ const TARGETS: Readonly<Record<string, string>> = {
   avalon: 'avalon://10.0.0.1',
   bitaxe: 'bitaxe://10.0.0.1:4028',
   braiins: 'braiins://10.0.0.1:4028?passwordEnv=P',
+  'braiins-graphql': 'braiins-graphql://10.0.0.1:4028?passwordEnv=P',
   cgminer: 'cgminer://10.0.0.1',
   luxos: 'luxos://10.0.0.1',
   whatsminer: 'whatsminer://10.0.0.1?passwordEnv=P',

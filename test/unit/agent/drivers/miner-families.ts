@@ -4,6 +4,7 @@ import type { Pool } from '../../../../config/pools.ts';
 import { SimulatedAntminer } from '../../../../simulator/devices/antminer.ts';
 import { SimulatedAvalon } from '../../../../simulator/devices/avalon.ts';
 import { SimulatedBitaxe } from '../../../../simulator/devices/bitaxe.ts';
+import { SimulatedBraiinsGraphql } from '../../../../simulator/devices/braiins-graphql.ts';
 import { SimulatedBraiins } from '../../../../simulator/devices/braiins.ts';
 import { SimulatedLuxos } from '../../../../simulator/devices/luxos.ts';
 import type { SimulatedMiner } from '../../../../simulator/devices/miner.ts';
@@ -166,6 +167,26 @@ export const FAMILIES: Readonly<Record<string, MinerFamily>> = {
       'lists for numbers': 'VALUE_INVALID, mode VALUE_INVALID | resolved',
       'nulls for numbers': 'VALUE_MISSING, mode VALUE_MISSING | resolved',
       'numbers for words': 'ANSWER_GARBAGE | ANSWER_GARBAGE',
+      busy: 'QUEUE_FULL | QUEUE_FULL',
+    },
+  },
+  'braiins-graphql': {
+    url: 'braiins-graphql://10.0.0.1?passwordEnv=P',
+    model: 'antminer-s19j-pro-braiins-graphql',
+    make: (options) => new SimulatedBraiinsGraphql(options),
+    framing: NUL_ENDED,
+    verbs: { sleep: undefined, wake: undefined, 'power-limit': 2_500, reboot: undefined, locate: 1 },
+    inflated: (text) => times1000(text, /("mhs5S":)([\d.]+)/g),
+    busy: { kind: 'status', status: 503 },
+    outcomes: {
+      ...ALIKE,
+      'broken off in its middle': 'NET_RESET | NET_RESET',
+      'trickled bytes': 'NET_TIMEOUT | NET_TIMEOUT',
+      'nothing in it': 'ANSWER_GARBAGE | ANSWER_GARBAGE',
+      'words for numbers': 'VALUE_INVALID, mode VALUE_INVALID | resolved',
+      'lists for numbers': 'VALUE_INVALID, mode VALUE_INVALID | resolved',
+      'nulls for numbers': 'VALUE_MISSING, mode VALUE_MISSING | resolved',
+      'numbers for words': 'hashing, mode mine | ANSWER_GARBAGE',
       busy: 'QUEUE_FULL | QUEUE_FULL',
     },
   },

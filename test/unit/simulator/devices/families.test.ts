@@ -20,6 +20,7 @@ test('the site of all families has every one of them; the usual one has stock fi
     'antminer',
     'avalon',
     'braiins',
+    'braiins-graphql',
     'gpu',
     'luxos',
     'whatsminer',
@@ -46,5 +47,5 @@ test('each machine of it works, draws what its model says, loses its power and c
     expect(plant.powerW(400_000), scheme).toBeGreaterThan(fullW * 0.9);
     expect(plant.stateCalls, scheme).toBe(0);
   }
-  expect(seen.size).toBe(6);
+  expect(seen.size).toBe(7);
 });

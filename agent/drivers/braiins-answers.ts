@@ -1,0 +1,37 @@
+/** What the answers of Braiins OS have in common, whichever of its interfaces gives them. */
+import { field, isList } from '../../protocols/asic/cgminer.ts';
+import type { Json, JsonObject } from '../../protocols/asic/cgminer.ts';
+import type { Reading } from '../../protocols/reading.ts';
+import type { Settings } from '../driver.ts';
+import { listOf, wordOf } from '../miner-readings.ts';
+import { missing, textReading } from '../readings.ts';
+
+const MOST_POOLS = 8;
+/** From the device's words to the maker; what is none of these is left open. */
+const VENDORS: ReadonlyArray<readonly [RegExp, string]> = [
+  [/^(?:bitmain )?antminer/i, 'Bitmain'],
+  [/^whatsminer/i, 'MicroBT'],
+  [/^(?:braiins|bmm)/i, 'Braiins'],
+];
+
+export const vendorOf = (model: string): string => VENDORS.find(([name]) => name.test(model))?.[1] ?? '';
+
+/** Pools stand in groups. */
+export const poolsOf = (groups: Json | undefined): readonly JsonObject[] =>
+  (isList(groups) ? groups : []).flatMap((group) => listOf(group, 'pools', MOST_POOLS)).slice(0, MOST_POOLS);
+
+/** The pool at work: its URL, an empty text when none is, a reason when there are none. */
+export function activePool(pools: readonly JsonObject[], atMs: number): Reading {
+  const active = pools.find((pool) => field(pool, 'active') === true);
+  if (active) return textReading(field(active, 'url'), atMs);
+  return pools.length === 0 ? missing(atMs) : { ok: true, value: '', unit: 'text', quality: 'good', atMs };
+}
+
+export function poolSettings(pools: readonly JsonObject[]): Settings {
+  const settings: Record<string, string> = {};
+  for (const [index, pool] of pools.entries()) {
+    settings[`pool.${index + 1}.url`] = wordOf(field(pool, 'url'));
+    settings[`pool.${index + 1}.user`] = wordOf(field(pool, 'user'));
+  }
+  return settings;
+}
