@@ -27,8 +27,11 @@ describe('every document', () => {
     /`((?:agent|commands|config|console|controller|docs|host|proof|protocols|simulator|test)\/[\w./-]+\.\w+)`/gu;
 
   test.each(documents)('%s names files that exist', (document) => {
-    const named = [...read(document).matchAll(FILES)].map(([, path = '']) => path);
-    expect(named.filter((path) => !existsSync(`${HOME}/${path}`))).toEqual([]);
+    const text = read(document);
+    const named = [...text.matchAll(FILES)].map(([, path = '']) => path);
+    // What a page brings along as its example is in no tree but that of its test.
+    const brought = [...text.matchAll(/^<!-- file: (\S+) -->$/gmu)].map(([, path = '']) => path);
+    expect(named.filter((path) => !brought.includes(path) && !existsSync(`${HOME}/${path}`))).toEqual([]);
   });
 
   test.each(documents)('%s links to files and headings that exist', (document) => {

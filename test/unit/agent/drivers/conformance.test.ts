@@ -9,18 +9,11 @@ import { VirtualClock } from '../../../../proof/virtual-clock.ts';
 import { asFault, Fault } from '../../../../protocols/faults.ts';
 import type { Answer, SimulatedEndpoint } from '../../../../simulator/device.ts';
 import { makeMemoryFront } from '../../../../simulator/fronts/memory.ts';
+import { FAMILIES } from './miner-families.ts';
 
 /** A working target per scheme; a driver without one fails here. */
 const TARGETS: Readonly<Record<string, string>> = {
-  antminer: 'antminer://10.0.0.1?passwordEnv=P',
-  avalon: 'avalon://10.0.0.1',
-  bitaxe: 'bitaxe://10.0.0.1:4028',
-  braiins: 'braiins://10.0.0.1:4028?passwordEnv=P',
-  'braiins-graphql': 'braiins-graphql://10.0.0.1:4028?passwordEnv=P',
-  cgminer: 'cgminer://10.0.0.1',
-  luxos: 'luxos://10.0.0.1',
-  whatsminer: 'whatsminer://10.0.0.1?passwordEnv=P',
-  'whatsminer-v3': 'whatsminer-v3://10.0.0.1?passwordEnv=P',
+  ...Object.fromEntries(Object.entries(FAMILIES).map(([scheme, { url }]) => [scheme, url])),
   modbus: 'modbus://10.0.0.1:502/1?profile=eastron-sdm630',
   'modbus+rtu': 'modbus+rtu://10.0.0.1:502/1?profile=eastron-sdm630',
   gpu: `gpu://agent@10.0.0.1?key=k&hostKey=SHA256:${'A'.repeat(43)}`,
