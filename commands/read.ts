@@ -16,7 +16,7 @@ Reads one device once. TARGET is a URL; secrets are named, never written into it
   whatsminer-v3://HOST?api=4433&passwordEnv=NAME     braiins://HOST?http=80&user=root&passwordEnv=NAME
   braiins-graphql://HOST?http=80&user=root&passwordEnv=NAME (Braiins OS up to 25.05)
   avalon://HOST?api=4028&dialect=json                luxos://HOST?api=4028
-  bitaxe://HOST?http=80
+  bitaxe://HOST?http=80                              proto-rig://HOST?http=80&passwordEnv=NAME
   modbus://HOST:PORT/UNIT?profile=ID                 modbus+rtu://HOST:PORT/UNIT?profile=ID
   modbus+serial:///dev/ttyUSB0/UNIT?profile=ID&baud=9600
   gpu://USER@HOST?key=FILE&hostKey=SHA256:…

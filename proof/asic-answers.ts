@@ -17,6 +17,9 @@ export const ANSWERS: readonly string[] = [
   // Braiins OS: a page.
   '{"miner_stats":{"real_hashrate":{"last_5s":{"gigahash_per_second":141463.5}}},"power_stats":{"approximated_consumption":{"watt":3137}}}',
   '{"data":{"bos":{"uptime":{"durationS":7000}},"bosminer":{"info":{"workSolver":{"realHashrate":{"mhs5S":103912345.25},"nominalMhs":104000000},"fans":[{"name":"0","rpm":6414}],"summary":null}}},"errors":[{"message":"Service unavailable","extensions":{"code":"UNAVAILABLE"}}]}',
+  // Proto Rig: a status, a target, tokens.
+  '{"mining-status":{"status":"Mining","hashrate_ghs":141147.43,"power_usage_watts":3447.0,"power_target_watts":3400,"reboot_uptime_s":28}}',
+  '{"power_target_watts":3400,"power_target_min_watts":2000,"performance_mode":"Efficiency","balance_bays":true,"hash_on_disconnect":false}',
 ];
 
 /** Headers of HTTP digest, both ways. */

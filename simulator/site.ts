@@ -45,6 +45,7 @@ type AsicId =
   | 'antminer-s19j-pro-braiins-graphql'
   | 'antminer-s19k-pro-luxos'
   | 'avalon-1246'
+  | 'proto-rig'
   | 'whatsminer-m66';
 
 /** What each draws when it works, kW: nameplates, for sizing the caps; and how it is reached. */
@@ -65,6 +66,7 @@ const ASICS: Readonly<Record<AsicId, Asic>> = {
   'antminer-s19k-pro-luxos': { kw: 2.794, scheme: 'luxos', by: ['api'] },
   'antminer-s21': { kw: 3.5, scheme: 'antminer', by: ['http', 'api', 'user', 'password'] },
   'avalon-1246': { kw: 3.504, scheme: 'avalon', by: ['api'] },
+  'proto-rig': { kw: 4, scheme: 'proto-rig', by: ['http', 'password'] },
   'whatsminer-m30s-plus': { kw: 3.4, scheme: 'whatsminer', by: ['api', 'password'] },
   'whatsminer-m66': { kw: 5.492, scheme: 'whatsminer-v3', by: ['api', 'password'] },
 };
@@ -77,6 +79,7 @@ const ALL_FAMILIES: readonly AsicId[] = [
   'avalon-1246',
   'antminer-s19k-pro-luxos',
   'antminer-s19j-pro-braiins-graphql',
+  'proto-rig',
 ];
 const GPU_MODEL = 'gpu-8x-h100';
 const GPU_AI_KW = 9.7;

@@ -8,6 +8,7 @@ import { cgminer } from './cgminer.ts';
 import { gpuHost } from './gpu-host.ts';
 import { luxos } from './luxos.ts';
 import { modbusMeter } from './modbus-meter.ts';
+import { protoRig } from './proto-rig.ts';
 import { whatsminerV2 } from './whatsminer-v2.ts';
 import { whatsminerV3 } from './whatsminer-v3.ts';
 
@@ -22,6 +23,7 @@ export const DRIVERS: readonly Driver[] = [
   gpuHost,
   luxos,
   modbusMeter,
+  protoRig,
   whatsminerV2,
   whatsminerV3,
 ];

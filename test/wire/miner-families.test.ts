@@ -18,6 +18,7 @@ import { SimulatedBraiins } from '../../simulator/devices/braiins.ts';
 import { SimulatedLuxos } from '../../simulator/devices/luxos.ts';
 import type { SimulatedMiner } from '../../simulator/devices/miner.ts';
 import type { MinerOptions } from '../../simulator/devices/miner-body.ts';
+import { SimulatedProtoRig } from '../../simulator/devices/proto-rig.ts';
 import { SimulatedWhatsminerV3 } from '../../simulator/devices/whatsminer-v3.ts';
 import { serveEndpoints } from '../../simulator/fronts/socket.ts';
 
@@ -107,6 +108,14 @@ const FAMILIES: Readonly<Record<string, Family>> = {
     verbs: ['locate', 'power-limit', 'reboot', 'sleep', 'wake'],
     limitW: 2_336,
     open: true,
+  },
+  'proto-rig': {
+    model: 'proto-rig',
+    make: (options) => new SimulatedProtoRig(options),
+    target: (host) => `proto-rig://${host}?http=${HTTP}&passwordEnv=P`,
+    identity: { vendor: 'Proto', model: 'Rig', firmware: 'ProtoOS 1.8.0' },
+    verbs: ['locate', 'power-limit', 'reboot', 'sleep', 'wake'],
+    limitW: 2_856,
   },
   'whatsminer-v3': {
     model: 'whatsminer-m66',

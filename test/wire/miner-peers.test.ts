@@ -16,6 +16,7 @@ import { SimulatedBraiins } from '../../simulator/devices/braiins.ts';
 import { SimulatedLuxos } from '../../simulator/devices/luxos.ts';
 import type { SimulatedMiner } from '../../simulator/devices/miner.ts';
 import type { MinerOptions } from '../../simulator/devices/miner-body.ts';
+import { SimulatedProtoRig } from '../../simulator/devices/proto-rig.ts';
 import { SimulatedWhatsminerV3 } from '../../simulator/devices/whatsminer-v3.ts';
 import { serveEndpoints } from '../../simulator/fronts/socket.ts';
 import { closeAll, hasPeer, opened, startPeer, wireIo } from './modbus-rigs.ts';
@@ -143,6 +144,22 @@ const PEERS: Readonly<Record<string, Peer>> = {
     },
     limitW: 2_600,
   },
+  'proto-rig': {
+    script: 'proto_rig.py',
+    target: (port) => `proto-rig://127.0.0.1?http=${port}&passwordEnv=P`,
+    identity: { vendor: 'Proto', model: 'Rig', firmware: 'ProtoOS 1.8.0' },
+    reads: {
+      hashrate: [141_147.5e9, 'H/s'],
+      power: [3_434, 'W'],
+      'power.limit': [3_400, 'W'],
+      uptime: [90_000, 's'],
+      mode: ['mine', 'text'],
+      'temperature.board.1': [48.375, '°C'],
+      'fan.2': [4_691, 'rpm'],
+      'pool.active': ['stratum+tcp://pool.example:3333', 'text'],
+    },
+    limitW: 2_500,
+  },
   'whatsminer-v3': {
     script: 'whatsminer_v3.py',
     target: (port) => `whatsminer-v3://127.0.0.1?api=${port}&passwordEnv=P`,
@@ -202,6 +219,16 @@ async function serve(
   return miner;
 }
 
+/** What curl shows of a page of the simulated machine there, and its status. */
+const curlAt =
+  (host: string) =>
+  async (path: string, ...words: string[]): Promise<string> => {
+    const url = `http://${host}:${PORT + 1}/api/v1/${path}`;
+    const always = ['-s', '--noproxy', '*', '--max-time', '30'];
+    const { stdout } = await run('curl', [...always, ...words, '-w', ' %{http_code}', url]);
+    return stdout;
+  };
+
 withPython('a simulated device that others ask', () => {
   test('whatsminer-v3: a client with a token of its own making reads and commands it', async () => {
     const host = '127.9.61.1';
@@ -233,21 +260,7 @@ withPython('a simulated device that others ask', () => {
     if (!hasPeer('curl', ['--version'])) context.skip('curl is not installed');
     const host = '127.9.61.2';
     const miner = await serve(host, (options) => new SimulatedBraiins(options), 'antminer-s19j-pro-braiins');
-    const curl = async (path: string, ...words: string[]): Promise<string> => {
-      const url = `http://${host}:${PORT + 1}/api/v1/${path}`;
-      const { stdout } = await run('curl', [
-        '-s',
-        '--noproxy',
-        '*',
-        '--max-time',
-        '30',
-        ...words,
-        '-w',
-        ' %{http_code}',
-        url,
-      ]);
-      return stdout;
-    };
+    const curl = curlAt(host);
     const login = await curl(
       'auth/login',
       '--json',
@@ -308,6 +321,37 @@ withPython('a simulated device that others ask', () => {
     expect(await ask(target(2_500), {}, ...session)).toContain('{"autotuning":{"powerTarget":2500}}');
     expect(await ask(target(9), {}, ...session)).toContain('"message":"power target is out of range"');
     expect(miner.settings()).toEqual({ powerLimit: 2_500, tunerMode: 'POWER_TARGET' });
+  });
+
+  test('proto-rig: curl logs in, reads, commands and renews its token', async (context) => {
+    if (!hasPeer('curl', ['--version'])) context.skip('curl is not installed');
+    const host = '127.9.61.6';
+    const miner = await serve(host, (options) => new SimulatedProtoRig(options), 'proto-rig');
+    const curl = curlAt(host);
+    expect(await curl('system')).toMatch(/"product_name":"Proto Rig".* 200$/);
+    expect(await curl('auth/login', '--json', '{"password":"wrong"}')).toMatch(
+      /"code":"UNAUTHORIZED".* 401$/,
+    );
+    const login = await curl('auth/login', '--json', JSON.stringify({ password: PASSWORD }));
+    const [, refresh] = /"refresh_token":"(\w+)"/.exec(login) ?? [];
+    const renewed = await curl('auth/refresh', '--json', JSON.stringify({ refresh_token: refresh }));
+    const old = /"access_token":"(\w+)"/.exec(login)?.[1] ?? '';
+    const bearer = ['-H', `Authorization: Bearer ${/"access_token":"(\w+)"/.exec(renewed)?.[1] ?? ''}`];
+    expect(await curl('mining', '-H', `Authorization: Bearer ${old}`)).toMatch(/401$/);
+    expect(await curl('mining', ...bearer)).toMatch(/"status":"Mining".*"power_target_watts":4000.* 200$/);
+    expect(await curl('mining/stop', '-X', 'POST', ...bearer)).toMatch(/202$/);
+    expect(miner.power.mining).toBe(false);
+    expect(await curl('mining/start', '-X', 'POST', ...bearer)).toMatch(/202$/);
+    expect(miner.power.mining).toBe(true);
+    const target = async (body: string): Promise<string> =>
+      curl('mining/target', '-X', 'PUT', '--json', body, ...bearer);
+    expect(await target('{"power_target_watts":900}')).toMatch(/"code":"OUT_OF_RANGE".* 422$/);
+    expect(await target('{"power_target_watts":2856}')).toMatch(
+      /"performance_mode":"MaximumHashrate".* 200$/,
+    );
+    expect(miner.power.limitW).toBe(2_856);
+    expect(await curl('system/locate?led_on_time=30', '-X', 'POST', ...bearer)).toMatch(/202$/);
+    expect(miner.locateUntilMs).toBeGreaterThan(realClock.monoMs());
   });
 
   test('avalon: words as they are, in either dialect', async () => {

@@ -9,6 +9,7 @@ import { SimulatedBraiins } from '../../../../simulator/devices/braiins.ts';
 import { SimulatedLuxos } from '../../../../simulator/devices/luxos.ts';
 import type { SimulatedMiner } from '../../../../simulator/devices/miner.ts';
 import type { MinerOptions } from '../../../../simulator/devices/miner-body.ts';
+import { SimulatedProtoRig } from '../../../../simulator/devices/proto-rig.ts';
 import { SimulatedWhatsminerV3 } from '../../../../simulator/devices/whatsminer-v3.ts';
 import { SimulatedWhatsminer } from '../../../../simulator/devices/whatsminer.ts';
 import { LENGTH_FIRST, NUL_ENDED } from './disturbed.ts';
@@ -230,6 +231,26 @@ export const FAMILIES: Readonly<Record<string, MinerFamily>> = {
       'lists for numbers': 'VALUE_INVALID, mode VALUE_INVALID | resolved',
       'nulls for numbers': 'VALUE_INVALID, mode VALUE_INVALID | resolved',
       'numbers for words': 'hashing, mode mine | ANSWER_GARBAGE',
+      busy: 'QUEUE_FULL | QUEUE_FULL',
+    },
+  },
+  'proto-rig': {
+    url: 'proto-rig://10.0.0.1?passwordEnv=P',
+    model: 'proto-rig',
+    make: (options) => new SimulatedProtoRig(options),
+    framing: NUL_ENDED,
+    verbs: { sleep: undefined, wake: undefined, 'power-limit': 2_856, reboot: undefined, locate: 1 },
+    inflated: (text) => times1000(text, /("(?:average_)?hashrate_ghs":)([\d.]+)/g),
+    busy: { kind: 'status', status: 503 },
+    outcomes: {
+      ...ALIKE,
+      'broken off in its middle': 'NET_RESET | NET_RESET',
+      'trickled bytes': 'NET_TIMEOUT | NET_TIMEOUT',
+      'nothing in it': 'ANSWER_GARBAGE | ANSWER_GARBAGE',
+      'words for numbers': 'VALUE_INVALID, mode VALUE_INVALID | resolved',
+      'lists for numbers': 'VALUE_INVALID, mode VALUE_INVALID | resolved',
+      'nulls for numbers': 'VALUE_MISSING, mode VALUE_MISSING | resolved',
+      'numbers for words': 'ANSWER_GARBAGE | ANSWER_GARBAGE',
       busy: 'QUEUE_FULL | QUEUE_FULL',
     },
   },

@@ -23,6 +23,7 @@ test('the site of all families has every one of them; the usual one has stock fi
     'braiins-graphql',
     'gpu',
     'luxos',
+    'proto-rig',
     'whatsminer',
     'whatsminer-v3',
   ]);
@@ -47,5 +48,5 @@ test('each machine of it works, draws what its model says, loses its power and c
     expect(plant.powerW(400_000), scheme).toBeGreaterThan(fullW * 0.9);
     expect(plant.stateCalls, scheme).toBe(0);
   }
-  expect(seen.size).toBe(7);
+  expect(seen.size).toBe(8);
 });
