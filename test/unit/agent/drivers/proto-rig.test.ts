@@ -19,7 +19,8 @@ const TARGET =
 const mining = (fields: string): string => `{"mining-status":{${fields},"power_usage_watts":3447.5}}`;
 const HASHING = mining('"status":"Mining","hashrate_ghs":141147.4,"ideal_hashrate_ghs":145000');
 
-interface Pages extends Readonly<Record<string, string | number>> {}
+type Page = string | number;
+interface Pages extends Readonly<Record<string, Page | (() => Page)>> {}
 type Rig = SimulatedEndpoint & { readonly asked: string[] };
 
 /** A rig that answers by method and path as written down: a text, or the status of an empty page. `tokens`: the ones it takes. */
@@ -49,7 +50,8 @@ function rig(pages: Pages, tokens: readonly string[] = ['A1']): Rig {
           !tokens.some((one) => token === `Bearer ${one}`)
         )
           return reply(401);
-        return reply(pages[`${method} ${name}`] ?? pages[name] ?? 404);
+        const page = pages[`${method} ${name}`] ?? pages[name] ?? 404;
+        return reply(typeof page === 'function' ? page() : page);
       },
     },
   };
@@ -155,7 +157,7 @@ describe('logging in', () => {
     'a token that has ended is renewed by the refresh token, then by one login (%s)',
     async (status, renewal) => {
       const tokens = ['A1'];
-      const pages: Record<string, string | number> = { 'auth/login': LOGIN, mining: HASHING };
+      const pages: Record<string, Page> = { 'auth/login': LOGIN, mining: HASHING };
       const device = rig(pages, tokens);
       const bench = makeBench([device]);
       const miner = bench.device(URL_PASSWORD);
@@ -230,30 +232,15 @@ describe('verbs, as the MDK-API has them', () => {
       `PUT /api/v1/mining/target | ${bearer} | application/json | {"power_target_watts":2500,"performance_mode":"Efficiency","balance_bays":true,"hash_on_disconnect":false}`,
     ],
   ] as const)('%s %s', async (verb, argument, literal) => {
-    const [asked = ''] = literal.split(' | ');
-    const pages: Record<string, string | number> = { ...all };
-    const device = rig(pages);
-    const { respondHttp } = device.kind === 'http' ? device.device : { respondHttp: undefined };
-    if (device.kind !== 'http' || !respondHttp) throw new Error('an http device');
-    const taking: SimulatedEndpoint = {
-      ...device,
-      device: {
-        respondHttp: (request, nowMs) => {
-          const answer = respondHttp(request, nowMs);
-          if (`${request.method} ${request.path}` !== asked) return answer;
-          // It answers 202 with a message, a new target with what is now in force; read again it shows it.
-          pages['mining/target'] = TARGET.replace('3400', '2500');
-          return {
-            kind: 'response',
-            status: verb === 'power-limit' ? 200 : 202,
-            headers: {},
-            body: '{}',
-            afterMs: 0,
-          };
-        },
-      },
-    };
-    const bench = makeBench([taking]);
+    const [asked = ''] = literal.replace('/api/v1/', '').split(' | ');
+    let target = TARGET;
+    const device = rig({
+      ...all,
+      'GET mining/target': () => target,
+      // Read again, it shows what was set.
+      [asked]: () => ((target = TARGET.replace('3400', '2500')), '{"message":"accepted"}'),
+    });
+    const bench = makeBench([device]);
     const carryOut = bench.device(URL_PASSWORD).verbs[verb];
     await bench.run(carryOut?.(argument, 1_000) ?? Promise.reject(new Error(verb)));
     expect(device.asked.filter((each) => !each.startsWith('GET') && !each.includes('/auth/'))).toEqual([
@@ -292,20 +279,20 @@ describe('verbs, as the MDK-API has them', () => {
   });
 });
 
-describe('a rig that another master curtails', () => {
-  function stand(): { bench: Bench; miner: SimulatedProtoRig } {
-    const model = loadModel('proto-rig');
-    if (model.kind !== 'asic') throw new Error(model.id);
-    const miner = new SimulatedProtoRig({
-      id: 'm1',
-      model,
-      random: seededRandom(1),
-      startMs: -1e8,
-      password: 'secret',
-    });
-    return { bench: makeBench(miner.endpoints({ host: '10.0.0.1', api: 4028, http: 80 })), miner };
-  }
+function stand(): { bench: Bench; miner: SimulatedProtoRig } {
+  const model = loadModel('proto-rig');
+  if (model.kind !== 'asic') throw new Error(model.id);
+  const miner = new SimulatedProtoRig({
+    id: 'm1',
+    model,
+    random: seededRandom(1),
+    startMs: -1e8,
+    password: 'secret',
+  });
+  return { bench: makeBench(miner.endpoints({ host: '10.0.0.1', api: 4028, http: 80 })), miner };
+}
 
+describe('a rig that another master curtails', () => {
   test('is not woken against it, and says whom it obeys; freed, it is', async () => {
     const { bench, miner } = stand();
     const device = bench.device(URL_PASSWORD);
@@ -340,16 +327,7 @@ describe('a rig that another master curtails', () => {
 });
 
 test('hours of polling cost one login: the refresh token carries it on', async () => {
-  const model = loadModel('proto-rig');
-  if (model.kind !== 'asic') throw new Error(model.id);
-  const miner = new SimulatedProtoRig({
-    id: 'm1',
-    model,
-    random: seededRandom(1),
-    startMs: 0,
-    password: 'secret',
-  });
-  const bench = makeBench(miner.endpoints({ host: '10.0.0.1', api: 4028, http: 80 }));
+  const { bench, miner } = stand();
   const device = bench.device(URL_PASSWORD);
   for (let n = 0; n < 6; n += 1) {
     await bench.run(device.read('fast', 1_000));

@@ -1,0 +1,250 @@
+/** Simulated devices of the newer families, asked by clients that share no code with them. */
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { afterAll, describe, expect, test } from 'vitest';
+
+import { loadModel } from '../../config/models.ts';
+import { realClock } from '../../host/clock.ts';
+import { seededRandom } from '../../host/random.ts';
+import { SimulatedAvalon } from '../../simulator/devices/avalon.ts';
+import { SimulatedBraiinsGraphql } from '../../simulator/devices/braiins-graphql.ts';
+import { SimulatedBraiins } from '../../simulator/devices/braiins.ts';
+import { SimulatedLuxos } from '../../simulator/devices/luxos.ts';
+import type { SimulatedMiner } from '../../simulator/devices/miner.ts';
+import type { MinerOptions } from '../../simulator/devices/miner-body.ts';
+import { SimulatedProtoRig } from '../../simulator/devices/proto-rig.ts';
+import { SimulatedWhatsminerV3 } from '../../simulator/devices/whatsminer-v3.ts';
+import { serveEndpoints } from '../../simulator/fronts/socket.ts';
+import { closeAll, hasPeer, opened, startPeer } from './modbus-rigs.ts';
+
+const run = promisify(execFile);
+const PYTHON = '/usr/bin/python3';
+const PASSWORD = 'correct horse';
+const PORT = 14_328;
+const withPython = describe.skipIf(!hasPeer(PYTHON, ['-V']));
+
+afterAll(closeAll);
+
+async function serve<Miner extends SimulatedMiner>(
+  host: string,
+  make: (options: MinerOptions) => Miner,
+  id: string,
+): Promise<Miner> {
+  const model = loadModel(id);
+  if (model.kind !== 'asic') throw new Error(id);
+  const miner = make({
+    id: 'm1',
+    model,
+    random: seededRandom(7),
+    startMs: realClock.monoMs() - 1e8,
+    password: PASSWORD,
+  });
+  const server = await serveEndpoints(miner.endpoints({ host, api: PORT, http: PORT + 1 }), {
+    clock: realClock,
+  });
+  opened.push(() => server.close());
+  return miner;
+}
+
+/** What curl shows of a page of the simulated machine there, and its status. */
+const curlAt =
+  (host: string) =>
+  async (path: string, ...words: string[]): Promise<string> => {
+    const url = `http://${host}:${PORT + 1}/api/v1/${path}`;
+    const always = ['-s', '--noproxy', '*', '--max-time', '30'];
+    const { stdout } = await run('curl', [...always, ...words, '-w', ' %{http_code}', url]);
+    return stdout;
+  };
+
+withPython('a simulated device that others ask', () => {
+  test('whatsminer-v3: a client with a token of its own making reads and commands it', async () => {
+    const host = '127.9.61.1';
+    const miner = await serve(host, (options) => new SimulatedWhatsminerV3(options), 'whatsminer-m66');
+    const ask = async (password: string, ...words: string[]): Promise<unknown> =>
+      JSON.parse(
+        await startPeer(PYTHON, 'whatsminer_v3.py', ['ask', host, String(PORT), password, ...words]),
+      ) as unknown;
+    expect(await ask(PASSWORD, 'get.miner.status', '"summary+pools"')).toMatchObject({
+      code: 0,
+      desc: 'get.miner.status',
+      msg: { summary: { 'factory-hash': 276, 'power-limit': 5_492 }, pools: [{ 'stratum-active': true }] },
+    });
+    expect(await ask(PASSWORD, 'get.miner.status')).toMatchObject({ code: -3 });
+    expect(await ask('wrong', 'set.miner.service', '"stop"')).toMatchObject({ code: -4 });
+    expect(miner.changes).toBe(0);
+    expect(await ask(PASSWORD, 'set.miner.service', '"stop"')).toMatchObject({ code: 0, msg: 'ok' });
+    expect(miner.power.mining).toBe(false);
+    expect(await ask(PASSWORD, 'get.device.info', '"miner"')).toMatchObject({
+      msg: { miner: { working: 'false' } },
+    });
+    expect(await ask(PASSWORD, 'set.miner.service', '"start"')).toMatchObject({ code: 0 });
+    expect(miner.power.mining).toBe(true);
+    expect(await ask(PASSWORD, 'set.miner.power_limit', '4009')).toMatchObject({ code: 0 });
+    expect(miner.power.limitW).toBe(4_009);
+  });
+
+  test('braiins: curl logs in, reads and commands it', async (context) => {
+    if (!hasPeer('curl', ['--version'])) context.skip('curl is not installed');
+    const host = '127.9.61.2';
+    const miner = await serve(host, (options) => new SimulatedBraiins(options), 'antminer-s19j-pro-braiins');
+    const curl = curlAt(host);
+    const login = await curl(
+      'auth/login',
+      '--json',
+      JSON.stringify({ username: 'root', password: PASSWORD }),
+    );
+    const token = /"token":"(\w+)"/.exec(login)?.[1] ?? '';
+    const header = ['-H', `Authorization: ${token}`];
+    expect(await curl('miner/stats', ...header)).toMatch(
+      /"approximated_consumption":\{"watt":\d{4}\}.* 200$/,
+    );
+    expect(await curl('miner/stats')).toMatch(/401$/);
+    expect(await curl('miner/stats', '-H', `Authorization: Bearer ${token}`)).toMatch(/401$/);
+    expect(await curl('actions/pause', '-X', 'PUT', ...header)).toMatch(/200$/);
+    expect(miner.power.mining).toBe(false);
+    expect(await curl('actions/resume', '-X', 'PUT', ...header)).toMatch(/200$/);
+    expect(miner.power.mining).toBe(true);
+    expect(await curl('performance/power-target', '-X', 'PUT', '--json', '{"watt":2500}', ...header)).toMatch(
+      /200$/,
+    );
+    expect(miner.settings()).toEqual({ powerLimit: 2_500, tunerMode: 1 });
+    expect(await curl('performance/power-target', '-X', 'PUT', '--json', '{"watt":9}', ...header)).toMatch(
+      /400$/,
+    );
+  });
+
+  test('braiins-graphql: curl logs in, asks in its own words and commands it', async (context) => {
+    if (!hasPeer('curl', ['--version'])) context.skip('curl is not installed');
+    const host = '127.9.61.5';
+    const make = (options: MinerOptions): SimulatedMiner => new SimulatedBraiinsGraphql(options);
+    const miner = await serve(host, make, 'antminer-s19j-pro-braiins-graphql');
+    const ask = async (query: string, variables: object, ...words: string[]): Promise<string> => {
+      const json = JSON.stringify({ query, variables });
+      const url = `http://${host}:${PORT + 1}/graphql`;
+      const plain = ['-s', '--noproxy', '*', '--max-time', '30', '--json', json];
+      return (await run('curl', [...plain, ...words, url])).stdout;
+    };
+    const login = `mutation ($username: String!, $password: String!) {
+      auth { login(username: $username, password: $password) { ... on VoidResult { void } ... on Error { message } } }
+    }`;
+    const wrong = await ask(login, { username: 'root', password: 'wrong' });
+    expect(wrong).toBe('{"data":{"auth":{"login":{"message":"Incorrect username or password"}}}}');
+    const right = await ask(login, { username: 'root', password: PASSWORD }, '-i');
+    expect(right).toContain('{"data":{"auth":{"login":{"void":"void"}}}}');
+    const session = ['-b', /session_id=\w+/.exec(right)?.[0] ?? ''];
+    expect(await ask('{ bosminer { info { fans { name, speed } } } }', {})).toMatch(
+      /^\{"data":\{"bosminer":\{"info":\{"fans":\[\{"name":"0","speed":100\},/,
+    );
+    const stop = 'mutation Stop { bosminer { stop { ... on VoidResult { void } } } }';
+    expect(await ask(stop, {})).toMatch(/"data":\{"bosminer":\{"stop":null\}\},.*"Unauthorized"/);
+    expect(miner.power.mining).toBe(true);
+    expect(await ask(stop, {}, ...session)).toBe('{"data":{"bosminer":{"stop":{"void":"void"}}}}');
+    expect(miner.power.mining).toBe(false);
+    expect(
+      await ask('{ bosminer { uptime { durationS } info { summary { power { limitW } } } } }', {}),
+    ).toMatch(/"uptime":null,"info":\{"summary":null\}.*UNAVAILABLE/);
+    const target = (watts: number): string =>
+      `mutation{bosminer{config{updateAutotuning(input:{mode:POWER_TARGET,powerTarget:${watts}},apply:true){...on AutotuningOut{autotuning{powerTarget}}...on AutotuningError{message}}}}}`;
+    expect(await ask(target(2_500), {}, ...session)).toContain('{"autotuning":{"powerTarget":2500}}');
+    expect(await ask(target(9), {}, ...session)).toContain('"message":"power target is out of range"');
+    expect(miner.settings()).toEqual({ powerLimit: 2_500, tunerMode: 'POWER_TARGET' });
+  });
+
+  test('proto-rig: curl logs in, reads, commands and renews its token', async (context) => {
+    if (!hasPeer('curl', ['--version'])) context.skip('curl is not installed');
+    const host = '127.9.61.6';
+    const miner = await serve(host, (options) => new SimulatedProtoRig(options), 'proto-rig');
+    const curl = curlAt(host);
+    expect(await curl('system')).toMatch(/"product_name":"Proto Rig".* 200$/);
+    expect(await curl('auth/login', '--json', '{"password":"wrong"}')).toMatch(
+      /"code":"UNAUTHORIZED".* 401$/,
+    );
+    const login = await curl('auth/login', '--json', JSON.stringify({ password: PASSWORD }));
+    const [, refresh] = /"refresh_token":"(\w+)"/.exec(login) ?? [];
+    const renewed = await curl('auth/refresh', '--json', JSON.stringify({ refresh_token: refresh }));
+    const old = /"access_token":"(\w+)"/.exec(login)?.[1] ?? '';
+    const bearer = ['-H', `Authorization: Bearer ${/"access_token":"(\w+)"/.exec(renewed)?.[1] ?? ''}`];
+    expect(await curl('mining', '-H', `Authorization: Bearer ${old}`)).toMatch(/401$/);
+    expect(await curl('mining', ...bearer)).toMatch(/"status":"Mining".*"power_target_watts":4000.* 200$/);
+    expect(await curl('mining/stop', '-X', 'POST', ...bearer)).toMatch(/202$/);
+    expect(miner.power.mining).toBe(false);
+    expect(await curl('mining/start', '-X', 'POST', ...bearer)).toMatch(/202$/);
+    expect(miner.power.mining).toBe(true);
+    const target = async (body: string): Promise<string> =>
+      curl('mining/target', '-X', 'PUT', '--json', body, ...bearer);
+    expect(await target('{"power_target_watts":900}')).toMatch(/"code":"OUT_OF_RANGE".* 422$/);
+    expect(await target('{"power_target_watts":2856}')).toMatch(
+      /"performance_mode":"MaximumHashrate".* 200$/,
+    );
+    expect(miner.power.limitW).toBe(2_856);
+    expect(await curl('system/locate?led_on_time=30', '-X', 'POST', ...bearer)).toMatch(/202$/);
+    expect(miner.locateUntilMs).toBeGreaterThan(realClock.monoMs());
+  });
+
+  test('avalon: words as they are, in either dialect', async () => {
+    const host = '127.9.61.3';
+    const miner = await serve(host, (options) => new SimulatedAvalon(options), 'avalon-1246');
+    const ask = (words: string): Promise<string> =>
+      startPeer(PYTHON, 'avalon.py', ['ask', host, String(PORT), words]);
+    expect(await ask('version')).toMatch(
+      /^STATUS=S,When=\d+,Code=22,Msg=CGMiner versions,Description=[^|]+\|VERSION,.*\|$/,
+    );
+    expect(await ask('estats')).toMatch(
+      /^STATUS=S.*\|STATS=0,ID=AVA100,.*MM ID0=.*GHSspd\[[78]\d{4}\.\d\d\].*\|$/,
+    );
+    expect(JSON.parse(await ask('{"command":"estats"}'))).toMatchObject({
+      STATUS: [{ Code: 70 }],
+      STATS: [{ ID: 'AVA100' }, {}],
+    });
+    expect(await ask('ascset|0,led,1-1')).toMatch(/^STATUS=S,When=\d+,Code=119,Msg=ASC 0 set OK,/);
+    expect(await ask('ascset|0,softoff,1:1000')).toMatch(/^STATUS=E,.*Code=120,Msg=ASC 0 set failed/);
+    expect(await ask('ascset|0,facopts')).toMatch(/Unknown option: facopts/);
+    expect(miner.changes).toBe(1);
+    const when = Number(/When=(\d+)/.exec(await ask('version'))?.[1]);
+    expect(await ask(`{"command":"ascset","parameter":"0,softoff,1:${when + 300}"}`)).toContain(
+      `ASC 0 set info: success softoff:${when + 300}`,
+    );
+    expect(miner.power.mining).toBe(true);
+    miner.powerW(realClock.monoMs() + 301_000);
+    expect(miner.power.mining).toBe(false);
+  });
+
+  test('luxos: a client logs on, curtails and logs off', async () => {
+    const host = '127.9.61.4';
+    const miner = await serve(host, (options) => new SimulatedLuxos(options), 'antminer-s19k-pro-luxos');
+    const ask = async (...requests: object[]): Promise<unknown> => {
+      const words = requests.map((request) => JSON.stringify(request));
+      return JSON.parse(
+        await startPeer(PYTHON, 'luxos.py', ['ask', host, String(PORT), ...words]),
+      ) as unknown;
+    };
+    expect(await ask({ command: 'config' }, { command: 'curtail', parameter: 'none,sleep' })).toMatchObject([
+      { STATUS: [{ STATUS: 'S', Code: 33 }], CONFIG: [{ CurtailMode: 'None', Profile: 'default' }] },
+      { STATUS: [{ STATUS: 'E' }] },
+    ]);
+    expect(
+      await ask(
+        { command: 'logon' },
+        { command: 'profileset', parameter: '{sid},390MHz' },
+        { command: 'atmset', parameter: '{sid},enabled=false' },
+        { command: 'profileset', parameter: '{sid},390MHz' },
+        { command: 'curtail', parameter: '{sid},sleep' },
+        { command: 'logon' },
+        { command: 'logoff', parameter: '{sid}' },
+        { command: 'session' },
+      ),
+    ).toMatchObject([
+      { STATUS: [{ STATUS: 'S' }] },
+      { STATUS: [{ STATUS: 'E' }] },
+      { STATUS: [{ STATUS: 'S' }] },
+      { STATUS: [{ STATUS: 'S' }] },
+      { STATUS: [{ STATUS: 'S', Code: 335, Msg: 'Curtailment command sent' }] },
+      { STATUS: [{ STATUS: 'E' }] },
+      { STATUS: [{ STATUS: 'S' }] },
+      { SESSION: [{ SessionID: '' }] },
+    ]);
+    expect(miner.power.limitW).toBe(1_657);
+    miner.powerW(realClock.monoMs() + 6_000);
+    expect(miner.power.mining).toBe(false);
+  });
+});
