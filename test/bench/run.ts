@@ -1,5 +1,8 @@
+import { parseArgs } from 'node:util';
+
 import { allocatorFigure, controllerFigures, simFigure } from './deciding.ts';
 import { deviceFigures } from './devices.ts';
+import { floorFigures } from './floor.ts';
 import { frameFigures } from './frames.ts';
 import { cpuUs, figure } from './measure.ts';
 import { fleetFigures } from './meters.ts';
@@ -21,17 +24,30 @@ async function yardstick(): Promise<Figure> {
   return figure(`yardstick: JSON.parse of ${text.length} bytes`, 'us', us);
 }
 
-const figures: Figure[] = [
-  await yardstick(),
-  ...(await frameFigures()),
-  ...(await deviceFigures()),
-  ...(await fleetFigures()),
-  ...(await lineFigures()),
-  await allocatorFigure(),
-  ...(await controllerFigures()),
-  await simFigure(),
-];
-if (process.argv.includes('--json')) process.stdout.write(`${JSON.stringify(figures, undefined, 2)}\n`);
+const { values } = parseArgs({
+  options: {
+    json: { type: 'boolean', default: false },
+    only: { type: 'string' },
+    machines: { type: 'string', default: '20000' },
+  },
+});
+/** By the name that `--only` knows. */
+const parts: Readonly<Record<string, () => Promise<readonly Figure[]>>> = {
+  frames: frameFigures,
+  devices: deviceFigures,
+  meters: fleetFigures,
+  lines: lineFigures,
+  poller: () => floorFigures(Number(values.machines)),
+  deciding: async () => [await allocatorFigure(), ...(await controllerFigures()), await simFigure()],
+};
+if (values.only !== undefined && parts[values.only] === undefined) {
+  process.stderr.write(`--only knows ${Object.keys(parts).join(', ')}\n`);
+  process.exit(2);
+}
+const figures: Figure[] = [await yardstick()];
+for (const [name, part] of Object.entries(parts))
+  if (values.only === undefined || values.only === name) figures.push(...(await part()));
+if (values.json) process.stdout.write(`${JSON.stringify(figures, undefined, 2)}\n`);
 else {
   const cell = (value: number | null): string => (value === null ? '' : String(value));
   for (const { name, value, unit, goal, baseline, ratio } of figures) {

@@ -1,0 +1,184 @@
+/**
+ * The floor bench: the product's own agent, as a process, reads a floor of miners of the declared mix every 10 s, over
+ * sockets, and publishes what they say. This process stands where the controller would: it acknowledges what came and
+ * compares what the watched machines said with what was stored of them.
+ */
+import { fork, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { startBroker } from '../../host/broker.ts';
+import { makeBus } from '../../host/bus.ts';
+import { realClock } from '../../host/clock.ts';
+import { silentLog } from '../../host/log.ts';
+import { FAMILIES, HTTP_PASSWORD_ENV } from './floor-answers.ts';
+import { nativeUs, plainUs } from './floor-plain.ts';
+import { FloorJudge } from './floor-judge.ts';
+import type { Verdict } from './floor-judge.ts';
+import { floorSite, lifeOf, RACK } from './floor-layout.ts';
+import type { Spoken } from './floor-peer.ts';
+import { figure } from './measure.ts';
+import type { Figure } from './measure.ts';
+
+const SCRIPT = fileURLToPath(new URL('../../switchyard.ts', import.meta.url));
+const PERIOD_S = 10;
+/** Until code is warm and every machine has been read in full. */
+const WARM_S = 75;
+const MEASURED_S = 60;
+const PLAIN_PORT = FAMILIES[0]?.port ?? 0;
+
+interface FloorOptions {
+  readonly machines: number;
+  /** Until code is warm and connections stand, s. */
+  readonly warmS: number;
+  readonly measuredS: number;
+}
+
+interface FloorResult {
+  readonly sharePct: number;
+  readonly usPerPoll: number;
+  readonly userUsPerPoll: number;
+  /** Of the polls that those alive should have had in the time. */
+  readonly reachedPct: number;
+  readonly connectionsPerPoll: number;
+  readonly rssMb: number;
+  readonly peakRssMb: number;
+  readonly plainUs: number;
+  /** Undefined: there is no compiler. */
+  readonly nativeUs: number | undefined;
+  readonly verdict: Verdict;
+}
+
+interface Usage {
+  readonly userUs: number;
+  readonly systemUs: number;
+}
+
+/** CPU time of a process so far, all its threads. */
+function usageOf(pid: number): Usage {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  // Clock ticks of 10 ms.
+  return { userUs: Number(fields[11]) * 10_000, systemUs: Number(fields[12]) * 10_000 };
+}
+
+function memoryMb(pid: number, what: 'VmRSS' | 'VmHWM'): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'latin1');
+  return Number(new RegExp(`${what}:\\s+(\\d+)`).exec(status)?.[1] ?? Number.NaN) / 1_024;
+}
+
+interface Told {
+  readonly polls: number;
+  readonly connections: number;
+  readonly spoken: readonly Spoken[];
+}
+
+function askPeer(peer: ChildProcess): Promise<Told> {
+  return new Promise((resolve) => {
+    peer.once('message', (told) => resolve(told as Told));
+    peer.send('tell');
+  });
+}
+
+async function measureFloor({ machines, warmS, measuredS }: FloorOptions): Promise<FloorResult> {
+  const racks = Math.ceil(machines / RACK);
+  const folder = mkdtempSync(join(tmpdir(), 'switchyard-floor-'));
+  const broker = await startBroker({ host: '127.0.0.1', port: 0 });
+  const url = `mqtt://127.0.0.1:${broker.port}`;
+  const siteFile = join(folder, 'site.json');
+  writeFileSync(siteFile, JSON.stringify(floorSite(racks, url)));
+  const peer = fork(new URL('floor-peer.ts', import.meta.url));
+  const bus = makeBus({ url, clientId: 'floor-judge', protocolVersion: 4, clock: realClock, log: silentLog });
+  let agent: ChildProcess | undefined;
+  try {
+    await once(peer, 'message');
+    const judge = new FloorJudge(bus);
+    await judge.start();
+    agent = spawn(
+      process.execPath,
+      [...process.execArgv, SCRIPT, 'agent', '--site', siteFile, '--data', folder, '--log', 'error'],
+      {
+        env: { ...process.env, [HTTP_PASSWORD_ENV]: 'secret' },
+        stdio: ['ignore', 'inherit', 'inherit'],
+      },
+    );
+    const pid = agent.pid ?? 0;
+    await pause(warmS * 1_000);
+    const from = await askPeer(peer);
+    const before = usageOf(pid);
+    const startMs = performance.now();
+    judge.hear(from.spoken);
+    await pause(measuredS * 1_000);
+    const to = await askPeer(peer);
+    const after = usageOf(pid);
+    const tookUs = (performance.now() - startMs) * 1_000;
+    const rssMb = memoryMb(pid, 'VmRSS');
+    const peakRssMb = memoryMb(pid, 'VmHWM');
+    judge.hear(to.spoken);
+    // What was said last is still on its way.
+    await pause(PERIOD_S * 1_000);
+    judge.hear((await askPeer(peer)).spoken);
+    agent.kill('SIGTERM');
+    await once(agent, 'exit');
+    const polls = to.polls - from.polls;
+    const userUs = after.userUs - before.userUs;
+    const cpuUs = userUs + after.systemUs - before.systemUs;
+    const alive = Array.from({ length: RACK }, (_, index) => lifeOf(index + 1)).filter(
+      (life) => life === 'alive',
+    );
+    const due = (racks * alive.length * tookUs) / 1e6 / PERIOD_S;
+    return {
+      sharePct: (100 * cpuUs) / tookUs,
+      usPerPoll: cpuUs / polls,
+      userUsPerPoll: userUs / polls,
+      reachedPct: (100 * polls) / due,
+      connectionsPerPoll: (to.connections - from.connections) / polls,
+      rssMb,
+      peakRssMb,
+      plainUs: await plainUs(PLAIN_PORT),
+      nativeUs: nativeUs(PLAIN_PORT),
+      verdict: judge.verdict(),
+    };
+  } finally {
+    if (agent !== undefined && agent.exitCode === null && agent.signalCode === null) {
+      agent.kill('SIGTERM');
+      await once(agent, 'exit');
+    }
+    peer.kill();
+    await bus.close();
+    await broker.close();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** The floor of the machines asked for: what its agent costs, beside the plainest programs that read such answers. */
+export async function floorFigures(machines: number): Promise<Figure[]> {
+  const floor = await measureFloor({ machines, warmS: WARM_S, measuredS: MEASURED_S });
+  const { verdict } = floor;
+  if (verdict.samples === 0) throw new Error('nothing of the watched machines was stored');
+  const name = `${machines} miners every ${PERIOD_S} s`;
+  const native = floor.nativeUs;
+  if (native === undefined) process.stderr.write('no C compiler (cc): the C floor is left out\n');
+  return [
+    figure(`${name}, of a core`, '%', floor.sharePct, { goal: 25 }),
+    figure(`${name}, memory of the agent`, 'MB', floor.rssMb, { goal: 200 }),
+    figure(`${name}, a poll (baseline: plain net and JSON.parse)`, 'us', floor.usPerPoll, {
+      baseline: floor.plainUs,
+    }),
+    ...(native === undefined
+      ? []
+      : [
+          figure(`${name}, a poll (baseline: C, without parsing)`, 'us', floor.usPerPoll, {
+            baseline: native,
+          }),
+        ]),
+    figure(`${name}, connections a poll`, 'connections', floor.connectionsPerPoll),
+    figure(`${name}, polls of the living that were missed`, '%', 100 - floor.reachedPct, { goal: 1 }),
+    figure(`${name}, samples that differ, of ${verdict.samples}`, 'samples', verdict.different, { goal: 0 }),
+    figure(`${name}, figures said and not stored`, 'figures', verdict.missing, { goal: 0 }),
+  ];
+}
