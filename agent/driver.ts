@@ -2,6 +2,7 @@ import type { Clock, Endpoint, Http, Log, Net, Random, Remote } from '../host/de
 import type { Line, Lines } from '../host/line.ts';
 import type { Pool } from '../config/pools.ts';
 import type { Identity, Readings } from '../protocols/reading.ts';
+import type { VerbFacts } from '../protocols/verb-facts.ts';
 
 /** What a device can be told. Absolute settings, so that saying one twice changes nothing; `reboot` and `locate` are one-shot. */
 export type Verb =
@@ -33,6 +34,29 @@ export type BeforeWrite = (settings: Settings) => Promise<void>;
  * them. As a verb: resolves on the vendor's OK.
  */
 export type SetPools = (pools: readonly Pool[], timeoutMs: number, before?: BeforeWrite) => Promise<void>;
+
+/** Resolves on the vendor's OK (acknowledged, no more); rejects with a Fault. */
+type Act = (argument: number | undefined, timeoutMs: number, before?: BeforeWrite) => Promise<void>;
+
+type Acts = Readonly<Record<Verb, Act>> & { readonly pools: SetPools };
+
+/** What a device can be told, by presence; each with what it truly does. */
+export type Verbs = { readonly [V in keyof Acts]?: Acts[V] & { readonly facts: VerbFacts } };
+
+/** Verbs with what each truly does: there is none without. What this device lacks of them is absent. */
+export function withFacts<V extends keyof Acts>(
+  facts: Readonly<Record<V, VerbFacts>>,
+  acts: { readonly [Present in V]?: Acts[Present] },
+): Verbs {
+  const verbs: Record<string, unknown> = {};
+  // Each anew: one function may serve several verbs.
+  for (const verb of Object.keys(acts) as V[]) {
+    const act = acts[verb] as ((...told: unknown[]) => Promise<void>) | undefined;
+    if (act !== undefined)
+      verbs[verb] = Object.assign((...told: unknown[]) => act(...told), { facts: facts[verb] });
+  }
+  return verbs as Verbs;
+}
 
 /** What a driver can tell of the settings of its device. */
 export interface SettingsView {
@@ -106,10 +130,8 @@ export interface Device {
    * a reading with its reason. Rejects with a Fault only when nothing could be read.
    */
   read(scope: 'fast' | 'full', timeoutMs: number): Promise<Readings>;
-  /** What this firmware can do, by presence. Resolves on the vendor's OK (acknowledged, no more); rejects with a Fault. */
-  readonly verbs: Partial<
-    Record<Verb, (argument: number | undefined, timeoutMs: number, before?: BeforeWrite) => Promise<void>>
-  > & { readonly pools?: SetPools };
+  /** What this firmware can do. */
+  readonly verbs: Verbs;
   /** Absent: nothing is known of them. */
   readonly settings?: SettingsView;
   /** Where a TCP connection shows that the device is there; absent: only a read does. */

@@ -7,10 +7,12 @@ import { makeLog } from '../host/log.ts';
 import { realEffects } from '../host/real.ts';
 import { Fault } from '../protocols/faults.ts';
 import type { Identity, Readings } from '../protocols/reading.ts';
+import { verbText } from '../protocols/verb-facts.ts';
+import type { VerbFacts } from '../protocols/verb-facts.ts';
 
 const help = `Usage: ./switchyard read TARGET [--json] [--timeout SECONDS]
 
-Reads one device once. TARGET is a URL; secrets are named, never written into it:
+Reads one device once, and says what it can be told and what each of its verbs truly does. TARGET is a URL; secrets are named, never written into it:
   antminer://HOST?http=80&api=4028&user=root&passwordEnv=NAME
   whatsminer://HOST?api=4028&passwordEnv=NAME        cgminer://HOST?api=4028
   whatsminer-v3://HOST?api=4433&passwordEnv=NAME     braiins://HOST?http=80&user=root&passwordEnv=NAME
@@ -82,6 +84,8 @@ interface Answer extends Identity {
   readonly driver: string;
   readonly at: string;
   readonly readings: Readings;
+  /** What it can be told, as this target opens it. */
+  readonly verbs: Readonly<Record<string, VerbFacts>>;
 }
 
 /** What `read --json` prints. */
@@ -99,11 +103,15 @@ export async function readTarget(url: string, timeoutMs: number): Promise<Answer
       ...identity,
       at: new Date(realClock.wallMs()).toISOString(),
       readings,
+      verbs: factsOf(device),
     };
   } finally {
     close();
   }
 }
+
+const factsOf = ({ verbs }: Device): Readonly<Record<string, VerbFacts>> =>
+  Object.fromEntries(Object.entries(verbs).map(([verb, { facts }]) => [verb, facts]));
 
 type ReadingJson = {
   value: number | string | null;
@@ -135,7 +143,7 @@ export function readingsJson(readings: Readings): Record<string, ReadingJson> {
   );
 }
 
-function print({ vendor, model, firmware, driver, readings }: Answer): void {
+function print({ vendor, model, firmware, driver, readings, verbs }: Answer): void {
   const version = firmware === '' ? '' : `, firmware ${firmware}`;
   const lines = Object.entries(readings).map(([quantity, reading]) => {
     if (!reading.ok) {
@@ -147,7 +155,11 @@ function print({ vendor, model, firmware, driver, readings }: Answer): void {
     const doubt = reading.quality === 'uncertain' ? ` [uncertain: ${reading.why ?? ''}]` : '';
     return `  ${quantity.padEnd(24)} ${shown(reading.value)}${unit}${estimated}${doubt}\n`;
   });
-  process.stdout.write(`${vendor} ${model}${version} (driver ${driver})\n${lines.join('')}`);
+  const told = Object.entries(verbs).map(([verb, facts]) => `  ${verbText(verb, facts)}\n`);
+  const words = told.length === 0 ? ['  nothing, as this target opens it\n'] : told;
+  process.stdout.write(
+    `${vendor} ${model}${version} (driver ${driver})\n${lines.join('')}What it can be told:\n${words.join('')}`,
+  );
 }
 
 /** More digits than any meter has are only the binary tail of a division. */

@@ -1,7 +1,9 @@
-import type { Device, Verb } from '../agent/driver.ts';
+import { withFacts } from '../agent/driver.ts';
+import type { Device } from '../agent/driver.ts';
 import type { Clock, Random } from '../host/deps.ts';
 import { Fault } from '../protocols/faults.ts';
 import type { Mode, Readings } from '../protocols/reading.ts';
+import { PLAIN_VERB } from '../protocols/verb-facts.ts';
 
 /** How often a machine misbehaves, as shares of its calls and readings. */
 const IGNORES = 0.02;
@@ -11,6 +13,8 @@ const SILENT = 0.01;
 const ANSWER_MS = 30;
 const SETTLES_MS = 1_500;
 const SETTLES_MORE_MS = 4_000;
+const SET = { ...PLAIN_VERB, effectS: { typical: 4, atMost: 6 }, source: 'SETTLES_MS above' } as const;
+const VERBS = { sleep: SET, wake: SET } as const;
 
 /** What a machine was told, at the moment it was told; judged before it acts on it. */
 export type OnCall = (miner: StormMiner, mode: Mode) => void;
@@ -60,7 +64,7 @@ export class StormMiner {
       this.#go(mode);
       if (chance < REFUSES + IGNORES + ANSWER_LOST) throw new Fault('NET_TIMEOUT');
     };
-    const verbs: Partial<Record<Verb, () => Promise<void>>> = { sleep: verb('sleep'), wake: verb('mine') };
+    const verbs = withFacts(VERBS, { sleep: verb('sleep'), wake: verb('mine') });
     return {
       driver: 'storm',
       identify: () => Promise.reject(new Fault('NET_TIMEOUT')),

@@ -8,8 +8,10 @@ import { field, sectionOf } from '../../protocols/asic/cgminer.ts';
 import type { JsonObject } from '../../protocols/asic/cgminer.ts';
 import { asFault, Fault } from '../../protocols/faults.ts';
 import type { Identity, Reading, Readings } from '../../protocols/reading.ts';
+import { PLAIN_VERB } from '../../protocols/verb-facts.ts';
 import { askCgminer, Deadline, poolReading } from '../ask-cgminer.ts';
 import type { Asked } from '../ask-cgminer.ts';
+import { withFacts } from '../driver.ts';
 import type { BeforeWrite, Device, DeviceIo, Driver, SettingsView, Target } from '../driver.ts';
 import { checkOptions, portOption } from '../options.ts';
 import { hasPools } from '../pools.ts';
@@ -24,6 +26,41 @@ const SLEEP_PROOF_MS = 60_000;
 const STUCK_MS = 240_000;
 
 const GET_CONF = '/cgi-bin/get_miner_conf.cgi';
+
+/** What its verbs truly do. Times are estimates from documents. */
+const VERBS = {
+  sleep: {
+    ...PLAIN_VERB,
+    isAsynchronous: true,
+    survivesReboot: true,
+    effectS: { typical: 15, atMost: 60 },
+    source: 'a work mode in the configuration file; the page answers before the restart in the background',
+  },
+  wake: {
+    ...PLAIN_VERB,
+    restartsMining: true,
+    isAsynchronous: true,
+    survivesReboot: true,
+    effectS: { typical: 90, atMost: 240 },
+    source: 'every write of the configuration restarts the miner; a start takes minutes',
+  },
+  pools: {
+    ...PLAIN_VERB,
+    restartsMining: true,
+    isAsynchronous: true,
+    survivesReboot: true,
+    effectS: { typical: 5, atMost: 60 },
+    source: 'a write of the configuration, which restarts the miner; it shows in the configuration',
+  },
+  reboot: {
+    ...PLAIN_VERB,
+    restartsMining: true,
+    isAsynchronous: true,
+    effectS: { typical: 90, atMost: 300 },
+    source: 'the page answers on its way down, or breaks off',
+  },
+  locate: { ...PLAIN_VERB, survivesReboot: false, source: 'the light alone' },
+} as const;
 
 export const antminer: Driver = {
   name: 'antminer',
@@ -251,7 +288,7 @@ class Antminer implements Device {
 }
 
 function makeVerbs(device: Antminer, web: AntminerWeb): Device['verbs'] {
-  return {
+  return withFacts(VERBS, {
     sleep: (_argument, timeoutMs, before) => device.setAsleep(true, undefined, web, timeoutMs, before),
     /** Argument: the work mode to mine at (0 normal, 2 high, 3 low); without, the one before the sleep. */
     wake: (argument, timeoutMs, before) => {
@@ -280,7 +317,7 @@ function makeVerbs(device: Antminer, web: AntminerWeb): Device['verbs'] {
       if (typeof code !== 'string' || !code.startsWith('B'))
         throw new Fault('VERB_REFUSED', 'the answer does not confirm');
     },
-  };
+  });
 }
 
 function identityOf(version: Asked): Identity {

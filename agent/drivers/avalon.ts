@@ -9,8 +9,10 @@ import { field, isList, isObject, sectionOf, statusOf } from '../../protocols/as
 import { asFault, Fault } from '../../protocols/faults.ts';
 import type { Identity, Reading, Readings } from '../../protocols/reading.ts';
 import { gigahash } from '../../protocols/units.ts';
+import { PLAIN_VERB } from '../../protocols/verb-facts.ts';
 import { askBytes, Deadline, poolReading } from '../ask-cgminer.ts';
 import type { Asked } from '../ask-cgminer.ts';
+import { withFacts } from '../driver.ts';
 import type { BeforeWrite, Device, DeviceIo, Driver, Settings, SettingsView, Target } from '../driver.ts';
 import { modeReading, powerReading, rateReading, wordOf } from '../miner-readings.ts';
 import { checkOptions, portOption } from '../options.ts';
@@ -28,6 +30,31 @@ const PS_WALL = 6;
 /** No supply takes more of the wall than this for what it gives. */
 const SUPPLY_FACTOR = 1.35;
 const MOST_POOLS = 8;
+
+/** What its verbs truly do. Times are estimates from documents. */
+const VERBS = {
+  sleep: {
+    ...PLAIN_VERB,
+    isAsynchronous: true,
+    effectS: { typical: 15, atMost: 60 },
+    source: 'soft-off is scheduled by the machine’s own clock, 5 s ahead',
+  },
+  wake: {
+    ...PLAIN_VERB,
+    restartsMining: true,
+    isAsynchronous: true,
+    effectS: { typical: 120, atMost: 300 },
+    source: 'soft-on is scheduled, and may close without a reply; without soft-on a reboot',
+  },
+  reboot: {
+    ...PLAIN_VERB,
+    restartsMining: true,
+    isAsynchronous: true,
+    effectS: { typical: 120, atMost: 300 },
+    source: 'ascset reboot',
+  },
+  locate: { ...PLAIN_VERB, survivesReboot: false, source: 'ascset led: the light alone' },
+} as const;
 
 export const avalon: Driver = {
   name: 'avalon',
@@ -137,7 +164,7 @@ class Avalon implements Device {
   }
 
   #makeVerbs(): Device['verbs'] {
-    return {
+    return withFacts(VERBS, {
       sleep: async (_argument, timeoutMs, before) => {
         const deadline = this.#deadline(timeoutMs);
         const atS = await this.#ready(deadline, before);
@@ -160,7 +187,7 @@ class Avalon implements Device {
       /** Argument 0 ends it. */
       locate: (argument, timeoutMs) =>
         this.#set(argument === 0 ? 'led,1-0' : 'led,1-1', this.#deadline(timeoutMs)),
-    };
+    });
   }
 
   /** Hands over the settings as they are, and gives the device's own time a few seconds ahead, s. */

@@ -7,8 +7,10 @@ import { field, isObject } from '../../protocols/asic/cgminer.ts';
 import type { JsonObject } from '../../protocols/asic/cgminer.ts';
 import { asFault, Fault } from '../../protocols/faults.ts';
 import type { Identity, Reading, Readings } from '../../protocols/reading.ts';
+import { PLAIN_VERB } from '../../protocols/verb-facts.ts';
 import { Deadline } from '../ask-cgminer.ts';
 import { askJson } from '../ask-json.ts';
+import { withFacts } from '../driver.ts';
 import type { BeforeWrite, Device, DeviceIo, Driver, Settings, SettingsView, Target } from '../driver.ts';
 import { modeReading, namedReadings, powerReading, rateReading, wordOf } from '../miner-readings.ts';
 import { checkOptions, portOption } from '../options.ts';
@@ -39,6 +41,29 @@ export const bitaxe: Driver = {
   },
 };
 
+/** What its verbs truly do. Times are estimates from documents. */
+const VERBS = {
+  sleep: {
+    ...PLAIN_VERB,
+    effectS: { typical: 5, atMost: 30 },
+    source: 'pause of AxeOS 2.14; no document says what a restart makes of it',
+  },
+  wake: {
+    ...PLAIN_VERB,
+    restartsMining: true,
+    effectS: { typical: 15, atMost: 60 },
+    source: 'resume of AxeOS 2.14',
+  },
+  reboot: {
+    ...PLAIN_VERB,
+    restartsMining: true,
+    isAsynchronous: true,
+    effectS: { typical: 120, atMost: 300 },
+    source: 'restart: the board answers and goes down',
+  },
+  locate: { ...PLAIN_VERB, survivesReboot: false, source: 'identify: it ends by itself' },
+} as const;
+
 class Bitaxe implements Device {
   readonly driver = 'bitaxe';
   readonly verbs: Device['verbs'];
@@ -54,7 +79,7 @@ class Bitaxe implements Device {
     this.door = { host: target.host, port };
     const host = target.host.includes(':') ? `[${target.host}]` : target.host;
     this.#origin = `http://${host}:${port}`;
-    this.verbs = {
+    this.verbs = withFacts(VERBS, {
       sleep: (_argument, timeoutMs, before) => this.#act('pause', timeoutMs, before),
       wake: (_argument, timeoutMs, before) => this.#act('resume', timeoutMs, before),
       reboot: (_argument, timeoutMs) => this.#act('restart', timeoutMs, undefined),
@@ -63,7 +88,7 @@ class Bitaxe implements Device {
           throw new Fault('VERB_UNSUPPORTED', 'AxeOS has no word to end its blinking: wait until it does');
         await this.#act('identify', timeoutMs, undefined);
       },
-    };
+    });
   }
 
   async identify(timeoutMs: number): Promise<Identity> {

@@ -7,7 +7,9 @@ import { field, isObject } from '../../protocols/asic/cgminer.ts';
 import type { Json, JsonObject } from '../../protocols/asic/cgminer.ts';
 import { asFault, Fault } from '../../protocols/faults.ts';
 import type { Identity, Reading, Readings } from '../../protocols/reading.ts';
+import { PLAIN_VERB } from '../../protocols/verb-facts.ts';
 import { Deadline } from '../ask-cgminer.ts';
+import { withFacts } from '../driver.ts';
 import type { BeforeWrite, Device, DeviceIo, Driver, Settings, SettingsView, Target } from '../driver.ts';
 import { listOf, modeReading, partOf, powerReading, rateReading, wordOf } from '../miner-readings.ts';
 import { checkOptions, portOption } from '../options.ts';
@@ -33,6 +35,41 @@ const LIMIT =
   'mutation($input:AutotuningIn!){bosminer{config{updateAutotuning(input:$input,apply:true){__typename ... on AutotuningError{message}... on AttributeError{message}}}}}';
 const REBOOT = 'mutation{bos{reboot{__typename ... on BosError{message}}}}';
 const LIGHT = 'mutation($enable:Boolean!){bos{setFaultLight(enable:$enable){__typename}}}';
+
+/** What its verbs truly do. Times are estimates from documents. */
+const VERBS = {
+  sleep: {
+    ...PLAIN_VERB,
+    effectS: { typical: 15, atMost: 60 },
+    source: 'the mining service is stopped; no document says whether it stays so over a reboot',
+  },
+  wake: {
+    ...PLAIN_VERB,
+    restartsMining: true,
+    effectS: { typical: 90, atMost: 240 },
+    source: 'the mining service is started',
+  },
+  'power-limit': {
+    ...PLAIN_VERB,
+    restartsMining: true,
+    isAsynchronous: true,
+    survivesReboot: true,
+    startsTuning: true,
+    effectS: { typical: 180, atMost: 900 },
+    readBackS: 60,
+    dwellS: 600,
+    grain: { by: 'watts', stepW: 1 },
+    source: 'a configuration that is applied: that it restarts mining is assumed, the tuner takes minutes',
+  },
+  reboot: {
+    ...PLAIN_VERB,
+    restartsMining: true,
+    isAsynchronous: true,
+    effectS: { typical: 120, atMost: 300 },
+    source: 'the reboot of bos',
+  },
+  locate: { ...PLAIN_VERB, survivesReboot: false, source: 'setFaultLight: the light alone' },
+} as const;
 
 export const braiinsGraphql: Driver = {
   name: 'braiins-graphql',
@@ -181,7 +218,7 @@ class BraiinsGraphql implements Device {
         await this.#session.change(['bosminer', word], { query }, deadline);
         this.#stoppedMs = word === 'stop' ? this.#io.clock.monoMs() : undefined;
       };
-    return {
+    return withFacts(VERBS, {
       sleep: service('stop'),
       wake: service('start'),
       'power-limit': (argument, timeoutMs, before) =>
@@ -199,7 +236,7 @@ class BraiinsGraphql implements Device {
           { query: LIGHT, variables: { enable: argument !== 0 } },
           new Deadline(this.#io.clock, timeoutMs),
         ),
-    };
+    });
   }
 
   async #readSettings(deadline: Deadline): Promise<Settings> {

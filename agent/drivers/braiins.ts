@@ -7,8 +7,10 @@ import { field } from '../../protocols/asic/cgminer.ts';
 import type { Json } from '../../protocols/asic/cgminer.ts';
 import { asFault, Fault } from '../../protocols/faults.ts';
 import type { Identity, Reading, Readings } from '../../protocols/reading.ts';
+import { PLAIN_VERB } from '../../protocols/verb-facts.ts';
 import { Deadline } from '../ask-cgminer.ts';
 import type { JsonPage } from '../ask-json.ts';
+import { withFacts } from '../driver.ts';
 import type { BeforeWrite, Device, DeviceIo, Driver, Settings, SettingsView, Target } from '../driver.ts';
 import { listOf, modeReading, partOf, powerReading, rateReading, wordOf } from '../miner-readings.ts';
 import { checkOptions, portOption } from '../options.ts';
@@ -22,6 +24,35 @@ const MOST_BOARDS = 16;
 const MOST_FANS = 16;
 /** `status` of the device's details: 1 not started, 2 normal, 3 paused, 4 suspended. */
 const PAUSED = 3;
+
+/** What its verbs truly do. Times are estimates from documents. */
+const VERBS = {
+  sleep: {
+    ...PLAIN_VERB,
+    effectS: { typical: 15, atMost: 60 },
+    source: 'pause; no document says whether it outlives a reboot',
+  },
+  wake: { ...PLAIN_VERB, restartsMining: true, effectS: { typical: 90, atMost: 240 }, source: 'resume' },
+  'power-limit': {
+    ...PLAIN_VERB,
+    isAsynchronous: true,
+    survivesReboot: true,
+    startsTuning: true,
+    effectS: { typical: 180, atMost: 900 },
+    readBackS: 60,
+    dwellS: 600,
+    grain: { by: 'watts', stepW: 1 },
+    source: 'a power target shows at once in the configuration, the tuner takes minutes to come to it',
+  },
+  reboot: {
+    ...PLAIN_VERB,
+    restartsMining: true,
+    isAsynchronous: true,
+    effectS: { typical: 120, atMost: 300 },
+    source: 'actions/reboot',
+  },
+  locate: { ...PLAIN_VERB, survivesReboot: false, source: 'the light alone' },
+} as const;
 
 export const braiins: Driver = {
   name: 'braiins',
@@ -184,7 +215,7 @@ class Braiins implements Device {
         if (before) await before(await this.#readSettings(deadline).catch(() => ({})));
         await this.#session.put(path, undefined, deadline);
       };
-    return {
+    return withFacts(VERBS, {
       sleep: act('actions/pause'),
       wake: act('actions/resume'),
       'power-limit': (argument, timeoutMs, before) =>
@@ -202,7 +233,7 @@ class Braiins implements Device {
       /** Argument 0 ends the blinking. */
       locate: (argument, timeoutMs) =>
         this.#session.put('actions/locate', argument !== 0, new Deadline(this.#io.clock, timeoutMs)),
-    };
+    });
   }
 
   async #readSettings(deadline: Deadline): Promise<Settings> {

@@ -9,10 +9,12 @@
  * `power` is that estimate and never `measured`; without hostW it is the GPUs alone, and uncertain.
  */
 import type { GpuObservation, GpuOwner, UnitState } from '../core/handover-state.ts';
-import type { Device, DeviceIo, Driver, Target, Verb } from '../driver.ts';
+import { withFacts } from '../driver.ts';
+import type { Device, DeviceIo, Driver, Target } from '../driver.ts';
 import type { Endpoint, RemoteTarget } from '../../host/deps.ts';
 import { asFault, Fault } from '../../protocols/faults.ts';
 import { LIMIT_FIELDS, queryGpu, rowsOf, setLimit } from '../../protocols/gpu/nvidia-smi.ts';
+import { PLAIN_VERB } from '../../protocols/verb-facts.ts';
 import { gpuReadings, modeReading, totalsOf } from './gpu-readings.ts';
 import { listProcesses } from './gpu-processes.ts';
 import { run, SessionKeeper } from './gpu-session.ts';
@@ -45,6 +47,28 @@ const CAP_RECHECK_MS = 300;
 const CAP_CHECKS = 5;
 /** A look begun this recently, with no command since, serves whoever asks next: a poll is followed by an observation. */
 const SAME_LOOK_MS = 500;
+
+/** What its verbs truly do; the times are those of systemd units and of the driver. */
+const UNIT = {
+  ...PLAIN_VERB,
+  survivesReboot: false,
+  effectS: { typical: 10, atMost: 120 },
+  source: 'systemctl: what a reboot starts is for the host’s own units to say',
+} as const;
+const VERBS = {
+  'mine-start': UNIT,
+  'mine-stop': UNIT,
+  'ai-start': UNIT,
+  'ai-stop': UNIT,
+  sleep: UNIT,
+  cap: {
+    ...PLAIN_VERB,
+    survivesReboot: false,
+    effectS: { typical: 1, atMost: 10 },
+    grain: { by: 'watts', stepW: 1 },
+    source: 'nvidia-smi -pl, per GPU and within its own range, read back; gone with a reboot',
+  },
+} as const;
 
 class GpuHostDriver implements GpuHostDevice {
   readonly driver = 'gpu-host';
@@ -177,7 +201,9 @@ class GpuHostDriver implements GpuHostDevice {
 
   #makeVerbs(): Device['verbs'] {
     const { mine, ai } = this.#options.units;
-    const verbs: Partial<Record<Verb, (argument: number | undefined, timeoutMs: number) => Promise<void>>> = {
+    const verbs: Partial<
+      Record<keyof typeof VERBS, (argument: number | undefined, timeoutMs: number) => Promise<void>>
+    > = {
       cap: (limitW, timeoutMs) => this.#cap(limitW, timeoutMs),
     };
     if (mine !== undefined) {
@@ -190,7 +216,7 @@ class GpuHostDriver implements GpuHostDevice {
     }
     const both = [mine, ai].filter((unit) => unit !== undefined);
     if (both.length > 0) verbs.sleep = (_argument, timeoutMs) => this.#control('stop', both, timeoutMs);
-    return verbs;
+    return withFacts(VERBS, verbs);
   }
 
   /** The last lock before two owners: whatever decided the start, it is refused while the other one shows. */

@@ -8,8 +8,10 @@ import type { Json, JsonObject } from '../../protocols/asic/cgminer.ts';
 import { asFault, Fault } from '../../protocols/faults.ts';
 import type { Identity, Reading, Readings } from '../../protocols/reading.ts';
 import { gigahash } from '../../protocols/units.ts';
+import { PLAIN_VERB } from '../../protocols/verb-facts.ts';
 import { Deadline, poolReading } from '../ask-cgminer.ts';
 import type { Asked } from '../ask-cgminer.ts';
+import { withFacts } from '../driver.ts';
 import type { BeforeWrite, Device, DeviceIo, Driver, Settings, SettingsView, Target } from '../driver.ts';
 import { modeReading, powerReading, rateReading, wordOf } from '../miner-readings.ts';
 import { checkOptions, portOption } from '../options.ts';
@@ -22,6 +24,42 @@ const MOST_POOLS = 8;
 const TH_IN_GH = 1_000;
 /** Of the time for a command, the share in which it must be done. */
 const WORK_SHARE = 0.7;
+
+/** What its verbs truly do. Times are estimates from documents. */
+const VERBS = {
+  sleep: {
+    ...PLAIN_VERB,
+    isAsynchronous: true,
+    survivesReboot: true,
+    effectS: { typical: 20, atMost: 90 },
+    source: 'curtail: code 335 says that the command was sent; it persists over reboots until wakeup',
+  },
+  wake: {
+    ...PLAIN_VERB,
+    restartsMining: true,
+    isAsynchronous: true,
+    survivesReboot: true,
+    effectS: { typical: 120, atMost: 300 },
+    source: 'curtail wakeup, sent as above',
+  },
+  'power-limit': {
+    ...PLAIN_VERB,
+    isAsynchronous: true,
+    startsTuning: true,
+    effectS: { typical: 10, atMost: 60 },
+    dwellS: 120,
+    grain: { by: 'list' },
+    source: 'profileset: a profile of its list, with ATM off meanwhile; an untuned one is tuned',
+  },
+  reboot: {
+    ...PLAIN_VERB,
+    restartsMining: true,
+    isAsynchronous: true,
+    effectS: { typical: 120, atMost: 300 },
+    source: 'rebootdevice',
+  },
+  locate: { ...PLAIN_VERB, survivesReboot: false, source: 'ledset: the light alone' },
+} as const;
 
 export const luxos: Driver = {
   name: 'luxos',
@@ -205,7 +243,7 @@ class Luxos implements Device {
         // Its OK says that the command was sent, inside: the effect comes later, and outlives a reboot.
         await this.#command('curtail', word, deadline);
       };
-    return {
+    return withFacts(VERBS, {
       sleep: curtail('sleep'),
       wake: curtail('wakeup'),
       'power-limit': (argument, timeoutMs, before) => this.#limit(argument, timeoutMs, before),
@@ -213,7 +251,7 @@ class Luxos implements Device {
       /** Argument 0 ends the blinking. */
       locate: (argument, timeoutMs) =>
         this.#command('ledset', argument === 0 ? 'red,off' : 'red,blink', this.#deadline(timeoutMs)),
-    };
+    });
   }
 
   async #giveAtmBack(say: Say, deadline: Deadline): Promise<void> {

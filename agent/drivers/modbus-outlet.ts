@@ -6,6 +6,8 @@ import type { PduOutlets } from '../../config/schema/profile.ts';
 import { asFault, Fault } from '../../protocols/faults.ts';
 import { numberOf } from '../../protocols/reading.ts';
 import type { Identity, Reading, Readings } from '../../protocols/reading.ts';
+import { PLAIN_VERB } from '../../protocols/verb-facts.ts';
+import { withFacts } from '../driver.ts';
 import type { Device } from '../driver.ts';
 import { FUNCTIONS } from './modbus-io.ts';
 import type { MeterPlace } from './modbus-mapped.ts';
@@ -14,6 +16,14 @@ import type { MeterPlace } from './modbus-mapped.ts';
 const ASLEEP_MOST_W = 150;
 /** Argument of `outlet-off` that cuts whatever is behind it. */
 const FORCED = 1;
+
+const SWITCH = {
+  ...PLAIN_VERB,
+  effectS: { typical: 1, atMost: 10 },
+  source: 'the state register follows the write; what a cut of the PDU leaves is a setting of the PDU',
+} as const;
+/** What its verbs truly do. */
+const VERBS = { 'outlet-on': SWITCH, 'outlet-off': SWITCH } as const;
 
 /** A meter of a PDU with the outlet of its channel: reads `outlet` (on, off), switches by `outlet-on`, `outlet-off`. */
 export class PduOutlet implements Device {
@@ -28,13 +38,13 @@ export class PduOutlet implements Device {
     this.#place = place;
     this.#outlet = outlet;
     this.driver = meter.driver;
-    this.verbs = {
+    this.verbs = withFacts(VERBS, {
       'outlet-on': (_argument, timeoutMs) => this.#write(outlet.write.on, timeoutMs),
       'outlet-off': async (argument, timeoutMs) => {
         if (argument !== FORCED) await this.#mustRest(timeoutMs);
         await this.#write(outlet.write.off, timeoutMs);
       },
-    };
+    });
   }
 
   identify(timeoutMs: number): Promise<Identity> {

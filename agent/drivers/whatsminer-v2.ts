@@ -9,8 +9,10 @@ import type { Json, JsonObject } from '../../protocols/asic/cgminer.ts';
 import { asFault, Fault } from '../../protocols/faults.ts';
 import type { Identity, Reading, Readings } from '../../protocols/reading.ts';
 import { gigahash, megahash } from '../../protocols/units.ts';
+import { PLAIN_VERB } from '../../protocols/verb-facts.ts';
 import { Deadline, poolReading, poolsTold } from '../ask-cgminer.ts';
 import type { Asked } from '../ask-cgminer.ts';
+import { withFacts } from '../driver.ts';
 import type { BeforeWrite, Device, DeviceIo, Driver, Settings, SettingsView, Target } from '../driver.ts';
 import { checkOptions, portOption } from '../options.ts';
 import { hasPools, poolSettings } from '../pools.ts';
@@ -25,6 +27,40 @@ const PLACES = [1, 2, 3];
 const POWER_LIMIT = { unit: 'W', min: 0, max: 99_999 } as const;
 /** Share of the time a `power_off` may wait for its answer, which may never come. */
 const REPLY_SHARE = 0.6;
+
+/** What its verbs truly do. Times are estimates from documents. */
+const VERBS = {
+  sleep: {
+    ...PLAIN_VERB,
+    effectS: { typical: 10, atMost: 60 },
+    source: 'power_off: the reply may never come',
+  },
+  wake: { ...PLAIN_VERB, restartsMining: true, effectS: { typical: 60, atMost: 240 }, source: 'power_on' },
+  'power-limit': {
+    ...PLAIN_VERB,
+    restartsMining: true,
+    survivesReboot: true,
+    effectS: { typical: 60, atMost: 240 },
+    dwellS: 300,
+    grain: { by: 'watts', stepW: 1, leastW: 1, mostW: 99_998 },
+    source: 'adjust_power_limit restarts mining; 99999 is no limit',
+  },
+  pools: {
+    ...PLAIN_VERB,
+    restartsMining: true,
+    survivesReboot: true,
+    effectS: { typical: 10, atMost: 120 },
+    source: 'update_pools: all three at once, mining starts anew',
+  },
+  reboot: {
+    ...PLAIN_VERB,
+    restartsMining: true,
+    isAsynchronous: true,
+    effectS: { typical: 120, atMost: 300 },
+    source: 'reboot',
+  },
+  locate: { ...PLAIN_VERB, survivesReboot: false, source: 'set_led: the lights alone' },
+} as const;
 
 export const whatsminerV2: Driver = {
   name: 'whatsminer-v2',
@@ -167,7 +203,7 @@ class Whatsminer implements Device {
 
   #makeVerbs(): Device['verbs'] {
     const deadline = (timeoutMs: number): Deadline => new Deadline(this.#io.clock, timeoutMs);
-    return {
+    return withFacts(VERBS, {
       sleep: (_argument, timeoutMs, before) => this.#powerOff(timeoutMs, before),
       wake: async (_argument, timeoutMs, before) => {
         await before?.({});
@@ -188,7 +224,7 @@ class Whatsminer implements Device {
           deadline(timeoutMs),
         );
       },
-    };
+    });
   }
 
   #forgetProof(): void {

@@ -7,8 +7,10 @@ import { field, isList, isObject } from '../../protocols/asic/cgminer.ts';
 import type { JsonObject } from '../../protocols/asic/cgminer.ts';
 import { asFault, Fault } from '../../protocols/faults.ts';
 import type { Identity, Reading, Readings } from '../../protocols/reading.ts';
+import { PLAIN_VERB } from '../../protocols/verb-facts.ts';
 import { Deadline } from '../ask-cgminer.ts';
 import type { Asked } from '../ask-cgminer.ts';
+import { withFacts } from '../driver.ts';
 import type { BeforeWrite, Device, DeviceIo, Driver, Settings, SettingsView, Target } from '../driver.ts';
 import { modeReading, namedReadings, partOf, powerReading, rateReading, wordOf } from '../miner-readings.ts';
 import { checkOptions, portOption } from '../options.ts';
@@ -27,6 +29,34 @@ const TERAHASH = 1e12;
 const MOST_BOARDS = 16;
 const MOST_POOLS = 8;
 const LIMIT_MAX_W = 99_999;
+
+/** What its verbs truly do. Times are estimates from documents. */
+const VERBS = {
+  sleep: { ...PLAIN_VERB, effectS: { typical: 10, atMost: 60 }, source: 'set.miner.service stop' },
+  wake: {
+    ...PLAIN_VERB,
+    restartsMining: true,
+    effectS: { typical: 60, atMost: 240 },
+    source: 'set.miner.service start',
+  },
+  'power-limit': {
+    ...PLAIN_VERB,
+    restartsMining: true,
+    survivesReboot: true,
+    effectS: { typical: 60, atMost: 240 },
+    dwellS: 300,
+    grain: { by: 'watts', stepW: 1, leastW: 1, mostW: 99_998 },
+    source: 'set.miner.power_limit, 0 to 99999: the device will restart',
+  },
+  reboot: {
+    ...PLAIN_VERB,
+    restartsMining: true,
+    isAsynchronous: true,
+    effectS: { typical: 120, atMost: 300 },
+    source: 'set.system.reboot',
+  },
+  locate: { ...PLAIN_VERB, survivesReboot: false, source: 'set.system.led: the lights alone' },
+} as const;
 
 export const whatsminerV3: Driver = {
   name: 'whatsminer-v3',
@@ -142,7 +172,7 @@ class WhatsminerV3 implements Device {
         if (before) await before(await this.#readSettings(deadline).catch(() => ({})));
         await this.#session.command('set.miner.service', param, deadline);
       };
-    return {
+    return withFacts(VERBS, {
       sleep: service('stop'),
       wake: service('start'),
       'power-limit': (argument, timeoutMs, before) =>
@@ -166,7 +196,7 @@ class WhatsminerV3 implements Device {
           this.#deadline(timeoutMs),
         );
       },
-    };
+    });
   }
 
   async #readSettings(deadline: Deadline): Promise<Settings> {

@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import * as nodeNet from 'node:net';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 
+import { withFacts } from '../../agent/driver.ts';
 import type { Device, DeviceIo } from '../../agent/driver.ts';
 import { openDevice, parseTarget } from '../../agent/target.ts';
 import { actAndVerify } from '../../agent/verify.ts';
@@ -15,6 +16,7 @@ import { makeNet } from '../../host/net.ts';
 import { seededRandom } from '../../host/random.ts';
 import { Fault } from '../../protocols/faults.ts';
 import { numberOf } from '../../protocols/reading.ts';
+import { PLAIN_VERB } from '../../protocols/verb-facts.ts';
 import { SimulatedAntminer } from '../../simulator/devices/antminer.ts';
 import type { SimulatedMiner } from '../../simulator/devices/miner.ts';
 import { SimulatedWhatsminer } from '../../simulator/devices/whatsminer.ts';
@@ -290,7 +292,7 @@ describe.each(['antminer', 'whatsminer'])('a misbehaving %s', (family) => {
         read: device.read.bind(device),
         identify: device.identify.bind(device),
         close: () => undefined,
-        verbs: { wake: () => Promise.resolve() },
+        verbs: withFacts({ wake: { ...PLAIN_VERB, source: '' } }, { wake: () => Promise.resolve() }),
       },
       'wake',
       undefined,

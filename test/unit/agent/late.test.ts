@@ -1,4 +1,5 @@
 import { afterEach, expect, test } from 'vitest';
+import { withFacts } from '../../../agent/driver.ts';
 import { Fault } from '../../../protocols/faults.ts';
 import type { FaultCode } from '../../../protocols/faults.ts';
 import { SettingsRig } from './settings-rig.ts';
@@ -102,10 +103,11 @@ test.each<FaultCode>(['NET_TIMEOUT', 'NET_RESET', 'NET_OVERSIZE', 'ANSWER_GARBAG
     const miner = bench.miners.get('r1-01');
     const sleep = miner?.verbs.sleep;
     if (miner === undefined || sleep === undefined) throw new Error('no such miner');
-    miner.verbs.sleep = async (...given) => {
+    const spoiled = async (...given: Parameters<typeof sleep>): Promise<void> => {
       await sleep(...given);
       throw new Fault(code);
     };
+    Object.assign(miner.verbs, withFacts({ sleep: sleep.facts }, { sleep: spoiled }));
     await bench.clock.advance(10_000);
     bench.voice.want('r1', 1, all(bench, 'sleep'), { expiresAtMs: START_MS + 3_600_000 });
     await bench.clock.advance(30_000);

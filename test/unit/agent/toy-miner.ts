@@ -1,7 +1,12 @@
+import { withFacts } from '../../../agent/driver.ts';
 import type { Device, Verb } from '../../../agent/driver.ts';
 import type { VirtualClock } from '../../../proof/virtual-clock.ts';
 import { Fault } from '../../../protocols/faults.ts';
 import type { Mode, Readings } from '../../../protocols/reading.ts';
+import { PLAIN_VERB } from '../../../protocols/verb-facts.ts';
+
+const TOY = { ...PLAIN_VERB, effectS: { typical: 5, atMost: 30 }, source: 'a toy' } as const;
+const TOY_VERBS = { sleep: TOY, wake: TOY, reboot: TOY, locate: TOY } as const;
 
 /** A miner of the test's own: obeys after a while, or not at all. */
 export class Miner implements Device {
@@ -23,12 +28,12 @@ export class Miner implements Device {
   constructor(clock: VirtualClock, mode: Mode) {
     this.#clock = clock;
     this.mode = mode;
-    this.verbs = {
+    this.verbs = withFacts(TOY_VERBS, {
       sleep: () => this.#set('sleep', 'sleep', 3_000),
       wake: () => this.#set('wake', 'mine', 5_000),
       reboot: () => this.#set('reboot', 'mine', 5_000),
       locate: () => this.#set('locate', this.mode, 0),
-    };
+    });
   }
 
   get powerW(): number {

@@ -240,6 +240,12 @@ describe.each(everyVerb)('$name $verb', ({ verb, family }) => {
     expect(done.stage).toBe(verb === 'locate' ? 'acknowledged' : 'observed');
     expect(miner.settings()).toMatchObject(verb === 'sleep' ? without(before, 'workMode') : before);
     expect(miner.changes).toBe(1);
+    const { facts } = device.verbs[verb] ?? {};
+    // What its driver says of it holds here too.
+    if (facts?.effectS === undefined) expect(verb).toBe('locate');
+    else expect(done.ms).toBeLessThanOrEqual(facts.effectS.atMost * 1_000);
+    expect(facts?.grain === undefined, 'a power limit has steps').toBe(verb !== 'power-limit');
+    expect(facts?.source).not.toBe('');
   });
 
   test('accepted and ignored is not observed', async () => {
