@@ -7,8 +7,10 @@ import { field, isObject } from '../../protocols/asic/cgminer.ts';
 import type { Json, JsonObject } from '../../protocols/asic/cgminer.ts';
 import { asFault, Fault } from '../../protocols/faults.ts';
 import type { Identity, Reading, Readings } from '../../protocols/reading.ts';
+import { PLAIN_VERB } from '../../protocols/verb-facts.ts';
 import { Deadline } from '../ask-cgminer.ts';
 import type { JsonPage } from '../ask-json.ts';
+import { withFacts } from '../driver.ts';
 import type { BeforeWrite, Device, DeviceIo, Driver, Settings, SettingsView, Target } from '../driver.ts';
 import { listOf, modeReading, partOf, powerReading, rateReading, wordOf } from '../miner-readings.ts';
 import { poolSettings } from '../pools.ts';
@@ -32,6 +34,40 @@ interface Curtailment {
   /** Whom it obeys, as it says. */
   readonly provider: string;
 }
+
+/** What its verbs truly do. Times are estimates from documents. */
+const VERBS = {
+  sleep: {
+    ...PLAIN_VERB,
+    isAsynchronous: true,
+    effectS: { typical: 15, atMost: 60 },
+    source: 'mining/stop answers 202: accepted, not done',
+  },
+  wake: {
+    ...PLAIN_VERB,
+    restartsMining: true,
+    isAsynchronous: true,
+    effectS: { typical: 60, atMost: 240 },
+    source: 'mining/start answers 202; refused while its own curtailment service is active',
+  },
+  'power-limit': {
+    ...PLAIN_VERB,
+    isAsynchronous: true,
+    effectS: { typical: 60, atMost: 300 },
+    readBackS: 60,
+    dwellS: 60,
+    grain: { by: 'watts', stepW: 1 },
+    source: 'mining/target, within the least and most watts that it tells itself',
+  },
+  reboot: {
+    ...PLAIN_VERB,
+    restartsMining: true,
+    isAsynchronous: true,
+    effectS: { typical: 120, atMost: 300 },
+    source: 'system/reboot',
+  },
+  locate: { ...PLAIN_VERB, survivesReboot: false, source: 'system/locate: ends by itself after 300 s' },
+} as const;
 
 export const protoRig: Driver = {
   name: 'proto-rig',
@@ -177,7 +213,7 @@ class ProtoRig implements Device {
   #makeVerbs(): Device['verbs'] {
     const post = (path: string, deadline: Deadline): Promise<unknown> =>
       this.#session.ask('POST', path, deadline);
-    return {
+    return withFacts(VERBS, {
       sleep: async (_argument, timeoutMs, before) => {
         const deadline = new Deadline(this.#io.clock, timeoutMs);
         if (before) await before(await this.#settingsIfAny(deadline));
@@ -209,7 +245,7 @@ class ProtoRig implements Device {
         const how = argument === 0 ? 'enable=false' : `led_on_time=${LOCATE_S}`;
         await post(`system/locate?${how}`, new Deadline(this.#io.clock, timeoutMs));
       },
-    };
+    });
   }
 
   /** Everything of the target goes back as it was read, but the watts; then it is read again. */
