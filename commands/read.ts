@@ -1,11 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import type { Device, Target } from '../agent/driver.ts';
+import { foundTarget, identifyAddress } from '../agent/identify.ts';
 import { openDevice, parseTarget } from '../agent/target.ts';
+import type { Secrets } from '../agent/target.ts';
 import { realClock } from '../host/clock.ts';
 import { makeLog } from '../host/log.ts';
 import { realEffects } from '../host/real.ts';
-import { Fault } from '../protocols/faults.ts';
+import { asFault, Fault } from '../protocols/faults.ts';
 import type { Identity, Readings } from '../protocols/reading.ts';
 import { verbText } from '../protocols/verb-facts.ts';
 import type { VerbFacts } from '../protocols/verb-facts.ts';
@@ -13,6 +15,7 @@ import type { VerbFacts } from '../protocols/verb-facts.ts';
 const help = `Usage: ./switchyard read TARGET [--json] [--timeout SECONDS]
 
 Reads one device once, and says what it can be told and what each of its verbs truly does. TARGET is a URL; secrets are named, never written into it:
+  auto://HOST[:PORT]         finds out what miner is there, reading alone, and says its target for the site file
   antminer://HOST?http=80&api=4028&user=root&passwordEnv=NAME
   whatsminer://HOST?api=4028&passwordEnv=NAME        cgminer://HOST?api=4028
   whatsminer-v3://HOST?api=4433&passwordEnv=NAME     braiins://HOST?http=80&user=root&passwordEnv=NAME
@@ -24,6 +27,8 @@ Reads one device once, and says what it can be told and what each of its verbs t
   gpu://USER@HOST?key=FILE&hostKey=SHA256:…
 `;
 
+const SECRETS: Secrets = { env: process.env, readFile: (path) => readFileSync(path, 'utf8') };
+
 /** Opens the device a URL names, with this process's effects. */
 export function openTarget(url: string): {
   target: Target;
@@ -32,7 +37,7 @@ export function openTarget(url: string): {
   withPassword: () => Device;
   close: () => void;
 } {
-  const target = parseTarget(url, { env: process.env, readFile: (path) => readFileSync(path, 'utf8') });
+  const target = parseTarget(url, SECRETS);
   const effects = realEffects();
   const io = { ...effects, log: makeLog({ name: 'device', level: 'error' }) };
   const device = openDevice(target, io);
@@ -86,6 +91,8 @@ interface Answer extends Identity {
   readonly readings: Readings;
   /** What it can be told, as this target opens it. */
   readonly verbs: Readonly<Record<string, VerbFacts>>;
+  /** Of an address without a name: by which answer it was told. */
+  readonly found?: string;
 }
 
 /** What `read --json` prints. */
@@ -93,6 +100,7 @@ export const answerJson = (answer: Answer) => ({ ...answer, readings: readingsJs
 
 /** Reads the device of a URL once, in full. */
 export async function readTarget(url: string, timeoutMs: number): Promise<Answer> {
+  if (url.startsWith('auto:')) return readUnknown(url, timeoutMs);
   const { target, device, close } = openTarget(url);
   try {
     const identity = await device.identify(timeoutMs);
@@ -112,6 +120,20 @@ export async function readTarget(url: string, timeoutMs: number): Promise<Answer
 
 const factsOf = ({ verbs }: Device): Readonly<Record<string, VerbFacts>> =>
   Object.fromEntries(Object.entries(verbs).map(([verb, { facts }]) => [verb, facts]));
+
+/** Finds out what stands at an address and reads that. What fails behind the finding says it too. */
+async function readUnknown(url: string, timeoutMs: number): Promise<Answer> {
+  const asked = parseTarget(url, SECRETS);
+  const effects = realEffects();
+  const finding = await identifyAddress(asked, effects, timeoutMs).finally(() => effects.lines.close());
+  const target = foundTarget(url, finding);
+  try {
+    return { ...(await readTarget(target, timeoutMs)), found: finding.why };
+  } catch (error) {
+    const fault = asFault(error);
+    throw new Fault(fault.code, `found ${target} (${finding.why}): ${fault.detail}`, { cause: error });
+  }
+}
 
 type ReadingJson = {
   value: number | string | null;
@@ -143,7 +165,7 @@ export function readingsJson(readings: Readings): Record<string, ReadingJson> {
   );
 }
 
-function print({ vendor, model, firmware, driver, readings, verbs }: Answer): void {
+function print({ target, vendor, model, firmware, driver, readings, verbs, found }: Answer): void {
   const version = firmware === '' ? '' : `, firmware ${firmware}`;
   const lines = Object.entries(readings).map(([quantity, reading]) => {
     if (!reading.ok) {
@@ -160,6 +182,7 @@ function print({ vendor, model, firmware, driver, readings, verbs }: Answer): vo
   process.stdout.write(
     `${vendor} ${model}${version} (driver ${driver})\n${lines.join('')}What it can be told:\n${words.join('')}`,
   );
+  if (found !== undefined) process.stdout.write(`\nFound by ${found}\ntarget: ${target}\n`);
 }
 
 /** More digits than any meter has are only the binary tail of a division. */

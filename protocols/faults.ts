@@ -52,6 +52,7 @@ const table = {
   SHED_SHORTFALL: { cause: 'the meter shows less reduction than commanded', next: 'see the machines named; the rest was taken elsewhere', retry: 'later' },
   CAP_EXCEEDED: { cause: 'measured power is above a cap', next: 'load is being shed; look for load outside control', retry: 'later' },
   FEED_LOST: { cause: 'one of two feeds has no voltage', next: 'find out why its breaker is open; the other feed carries everything and has no second one', retry: 'later' },
+  DEVICE_UNKNOWN: { cause: 'nobody here knows the device at this address', next: 'see what each question was answered; where you know the device, name it by its scheme (`read --help`)', retry: 'later' },
   DEVICE_OTHER: { cause: 'the device is another than the configuration says', next: 'check the address, the unit and the profile', retry: 'later' },
   METER_LOST: { cause: 'a meter stopped answering', next: 'check the meter and its line; control goes on from machine sums with a margin', retry: 'later' },
   ENERGY_ESTIMATED: { cause: 'energy of an interval of a revenue meter is estimated, or missing', next: 'see the reason in ./switchyard energy; check the meter, its line and the agent’s clock; settle the interval with the utility’s own reading', retry: 'later' },

@@ -13,7 +13,7 @@ import type {
 } from '../device.ts';
 import { answerGraphql, GraphqlError } from '../graphql.ts';
 import type { Type } from '../graphql.ts';
-import { apiAnswer, objectOf, requestText } from './miner.ts';
+import { apiAnswer, BRAIINS_PAGE, HTML, objectOf, requestText } from './miner.ts';
 import type { MinerAddress } from './miner.ts';
 import { MinerBody, whenS } from './miner-body.ts';
 import type { MinerOptions } from './miner-body.ts';
@@ -84,8 +84,7 @@ export class SimulatedBraiinsGraphql extends MinerBody implements HttpDevice, St
   respondHttp(request: DeviceHttpRequest, nowMs: number): HttpAnswer {
     const gate = this.httpGate(nowMs);
     if (gate) return gate;
-    if (request.method === 'GET' && request.path === '/')
-      return this.page(200, '<!doctype html><title>Braiins OS</title>', { 'content-type': 'text/html' });
+    if (request.method === 'GET' && request.path === '/') return this.page(200, BRAIINS_PAGE, HTML);
     if (request.path !== '/graphql' || request.method !== 'POST') return this.page(404, '');
     const asked = objectOf(request.body);
     if (typeof asked?.['query'] !== 'string') return this.page(400, '');

@@ -3,7 +3,7 @@
  * Written from the vendor's documents, apart from the driver, so that an error in one shows against the other.
  */
 import type { DeviceHttpRequest, HttpAnswer, HttpDevice, SimulatedEndpoint } from '../device.ts';
-import { objectOf } from './miner.ts';
+import { BRAIINS_PAGE, HTML, objectOf } from './miner.ts';
 import type { MinerAddress } from './miner.ts';
 import { MinerBody } from './miner-body.ts';
 import type { MinerOptions } from './miner-body.ts';
@@ -48,6 +48,7 @@ export class SimulatedBraiins extends MinerBody implements HttpDevice {
   respondHttp(request: DeviceHttpRequest, nowMs: number): HttpAnswer {
     const gate = this.httpGate(nowMs);
     if (gate) return gate;
+    if (request.method === 'GET' && request.path === '/') return this.page(200, BRAIINS_PAGE, HTML);
     const path = /^\/api\/v1\/([\w/-]+)$/.exec(request.path)?.[1];
     if (path === 'auth/login' && request.method === 'POST') return this.#login(request.body, nowMs);
     if ((this.#tokens.get(request.headers['authorization'] ?? '') ?? 0) <= nowMs)

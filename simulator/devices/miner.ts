@@ -37,6 +37,10 @@ export const BOOT_MS = 20_000;
 /** Devices tell wall time in seconds; theirs starts here. */
 export const EPOCH_S = 1_790_000_000;
 
+/** The page of Braiins OS at `/`, whichever of its interfaces is behind it. */
+export const BRAIINS_PAGE = '<!doctype html><html><head><title>Braiins OS</title></head></html>';
+export const HTML = { 'content-type': 'text/html' };
+
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 

@@ -1,0 +1,92 @@
+import { encodeCgminer, makeIsWhole } from '../protocols/asic/cgminer.ts';
+import { encodeWhatsminerV3, makeIsWholeWhatsminerV3 } from '../protocols/asic/whatsminer-v3.ts';
+import { encodeWhatsminer } from '../protocols/asic/whatsminer.ts';
+import { asFault, Fault } from '../protocols/faults.ts';
+import { answerText, nextStep, probeText } from './core/identify.ts';
+import type { Answer, Finding, Ports, Probe, Seen } from './core/identify.ts';
+import type { DeviceIo, Target } from './driver.ts';
+import { checkOptions, portOption } from './options.ts';
+
+/** Of the whole time, what one probe may take at most. */
+const PROBE_SHARE = 0.25;
+const ANSWER_MAX_BYTES = 128 * 1024;
+/** More than any device takes: each family is told by fewer. */
+const MOST_PROBES = 12;
+
+/**
+ * Finds out what stands at `auto://HOST[:PORT]`, one question and one connection at a time, without a login or any other
+ * write. Rejects with a Fault: TARGET_INVALID, NET_UNREACHABLE, or DEVICE_UNKNOWN with what each question was answered.
+ */
+export async function identifyAddress(
+  target: Target,
+  io: Pick<DeviceIo, 'net' | 'http' | 'clock'>,
+  timeoutMs: number,
+): Promise<Finding> {
+  const ports = portsOf(target);
+  const endMs = io.clock.monoMs() + timeoutMs;
+  const seen: Seen[] = [];
+  for (;;) {
+    const step = nextStep(ports, seen);
+    if (step.kind === 'found') return step.finding;
+    const leftMs = endMs - io.clock.monoMs();
+    if (step.kind === 'unknown' || seen.length >= MOST_PROBES || leftMs <= 0) break;
+    const answer = await ask(step.probe, target.host, io, Math.min(leftMs, timeoutMs * PROBE_SHARE));
+    seen.push({ probe: step.probe, answer });
+  }
+  const said = seen.map(({ probe, answer }) => `${probeText(probe)}: ${answerText(answer)}`).join('; ');
+  const [first] = seen;
+  if (first?.answer.kind === 'none' && first.answer.fault.code === 'NET_UNREACHABLE')
+    throw first.answer.fault;
+  throw new Fault('DEVICE_UNKNOWN', `${target.host}: ${said}`);
+}
+
+/** The target for the site file: what was found at the address of `url`, with the user and the references to secrets given there. */
+export function foundTarget(url: string, { scheme, options }: Finding): string {
+  const asked = new URL(url);
+  const query = new URLSearchParams(options);
+  if (asked.username !== '') query.set('user', decodeURIComponent(asked.username));
+  for (const name of ['user', 'passwordEnv', 'passwordFile']) {
+    const given = asked.searchParams.get(name);
+    if (given !== null) query.set(name, given);
+  }
+  return `${scheme}://${asked.hostname}${query.size === 0 ? '' : '?'}${query.toString().replaceAll('%2F', '/')}`;
+}
+
+/** A port given alone is the only one that is touched. */
+function portsOf(target: Target): Ports {
+  checkOptions(target, ['api', 'http', 'v3']);
+  const port = (name: string): number | undefined => portOption(target, name) ?? target.port;
+  return { api: port('api') ?? 4_028, http: port('http') ?? 80, v3: port('v3') ?? 4_433 };
+}
+
+/** Never rejects: that nothing came is an answer too. */
+async function ask(
+  probe: Probe,
+  host: string,
+  io: Pick<DeviceIo, 'net' | 'http'>,
+  timeoutMs: number,
+): Promise<Answer> {
+  try {
+    if (probe.kind === 'page') {
+      const name = host.includes(':') ? `[${host}]` : host;
+      const url = `http://${name}:${probe.port}${probe.path}`;
+      const page = await io.http.request({ method: 'GET', url, timeoutMs, maxBytes: ANSWER_MAX_BYTES });
+      return { kind: 'page', ...page };
+    }
+    const { bytes } = await io.net.exchange({ host, port: probe.port }, requestOf(probe.kind), {
+      timeoutMs,
+      maxBytes: ANSWER_MAX_BYTES,
+      complete: probe.kind === 'device-info' ? makeIsWholeWhatsminerV3() : makeIsWhole(),
+    });
+    return { kind: 'bytes', bytes };
+  } catch (error) {
+    return { kind: 'none', fault: asFault(error) };
+  }
+}
+
+function requestOf(kind: 'version' | 'get_version' | 'device-info'): Uint8Array {
+  if (kind === 'version') return encodeCgminer('version');
+  return kind === 'get_version'
+    ? encodeWhatsminer('get_version')
+    : encodeWhatsminerV3({ cmd: 'get.device.info' });
+}
