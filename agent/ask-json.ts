@@ -11,6 +11,8 @@ export interface JsonRequest {
   readonly headers?: Readonly<Record<string, string>>;
   /** Sent as JSON; absent: no body. */
   readonly body?: Json;
+  /** What the page says is not read: its status alone counts. */
+  readonly unread?: boolean;
   /** Its answer may hold a secret, or ours: no message quotes it. */
   readonly secret?: boolean;
 }
@@ -29,7 +31,7 @@ export interface JsonPage {
  */
 export async function askJson(
   io: { readonly http: Http; readonly clock: Clock },
-  { method, url, headers, body, secret }: JsonRequest,
+  { method, url, headers, body, secret, unread }: JsonRequest,
   deadline: Deadline,
 ): Promise<JsonPage> {
   const startMs = io.clock.monoMs();
@@ -44,7 +46,7 @@ export async function askJson(
   const { status } = response;
   if (status < 200 || status > 299)
     throw refusal(status, `${method} ${url}`, secret === true ? new Uint8Array() : response.body);
-  const value = parseJsonBody(response.body);
+  const value = unread === true ? undefined : parseJsonBody(response.body);
   if (value instanceof Fault)
     throw new Fault(value.code, secret === true ? `${url}: no JSON to be read` : `${url}: ${value.detail}`);
   return { value, atMs: middleMs(io.clock, startMs), headers: response.headers };

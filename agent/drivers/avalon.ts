@@ -2,6 +2,7 @@
  * Canaan Avalon with the cgminer API on TCP 4028, in JSON or as text (`dialect=text`).
  * Verified on recorded answers (A1246 `stats`; Q `stats`, `litestats`, `version`, `pools`); commands from documents only.
  */
+import type { Pool } from '../../config/pools.ts';
 import type { Endpoint } from '../../host/deps.ts';
 import { avalonNumbers, avalonWords, encodeAvalon, parseAvalon } from '../../protocols/asic/avalon.ts';
 import type { AvalonDialect, AvalonWords } from '../../protocols/asic/avalon.ts';
@@ -10,12 +11,13 @@ import { asFault, Fault } from '../../protocols/faults.ts';
 import type { Identity, Reading, Readings } from '../../protocols/reading.ts';
 import { gigahash } from '../../protocols/units.ts';
 import { PLAIN_VERB } from '../../protocols/verb-facts.ts';
-import { askBytes, Deadline, poolReading } from '../ask-cgminer.ts';
+import { askBytes, Deadline, poolReading, poolsTold } from '../ask-cgminer.ts';
 import type { Asked } from '../ask-cgminer.ts';
 import { withFacts } from '../driver.ts';
 import type { BeforeWrite, Device, DeviceIo, Driver, Settings, SettingsView, Target } from '../driver.ts';
 import { modeReading, powerReading, rateReading, wordOf } from '../miner-readings.ts';
 import { checkOptions, portOption } from '../options.ts';
+import { hasPools, poolSettings } from '../pools.ts';
 import { MINER_BOUNDS, missing, numberReading, toNumber, uncertain, unreadable } from '../readings.ts';
 
 /** Commands that give the bracket string, the shortest first; which of them a firmware has is found out once. */
@@ -29,7 +31,6 @@ const PS_BOARDS = 4;
 const PS_WALL = 6;
 /** No supply takes more of the wall than this for what it gives. */
 const SUPPLY_FACTOR = 1.35;
-const MOST_POOLS = 8;
 
 /** What its verbs truly do. Times are estimates from documents. */
 const VERBS = {
@@ -45,6 +46,13 @@ const VERBS = {
     isAsynchronous: true,
     effectS: { typical: 120, atMost: 300 },
     source: 'soft-on is scheduled, and may close without a reply; without soft-on a reboot',
+  },
+  pools: {
+    ...PLAIN_VERB,
+    restartsMining: true,
+    survivesReboot: true,
+    effectS: { typical: 60, atMost: 300 },
+    source: 'setpool, place by place, and a reboot, from which on they are mined at',
   },
   reboot: {
     ...PLAIN_VERB,
@@ -76,6 +84,8 @@ class Avalon implements Device {
   readonly door: Endpoint;
   readonly #io: DeviceIo;
   readonly #dialect: AvalonDialect;
+  /** Of its web page: the command that sets pools carries it. */
+  readonly #login: readonly [user: string, password: string];
   #newest: ReturnType<SettingsView['newest']>;
   #stats = 0;
   /** Its API takes one request at a time: the next waits for the one before. */
@@ -87,6 +97,7 @@ class Avalon implements Device {
       throw new Fault('TARGET_INVALID', `${target.url}: dialect is json or text, not ${dialect}`);
     this.#io = io;
     this.#dialect = dialect;
+    this.#login = [target.user ?? 'root', target.password ?? 'root'];
     this.door = { host: target.host, port: portOption(target, 'api') ?? target.port ?? 4028 };
     this.verbs = this.#makeVerbs();
   }
@@ -116,7 +127,9 @@ class Avalon implements Device {
       const pools = await this.#ask('pools', undefined, deadline).catch((error: unknown) => asFault(error));
       readings['pool.active'] =
         pools instanceof Fault ? unreadable(pools.code, stats.atMs, pools.detail) : poolReading(pools);
-      if (!(pools instanceof Fault)) this.#newest = { settings: settingsOf(stats.words, pools), beganMs };
+      // Of pools that broke off the missing ones are not gone.
+      if (!(pools instanceof Fault) && !pools.partial)
+        this.#newest = { settings: settingsOf(stats.words, pools), beganMs };
     }
     return readings;
   }
@@ -138,10 +151,9 @@ class Avalon implements Device {
       if (status?.level !== 'E' && status?.level !== 'F') return { ...answer, atMs };
       if (answer.partial && status.code === undefined) throw new Fault('ANSWER_PARTIAL', command);
       const unknown = status.code === 14 || /unknown option/i.test(status.message);
-      throw new Fault(
-        unknown ? 'VERB_UNSUPPORTED' : 'VERB_REFUSED',
-        `${command}: ${status.message.slice(0, 100)}`,
-      );
+      // An answer may repeat the words of the question, and those of setpool are secret.
+      const said = parameter?.includes('setpool') === true ? 'setpool' : status.message.slice(0, 100);
+      throw new Fault(unknown ? 'VERB_UNSUPPORTED' : 'VERB_REFUSED', `${command}: ${said}`);
     });
     this.#turn = turn.catch(() => undefined);
     return turn;
@@ -183,6 +195,7 @@ class Avalon implements Device {
           else if (code !== 'NET_RESET') throw error;
         }
       },
+      pools: (pools, timeoutMs, before) => this.#setPools(pools, this.#deadline(timeoutMs), before),
       reboot: (_argument, timeoutMs) => this.#reboot(this.#deadline(timeoutMs)),
       /** Argument 0 ends it. */
       locate: (argument, timeoutMs) =>
@@ -207,6 +220,31 @@ class Avalon implements Device {
     return Math.floor((nowS ?? this.#io.clock.wallMs() / 1_000) + passedS) + AHEAD_S;
   }
 
+  /** One place after the other, with the words of its web page's login; they are mined at after a boot. */
+  async #setPools(
+    pools: readonly Pool[],
+    deadline: Deadline,
+    before: BeforeWrite | undefined,
+  ): Promise<void> {
+    const beganMs = this.#io.clock.monoMs();
+    const stats = await this.#askStats(deadline);
+    const told = await this.#ask('pools', undefined, deadline);
+    if (told.partial) throw new Fault('ANSWER_PARTIAL', 'pools');
+    const settings = settingsOf(stats.words, told);
+    this.#newest = { settings, beganMs };
+    if (hasPools(pools, settings)) return;
+    const places = poolsTold(told.value).filter(({ url }) => url !== '').length;
+    if (places > pools.length)
+      throw new Fault(
+        'VERB_REFUSED',
+        `it has ${places} pools and no word to empty a place: declare as many in the set`,
+      );
+    await before?.(settings);
+    for (const [place, { url, user, pass }] of pools.entries())
+      await this.#set(['setpool', ...this.#login, place, url, user, pass].join(','), deadline);
+    await this.#reboot(deadline);
+  }
+
   async #reboot(deadline: Deadline): Promise<void> {
     await this.#set('reboot,0', deadline);
   }
@@ -216,11 +254,11 @@ class Avalon implements Device {
     const status = statusOf(value);
     // Some say S and OK, some I and what they have understood.
     if (status?.level === 'S' || (status?.level === 'I' && /success/i.test(status.message))) return;
-    if (partial) throw new Fault('ANSWER_PARTIAL', words);
-    throw new Fault(
-      'VERB_REFUSED',
-      `${words}: ${status?.message.slice(0, 100) ?? 'no status in the answer'}`,
-    );
+    if (partial) throw new Fault('ANSWER_PARTIAL', words.split(',', 1)[0]);
+    // What was said may hold passwords, and so may an answer that repeats it.
+    const [verb] = words.split(',');
+    const why = verb === 'setpool' ? '' : `: ${status?.message.slice(0, 100) ?? 'no status in the answer'}`;
+    throw new Fault('VERB_REFUSED', `${verb === 'setpool' ? verb : words}${why}`);
   }
 }
 
@@ -299,9 +337,5 @@ function settingsOf(words: AvalonWords, pools: Asked | undefined): Settings {
     const [value] = avalonNumbers(words, key);
     if (value !== undefined) settings[name] = value;
   }
-  for (const [index, pool] of (pools ? sectionOf(pools.value, 'POOLS') : []).slice(0, MOST_POOLS).entries()) {
-    settings[`pool.${index + 1}.url`] = wordOf(field(pool, 'URL'));
-    settings[`pool.${index + 1}.user`] = wordOf(field(pool, 'User'));
-  }
-  return settings;
+  return { ...settings, ...(pools && !pools.partial && poolSettings(poolsTold(pools.value))) };
 }

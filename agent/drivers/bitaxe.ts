@@ -2,6 +2,7 @@
  * AxeOS, the firmware of Bitaxe boards: one page of JSON over HTTP, no password.
  * Reading verified on a recorded answer of v2.4.5 from a BM1368; commands from the published interface only.
  */
+import type { Pool } from '../../config/pools.ts';
 import type { Endpoint } from '../../host/deps.ts';
 import { field, isObject } from '../../protocols/asic/cgminer.ts';
 import type { JsonObject } from '../../protocols/asic/cgminer.ts';
@@ -14,18 +15,14 @@ import { withFacts } from '../driver.ts';
 import type { BeforeWrite, Device, DeviceIo, Driver, Settings, SettingsView, Target } from '../driver.ts';
 import { modeReading, namedReadings, powerReading, rateReading, wordOf } from '../miner-readings.ts';
 import { checkOptions, portOption } from '../options.ts';
+import { hasPools, poolSettings } from '../pools.ts';
 import { MINER_BOUNDS, missing, toNumber, uncertain } from '../readings.ts';
 
 const GIGAHASH = 1e9;
 /** What a curtailment must leave as it is. */
-const SETTINGS = [
-  'frequency',
-  'coreVoltage',
-  'autofanspeed',
-  'stratumURL',
-  'stratumPort',
-  'stratumUser',
-] as const;
+const SETTINGS = ['frequency', 'coreVoltage', 'autofanspeed'] as const;
+/** Its two pools by the words before their names: address, port and user apart. */
+const PLACES = ['stratum', 'fallbackStratum'] as const;
 
 interface Info {
   readonly value: JsonObject;
@@ -53,6 +50,13 @@ const VERBS = {
     restartsMining: true,
     effectS: { typical: 15, atMost: 60 },
     source: 'resume of AxeOS 2.14',
+  },
+  pools: {
+    ...PLAIN_VERB,
+    restartsMining: true,
+    survivesReboot: true,
+    effectS: { typical: 10, atMost: 180 },
+    source: 'PATCH of the settings, and a restart, from which on they are mined at',
   },
   reboot: {
     ...PLAIN_VERB,
@@ -82,6 +86,7 @@ class Bitaxe implements Device {
     this.verbs = withFacts(VERBS, {
       sleep: (_argument, timeoutMs, before) => this.#act('pause', timeoutMs, before),
       wake: (_argument, timeoutMs, before) => this.#act('resume', timeoutMs, before),
+      pools: (pools, timeoutMs, before) => this.#setPools(pools, timeoutMs, before),
       reboot: (_argument, timeoutMs) => this.#act('restart', timeoutMs, undefined),
       locate: async (argument, timeoutMs) => {
         if (argument === 0)
@@ -144,7 +149,9 @@ class Bitaxe implements Device {
     const { value } = await this.#info(deadline);
     await before?.(settingsOf(value));
     try {
-      await askJson(this.#io, { method: 'POST', url: `${this.#origin}/api/system/${word}` }, deadline);
+      // That some versions confirm it in plain words is no refusal: its status counts, and proof is a reading.
+      const url = `${this.#origin}/api/system/${word}`;
+      await askJson(this.#io, { method: 'POST', url, unread: true }, deadline);
     } catch (error) {
       const fault = asFault(error);
       if (fault.code === 'VERB_UNSUPPORTED' && (word === 'pause' || word === 'resume'))
@@ -153,10 +160,23 @@ class Bitaxe implements Device {
           `AxeOS ${wordOf(field(value, 'version'))} cannot ${word}: from v2.14 on it can`,
         );
       // The page before was whole: what breaks off now is the restart itself.
-      if (fault.code === 'NET_RESET' && word === 'restart') return;
-      // Taken with a status of success; that some versions say so in plain words is no refusal, and proof is a reading.
-      if (fault.code !== 'ANSWER_GARBAGE') throw fault;
+      if (fault.code !== 'NET_RESET' || word !== 'restart') throw fault;
     }
+  }
+
+  /** They are written down at once and mined at after a restart, which may have been missed the last time. */
+  async #setPools(pools: readonly Pool[], timeoutMs: number, before: BeforeWrite | undefined): Promise<void> {
+    const deadline = new Deadline(this.#io.clock, timeoutMs);
+    const body = poolWords(pools);
+    const settings = settingsOf((await this.#info(deadline)).value);
+    await before?.(settings);
+    if (!hasPools(pools, settings))
+      await askJson(
+        this.#io,
+        { method: 'PATCH', url: `${this.#origin}/api/system`, body, unread: true },
+        deadline,
+      );
+    await this.#act('restart', deadline.leftMs(), undefined);
   }
 }
 
@@ -187,5 +207,30 @@ function settingsOf(info: JsonObject): Settings {
     if (typeof value === 'string') settings[name] = wordOf(value);
     else if (typeof value === 'number') settings[name] = value;
   }
-  return settings;
+  const told = PLACES.map((place) => {
+    const host = wordOf(field(info, `${place}URL`));
+    const port = toNumber(field(info, `${place}Port`));
+    const url = host === '' || port === undefined ? host : `${host}:${port}`;
+    return { url, user: wordOf(field(info, `${place}User`)) };
+  });
+  return { ...settings, ...poolSettings(told) };
+}
+
+/** The words for a board that takes plain stratum and two pools at most. Throws VERB_REFUSED for anything else. */
+function poolWords(pools: readonly Pool[]): JsonObject {
+  if (pools.length > PLACES.length)
+    throw new Fault('VERB_REFUSED', `AxeOS holds ${PLACES.length} pools: the set has ${pools.length}`);
+  const words = PLACES.flatMap((place, index): [string, string | number][] => {
+    const pool = pools[index];
+    if (pool === undefined) return [[`${place}URL`, '']];
+    const [, host = '', port = ''] = /^stratum\+tcp:\/\/([^:/]+):(\d+)\/?$/.exec(pool.url) ?? [];
+    if (host === '') throw new Fault('VERB_REFUSED', `AxeOS takes stratum+tcp://host:port, not ${pool.url}`);
+    return [
+      [`${place}URL`, host],
+      [`${place}Port`, Number(port)],
+      [`${place}User`, pool.user],
+      [`${place}Password`, pool.pass],
+    ];
+  });
+  return Object.fromEntries(words);
 }

@@ -4,6 +4,7 @@ import type { Json, JsonObject } from '../../protocols/asic/cgminer.ts';
 import type { Reading } from '../../protocols/reading.ts';
 import type { Settings } from '../driver.ts';
 import { listOf, wordOf } from '../miner-readings.ts';
+import { poolSettings } from '../pools.ts';
 import { missing, textReading } from '../readings.ts';
 
 const MOST_POOLS = 8;
@@ -27,11 +28,5 @@ export function activePool(pools: readonly JsonObject[], atMs: number): Reading 
   return pools.length === 0 ? missing(atMs) : { ok: true, value: '', unit: 'text', quality: 'good', atMs };
 }
 
-export function poolSettings(pools: readonly JsonObject[]): Settings {
-  const settings: Record<string, string> = {};
-  for (const [index, pool] of pools.entries()) {
-    settings[`pool.${index + 1}.url`] = wordOf(field(pool, 'url'));
-    settings[`pool.${index + 1}.user`] = wordOf(field(pool, 'user'));
-  }
-  return settings;
-}
+export const settingsOfPools = (pools: readonly JsonObject[]): Settings =>
+  poolSettings(pools.map((pool) => ({ url: wordOf(field(pool, 'url')), user: wordOf(field(pool, 'user')) })));

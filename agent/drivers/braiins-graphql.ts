@@ -14,7 +14,7 @@ import type { BeforeWrite, Device, DeviceIo, Driver, Settings, SettingsView, Tar
 import { listOf, modeReading, partOf, powerReading, rateReading, wordOf } from '../miner-readings.ts';
 import { checkOptions, portOption } from '../options.ts';
 import { MINER_BOUNDS, missing, numberReading, toNumber, unreadable } from '../readings.ts';
-import { activePool, poolSettings, poolsOf, vendorOf } from './braiins-answers.ts';
+import { activePool, poolsOf, settingsOfPools, vendorOf } from './braiins-answers.ts';
 import { GraphqlSession } from './braiins-graphql-session.ts';
 import type { GraphqlAnswer } from './braiins-graphql-session.ts';
 
@@ -294,5 +294,5 @@ function settingsOf(data: JsonObject): Settings {
   if (limitW !== undefined) settings['powerLimit'] = limitW;
   const mode = partOf(tuner, 'enabled') === false ? 'DISABLED' : wordOf(partOf(tuner, 'mode'));
   if (mode !== '') settings['tunerMode'] = mode;
-  return { ...settings, ...poolSettings(poolsIn(data)) };
+  return { ...settings, ...settingsOfPools(poolsIn(data)) };
 }

@@ -2,6 +2,7 @@
  * Braiins OS from 25.07 on: its REST API, on whatever hardware it runs.
  * Verified on recorded answers of 25.07; commands and logging in from documents only.
  */
+import type { Pool } from '../../config/pools.ts';
 import type { Endpoint } from '../../host/deps.ts';
 import { field } from '../../protocols/asic/cgminer.ts';
 import type { Json } from '../../protocols/asic/cgminer.ts';
@@ -14,8 +15,9 @@ import { withFacts } from '../driver.ts';
 import type { BeforeWrite, Device, DeviceIo, Driver, Settings, SettingsView, Target } from '../driver.ts';
 import { listOf, modeReading, partOf, powerReading, rateReading, wordOf } from '../miner-readings.ts';
 import { checkOptions, portOption } from '../options.ts';
+import { hasPools } from '../pools.ts';
 import { MINER_BOUNDS, missing, numberReading, toNumber, uncertain, unreadable } from '../readings.ts';
-import { activePool, poolSettings, poolsOf, vendorOf } from './braiins-answers.ts';
+import { activePool, poolsOf, settingsOfPools, vendorOf } from './braiins-answers.ts';
 import { BraiinsSession } from './braiins-session.ts';
 import type { BraiinsAccess } from './braiins-session.ts';
 
@@ -43,6 +45,13 @@ const VERBS = {
     dwellS: 600,
     grain: { by: 'watts', stepW: 1 },
     source: 'a power target shows at once in the configuration, the tuner takes minutes to come to it',
+  },
+  pools: {
+    ...PLAIN_VERB,
+    restartsMining: false,
+    survivesReboot: true,
+    effectS: { typical: 10, atMost: 120 },
+    source: 'pools/batch: one group in place of all there are',
   },
   reboot: {
     ...PLAIN_VERB,
@@ -220,6 +229,8 @@ class Braiins implements Device {
       wake: act('actions/resume'),
       'power-limit': (argument, timeoutMs, before) =>
         this.#limit(argument, new Deadline(this.#io.clock, timeoutMs), before),
+      pools: (pools, timeoutMs, before) =>
+        this.#setPools(pools, new Deadline(this.#io.clock, timeoutMs), before),
       reboot: async (_argument, timeoutMs) => {
         const deadline = new Deadline(this.#io.clock, timeoutMs);
         // A page is asked for first, so that a broken-off answer below can only be the reboot itself.
@@ -243,6 +254,23 @@ class Braiins implements Device {
     const settings = settingsOf(configuration.value, pools instanceof Fault ? undefined : pools.value);
     this.#newest = { settings, beganMs };
     return settings;
+  }
+
+  /** They are written as one group, in place of all there are. */
+  async #setPools(
+    pools: readonly Pool[],
+    deadline: Deadline,
+    before: BeforeWrite | undefined,
+  ): Promise<void> {
+    const settings = await this.#readSettings(deadline);
+    if (hasPools(pools, settings)) return;
+    await before?.(settings);
+    const group = {
+      name: 'Default',
+      pools: pools.map(({ url, user, pass }) => ({ url, user, password: pass })),
+      load_balance_strategy: { quota: { value: 1 } },
+    };
+    await this.#session.put('pools/batch', [group], deadline);
   }
 
   /** The tuner takes minutes to come to a new target; what is in force already is left alone. */
@@ -285,5 +313,5 @@ function settingsOf(configuration: Json | undefined, groups: Json | undefined): 
   if (limitW !== undefined) settings['powerLimit'] = limitW;
   const tunerMode = toNumber(partOf(configuration, 'tuner', 'tuner_mode'));
   if (tunerMode !== undefined) settings['tunerMode'] = tunerMode;
-  return { ...settings, ...poolSettings(poolsOf(groups)) };
+  return { ...settings, ...settingsOfPools(poolsOf(groups)) };
 }

@@ -18,6 +18,8 @@ export class LuxosSession {
   readonly #endpoint: Endpoint;
   /** Ours wait for each other: a second session is refused. */
   #turn: Promise<unknown> = Promise.resolve();
+  /** One connection at a time: readings and commands wait for each other. */
+  #exchange: Promise<unknown> = Promise.resolve();
   /** A session of our own that has not been seen to end: found again, it is still ours to end. */
   #left: string | undefined;
 
@@ -27,7 +29,13 @@ export class LuxosSession {
   }
 
   /** Rejects with a Fault: NET_*, ANSWER_*, VERB_UNSUPPORTED (no such command), VERB_REFUSED, QUEUE_FULL (another session). */
-  async ask(command: string, parameter: string | undefined, deadline: Deadline): Promise<Asked> {
+  ask(command: string, parameter: string | undefined, deadline: Deadline): Promise<Asked> {
+    const exchange = this.#exchange.then(() => this.#ask(command, parameter, deadline));
+    this.#exchange = exchange.catch(() => undefined);
+    return exchange;
+  }
+
+  async #ask(command: string, parameter: string | undefined, deadline: Deadline): Promise<Asked> {
     const { bytes, atMs } = await askBytes(
       this.#io,
       this.#endpoint,
@@ -43,18 +51,22 @@ export class LuxosSession {
     throw new Fault(/session/i.test(status.message) ? 'QUEUE_FULL' : 'VERB_REFUSED', said);
   }
 
+  /** A command that is proven by nothing. Rejects as `ask`; ANSWER_* also without a whole word of success. */
+  async tell(command: string, parameter: string, deadline: Deadline): Promise<Asked> {
+    const answer = await this.ask(command, parameter, deadline);
+    if (answer.partial) throw new Fault('ANSWER_PARTIAL', command);
+    // Without a word of success nobody knows whether it was done.
+    if (!DONE.includes(statusOf(answer.value)?.level ?? ''))
+      throw new Fault('ANSWER_GARBAGE', `${command}: no status of success in the answer`);
+    return answer;
+  }
+
   /** Does what needs a session, and ends the session if it was ours: left open it would keep others out. */
   inSession(deadline: Deadline, work: (say: Say) => Promise<void>): Promise<void> {
     const turn = this.#turn.then(async () => {
       const { id, own } = await this.#session(deadline);
-      const say: Say = async (command, words, until) => {
-        const answer = await this.ask(command, words === '' ? id : `${id},${words}`, until);
-        if (answer.partial) throw new Fault('ANSWER_PARTIAL', command);
-        // Without a word of success nobody knows whether it was done.
-        if (!DONE.includes(statusOf(answer.value)?.level ?? ''))
-          throw new Fault('ANSWER_GARBAGE', `${command}: no status of success in the answer`);
-        return answer;
-      };
+      const say: Say = (command, words, until) =>
+        this.tell(command, words === '' ? id : `${id},${words}`, until);
       try {
         await work(say);
       } finally {

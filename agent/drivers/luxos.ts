@@ -9,18 +9,19 @@ import { asFault, Fault } from '../../protocols/faults.ts';
 import type { Identity, Reading, Readings } from '../../protocols/reading.ts';
 import { gigahash } from '../../protocols/units.ts';
 import { PLAIN_VERB } from '../../protocols/verb-facts.ts';
-import { Deadline, poolReading } from '../ask-cgminer.ts';
+import { Deadline, poolReading, poolsTold } from '../ask-cgminer.ts';
 import type { Asked } from '../ask-cgminer.ts';
 import { withFacts } from '../driver.ts';
 import type { BeforeWrite, Device, DeviceIo, Driver, Settings, SettingsView, Target } from '../driver.ts';
 import { modeReading, powerReading, rateReading, wordOf } from '../miner-readings.ts';
 import { checkOptions, portOption } from '../options.ts';
+import { hasPools, poolSettings } from '../pools.ts';
 import { MINER_BOUNDS, missing, numberReading, toNumber, uncertain, unreadable } from '../readings.ts';
+import { setPools } from './luxos-pools.ts';
 import { LuxosSession } from './luxos-session.ts';
 import type { Say } from './luxos-session.ts';
 
 const MOST_PARTS = 16;
-const MOST_POOLS = 8;
 const TH_IN_GH = 1_000;
 /** Of the time for a command, the share in which it must be done. */
 const WORK_SHARE = 0.7;
@@ -50,6 +51,13 @@ const VERBS = {
     dwellS: 120,
     grain: { by: 'list' },
     source: 'profileset: a profile of its list, with ATM off meanwhile; an untuned one is tuned',
+  },
+  pools: {
+    ...PLAIN_VERB,
+    restartsMining: false,
+    survivesReboot: true,
+    effectS: { typical: 10, atMost: 120 },
+    source: 'addpool, switchpool, removepool: no session, one by one',
   },
   reboot: {
     ...PLAIN_VERB,
@@ -208,7 +216,9 @@ class Luxos implements Device {
         limitW === undefined
           ? missing(atMs, 'its profile is not in its list')
           : numberReading(limitW, MINER_BOUNDS.power, atMs);
-      if (!(pools instanceof Fault)) this.#newest = { settings: settingsOf(known, limitW, pools), beganMs };
+      // Of pools that broke off the missing ones are not gone.
+      if (!(pools instanceof Fault) && !pools.partial)
+        this.#newest = { settings: settingsOf(known, limitW, pools), beganMs };
     }
   }
 
@@ -247,6 +257,13 @@ class Luxos implements Device {
       sleep: curtail('sleep'),
       wake: curtail('wakeup'),
       'power-limit': (argument, timeoutMs, before) => this.#limit(argument, timeoutMs, before),
+      pools: async (pools, timeoutMs, before) => {
+        const deadline = this.#deadline(timeoutMs);
+        const { settings } = await this.#readSettings(deadline);
+        if (hasPools(pools, settings)) return;
+        await before?.(settings);
+        await setPools(this.#session, pools, deadline);
+      },
       reboot: (_argument, timeoutMs) => this.#command('rebootdevice', '', this.#deadline(timeoutMs)),
       /** Argument 0 ends the blinking. */
       locate: (argument, timeoutMs) =>
@@ -373,10 +390,6 @@ function settingsOf(config: JsonObject, limitW: number | undefined, pools: Asked
   if (limitW !== undefined) settings['powerLimit'] = limitW;
   const atm = field(config, 'IsAtmEnabled');
   if (typeof atm === 'boolean') settings['atm'] = String(atm);
-  const list = pools instanceof Fault ? [] : sectionOf(pools.value, 'POOLS');
-  for (const [index, pool] of list.slice(0, MOST_POOLS).entries()) {
-    settings[`pool.${index + 1}.url`] = wordOf(field(pool, 'URL'));
-    settings[`pool.${index + 1}.user`] = wordOf(field(pool, 'User'));
-  }
-  return settings;
+  const told = pools instanceof Fault || pools.partial ? [] : poolsTold(pools.value);
+  return { ...settings, ...poolSettings(told) };
 }

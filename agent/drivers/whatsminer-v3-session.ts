@@ -6,12 +6,16 @@ import {
   encodeWhatsminerV3,
   encodeWhatsminerV3Write,
   makeIsWholeWhatsminerV3,
+  sealedWhatsminerV3,
 } from '../../protocols/asic/whatsminer-v3.ts';
 import { Fault } from '../../protocols/faults.ts';
 import type { Asked, Deadline } from '../ask-cgminer.ts';
 import type { DeviceIo } from '../driver.ts';
 import { partOf, wordOf } from '../miner-readings.ts';
 import { middleMs } from '../readings.ts';
+
+/** Commands whose words hold secrets. */
+const SEALED: ReadonlySet<string> = new Set(['set.miner.pools']);
 
 /** The v3 API of one machine: plain reads, and writes proven with the device's salt, asked for anew when one is refused. */
 export class WhatsminerV3Session {
@@ -88,7 +92,8 @@ export class WhatsminerV3Session {
       salt,
       ts: Math.floor(this.#io.clock.wallMs() / 1_000),
     };
-    const answer = await this.#exchange(encodeWhatsminerV3Write(cmd, param, proof), deadline);
+    const words = SEALED.has(cmd) && param !== undefined ? sealedWhatsminerV3(cmd, param, proof) : param;
+    const answer = await this.#exchange(encodeWhatsminerV3Write(cmd, words, proof), deadline);
     if (answer.partial) throw new Fault('ANSWER_PARTIAL', cmd);
     return refusal(cmd, answer.value);
   }

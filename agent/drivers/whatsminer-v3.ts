@@ -2,6 +2,7 @@
  * MicroBT Whatsminer, API v3 on TCP 4433 (firmware of May 2024 and later).
  * Verified on recorded answers (device info, status); commands from documents only.
  */
+import type { Pool } from '../../config/pools.ts';
 import type { Endpoint } from '../../host/deps.ts';
 import { field, isList, isObject } from '../../protocols/asic/cgminer.ts';
 import type { JsonObject } from '../../protocols/asic/cgminer.ts';
@@ -14,6 +15,7 @@ import { withFacts } from '../driver.ts';
 import type { BeforeWrite, Device, DeviceIo, Driver, Settings, SettingsView, Target } from '../driver.ts';
 import { modeReading, namedReadings, partOf, powerReading, rateReading, wordOf } from '../miner-readings.ts';
 import { checkOptions, portOption } from '../options.ts';
+import { hasPools, poolSettings } from '../pools.ts';
 import {
   MINER_BOUNDS,
   missing,
@@ -27,7 +29,6 @@ import { WhatsminerV3Session } from './whatsminer-v3-session.ts';
 
 const TERAHASH = 1e12;
 const MOST_BOARDS = 16;
-const MOST_POOLS = 8;
 const LIMIT_MAX_W = 99_999;
 
 /** What its verbs truly do. Times are estimates from documents. */
@@ -47,6 +48,13 @@ const VERBS = {
     dwellS: 300,
     grain: { by: 'watts', stepW: 1, leastW: 1, mostW: 99_998 },
     source: 'set.miner.power_limit, 0 to 99999: the device will restart',
+  },
+  pools: {
+    ...PLAIN_VERB,
+    restartsMining: true,
+    survivesReboot: true,
+    effectS: { typical: 10, atMost: 120 },
+    source: 'set.miner.pools, sealed; mining starts anew',
   },
   reboot: {
     ...PLAIN_VERB,
@@ -123,6 +131,8 @@ class WhatsminerV3 implements Device {
     await this.#session
       .ask('get.miner.setting', undefined, deadline)
       .then(({ value }) => {
+        // Of pools that broke off the missing ones are not gone.
+        if (partial) return;
         this.#newest = { settings: settingsOf(value, partOf(message, 'pools')), beganMs };
       })
       .catch(() => undefined);
@@ -177,6 +187,7 @@ class WhatsminerV3 implements Device {
       wake: service('start'),
       'power-limit': (argument, timeoutMs, before) =>
         this.#limit(argument, this.#deadline(timeoutMs), before),
+      pools: (pools, timeoutMs, before) => this.#setPools(pools, this.#deadline(timeoutMs), before),
       reboot: async (_argument, timeoutMs) => {
         const deadline = this.#deadline(timeoutMs);
         // The salt is asked for first, so that a broken-off answer below can only be the reboot itself.
@@ -203,9 +214,24 @@ class WhatsminerV3 implements Device {
     const beganMs = this.#io.clock.monoMs();
     const { value } = await this.#session.ask('get.miner.setting', undefined, deadline);
     const pools = await this.#session.ask('get.miner.status', 'pools', deadline).catch(() => undefined);
-    const settings = settingsOf(value, partOf(pools?.value, 'msg', 'pools'));
+    const settings = settingsOf(
+      value,
+      pools?.partial === false ? partOf(pools.value, 'msg', 'pools') : undefined,
+    );
     this.#newest = { settings, beganMs };
     return settings;
+  }
+
+  async #setPools(
+    pools: readonly Pool[],
+    deadline: Deadline,
+    before: BeforeWrite | undefined,
+  ): Promise<void> {
+    const settings = await this.#readSettings(deadline);
+    if (hasPools(pools, settings)) return;
+    await before?.(settings);
+    const words = pools.map(({ url, user, pass }) => ({ pool: url, worker: user, passwd: pass }));
+    await this.#session.command('set.miner.pools', words, deadline);
   }
 
   async #limit(
@@ -283,9 +309,8 @@ function settingsOf(answer: JsonObject, pools: Asked['value'][string] | undefine
   if (limitW !== undefined) settings['powerLimit'] = limitW;
   const powerMode = wordOf(partOf(answer, 'msg', 'power-mode'));
   if (powerMode !== '') settings['powerMode'] = powerMode;
-  for (const [index, pool] of (isList(pools) ? pools : []).filter(isObject).slice(0, MOST_POOLS).entries()) {
-    settings[`pool.${index + 1}.url`] = wordOf(field(pool, 'url'));
-    settings[`pool.${index + 1}.user`] = wordOf(field(pool, 'account'));
-  }
-  return settings;
+  const told = (isList(pools) ? pools : [])
+    .filter(isObject)
+    .map((pool) => ({ url: wordOf(field(pool, 'url')), user: wordOf(field(pool, 'account')) }));
+  return { ...settings, ...poolSettings(told) };
 }

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createCipheriv, createHash } from 'node:crypto';
 
 import { Fault } from '../faults.ts';
 import { ANSWER_MAX_BYTES, parseCgminer } from './cgminer.ts';
@@ -14,6 +14,7 @@ export interface WhatsminerV3Proof {
 
 const LENGTH_BYTES = 4;
 const TOKEN_LETTERS = 8;
+const AES_BLOCK_BYTES = 16;
 const encoder = new TextEncoder();
 
 /** One message of API v3: its length in four bytes, little-endian, and its JSON. */
@@ -45,13 +46,24 @@ export function encodeWhatsminerV3Write(
   });
 }
 
-/** The first 8 letters of base64(SHA-256(command, password, salt and time in a row)). */
-export function whatsminerV3Token(cmd: string, { password, salt, ts }: WhatsminerV3Proof): string {
-  return createHash('sha256')
-    .update(cmd + password + salt + String(ts), 'utf8')
-    .digest('base64')
-    .slice(0, TOKEN_LETTERS);
+/** What only the device may read, as its `param`: its JSON, filled with zero bytes, in AES-256-ECB under the digest of the proof. */
+export function sealedWhatsminerV3(cmd: string, param: JsonObject[string], proof: WhatsminerV3Proof): string {
+  const text = encoder.encode(JSON.stringify(param));
+  const filled = new Uint8Array(Math.ceil(text.length / AES_BLOCK_BYTES) * AES_BLOCK_BYTES);
+  filled.set(text);
+  const cipher = createCipheriv('aes-256-ecb', digestOf(cmd, proof), null).setAutoPadding(false);
+  return Buffer.concat([cipher.update(filled), cipher.final()]).toString('base64');
 }
+
+/** The first 8 letters of base64(SHA-256(command, password, salt and time in a row)). */
+export function whatsminerV3Token(cmd: string, proof: WhatsminerV3Proof): string {
+  return digestOf(cmd, proof).toString('base64').slice(0, TOKEN_LETTERS);
+}
+
+const digestOf = (cmd: string, { password, salt, ts }: WhatsminerV3Proof): Buffer =>
+  createHash('sha256')
+    .update(cmd + password + salt + String(ts), 'utf8')
+    .digest();
 
 /** The first message of what was received: its bytes and where it ends; undefined while it is not whole. Heartbeats (length 0) are passed over. */
 export function messageOfWhatsminerV3(

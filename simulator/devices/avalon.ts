@@ -3,8 +3,8 @@
  * Written from the vendor's answers, apart from the driver, so that an error in one shows against the other.
  */
 import type { Answer, SimulatedEndpoint, StreamDevice } from '../device.ts';
-import { apiAnswer, EPOCH_S, objectOf } from './miner.ts';
-import type { MinerAddress } from './miner.ts';
+import { EPOCH_S, apiAnswer, objectOf, poolSettings } from './miner.ts';
+import type { MinerAddress, SimulatedPool } from './miner.ts';
 import { MinerBody, whenS } from './miner-body.ts';
 import type { MinerOptions } from './miner-body.ts';
 
@@ -27,15 +27,17 @@ export class SimulatedAvalon extends MinerBody implements StreamDevice {
   workMode = 1;
   #busyUntilMs = Number.NEGATIVE_INFINITY;
   readonly #mute: boolean;
+  #written: readonly SimulatedPool[];
 
   /** `muteSoftOn`: it closes without a word when told to wake, as some firmwares do. */
   constructor(options: MinerOptions & { readonly muteSoftOn?: boolean }) {
     super(options);
     this.#mute = options.muteSoftOn ?? false;
+    this.#written = this.mined;
   }
 
   settings(): Readonly<Record<string, string | number>> {
-    return { workMode: this.workMode };
+    return { workMode: this.workMode, ...poolSettings(this.mined) };
   }
 
   endpoints({ host, api }: MinerAddress): readonly SimulatedEndpoint[] {
@@ -62,6 +64,8 @@ export class SimulatedAvalon extends MinerBody implements StreamDevice {
 
   protected override forget(): void {
     this.led = 0;
+    // What was set is mined at from a boot on.
+    this.mined = this.#written;
   }
 
   #reply(command: string, parameter: string, nowMs: number): Reply | 'mute' {
@@ -107,17 +111,16 @@ export class SimulatedAvalon extends MinerBody implements StreamDevice {
         return {
           level: 'S',
           code: 7,
-          message: '1 Pool(s)',
+          message: `${this.mined.length} Pool(s)`,
           name: 'POOLS',
-          sections: [
-            {
-              POOL: 0,
-              URL: 'stratum+tcp://pool1.example:3333',
-              Status: 'Alive',
-              User: `site.${this.id}`,
-              'Stratum Active': !this.asleep,
-            },
-          ],
+          sections: this.mined.map(({ url, user }, index) => ({
+            POOL: index,
+            URL: url,
+            Status: 'Alive',
+            Priority: index,
+            User: user,
+            'Stratum Active': index === 0 && !this.asleep,
+          })),
         };
       case 'ascset':
         return this.#set(parameter, nowMs);
@@ -151,6 +154,15 @@ export class SimulatedAvalon extends MinerBody implements StreamDevice {
         if (!/^1-[01]$/.test(value)) return failed('led unknown argument');
         this.led = value === '1-1' ? 1 : 0;
         break;
+      case 'setpool': {
+        const [user, password, place = '', url = '', worker = '', pass = ''] = rest;
+        if (user !== 'root' || password !== 'root') return failed('setpool wrong password');
+        if (!/^[0-2]$/.test(place) || rest.length !== 6) return failed('setpool unknown argument');
+        const places = [...this.#written];
+        places[Number(place)] = { url, user: worker, pass };
+        if (this.fault !== 'ignores') this.#written = places;
+        break;
+      }
       case 'reboot':
         if (value !== '0') return failed('reboot unknown argument');
         // Its soft-off does not outlive a boot.

@@ -3,6 +3,7 @@
  * Written from the published interface, apart from the driver, so that an error in one shows against the other.
  */
 import type { DeviceHttpRequest, HttpAnswer, HttpDevice, SimulatedEndpoint } from '../device.ts';
+import { objectOf, poolSettings } from './miner.ts';
 import type { MinerAddress } from './miner.ts';
 import { MinerBody } from './miner-body.ts';
 import type { MinerOptions } from './miner-body.ts';
@@ -23,18 +24,19 @@ export class SimulatedBitaxe extends MinerBody implements HttpDevice {
   }
 
   settings(): Readonly<Record<string, string | number>> {
-    return { frequency: this.frequency };
+    return { frequency: this.frequency, ...poolSettings(this.mined) };
   }
 
   endpoints({ host, http }: MinerAddress): readonly SimulatedEndpoint[] {
     return [{ kind: 'http', host, port: http, device: this }];
   }
 
-  respondHttp({ method, path }: DeviceHttpRequest, nowMs: number): HttpAnswer {
+  respondHttp({ method, path, body }: DeviceHttpRequest, nowMs: number): HttpAnswer {
     const gate = this.httpGate(nowMs);
     if (gate) return gate;
     if (method === 'GET' && path === '/api/system/info')
       return this.page(200, JSON.stringify(this.#info(nowMs)));
+    if (method === 'PATCH' && path === '/api/system') return this.#patch(body);
     if (method !== 'POST') return this.page(404, '');
     switch (path) {
       case '/api/system/pause':
@@ -59,7 +61,35 @@ export class SimulatedBitaxe extends MinerBody implements HttpDevice {
     return this.page(200, '');
   }
 
+  /** What is not named stays; addresses stand without scheme and port. */
+  #patch(body: string): HttpAnswer {
+    const asked = objectOf(body);
+    if (!asked) return this.page(400, 'Invalid JSON');
+    const word = (name: string): string | undefined => {
+      const value = asked[name];
+      return typeof value === 'string' || typeof value === 'number' ? String(value) : undefined;
+    };
+    const wanted = ['stratum', 'fallbackStratum'].map((place, index) => {
+      const present = this.mined[index] ?? { url: '', user: '', pass: '' };
+      const host = word(`${place}URL`);
+      return {
+        url: host === undefined ? present.url : host === '' ? '' : `${host}:${word(`${place}Port`) ?? ''}`,
+        user: word(`${place}User`) ?? present.user,
+        pass: word(`${place}Password`) ?? present.pass,
+      };
+    });
+    if (wanted.some(({ url }) => /[/:].*:/.test(url))) return this.page(400, 'Wrong API input');
+    this.changes += 1;
+    if (this.fault !== 'ignores') this.mined = wanted;
+    if (this.fault === 'disturbs') this.frequency = 525;
+    return this.page(200, '');
+  }
+
   #info(nowMs: number): unknown {
+    const [first, second] = this.mined.map(({ url, user }) => {
+      const [host = '', port = '0'] = url.replace(/^.*\/\//, '').split(':');
+      return { host, port: Number(port), user };
+    });
     const powerW = this.saysW(nowMs);
     return {
       ASICModel: 'BM1368',
@@ -80,9 +110,12 @@ export class SimulatedBitaxe extends MinerBody implements HttpDevice {
       overheat_mode: 0,
       macAddr: '02:00:00:00:00:03',
       isUsingFallbackStratum: 0,
-      stratumURL: 'pool.example',
-      stratumPort: 3_333,
-      stratumUser: `site.${this.id}`,
+      stratumURL: first?.host ?? '',
+      stratumPort: first?.port ?? 0,
+      stratumUser: first?.user ?? '',
+      fallbackStratumURL: second?.host ?? '',
+      fallbackStratumPort: second?.port ?? 3_333,
+      fallbackStratumUser: second?.user ?? '',
       uptimeSeconds: this.upS(nowMs),
     };
   }

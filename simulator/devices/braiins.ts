@@ -3,8 +3,8 @@
  * Written from the vendor's documents, apart from the driver, so that an error in one shows against the other.
  */
 import type { DeviceHttpRequest, HttpAnswer, HttpDevice, SimulatedEndpoint } from '../device.ts';
-import { BRAIINS_PAGE, HTML, objectOf } from './miner.ts';
-import type { MinerAddress } from './miner.ts';
+import { BRAIINS_PAGE, firstPools, HTML, objectOf, poolSettings, poolsIn } from './miner.ts';
+import type { MinerAddress, SimulatedPool } from './miner.ts';
 import { MinerBody } from './miner-body.ts';
 import type { MinerOptions } from './miner-body.ts';
 
@@ -29,10 +29,11 @@ export class SimulatedBraiins extends MinerBody implements HttpDevice {
     super(options);
     this.#user = options.user ?? 'root';
     this.#targetW = this.power.limitW;
+    this.mined = firstPools(this.id, 2);
   }
 
   settings(): Readonly<Record<string, string | number>> {
-    return { powerLimit: this.#targetW, tunerMode: this.tunerMode };
+    return { powerLimit: this.#targetW, tunerMode: this.tunerMode, ...poolSettings(this.mined) };
   }
 
   endpoints({ host, http }: MinerAddress): readonly SimulatedEndpoint[] {
@@ -94,6 +95,12 @@ export class SimulatedBraiins extends MinerBody implements HttpDevice {
         }
         break;
       }
+      case 'pools/batch': {
+        const pools = poolsInGroup(body);
+        if (!pools) return this.page(400, '{"message":"pool groups are expected"}');
+        if (this.fault !== 'ignores') this.mined = pools;
+        break;
+      }
       default:
         return this.page(404, '');
     }
@@ -124,20 +131,14 @@ export class SimulatedBraiins extends MinerBody implements HttpDevice {
         return [
           {
             name: 'Default',
-            pools: [
-              {
-                url: 'stratum+tcp://pool1.example:3333',
-                user: `site.${this.id}`,
-                active: !this.asleep,
-                alive: true,
-              },
-              {
-                url: 'stratum+tcp://pool2.example:3333',
-                user: `site.${this.id}`,
-                active: false,
-                alive: true,
-              },
-            ],
+            pools: this.mined.map(({ url, user }, index) => ({
+              uid: `uid${index}`,
+              url,
+              user,
+              enabled: true,
+              active: index === 0 && !this.asleep,
+              alive: true,
+            })),
             strategy: { quota: { value: 1 } },
           },
         ];
@@ -205,4 +206,16 @@ export class SimulatedBraiins extends MinerBody implements HttpDevice {
       stats: { real_hashrate: this.#rates(this.ratesHs(nowMs) / BOARDS) },
     }));
   }
+}
+
+/** One group with its share of the work, and its pools. */
+function poolsInGroup(body: string): readonly SimulatedPool[] | undefined {
+  // A list is no object: it is looked into through one.
+  const groups = objectOf(`{"groups":${body}}`)?.['groups'];
+  const [group] = Array.isArray(groups) && groups.length === 1 ? (groups as unknown[]) : [];
+  const { name, pools, load_balance_strategy: strategy } = (group ?? {}) as Readonly<Record<string, unknown>>;
+  const quota = (strategy as { readonly quota?: { readonly value?: unknown } } | undefined)?.quota?.value;
+  return typeof name === 'string' && typeof quota === 'number'
+    ? poolsIn(pools, ['url', 'user', 'password'])
+    : undefined;
 }

@@ -3,8 +3,8 @@
  * Written from the vendor's answers, apart from the driver, so that an error in one shows against the other.
  */
 import type { Answer, SimulatedEndpoint, StreamDevice } from '../device.ts';
-import { apiAnswer, objectOf, requestText } from './miner.ts';
-import type { MinerAddress } from './miner.ts';
+import { apiAnswer, objectOf, poolSettings, requestText } from './miner.ts';
+import type { MinerAddress, SimulatedPool } from './miner.ts';
 import { MinerBody, whenS } from './miner-body.ts';
 
 const BOARDS = 3;
@@ -25,7 +25,7 @@ export class SimulatedLuxos extends MinerBody implements StreamDevice {
   #session: { readonly id: string; untilMs: number } | undefined;
 
   settings(): Readonly<Record<string, string | number>> {
-    return { powerLimit: this.power.limitW, atm: String(this.atm) };
+    return { powerLimit: this.power.limitW, atm: String(this.atm), ...poolSettings(this.mined) };
   }
 
   endpoints({ host, api }: MinerAddress): readonly SimulatedEndpoint[] {
@@ -85,17 +85,17 @@ export class SimulatedLuxos extends MinerBody implements StreamDevice {
           })),
         ]);
       case 'pools':
-        return ok(7, '1 Pool(s)', [
+        return ok(7, `${this.mined.length} Pool(s)`, [
           'POOLS',
-          [
-            {
-              POOL: 0,
-              URL: 'stratum+tcp://pool1.example:3333',
-              User: `site.${this.id}`,
-              Status: 'Alive',
-              'Stratum Active': !this.asleep,
-            },
-          ],
+          this.mined.map(({ url, user }, index) => ({
+            POOL: index,
+            GROUP: 0,
+            URL: url,
+            User: user,
+            Status: 'Alive',
+            Priority: index,
+            'Stratum Active': index === 0 && !this.asleep,
+          })),
         ]);
       default:
         return undefined;
@@ -109,6 +109,13 @@ export class SimulatedLuxos extends MinerBody implements StreamDevice {
     if (command === 'logon') {
       if (open) return said('E', 402, 'Another session is active', nowMs);
       return said('S', 316, 'Session created', nowMs, [['SESSION', [{ SessionID: this.#logOn(nowMs) }]]]);
+    }
+    const pools = this.#poolCommand(command, [sid, ...words]);
+    if (pools !== undefined) {
+      if (!pools) return said('E', 305, `Invalid parameter for ${command}`, nowMs);
+      this.changes += 1;
+      if (this.fault !== 'ignores') this.mined = pools;
+      return said('S', 55, `${command} done`, nowMs);
     }
     if (!['logoff', 'curtail', 'profileset', 'atmset', 'ledset', 'rebootdevice'].includes(command))
       return said('E', 14, 'Invalid command', nowMs);
@@ -124,6 +131,28 @@ export class SimulatedLuxos extends MinerBody implements StreamDevice {
     if (command !== 'atmset') this.changes += 1;
     if (this.fault === 'disturbs') this.atm = !this.atm;
     return said('S', outcome[0], outcome[1], nowMs);
+  }
+
+  /** What its pools are after a command about them, which needs no session; false: it cannot be; undefined: it is none. */
+  #poolCommand(command: string, words: readonly string[]): readonly SimulatedPool[] | false | undefined {
+    const at = /^\d+$/.test(words[0] ?? '') ? Number(words[0]) : -1;
+    const one = this.mined[at];
+    const others = this.mined.filter((pool) => pool !== one);
+    switch (command) {
+      case 'addpool': {
+        const [url = '', user = '', pass] = words;
+        return (
+          url.includes('://') && user !== '' && pass !== undefined && [...this.mined, { url, user, pass }]
+        );
+      }
+      case 'switchpool':
+        return one !== undefined && [one, ...others];
+      case 'removepool':
+        // Neither the one at work nor the last.
+        return one !== undefined && at > 0 && others;
+      default:
+        return undefined;
+    }
   }
 
   #privileged(

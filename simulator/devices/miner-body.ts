@@ -3,8 +3,8 @@ import type { AsicModel } from '../../config/schema/model.ts';
 import type { Random } from '../../host/deps.ts';
 import type { Answer, HttpAnswer, SimulatedEndpoint } from '../device.ts';
 import { AsicPower } from '../physics/asic.ts';
-import { BOOT_MS, EPOCH_S, noise, SLOW_MS, WAKES_AFTER_MS } from './miner.ts';
-import type { MinerAddress, MinerFault, SimulatedMiner } from './miner.ts';
+import { BOOT_MS, EPOCH_S, firstPools, noise, SLOW_MS, WAKES_AFTER_MS } from './miner.ts';
+import type { MinerAddress, MinerFault, SimulatedMiner, SimulatedPool } from './miner.ts';
 
 export interface MinerOptions {
   readonly id: string;
@@ -26,6 +26,8 @@ export abstract class MinerBody implements SimulatedMiner {
   changes = 0;
   protected readonly random: Random;
   protected readonly password: string;
+  /** Where it mines, the first in front. */
+  protected mined: readonly SimulatedPool[];
   /** By its own books; a liar draws full power all the same. */
   protected asleep: boolean;
   readonly #answerMs: number;
@@ -40,6 +42,7 @@ export abstract class MinerBody implements SimulatedMiner {
     this.id = options.id;
     this.power = new AsicPower(options);
     this.random = options.random;
+    this.mined = firstPools(this.id, 1);
     this.password = options.password;
     this.#answerMs = options.answerMs ?? 5;
     this.asleep = options.mode === 'sleep';

@@ -98,3 +98,17 @@ export const poolSettings = (pools: readonly SimulatedPool[]): Readonly<Record<s
       url === '' ? [] : [[`pool.${index + 1}`, `${url} ${user} ${pass}`]],
     ),
   );
+
+/** The pools in a list of objects whose words have these names; undefined where it is none of at most three. */
+export function poolsIn(
+  value: unknown,
+  [url, user, pass]: readonly [url: string, user: string, pass: string],
+): readonly SimulatedPool[] | undefined {
+  if (!Array.isArray(value) || value.length === 0 || value.length > 3) return undefined;
+  const pools = value.map((one: unknown) => {
+    const words = (one ?? {}) as Readonly<Record<string, unknown>>;
+    return { url: words[url], user: words[user], pass: words[pass] };
+  });
+  const isWhole = pools.every((pool) => Object.values(pool).every((word) => typeof word === 'string'));
+  return isWhole ? (pools as SimulatedPool[]) : undefined;
+}

@@ -2,10 +2,10 @@
  * A simulated Whatsminer with API v3: framed JSON on a connection that stays open, commands under a token of its salt.
  * Written from the vendor's documents, apart from the driver, so that an error in one shows against the other.
  */
-import { createHash } from 'node:crypto';
+import { createDecipheriv, createHash } from 'node:crypto';
 import { frameWhatsminerV3, messageOfWhatsminerV3 } from '../../protocols/asic/whatsminer-v3.ts';
 import type { Answer, SimulatedEndpoint, StreamDevice } from '../device.ts';
-import { objectOf } from './miner.ts';
+import { objectOf, poolSettings, poolsIn } from './miner.ts';
 import type { MinerAddress } from './miner.ts';
 import { MinerBody, whenS } from './miner-body.ts';
 import type { MinerOptions } from './miner-body.ts';
@@ -34,7 +34,7 @@ export class SimulatedWhatsminerV3 extends MinerBody implements StreamDevice {
   }
 
   settings(): Readonly<Record<string, string | number>> {
-    return { powerLimit: this.power.limitW, powerMode: this.powerMode };
+    return { powerLimit: this.power.limitW, powerMode: this.powerMode, ...poolSettings(this.mined) };
   }
 
   endpoints({ host, api }: MinerAddress): readonly SimulatedEndpoint[] {
@@ -84,7 +84,7 @@ export class SimulatedWhatsminerV3 extends MinerBody implements StreamDevice {
       default:
         if (!cmd.startsWith('set.')) return [UNKNOWN, 'invalid command'];
         if (!this.#writable || !this.#isProven(cmd, request)) return [DENIED, 'no permission'];
-        return this.#command(cmd, param, nowMs);
+        return this.#command(cmd, cmd === 'set.miner.pools' ? this.#plain(cmd, request) : param, nowMs);
     }
   }
 
@@ -92,6 +92,25 @@ export class SimulatedWhatsminerV3 extends MinerBody implements StreamDevice {
     const said = `${cmd}${this.password}${this.#salt}${String(ts)}`;
     const proof = createHash('sha256').update(said).digest().toString('base64').slice(0, 8);
     return typeof ts === 'number' && account === this.#account && token === proof;
+  }
+
+  /** What stands enciphered under the digest that its token is cut from; undefined: it does not. */
+  #plain(cmd: string, { ts, param }: Readonly<Record<string, unknown>>): unknown {
+    if (typeof param !== 'string' || !/^[\w+/=]+$/.test(param)) return undefined;
+    const bytes = Buffer.from(param, 'base64');
+    if (bytes.length === 0 || bytes.length % 16 !== 0) return undefined;
+    const key = createHash('sha256')
+      .update(`${cmd}${this.password}${this.#salt}${String(ts)}`)
+      .digest();
+    const decipher = createDecipheriv('aes-256-ecb', key, null).setAutoPadding(false);
+    const text = Buffer.concat([decipher.update(bytes), decipher.final()])
+      .toString()
+      .replace(/\0+$/u, '');
+    try {
+      return JSON.parse(text) as unknown;
+    } catch {
+      return undefined;
+    }
   }
 
   #command(cmd: string, param: unknown, nowMs: number): [number, unknown] {
@@ -110,6 +129,15 @@ export class SimulatedWhatsminerV3 extends MinerBody implements StreamDevice {
         if (param !== 'low' && param !== 'normal' && param !== 'high') return [FAILED, 'invalid param'];
         this.powerMode = param;
         break;
+      case 'set.miner.pools': {
+        const pools = poolsIn(param, ['pool', 'worker', 'passwd']);
+        if (!pools) return [FAILED, 'invalid param'];
+        if (this.fault !== 'ignores') {
+          this.mined = pools;
+          if (!this.asleep) this.power.restart(nowMs);
+        }
+        break;
+      }
       case 'set.system.led':
         if (param !== 'auto' && !Array.isArray(param)) return [FAILED, 'invalid param'];
         this.led = param;
@@ -146,15 +174,13 @@ export class SimulatedWhatsminerV3 extends MinerBody implements StreamDevice {
     return {
       ...(wanted.includes('summary') && { summary: this.#summary(nowMs) }),
       ...(wanted.includes('pools') && {
-        pools: [
-          {
-            'pool-priority': 0,
-            url: 'stratum+tcp://pool1.example:3333',
-            account: `site.${this.id}`,
-            status: 'alive',
-            'stratum-active': !this.asleep,
-          },
-        ],
+        pools: this.mined.map(({ url, user }, index) => ({
+          'pool-priority': index,
+          url,
+          account: user,
+          status: 'alive',
+          'stratum-active': index === 0 && !this.asleep,
+        })),
       }),
       ...(wanted.includes('edevs') && { edevs: this.#boards(nowMs) }),
     };

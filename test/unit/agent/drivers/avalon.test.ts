@@ -196,7 +196,9 @@ describe('verbs, literally (asc 0; soft-off and soft-on 5 s ahead by the deviceâ
     expect(await codeOf(bench.run(sleep?.(undefined, 1_000, failing) ?? Promise.resolve()))).toContain(
       'no disk',
     );
-    expect(seen).toEqual([{ workMode: 1, workLevel: 2, 'pool.1.url': 'u', 'pool.1.user': 'w' }]);
+    expect(seen).toEqual([
+      { workMode: 1, workLevel: 2, 'pool.1.url': 'stratum+tcp://u', 'pool.1.user': 'w' },
+    ]);
     expect(device.asked.some((request) => request.includes('ascset'))).toBe(false);
   });
 });

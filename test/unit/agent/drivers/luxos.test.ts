@@ -297,7 +297,7 @@ describe('the simulated machine', () => {
       value: 2_336,
     });
     await bench.run(device.verbs['power-limit']?.(2_794, 2_000) ?? Promise.resolve());
-    expect(miner.settings()).toEqual({ powerLimit: 2_794, atm: 'true' });
+    expect(miner.settings()).toMatchObject({ powerLimit: 2_794, atm: 'true' });
   });
 
   test('says that the command was sent and sleeps later; asleep it comes back asleep', async () => {

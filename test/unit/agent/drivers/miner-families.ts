@@ -49,6 +49,8 @@ export interface MinerFamily {
   readonly framing: Framing;
   /** What it can be told with a password, each with an argument that changes something. */
   readonly verbs: Partial<Record<Verb, number | undefined>> & { readonly pools?: readonly Pool[] };
+  /** Changes that setting pools is made of; absent: one. */
+  readonly poolSteps?: number;
   /** An answer whose hashrate is a thousand times what it was. */
   readonly inflated: (text: string) => string;
   /** What it says while it is busy. */
@@ -114,7 +116,8 @@ export const FAMILIES: Readonly<Record<string, MinerFamily>> = {
     model: 'avalon-1246',
     make: (options) => new SimulatedAvalon(options),
     framing: NUL_ENDED,
-    verbs: { sleep: undefined, wake: undefined, reboot: undefined, locate: 1 },
+    verbs: { sleep: undefined, wake: undefined, pools: POOLS, reboot: undefined, locate: 1 },
+    poolSteps: 3,
     inflated: (text) => times1000(text, /(GHS(?:spd|avg)\[)([\d.]+)/g),
     // It answers one at a time and cuts off who comes between.
     busy: { kind: 'reset' },
@@ -136,7 +139,8 @@ export const FAMILIES: Readonly<Record<string, MinerFamily>> = {
     model: 'antminer-s19j-pro',
     make: (options) => new SimulatedBitaxe(options),
     framing: NUL_ENDED,
-    verbs: { sleep: undefined, wake: undefined, reboot: undefined, locate: 1 },
+    verbs: { sleep: undefined, wake: undefined, pools: POOLS, reboot: undefined, locate: 1 },
+    poolSteps: 2,
     inflated: (text) => times1000(text, /("hashRate":)([\d.]+)/g),
     busy: { kind: 'status', status: 503 },
     outcomes: {
@@ -156,7 +160,14 @@ export const FAMILIES: Readonly<Record<string, MinerFamily>> = {
     model: 'antminer-s19j-pro-braiins',
     make: (options) => new SimulatedBraiins(options),
     framing: NUL_ENDED,
-    verbs: { sleep: undefined, wake: undefined, 'power-limit': 2_500, reboot: undefined, locate: 1 },
+    verbs: {
+      sleep: undefined,
+      wake: undefined,
+      'power-limit': 2_500,
+      pools: POOLS,
+      reboot: undefined,
+      locate: 1,
+    },
     inflated: (text) => text.replaceAll('"gigahash_per_second":', '"gigahash_per_second":1000000'),
     busy: { kind: 'status', status: 503 },
     outcomes: {
@@ -216,7 +227,15 @@ export const FAMILIES: Readonly<Record<string, MinerFamily>> = {
     model: 'antminer-s19k-pro-luxos',
     make: (options) => new SimulatedLuxos(options),
     framing: NUL_ENDED,
-    verbs: { sleep: undefined, wake: undefined, 'power-limit': 2_052, reboot: undefined, locate: 1 },
+    verbs: {
+      sleep: undefined,
+      wake: undefined,
+      'power-limit': 2_052,
+      pools: POOLS,
+      reboot: undefined,
+      locate: 1,
+    },
+    poolSteps: 4,
     inflated: (text) => times1000(text, /("GHS \w+":)([\d.]+)/g),
     busy: {
       kind: 'text',
@@ -289,7 +308,14 @@ export const FAMILIES: Readonly<Record<string, MinerFamily>> = {
     model: 'whatsminer-m66',
     make: (options) => new SimulatedWhatsminerV3(options),
     framing: LENGTH_FIRST,
-    verbs: { sleep: undefined, wake: undefined, 'power-limit': 4_009, reboot: undefined, locate: 1 },
+    verbs: {
+      sleep: undefined,
+      wake: undefined,
+      'power-limit': 4_009,
+      pools: POOLS,
+      reboot: undefined,
+      locate: 1,
+    },
     inflated: (text) => times1000(text, /("hash-[\w]+":)([\d.]+)/g),
     busy: { kind: 'text', of: () => '{"code":-1,"when":1,"msg":"busy"}' },
     outcomes: {
