@@ -1,5 +1,5 @@
 /** What readings of miners have in common, whatever the family. */
-import { field, isList, isObject } from '../protocols/asic/cgminer.ts';
+import { field, isList, isObject, sectionOf } from '../protocols/asic/cgminer.ts';
 import type { Json, JsonObject } from '../protocols/asic/cgminer.ts';
 import type { Mode, Reading } from '../protocols/reading.ts';
 import type { Bounds } from './readings.ts';
@@ -67,6 +67,12 @@ export function partOf(value: Json | undefined, ...path: readonly string[]): Jso
 export function listOf(value: Json | undefined, name: string, most: number): readonly JsonObject[] {
   const list = partOf(value, name);
   return (isList(list) ? list : []).filter(isObject).slice(0, most);
+}
+
+/** A field of the first object of a section, as the cgminer family writes its answers. */
+export function sectionValue(value: Json | undefined, section: string, name: string): Json | undefined {
+  const [first] = isObject(value) ? sectionOf(value, section) : [];
+  return first && field(first, name);
 }
 
 /** A device's word, of at most 100 characters; empty when it is none. */

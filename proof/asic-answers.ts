@@ -20,6 +20,8 @@ export const ANSWERS: readonly string[] = [
   // Proto Rig: a status, a target, tokens.
   '{"mining-status":{"status":"Mining","hashrate_ghs":141147.43,"power_usage_watts":3447.0,"power_target_watts":3400,"reboot_uptime_s":28}}',
   '{"power_target_watts":3400,"power_target_min_watts":2000,"performance_mode":"Efficiency","balance_bays":true,"hash_on_disconnect":false}',
+  // Auradine: figures as texts with their units.
+  `{${STATUS},"PSU":[{"VoutSet":"11.50V","FanSpeed1":"4052.00 RPM","PowerIn":"58.94W","PoutMax":"3452.00W"}],"Mode":[{"Mode":"custom","Sleep":"off","Ths":160,"Power":2000}],"id":1}`,
 ];
 
 /** Headers of HTTP digest, both ways. */

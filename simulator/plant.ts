@@ -6,6 +6,7 @@ import { Fault } from '../protocols/faults.ts';
 import type { Mode } from '../protocols/reading.ts';
 import type { ExecDevice, Load, SimulatedEndpoint } from './device.ts';
 import { SimulatedAntminer } from './devices/antminer.ts';
+import { SimulatedAuradine } from './devices/auradine.ts';
 import { SimulatedAvalon } from './devices/avalon.ts';
 import { SimulatedBitaxe } from './devices/bitaxe.ts';
 import { SimulatedBraiinsGraphql } from './devices/braiins-graphql.ts';
@@ -56,9 +57,11 @@ const HTTP_PORT = 80;
 /** Work modes of Antminers, as owners choose them: normal, high, low. */
 const WORK_MODES = [0, 2, 3] as const;
 
-/** A family of miners by the scheme of its targets: its usual port, and how one is made. */
+/** A family of miners by the scheme of its targets: its usual ports, and how one is made. */
 interface Family {
   readonly api: number;
+  /** Of its web pages; 80 when absent. */
+  readonly http?: number;
   readonly make: (options: MinerOptions, machine: SiteMachine) => SimulatedMiner;
 }
 
@@ -73,6 +76,7 @@ const FAMILIES: Readonly<Record<string, Family>> = {
         fanPwm: 70 + (index % 31),
       }),
   },
+  'auradine:': { api: 4_028, http: 8_080, make: (options) => new SimulatedAuradine(options) },
   'avalon:': { api: 4_028, make: (options) => new SimulatedAvalon(options) },
   'bitaxe:': { api: 80, make: (options) => new SimulatedBitaxe(options) },
   'braiins:': { api: 80, make: (options) => new SimulatedBraiins(options) },
@@ -123,7 +127,7 @@ function asicMachine(
     endpoints: miner.endpoints({
       host,
       api: portOf(url, 'api', family.api),
-      http: portOf(url, 'http', HTTP_PORT),
+      http: portOf(url, 'http', family.http ?? HTTP_PORT),
     }),
     powerW: (nowMs) => miner.powerW(nowMs),
     behave: (behaviour) => {

@@ -44,6 +44,7 @@ type AsicId =
   | 'antminer-s19j-pro-braiins'
   | 'antminer-s19j-pro-braiins-graphql'
   | 'antminer-s19k-pro-luxos'
+  | 'auradine-at2880'
   | 'avalon-1246'
   | 'proto-rig'
   | 'whatsminer-m66';
@@ -65,6 +66,7 @@ const ASICS: Readonly<Record<AsicId, Asic>> = {
   },
   'antminer-s19k-pro-luxos': { kw: 2.794, scheme: 'luxos', by: ['api'] },
   'antminer-s21': { kw: 3.5, scheme: 'antminer', by: ['http', 'api', 'user', 'password'] },
+  'auradine-at2880': { kw: 5, scheme: 'auradine', by: ['http', 'api', 'password'] },
   'avalon-1246': { kw: 3.504, scheme: 'avalon', by: ['api'] },
   'proto-rig': { kw: 4, scheme: 'proto-rig', by: ['http', 'password'] },
   'whatsminer-m30s-plus': { kw: 3.4, scheme: 'whatsminer', by: ['api', 'password'] },
@@ -80,6 +82,7 @@ const ALL_FAMILIES: readonly AsicId[] = [
   'antminer-s19k-pro-luxos',
   'antminer-s19j-pro-braiins-graphql',
   'proto-rig',
+  'auradine-at2880',
 ];
 const GPU_MODEL = 'gpu-8x-h100';
 const GPU_AI_KW = 9.7;

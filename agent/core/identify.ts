@@ -119,7 +119,7 @@ class Look {
 /** By which ports each family is reached: the options of its targets. */
 const SPEAKS: Readonly<Record<string, readonly (keyof Ports)[]>> = {
   antminer: ['http', 'api'],
-  auradine: ['api'],
+  auradine: ['http', 'api'],
   avalon: ['api'],
   bitaxe: ['http'],
   braiins: ['http'],

@@ -1,5 +1,6 @@
 import type { Driver } from '../driver.ts';
 import { antminer } from './antminer.ts';
+import { auradine } from './auradine.ts';
 import { avalon } from './avalon.ts';
 import { bitaxe } from './bitaxe.ts';
 import { braiinsGraphql } from './braiins-graphql.ts';
@@ -15,6 +16,7 @@ import { whatsminerV3 } from './whatsminer-v3.ts';
 /** Every driver of the product; a target's scheme chooses among them. */
 export const DRIVERS: readonly Driver[] = [
   antminer,
+  auradine,
   avalon,
   bitaxe,
   braiins,

@@ -26,13 +26,13 @@ test('a limit puts machines of every family to rest, and they come back when it 
   const limit = { kind: 'utility-limit', deadlineS: 35, event: 'contracted' };
   const { violations } = await runSeed({
     seed: 1,
-    hours: (LIFTED_MS + 90_000) / 3_600_000,
+    hours: (LIFTED_MS + 120_000) / 3_600_000,
     wakeMaxS: 25,
     machines: SITE.machines.length,
     site: SITE,
     timeline: [
       ...obedient,
-      world(LIMIT_MS, { ...limit, limitKw: 40 }),
+      world(LIMIT_MS, { ...limit, limitKw: 20 }),
       world(LIFTED_MS, { kind: 'utility-limit', limitKw: undefined, deadlineS: 0, event: 'none' }),
     ],
     unsettled: true,
@@ -44,7 +44,7 @@ test('a limit puts machines of every family to rest, and they come back when it 
     },
   });
   const families = [...new Set(family.values())].filter((name) => name !== 'gpu').toSorted();
-  expect(families).toHaveLength(8);
+  expect(families).toHaveLength(9);
   expect(violations).toEqual([]);
   expect([...seen.sleep].toSorted()).toEqual(families);
   expect([...seen.mine].filter((name) => name !== 'gpu').toSorted()).toEqual(families);

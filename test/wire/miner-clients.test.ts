@@ -6,6 +6,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { loadModel } from '../../config/models.ts';
 import { realClock } from '../../host/clock.ts';
 import { seededRandom } from '../../host/random.ts';
+import { SimulatedAuradine } from '../../simulator/devices/auradine.ts';
 import { SimulatedAvalon } from '../../simulator/devices/avalon.ts';
 import { SimulatedBraiinsGraphql } from '../../simulator/devices/braiins-graphql.ts';
 import { SimulatedBraiins } from '../../simulator/devices/braiins.ts';
@@ -48,9 +49,9 @@ async function serve<Miner extends SimulatedMiner>(
 
 /** What curl shows of a page of the simulated machine there, and its status. */
 const curlAt =
-  (host: string) =>
+  (host: string, root = 'api/v1/') =>
   async (path: string, ...words: string[]): Promise<string> => {
-    const url = `http://${host}:${PORT + 1}/api/v1/${path}`;
+    const url = `http://${host}:${PORT + 1}/${root}${path}`;
     const always = ['-s', '--noproxy', '*', '--max-time', '30'];
     const { stdout } = await run('curl', [...always, ...words, '-w', ' %{http_code}', url]);
     return stdout;
@@ -179,6 +180,31 @@ withPython('a simulated device that others ask', () => {
     expect(miner.power.limitW).toBe(2_856);
     expect(await curl('system/locate?led_on_time=30', '-X', 'POST', ...bearer)).toMatch(/202$/);
     expect(miner.locateUntilMs).toBeGreaterThan(realClock.monoMs());
+  });
+
+  test('auradine: curl gets a token and commands it; its API needs none', async (context) => {
+    if (!hasPeer('curl', ['--version'])) context.skip('curl is not installed');
+    const host = '127.9.61.7';
+    const miner = await serve(host, (options) => new SimulatedAuradine(options), 'auradine-at2880');
+    const curl = curlAt(host, '');
+    const login = (password: string): Promise<string> =>
+      curl('token', '--json', JSON.stringify({ command: 'token', user: 'admin', password }));
+    expect(await login('wrong')).toMatch(/"STATUS":"E".* 200$/);
+    const token = ['-H', `Token: ${/"Token":"(\w+)"/.exec(await login(PASSWORD))?.[1] ?? ''}`];
+    expect(await curl('psu')).toMatch(/"STATUS":"E"/);
+    expect(await curl('psu', ...token)).toMatch(/"PowerIn":"(4[789]|5[012])\d\d\.\d\dW".* 200$/);
+    const mode = (words: object): Promise<string> =>
+      curl('mode', '--json', JSON.stringify({ command: 'mode', ...words }), ...token);
+    expect(await mode({ sleep: 'on' })).toMatch(/"STATUS":"S"/);
+    expect([miner.power.mining, miner.changes]).toEqual([false, 1]);
+    expect(await curl('mode', ...token)).toMatch(/"Mode":\[\{"Mode":"custom","Sleep":"on",.*"Power":5000\}/);
+    expect(await mode({ sleep: 'off' })).toMatch(/"STATUS":"S"/);
+    expect(await mode({ mode: 'custom', tune: 'power', power: 9 })).toMatch(/"STATUS":"E"/);
+    expect(await mode({ mode: 'custom', tune: 'power', power: 3_650 })).toMatch(/"STATUS":"S"/);
+    expect([miner.power.mining, miner.power.limitW]).toEqual([true, 3_650]);
+    // The LuxOS client's way of asking without a session is that of every cgminer.
+    const summary = await startPeer(PYTHON, 'luxos.py', ['ask', host, String(PORT), '{"command":"summary"}']);
+    expect(JSON.parse(summary)).toMatchObject([{ STATUS: [{ STATUS: 'S' }], SUMMARY: [{ Accepted: 100 }] }]);
   });
 
   test('avalon: words as they are, in either dialect', async () => {

@@ -12,6 +12,7 @@ import { makeNet } from '../../host/net.ts';
 import { seededRandom } from '../../host/random.ts';
 import { Fault } from '../../protocols/faults.ts';
 import { numberOf } from '../../protocols/reading.ts';
+import { SimulatedAuradine } from '../../simulator/devices/auradine.ts';
 import { SimulatedAvalon } from '../../simulator/devices/avalon.ts';
 import { SimulatedBraiinsGraphql } from '../../simulator/devices/braiins-graphql.ts';
 import { SimulatedBraiins } from '../../simulator/devices/braiins.ts';
@@ -74,6 +75,14 @@ const avalon = (dialect: 'json' | 'text'): Family => ({
 });
 
 const FAMILIES: Readonly<Record<string, Family>> = {
+  auradine: {
+    model: 'auradine-at2880',
+    make: (options) => new SimulatedAuradine(options),
+    target: (host) => `auradine://${host}?http=${HTTP}&api=${API}&passwordEnv=P`,
+    identity: { vendor: 'Auradine', model: 'AT2880', firmware: 'FluxOS 2023-12.27' },
+    verbs: ['locate', 'power-limit', 'reboot', 'sleep', 'wake'],
+    limitW: 3_650,
+  },
   'avalon in JSON': avalon('json'),
   'avalon as text': avalon('text'),
   braiins: {

@@ -55,6 +55,26 @@ const avalon = (dialect: string): Peer => ({
 });
 
 const PEERS: Readonly<Record<string, Peer>> = {
+  auradine: {
+    script: 'auradine.py',
+    target: (ports) => {
+      const [web = '', api = ''] = ports.split('/');
+      return `auradine://127.0.0.1?http=${web}&api=${api}&passwordEnv=P`;
+    },
+    identity: { vendor: 'Auradine', model: 'AT1500', firmware: 'FluxOS 2023-12.27' },
+    reads: {
+      hashrate: [150_599_767.25e6, 'H/s'],
+      power: [3_288.5, 'W'],
+      'power.limit': [3_300, 'W'],
+      uptime: [56_696, 's'],
+      mode: ['mine', 'text'],
+      'temperature.board.2': [29.5, '°C'],
+      'temperature.chip.1': [45.5, '°C'],
+      'fan.2': [7_020, 'rpm'],
+      'pool.active': ['stratum+tcp://pool.example:3333', 'text'],
+    },
+    limitW: 2_500,
+  },
   'avalon in JSON': avalon('json'),
   'avalon as text': avalon('text'),
   bitaxe: {

@@ -2,6 +2,7 @@
 import type { Verb } from '../../../../agent/driver.ts';
 import type { Pool } from '../../../../config/pools.ts';
 import { SimulatedAntminer } from '../../../../simulator/devices/antminer.ts';
+import { SimulatedAuradine } from '../../../../simulator/devices/auradine.ts';
 import { SimulatedAvalon } from '../../../../simulator/devices/avalon.ts';
 import { SimulatedBitaxe } from '../../../../simulator/devices/bitaxe.ts';
 import { SimulatedBraiinsGraphql } from '../../../../simulator/devices/braiins-graphql.ts';
@@ -104,6 +105,26 @@ export const FAMILIES: Readonly<Record<string, MinerFamily>> = {
       'broken off in its middle': 'hashing, mode mine | NET_RESET',
       'trickled bytes': 'ANSWER_PARTIAL, mode ANSWER_PARTIAL | NET_TIMEOUT',
       'nothing in it': 'VALUE_MISSING, mode VALUE_MISSING | VERB_UNSUPPORTED',
+      'words for numbers': 'VALUE_INVALID, mode VALUE_INVALID | resolved',
+      'lists for numbers': 'VALUE_INVALID, mode VALUE_INVALID | resolved',
+      'nulls for numbers': 'VALUE_INVALID, mode VALUE_INVALID | resolved',
+      'numbers for words': 'hashing, mode mine | ANSWER_GARBAGE',
+      busy: 'hashing, mode mine | QUEUE_FULL',
+    },
+  },
+  auradine: {
+    url: 'auradine://10.0.0.1?http=80&passwordEnv=P',
+    model: 'auradine-at2880',
+    make: (options) => new SimulatedAuradine(options),
+    framing: NUL_ENDED,
+    verbs: { sleep: undefined, wake: undefined, 'power-limit': 3_650, reboot: undefined, locate: 1 },
+    inflated: (text) => times1000(text, /("MHS \w+":)([\d.]+)/g),
+    busy: { kind: 'status', status: 503 },
+    outcomes: {
+      ...ALIKE,
+      'broken off in its middle': 'ANSWER_PARTIAL, mode ANSWER_PARTIAL | NET_RESET',
+      'trickled bytes': 'ANSWER_PARTIAL, mode ANSWER_PARTIAL | NET_TIMEOUT',
+      'nothing in it': 'VALUE_MISSING, mode VALUE_MISSING | ANSWER_GARBAGE',
       'words for numbers': 'VALUE_INVALID, mode VALUE_INVALID | resolved',
       'lists for numbers': 'VALUE_INVALID, mode VALUE_INVALID | resolved',
       'nulls for numbers': 'VALUE_INVALID, mode VALUE_INVALID | resolved',

@@ -18,6 +18,7 @@ const schemes = (allFamilies: boolean): string[] =>
 test('the site of all families has every one of them; the usual one has stock firmware alone', () => {
   expect(schemes(true)).toEqual([
     'antminer',
+    'auradine',
     'avalon',
     'braiins',
     'braiins-graphql',
@@ -48,5 +49,5 @@ test('each machine of it works, draws what its model says, loses its power and c
     expect(plant.powerW(400_000), scheme).toBeGreaterThan(fullW * 0.9);
     expect(plant.stateCalls, scheme).toBe(0);
   }
-  expect(seen.size).toBe(8);
+  expect(seen.size).toBe(9);
 });
