@@ -24,6 +24,8 @@ import { MINER_BOUNDS, missing, numberReading, toNumber, uncertain, unreadable }
 const STATS = ['litestats', 'estats', 'stats'] as const;
 /** Soft-off and soft-on are carried out at a time of the device's own clock; one that has passed is not taken. */
 const AHEAD_S = 5;
+/** So long after an unanswered soft-on a machine that sleeps on did not know the word. */
+const SOFT_ON_MS = 20_000;
 /** `SoftOFF` of a machine that boots. Other values above zero: it was switched off softly. */
 const SOFT_BOOT = 6;
 /** Of the supply's seven figures: watts to the boards, and watts from the wall. */
@@ -87,7 +89,10 @@ class Avalon implements Device {
   /** Of its web page: the command that sets pools carries it. */
   readonly #login: readonly [user: string, password: string];
   #newest: ReturnType<SettingsView['newest']>;
-  #stats = 0;
+  /** The place in STATS of the one that has answered. */
+  #stats: number | undefined;
+  /** When a soft-on was closed without a word. */
+  #unansweredMs: number | undefined;
   /** Its API takes one request at a time: the next waits for the one before. */
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -160,19 +165,23 @@ class Avalon implements Device {
   }
 
   async #askStats(deadline: Deadline): Promise<Stats> {
-    for (;;) {
-      const asked = await this.#ask(STATS[this.#stats] ?? 'stats', undefined, deadline).catch(
-        (error: unknown) => asFault(error),
-      );
+    let worst: Fault | undefined;
+    for (let at = this.#stats ?? 0; at < STATS.length; at += 1) {
+      const command = STATS[at] ?? 'stats';
+      const asked = await this.#ask(command, undefined, deadline).catch((error: unknown) => asFault(error));
       if (!(asked instanceof Fault)) {
+        this.#stats = at;
         const words = avalonWords(sectionOf(asked.value, 'STATS'));
         if (words) return { ...asked, words };
-        if (asked.partial) throw new Fault('ANSWER_PARTIAL', `${STATS[this.#stats]}: without MM ID0`);
-        throw new Fault('ANSWER_GARBAGE', `${STATS[this.#stats]}: no MM ID0 in it`);
+        if (asked.partial) throw new Fault('ANSWER_PARTIAL', `${command}: without MM ID0`);
+        throw new Fault('ANSWER_GARBAGE', `${command}: no MM ID0 in it`);
       }
-      if (asked.code !== 'VERB_UNSUPPORTED' || this.#stats + 1 >= STATS.length) throw asked;
-      this.#stats += 1;
+      // Some say that they do not know a command, some close without a word; what has answered is known.
+      const isUnknown = asked.code === 'VERB_UNSUPPORTED';
+      if (!isUnknown && (asked.code !== 'NET_RESET' || this.#stats !== undefined)) throw asked;
+      if (worst === undefined || !isUnknown) worst = asked;
     }
+    throw worst ?? new Fault('VERB_UNSUPPORTED', STATS.join(', '));
   }
 
   #makeVerbs(): Device['verbs'] {
@@ -185,6 +194,11 @@ class Avalon implements Device {
       wake: async (_argument, timeoutMs, before) => {
         const deadline = this.#deadline(timeoutMs);
         const atS = await this.#ready(deadline, before);
+        const sinceMs = this.#io.clock.monoMs() - (this.#unansweredMs ?? Number.POSITIVE_INFINITY);
+        if (sinceMs > SOFT_ON_MS) {
+          this.#unansweredMs = undefined;
+          return this.#reboot(deadline);
+        }
         try {
           await this.#set(`softon,1:${atS}`, deadline);
         } catch (error) {
@@ -193,13 +207,23 @@ class Avalon implements Device {
           if (code === 'VERB_UNSUPPORTED') await this.#reboot(deadline);
           // It may close without a word: whether it took it shows in what it does.
           else if (code !== 'NET_RESET') throw error;
+          else this.#unansweredMs ??= this.#io.clock.monoMs();
         }
       },
       pools: (pools, timeoutMs, before) => this.#setPools(pools, this.#deadline(timeoutMs), before),
       reboot: (_argument, timeoutMs) => this.#reboot(this.#deadline(timeoutMs)),
       /** Argument 0 ends it. */
-      locate: (argument, timeoutMs) =>
-        this.#set(argument === 0 ? 'led,1-0' : 'led,1-1', this.#deadline(timeoutMs)),
+      locate: async (argument, timeoutMs) => {
+        const deadline = this.#deadline(timeoutMs);
+        const on = argument === 0 ? 0 : 1;
+        try {
+          await this.#set(`led,1-${on}`, deadline);
+        } catch (error) {
+          // The A13 counts its lights from 0.
+          if (asFault(error).code !== 'VERB_REFUSED') throw error;
+          await this.#set(`led,0-${on}`, deadline);
+        }
+      },
     });
   }
 
@@ -246,14 +270,17 @@ class Avalon implements Device {
   }
 
   async #reboot(deadline: Deadline): Promise<void> {
-    await this.#set('reboot,0', deadline);
+    await this.#set('reboot,0', deadline).catch((error: unknown) => {
+      // It may be gone before it has said so; proof is that it has started anew.
+      if (asFault(error).code !== 'NET_RESET') throw error;
+    });
   }
 
   async #set(words: string, deadline: Deadline): Promise<void> {
     const { value, partial } = await this.#ask('ascset', `0,${words}`, deadline);
     const status = statusOf(value);
     // Some say S and OK, some I and what they have understood.
-    if (status?.level === 'S' || (status?.level === 'I' && /success/i.test(status.message))) return;
+    if (status?.level === 'S' || (status?.level === 'I' && /success|LED\[/i.test(status.message))) return;
     if (partial) throw new Fault('ANSWER_PARTIAL', words.split(',', 1)[0]);
     // What was said may hold passwords, and so may an answer that repeats it.
     const [verb] = words.split(',');
@@ -314,14 +341,17 @@ function powerOf(words: AvalonWords, atMs: number): Reading {
 
 /** Hashing is proof of mining. Not hashing, it says whether it was switched off softly. */
 function modeOf(hashrate: Reading, words: AvalonWords, atMs: number): Reading {
-  if (hashrate.ok && Number(hashrate.value) > 0 && hashrate.quality === 'good')
-    return modeReading('mine', atMs);
-  if (!hashrate.ok && hashrate.why !== 'VALUE_MISSING') return hashrate;
   const [softOff] = avalonNumbers(words, 'SoftOFF');
+  const isOff =
+    (softOff ?? 0) > 0 && softOff !== SOFT_BOOT && /in idle/i.test(words.get('SYSTEMSTATU') ?? '');
+  if (hashrate.ok && Number(hashrate.value) > 0 && hashrate.quality === 'good') {
+    const mining = modeReading('mine', atMs);
+    return isOff ? uncertain(mining, 'says that it was switched off softly') : mining;
+  }
+  if (!hashrate.ok && hashrate.why !== 'VALUE_MISSING') return hashrate;
   if (softOff === undefined)
     return missing(atMs, 'not hashing, and it does not say whether it was switched off');
-  const idle = /in idle/i.test(words.get('SYSTEMSTATU') ?? '');
-  if (softOff > 0 && softOff !== SOFT_BOOT && idle) return modeReading('sleep', atMs);
+  if (isOff) return modeReading('sleep', atMs);
   return hashrate.ok && Number(hashrate.value) > 0
     ? uncertain(modeReading('mine', atMs), 'average only')
     : modeReading('idle', atMs);

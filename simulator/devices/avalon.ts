@@ -22,6 +22,25 @@ interface Reply {
   readonly sections?: readonly Readonly<Record<string, string | number | boolean>>[];
 }
 
+const VERSION: Reply = {
+  level: 'S',
+  code: 22,
+  message: 'CGMiner versions',
+  name: 'VERSION',
+  sections: [
+    {
+      CGMiner: '4.11.1',
+      API: '3.7',
+      PROD: 'AvalonMiner 1246-83',
+      MODEL: '1246-83',
+      HWTYPE: 'MM3v2_X3',
+      SWTYPE: 'MM314',
+      VERSION: '21072802_4ec6bb0_211fc46',
+      DNA: '02010000cbd2fd6d',
+    },
+  ],
+};
+
 export class SimulatedAvalon extends MinerBody implements StreamDevice {
   led = 0;
   workMode = 1;
@@ -71,24 +90,7 @@ export class SimulatedAvalon extends MinerBody implements StreamDevice {
   #reply(command: string, parameter: string, nowMs: number): Reply | 'mute' {
     switch (command) {
       case 'version':
-        return {
-          level: 'S',
-          code: 22,
-          message: 'CGMiner versions',
-          name: 'VERSION',
-          sections: [
-            {
-              CGMiner: '4.11.1',
-              API: '3.7',
-              PROD: 'AvalonMiner 1246-83',
-              MODEL: '1246-83',
-              HWTYPE: 'MM3v2_X3',
-              SWTYPE: 'MM314',
-              VERSION: '21072802_4ec6bb0_211fc46',
-              DNA: '02010000cbd2fd6d',
-            },
-          ],
-        };
+        return VERSION;
       case 'estats':
       case 'stats':
         return {
@@ -105,6 +107,22 @@ export class SimulatedAvalon extends MinerBody implements StreamDevice {
               'MM ID0': this.#module(nowMs),
             },
             { STATS: 1, ID: 'POOL0', Elapsed: this.elapsedS(nowMs), 'Pool Calls': 0 },
+          ],
+        };
+      case 'summary':
+        return {
+          level: 'S',
+          code: 11,
+          message: 'Summary',
+          name: 'SUMMARY',
+          sections: [
+            {
+              Elapsed: this.elapsedS(nowMs),
+              'MHS av': (this.ratesHs(nowMs) / 1e6).toFixed(2),
+              'MHS 5m': (this.ratesHs(nowMs) / 1e6).toFixed(2),
+              Accepted: Math.floor(this.elapsedS(nowMs) / 7),
+              Rejected: 0,
+            },
           ],
         };
       case 'pools':
@@ -140,6 +158,11 @@ export class SimulatedAvalon extends MinerBody implements StreamDevice {
       case 'softoff':
       case 'softon': {
         const atMs = (Number(time) - EPOCH_S) * 1_000;
+        // Without a time it is off at once.
+        if (option === 'softoff' && value === '') {
+          this.fallAsleep(nowMs);
+          break;
+        }
         if (time === undefined || atMs < nowMs) return failed(`${option} unknown argument`);
         if (this.fault !== 'ignores')
           this.plan(atMs, (dueMs) => (option === 'softoff' ? this.fallAsleep(dueMs) : this.wakeUp(dueMs)));
@@ -147,12 +170,14 @@ export class SimulatedAvalon extends MinerBody implements StreamDevice {
         break;
       }
       case 'workmode':
+        if (value === '255')
+          return { level: 'I', code: 118, message: `ASC 0 set info: WORKMODE[${this.workMode}] success` };
         if (!/^[012]$/.test(value)) return failed('workmode unknown argument');
         this.workMode = Number(value);
         break;
       case 'led':
-        if (!/^1-[01]$/.test(value)) return failed('led unknown argument');
-        this.led = value === '1-1' ? 1 : 0;
+        if (!/^[01]-[01]$/.test(value)) return failed('led unknown argument');
+        this.led = value.endsWith('1') ? 1 : 0;
         break;
       case 'setpool': {
         const [user, password, place = '', url = '', worker = '', pass = ''] = rest;
@@ -225,7 +250,7 @@ function plainText({ level, code, message, name, sections = [] }: Reply, nowMs: 
     sections
       .map((section) => {
         const fields = Object.entries(section).map(([key, value]) => `${key}=${String(value)}`);
-        return `${name === 'VERSION' ? 'VERSION,' : ''}${fields.join(',')}|`;
+        return `${name === 'VERSION' || name === 'SUMMARY' ? `${name},` : ''}${fields.join(',')}|`;
       })
       .join('')
   );

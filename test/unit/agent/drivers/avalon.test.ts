@@ -63,6 +63,26 @@ describe('reading', () => {
     expect(device.asked).toEqual(['{"command":"litestats"}', '{"command":"estats"}', '{"command":"estats"}']);
   });
 
+  // tetherto/miningos-wrk-miner-avalon, mock/server.js: a command that it does not know is closed without a word.
+  test('a firmware that closes on a command it does not know is asked another', async () => {
+    const device = asked({ litestats: '', estats: stats(`${WORKS} GHSspd[81072.68]`) });
+    const bench = makeBench([api(device)]);
+    const miner = bench.device(URL_JSON);
+    for (let time = 0; time < 2; time += 1)
+      expect((await bench.run(miner.read('fast', 1_000)))['mode']).toMatchObject({ value: 'mine' });
+    expect(device.asked).toEqual(['{"command":"litestats"}', '{"command":"estats"}', '{"command":"estats"}']);
+    const mute = makeBench([api(asked({ litestats: '', estats: '', stats: '' }))]);
+    const muteMiner = mute.device(URL_JSON);
+    expect(await codeOf(mute.run(muteMiner.read('fast', 1_000)))).toBe('NET_RESET');
+  });
+
+  test('told to mine and yet in idle, it is not sure that it hashes', async () => {
+    expect((await read(`${OFF} GHSspd[81072.68]`))['mode']).toMatchObject({
+      value: 'mine',
+      quality: 'uncertain',
+    });
+  });
+
   test.each([
     [`${OFF} GHSspd[0.00]`, 'sleep'],
     ['SYSTEMSTATU[Work: In Idle, Hash Board: 3 ] SoftOFF[5] GHSspd[0.00]', 'sleep'],
@@ -127,6 +147,8 @@ describe('verbs, literally (asc 0; soft-off and soft-on 5 s ahead by the deviceâ
     ['wake', undefined, '0,softon,1:1753434821', ''],
     ['sleep', undefined, '0,softoff,1:1753434821', `{${status('S', 119, 'ASC 0 set OK')},"id":1}`],
     ['reboot', undefined, '0,reboot,0', `{${status('S', 119, 'ASC 0 set OK')},"id":1}`],
+    // tetherto/miningos-wrk-miner-avalon, mock/cmds/ascset_reboot.js: gone before it has said so.
+    ['reboot', undefined, '0,reboot,0', ''],
     ['locate', 1, '0,led,1-1', `{${status('S', 119, 'ASC 0 set OK')},"id":1}`],
     ['locate', 0, '0,led,1-0', `{${status('S', 119, 'ASC 0 set OK')},"id":1}`],
   ] as const;
@@ -170,6 +192,47 @@ describe('verbs, literally (asc 0; soft-off and soft-on 5 s ahead by the deviceâ
       await codeOf(bench.run(bench.device(URL_TEXT).verbs.sleep?.(undefined, 1_000) ?? Promise.resolve())),
     ).toBe(outcome);
     expect(device.asked).toEqual(['litestats', 'ascset|0,softoff,1:1753434821']);
+  });
+
+  // tetherto/miningos-wrk-miner-avalon, workers/lib/miner.js: the A1346 takes 0-1 and 0-0 for its light.
+  test.each([
+    [1, '0,led,0-1'],
+    [0, '0,led,0-0'],
+  ])('locate %d of a firmware that counts its lights from 0 is %s', async (argument, parameter) => {
+    const device: StreamDevice & { readonly asked: string[] } = asked({});
+    const respond = device.respond.bind(device);
+    const text = (refused: boolean): string =>
+      `{${refused ? status('E', 119, 'ASC 0 set failed: ') : status('I', 118, 'ASC 0 set info: LED[true]')},"id":1}`;
+    device.respond = (bytes, nowMs) => {
+      const said = text(!new TextDecoder().decode(bytes).includes('led,0-'));
+      return {
+        ...respond(bytes, nowMs),
+        kind: 'bytes',
+        bytes: new TextEncoder().encode(said),
+        afterMs: 0,
+        close: true,
+      };
+    };
+    const bench = makeBench([api(device)]);
+    await bench.run(
+      bench.device(URL_JSON).verbs.locate?.(argument, 1_000) ?? Promise.reject(new Error('none')),
+    );
+    expect(device.asked.at(-1)).toBe(`{"command":"ascset","parameter":"${parameter}"}`);
+  });
+
+  test('one that closed on soft-on and sleeps on is woken by a reboot when it is told again', async () => {
+    const device = asked({ litestats: stats(OFF), 'ascset softon': '', 'ascset reboot': '' });
+    const bench = makeBench([api(device)]);
+    const miner = bench.device(URL_JSON);
+    const wake = (): Promise<void> => bench.run(miner.verbs.wake?.(undefined, 1_000) ?? Promise.resolve());
+    const last = (): string | undefined => device.asked.at(-1);
+    await wake();
+    await wake();
+    // Too soon to tell: it wakes some seconds after it was told.
+    expect(last()).toContain('softon');
+    await bench.clock.advance(30_000);
+    await wake();
+    expect(last()).toContain('reboot,0');
   });
 
   test('older firmware without soft-on is woken by a reboot', async () => {
