@@ -1,6 +1,8 @@
 /** What readings of miners have in common, whatever the family. */
 import { field, isList, isObject, sectionOf } from '../protocols/asic/cgminer.ts';
 import type { Json, JsonObject } from '../protocols/asic/cgminer.ts';
+import { asFault } from '../protocols/faults.ts';
+import type { Fault } from '../protocols/faults.ts';
 import type { Mode, Reading } from '../protocols/reading.ts';
 import type { Bounds } from './readings.ts';
 import { MINER_BOUNDS, numberReading, uncertain, unreadable } from './readings.ts';
@@ -73,6 +75,15 @@ export function listOf(value: Json | undefined, name: string, most: number): rea
 export function sectionValue(value: Json | undefined, section: string, name: string): Json | undefined {
   const [first] = isObject(value) ? sectionOf(value, section) : [];
   return first && field(first, name);
+}
+
+/** A fault of one answer of many spoils its own readings alone. */
+export async function tried<T>(work: Promise<T>): Promise<T | Fault> {
+  try {
+    return await work;
+  } catch (error) {
+    return asFault(error);
+  }
 }
 
 /** A device's word, of at most 100 characters; empty when it is none. */

@@ -89,7 +89,7 @@ const table = {
   KEPT_DAMAGED: { cause: 'a file in which the agent keeps its own state is damaged: its copy is used; with both damaged nothing is started', next: 'check the disk; when both are damaged, restore the file it names, or remove both after looking at the racks it is about', retry: 'later' },
   FOREIGN_WRITER: { cause: 'a setting of a machine was changed by someone else', next: 'find out who: vendor auto-tuning, a second manager or a person; its value is the one that is kept now', retry: 'later' },
   POOLS_NOT_SET: { cause: 'a machine that was told other pools is not known to mine there', next: 'read why; look at the machine’s own page, then give the order again', retry: 'later' },
-  FOREIGN_MASTER: { cause: 'the machine obeys another master at present', next: 'end the curtailment at its source, or switch that service off on the machine; the command is tried again', retry: 'later' },
+  FOREIGN_MASTER: { cause: 'the machine obeys another master at present', next: 'end the curtailment at its source, or switch that service off on the machine; the command is given again once a minute while it is wanted', retry: 'never' },
   SETTING_DISTURBED: { cause: 'a command changed a setting that it should have left as it was', next: 'put the setting it names right by hand; check the firmware', retry: 'later' },
   LOCKED_OUT: { cause: 'the machine is locked out: someone may have their hands in it', next: 'ask the person it names; only they release it', retry: 'never' },
   LOCKOUT_AWAKE: { cause: 'a machine under lockout is at work', next: 'keep hands out of it, open its breaker, and find out who started it', retry: 'later' },

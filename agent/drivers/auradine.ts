@@ -12,7 +12,15 @@ import { askCgminer, Deadline, poolReading, poolsTold } from '../ask-cgminer.ts'
 import type { Asked } from '../ask-cgminer.ts';
 import { withFacts } from '../driver.ts';
 import type { BeforeWrite, Device, DeviceIo, Driver, Settings, SettingsView, Target } from '../driver.ts';
-import { listOf, modeReading, powerReading, rateReading, sectionValue, wordOf } from '../miner-readings.ts';
+import {
+  listOf,
+  modeReading,
+  powerReading,
+  rateReading,
+  sectionValue,
+  tried,
+  wordOf,
+} from '../miner-readings.ts';
 import { checkOptions, portOption } from '../options.ts';
 import { poolSettings } from '../pools.ts';
 import { MINER_BOUNDS, missing, numberReading, toNumber, unreadable } from '../readings.ts';
@@ -98,7 +106,7 @@ class Auradine implements Device {
 
   async identify(timeoutMs: number): Promise<Identity> {
     const deadline = new Deadline(this.#io.clock, timeoutMs);
-    const report = await this.#tried(this.#session.get('ipreport', deadline));
+    const report = await tried(this.#session.get('ipreport', deadline));
     if (!(report instanceof Fault)) {
       const model = wordOf(sectionValue(report.value, 'IPReport', 'model'));
       const version = wordOf(sectionValue(report.value, 'IPReport', 'version'));
@@ -115,7 +123,7 @@ class Auradine implements Device {
     const deadline = new Deadline(this.#io.clock, timeoutMs);
     const summary = await this.#ask('summary', deadline);
     const hashrate = summary instanceof Fault ? this.#unread(summary) : hashrateOf(summary);
-    const psu = await this.#tried(this.#session.get('psu', deadline));
+    const psu = await tried(this.#session.get('psu', deadline));
     if (summary instanceof Fault && psu instanceof Fault) throw summary;
     const readings: Record<string, Reading> = {
       hashrate,
@@ -143,7 +151,7 @@ class Auradine implements Device {
   async #addFull(readings: Record<string, Reading>, deadline: Deadline): Promise<void> {
     const pools = await this.#ask('pools', deadline);
     readings['pool.active'] = pools instanceof Fault ? this.#unread(pools) : poolReading(pools);
-    const setup = await this.#tried(this.#readSetup(deadline, pools));
+    const setup = await tried(this.#readSetup(deadline, pools));
     readings['power.limit'] =
       setup instanceof Fault
         ? this.#unread(setup)
@@ -159,7 +167,7 @@ class Auradine implements Device {
           MINER_BOUNDS.temperature,
           devs.atMs,
         );
-    const fan = await this.#tried(this.#session.get('fan', deadline));
+    const fan = await tried(this.#session.get('fan', deadline));
     if (fan instanceof Fault) readings['fan.1'] = this.#unread(fan);
     else
       for (const [at, each] of listOf(fan.value, 'Fan', MOST_FANS).entries())
@@ -168,22 +176,13 @@ class Auradine implements Device {
           MINER_BOUNDS.fan,
           fan.atMs,
         );
-    const chips = await this.#tried(this.#session.get('temperature', deadline));
+    const chips = await tried(this.#session.get('temperature', deadline));
     // Older firmware has no such page, and nothing is said of chips then.
     if (!(chips instanceof Fault)) Object.assign(readings, chipReadings(chips.value, chips.atMs));
   }
 
   async #ask(command: string, deadline: Deadline): Promise<Asked | Fault> {
-    return this.#tried(askCgminer(this.#io, this.#api, command, deadline));
-  }
-
-  /** A fault of one answer of many spoils its own readings alone. */
-  async #tried<T>(work: Promise<T>): Promise<T | Fault> {
-    try {
-      return await work;
-    } catch (error) {
-      return asFault(error);
-    }
+    return tried(askCgminer(this.#io, this.#api, command, deadline));
   }
 
   #unread(fault: Fault): Reading {
@@ -193,7 +192,7 @@ class Auradine implements Device {
   /** Hashing is proof of mining; at rest or with no rate to be had, its own word of sleep counts, and nothing less. */
   async #mode(hashrate: Reading, deadline: Deadline): Promise<Reading> {
     if (hashrate.ok && Number(hashrate.value) > 0) return modeReading('mine', hashrate.atMs);
-    const page = await this.#tried(this.#session.get('mode', deadline));
+    const page = await tried(this.#session.get('mode', deadline));
     if (page instanceof Fault) return hashrate.ok ? this.#unread(page) : hashrate;
     const sleep = sectionValue(page.value, 'Mode', 'Sleep');
     if (sleep === 'on' || sleep === true) return modeReading('sleep', page.atMs);
@@ -210,7 +209,7 @@ class Auradine implements Device {
         const deadline = new Deadline(this.#io.clock, timeoutMs);
         if (before) {
           // It overwrites no setting: those that cannot be read now are no reason to go on hashing.
-          const setup = await this.#tried(this.#readSetup(deadline));
+          const setup = await tried(this.#readSetup(deadline));
           await before(setup instanceof Fault ? {} : setup.settings);
         }
         await this.#session.post('mode', { sleep }, deadline);
@@ -257,7 +256,7 @@ class Auradine implements Device {
     if (settings['powerLimit'] === limitW) return;
     await before?.(settings);
     await this.#session.post('mode', { mode: CUSTOM, tune: 'power', power: limitW }, deadline);
-    const after = await this.#tried(this.#readSetup(deadline));
+    const after = await tried(this.#readSetup(deadline));
     // Not read again, it is for the next reading to tell.
     if (!(after instanceof Fault) && after.settings['powerLimit'] !== limitW)
       throw new Fault('VERB_NOT_OBSERVED', `taken, and it holds ${String(after.settings['powerLimit'])} W`);

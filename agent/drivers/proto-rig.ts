@@ -12,7 +12,7 @@ import { Deadline } from '../ask-cgminer.ts';
 import type { JsonPage } from '../ask-json.ts';
 import { withFacts } from '../driver.ts';
 import type { BeforeWrite, Device, DeviceIo, Driver, Settings, SettingsView, Target } from '../driver.ts';
-import { listOf, modeReading, partOf, powerReading, rateReading, wordOf } from '../miner-readings.ts';
+import { listOf, modeReading, partOf, powerReading, rateReading, tried, wordOf } from '../miner-readings.ts';
 import { poolSettings } from '../pools.ts';
 import type { PoolSeen } from '../pools.ts';
 import { checkOptions, portOption } from '../options.ts';
@@ -133,7 +133,7 @@ class ProtoRig implements Device {
     const pools = await this.#page('pools', deadline);
     readings['pool.active'] = pools instanceof Fault ? this.#unread(pools) : activePool(pools);
     // The book of settings learns of it; a reading says nothing of them.
-    await this.#readSetup(deadline, pools).catch(() => undefined);
+    await tried(this.#readSetup(deadline, pools));
     return readings;
   }
 
@@ -146,13 +146,9 @@ class ProtoRig implements Device {
     return { ...page, value: status };
   }
 
-  /** A page, or why there is none; a fault of one page of many spoils its own readings alone. */
-  async #page(path: string, deadline: Deadline): Promise<JsonPage | Fault> {
-    try {
-      return await this.#session.ask('GET', path, deadline);
-    } catch (error) {
-      return asFault(error);
-    }
+  /** A page, or why there is none. */
+  #page(path: string, deadline: Deadline): Promise<JsonPage | Fault> {
+    return tried(this.#session.ask('GET', path, deadline));
   }
 
   #unread(fault: Fault): Reading {
@@ -182,7 +178,7 @@ class ProtoRig implements Device {
   }
 
   async #addTelemetry(readings: Record<string, Reading>, deadline: Deadline): Promise<void> {
-    const page = await this.#page('telemetry?level=hashboard,psu', deadline);
+    const page = await this.#page('telemetry?level=hashboard', deadline);
     if (page instanceof Fault) {
       readings['temperature.board.1'] = this.#unread(page);
       return;
@@ -269,9 +265,9 @@ class ProtoRig implements Device {
       if (value !== undefined) body[name] = value;
     }
     await this.#session.ask('PUT', 'mining/target', deadline, body);
-    const after = await this.#readSetup(deadline).catch(() => undefined);
+    const after = await tried(this.#readSetup(deadline));
     // Not read again, it is for the next reading to tell.
-    if (after && after.settings['powerLimit'] !== limitW)
+    if (!(after instanceof Fault) && after.settings['powerLimit'] !== limitW)
       throw new Fault('VERB_NOT_OBSERVED', `taken, and the target is ${after.settings['powerLimit']} W`);
   }
 
@@ -297,11 +293,8 @@ class ProtoRig implements Device {
 
   /** A mode is changed all the same when they cannot be read now: it overwrites none of them. */
   async #settingsIfAny(deadline: Deadline): Promise<Settings> {
-    try {
-      return (await this.#readSetup(deadline)).settings;
-    } catch {
-      return {};
-    }
+    const setup = await tried(this.#readSetup(deadline));
+    return setup instanceof Fault ? {} : setup.settings;
   }
 }
 

@@ -118,7 +118,7 @@ describe('reading', () => {
   test('parts of a full reading that fail are readings with their reason', async () => {
     const hot = '{"hashboards":[{"index":0,"temperature":{"unit":"°F","average":122}},{"index":1}]}';
     const readings = await read(
-      { mining: HASHING, cooling: 503, pools: '{', 'telemetry?level=hashboard,psu': hot },
+      { mining: HASHING, cooling: 503, pools: '{', 'telemetry?level=hashboard': hot },
       'full',
     );
     expect(readings['fan.1']).toMatchObject({ ok: false, why: 'QUEUE_FULL' });
@@ -351,7 +351,7 @@ describe.skipIf(RECORDINGS === '' || !existsSync(CAPTURE))('answers recorded at 
         system: text('system'),
         cooling: text('cooling'),
         pools: text('pools'),
-        'telemetry?level=hashboard,psu': text('telemetry_full'),
+        'telemetry?level=hashboard': text('telemetry_full'),
         'mining/target': TARGET,
       }),
     ]);
