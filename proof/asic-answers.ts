@@ -17,6 +17,11 @@ export const ANSWERS: readonly string[] = [
   // Braiins OS: a page.
   '{"miner_stats":{"real_hashrate":{"last_5s":{"gigahash_per_second":141463.5}}},"power_stats":{"approximated_consumption":{"watt":3137}}}',
   '{"data":{"bos":{"uptime":{"durationS":7000}},"bosminer":{"info":{"workSolver":{"realHashrate":{"mhs5S":103912345.25},"nominalMhs":104000000},"fans":[{"name":"0","rpm":6414}],"summary":null}}},"errors":[{"message":"Service unavailable","extensions":{"code":"UNAVAILABLE"}}]}',
+  // VNish: a summary, settings, presets, an error of its miner process.
+  '{"miner":{"miner_status":{"miner_state":"auto-tuning","throttled":100},"hr_realtime":99123.5,"hr_stock":0.0,"power_consumption":3250,"chains":[{"id":1,"pcb_temp":{"min":0,"max":65}}],"cooling":{"fans":[]}}}',
+  '{"miner":{"overclock":{"modded_psu":false,"preset":"3495","globals":{"volt":1380,"freq":675},"chains":[{"freq":0,"chips":[0,0]}]},"pools":[{"url":"p:1","user":"u","pass":"x"}]}}',
+  '[{"name":"disabled","status":"untuned"},{"name":"3495","pretty":"3495 watt ~ 132 TH","status":"tuned","modded_psu_required":false}]',
+  '{"err":"CGMiner err: Cgminer error failed-to-activate-pause-mode "}',
   // Proto Rig: a status, a target, tokens.
   '{"mining-status":{"status":"Mining","hashrate_ghs":141147.43,"power_usage_watts":3447.0,"power_target_watts":3400,"reboot_uptime_s":28}}',
   '{"power_target_watts":3400,"power_target_min_watts":2000,"performance_mode":"Efficiency","balance_bays":true,"hash_on_disconnect":false}',

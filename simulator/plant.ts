@@ -17,6 +17,7 @@ import { SimulatedLuxos } from './devices/luxos.ts';
 import type { MinerFault, SimulatedMiner } from './devices/miner.ts';
 import type { MinerOptions } from './devices/miner-body.ts';
 import { SimulatedProtoRig } from './devices/proto-rig.ts';
+import { SimulatedVnish } from './devices/vnish.ts';
 import { SimulatedWhatsminer } from './devices/whatsminer.ts';
 import { SimulatedWhatsminerV3 } from './devices/whatsminer-v3.ts';
 import type { Misbehaviour } from './scenarios.ts';
@@ -83,6 +84,7 @@ const FAMILIES: Readonly<Record<string, Family>> = {
   'braiins-graphql:': { api: 4_028, make: (options) => new SimulatedBraiinsGraphql(options) },
   'luxos:': { api: 4_028, make: (options) => new SimulatedLuxos(options) },
   'proto-rig:': { api: 80, make: (options) => new SimulatedProtoRig(options) },
+  'vnish:': { api: 80, make: (options) => new SimulatedVnish(options) },
   'whatsminer:': { api: 4_028, make: (options) => new SimulatedWhatsminer(options) },
   'whatsminer-v3:': { api: 4_433, make: (options) => new SimulatedWhatsminerV3(options) },
 };

@@ -43,6 +43,7 @@ type AsicId =
   | UsualId
   | 'antminer-s19j-pro-braiins'
   | 'antminer-s19j-pro-braiins-graphql'
+  | 'antminer-s19-vnish'
   | 'antminer-s19k-pro-luxos'
   | 'auradine-at2880'
   | 'avalon-1246'
@@ -64,6 +65,7 @@ const ASICS: Readonly<Record<AsicId, Asic>> = {
     scheme: 'braiins-graphql',
     by: ['http', 'user', 'password'],
   },
+  'antminer-s19-vnish': { kw: 3.2, scheme: 'vnish', by: ['http', 'password'] },
   'antminer-s19k-pro-luxos': { kw: 2.794, scheme: 'luxos', by: ['api'] },
   'antminer-s21': { kw: 3.5, scheme: 'antminer', by: ['http', 'api', 'user', 'password'] },
   'auradine-at2880': { kw: 5, scheme: 'auradine', by: ['http', 'api', 'password'] },
@@ -83,6 +85,7 @@ const ALL_FAMILIES: readonly AsicId[] = [
   'antminer-s19j-pro-braiins-graphql',
   'proto-rig',
   'auradine-at2880',
+  'antminer-s19-vnish',
 ];
 const GPU_MODEL = 'gpu-8x-h100';
 const GPU_AI_KW = 9.7;

@@ -10,6 +10,7 @@ import { gpuHost } from './gpu-host.ts';
 import { luxos } from './luxos.ts';
 import { modbusMeter } from './modbus-meter.ts';
 import { protoRig } from './proto-rig.ts';
+import { vnish } from './vnish.ts';
 import { whatsminerV2 } from './whatsminer-v2.ts';
 import { whatsminerV3 } from './whatsminer-v3.ts';
 
@@ -26,6 +27,7 @@ export const DRIVERS: readonly Driver[] = [
   luxos,
   modbusMeter,
   protoRig,
+  vnish,
   whatsminerV2,
   whatsminerV3,
 ];

@@ -14,6 +14,7 @@ import { SimulatedLuxos } from '../../simulator/devices/luxos.ts';
 import type { SimulatedMiner } from '../../simulator/devices/miner.ts';
 import type { MinerOptions } from '../../simulator/devices/miner-body.ts';
 import { SimulatedProtoRig } from '../../simulator/devices/proto-rig.ts';
+import { SimulatedVnish } from '../../simulator/devices/vnish.ts';
 import { SimulatedWhatsminerV3 } from '../../simulator/devices/whatsminer-v3.ts';
 import { serveEndpoints } from '../../simulator/fronts/socket.ts';
 import { closeAll, hasPeer, opened, startPeer } from './modbus-rigs.ts';
@@ -112,6 +113,33 @@ withPython('a simulated device that others ask', () => {
     expect(await curl('performance/power-target', '-X', 'PUT', '--json', '{"watt":9}', ...header)).toMatch(
       /400$/,
     );
+  });
+
+  test('vnish: curl unlocks, reads and commands it', async (context) => {
+    if (!hasPeer('curl', ['--version'])) context.skip('curl is not installed');
+    const host = '127.9.61.7';
+    const miner = await serve(host, (options) => new SimulatedVnish(options), 'antminer-s19-vnish');
+    const curl = curlAt(host);
+    expect(await curl('unlock', '--json', '{"pw":"wrong"}')).toMatch(/403$/);
+    const answer = await curl('unlock', '--json', JSON.stringify({ pw: PASSWORD }));
+    const [, token = ''] = /"token":"(\w{32})"/.exec(answer) ?? [];
+    expect(await curl('summary')).toMatch(/"power_consumption":\d{4}.* 200$/);
+    expect(await curl('settings')).toMatch(/401$/);
+    // With the word before the token, as most clients send it, and without, as others do.
+    for (const said of [`Bearer ${token}`, token]) {
+      const header = ['-H', `Authorization: ${said}`];
+      expect(await curl('settings', ...header)).toMatch(/"overclock":\{.*"preset":"3200".* 200$/);
+      expect(await curl('mining/stop', '-d', '', ...header)).toBe(' 200');
+      expect(miner.power.mining).toBe(false);
+      expect(await curl('mining/stop', '-d', '', ...header)).toMatch(/failed-to-activate-pause-mode.* 500$/);
+      expect(await curl('mining/start', '-d', '', ...header)).toBe(' 200');
+      expect(miner.power.mining).toBe(true);
+    }
+    expect(await curl('find-miner', '-d', '')).toBe('{"on":true} 200');
+    expect(await curl('find-miner', '-d', '')).toBe('{"on":false} 200');
+    const preset = ['--json', '{"miner":{"overclock":{"preset":"9999"}}}', '-H', `Authorization: ${token}`];
+    expect(await curl('settings', ...preset)).toBe('{"restart_required":false,"reboot_required":false} 200');
+    expect(miner.settings()['powerLimit']).toBe(3_200);
   });
 
   test('braiins-graphql: curl logs in, asks in its own words and commands it', async (context) => {

@@ -20,6 +20,7 @@ import { SimulatedLuxos } from '../../simulator/devices/luxos.ts';
 import type { SimulatedMiner } from '../../simulator/devices/miner.ts';
 import type { MinerOptions } from '../../simulator/devices/miner-body.ts';
 import { SimulatedProtoRig } from '../../simulator/devices/proto-rig.ts';
+import { SimulatedVnish } from '../../simulator/devices/vnish.ts';
 import { SimulatedWhatsminerV3 } from '../../simulator/devices/whatsminer-v3.ts';
 import { serveEndpoints } from '../../simulator/fronts/socket.ts';
 
@@ -125,6 +126,14 @@ const FAMILIES: Readonly<Record<string, Family>> = {
     identity: { vendor: 'Proto', model: 'Rig', firmware: 'ProtoOS 1.8.0' },
     verbs: ['locate', 'power-limit', 'reboot', 'sleep', 'wake'],
     limitW: 2_856,
+  },
+  vnish: {
+    model: 'antminer-s19-vnish',
+    make: (options) => new SimulatedVnish(options),
+    target: (host) => `vnish://${host}?http=${HTTP}&passwordEnv=P`,
+    identity: { vendor: 'Bitmain', model: 'Antminer S19', firmware: 'Vnish 1.2.6' },
+    verbs: ['locate', 'power-limit', 'reboot', 'sleep', 'wake'],
+    limitW: 2_350,
   },
   'whatsminer-v3': {
     model: 'whatsminer-m66',

@@ -165,6 +165,24 @@ const PEERS: Readonly<Record<string, Peer>> = {
     },
     limitW: 2_500,
   },
+  vnish: {
+    script: 'vnish.py',
+    target: (port) => `vnish://127.0.0.1?http=${port}&passwordEnv=P`,
+    identity: { vendor: 'Bitmain', model: 'Antminer S19j Pro', firmware: 'Vnish 1.3.3' },
+    reads: {
+      hashrate: [103_250.5e9, 'H/s'],
+      power: [3_240, 'W'],
+      'power.limit': [3_250, 'W'],
+      uptime: [90_000, 's'],
+      mode: ['mine', 'text'],
+      'temperature.board.1': [61, '°C'],
+      'temperature.chip.3': [77, '°C'],
+      'fan.2': [5_390, 'rpm'],
+      'pool.active': ['pool.example:3333', 'text'],
+    },
+    // 2,500 W was never tuned there.
+    limitW: 2_700,
+  },
   'whatsminer-v3': {
     script: 'whatsminer_v3.py',
     target: (port) => `whatsminer-v3://127.0.0.1?api=${port}&passwordEnv=P`,

@@ -11,6 +11,7 @@ import { SimulatedLuxos } from '../../../../simulator/devices/luxos.ts';
 import type { SimulatedMiner } from '../../../../simulator/devices/miner.ts';
 import type { MinerOptions } from '../../../../simulator/devices/miner-body.ts';
 import { SimulatedProtoRig } from '../../../../simulator/devices/proto-rig.ts';
+import { SimulatedVnish } from '../../../../simulator/devices/vnish.ts';
 import { SimulatedWhatsminerV3 } from '../../../../simulator/devices/whatsminer-v3.ts';
 import { SimulatedWhatsminer } from '../../../../simulator/devices/whatsminer.ts';
 import { LENGTH_FIRST, NUL_ENDED } from './disturbed.ts';
@@ -286,6 +287,27 @@ export const FAMILIES: Readonly<Record<string, MinerFamily>> = {
       ...ALIKE,
       'broken off in its middle': 'NET_RESET | NET_RESET',
       'trickled bytes': 'NET_TIMEOUT | NET_TIMEOUT',
+      'nothing in it': 'ANSWER_GARBAGE | ANSWER_GARBAGE',
+      'words for numbers': 'VALUE_INVALID, mode VALUE_INVALID | resolved',
+      'lists for numbers': 'VALUE_INVALID, mode VALUE_INVALID | resolved',
+      'nulls for numbers': 'VALUE_MISSING, mode VALUE_MISSING | resolved',
+      'numbers for words': 'ANSWER_GARBAGE | ANSWER_GARBAGE',
+      busy: 'QUEUE_FULL | QUEUE_FULL',
+    },
+  },
+  vnish: {
+    url: 'vnish://10.0.0.1?passwordEnv=P',
+    model: 'antminer-s19-vnish',
+    make: (options) => new SimulatedVnish(options),
+    framing: NUL_ENDED,
+    // Between two presets, and the one below it was never tuned.
+    verbs: { sleep: undefined, wake: undefined, 'power-limit': 1_800, reboot: undefined, locate: 1 },
+    inflated: (text) => times1000(text, /("hr_(?:realtime|average)":)([\d.]+)/g),
+    busy: { kind: 'status', status: 503 },
+    outcomes: {
+      ...ALIKE,
+      'broken off in its middle': 'NET_RESET | NET_RESET',
+      'trickled bytes': 'NET_TIMEOUT | resolved',
       'nothing in it': 'ANSWER_GARBAGE | ANSWER_GARBAGE',
       'words for numbers': 'VALUE_INVALID, mode VALUE_INVALID | resolved',
       'lists for numbers': 'VALUE_INVALID, mode VALUE_INVALID | resolved',

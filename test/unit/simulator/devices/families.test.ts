@@ -25,6 +25,7 @@ test('the site of all families has every one of them; the usual one has stock fi
     'gpu',
     'luxos',
     'proto-rig',
+    'vnish',
     'whatsminer',
     'whatsminer-v3',
   ]);
@@ -49,5 +50,5 @@ test('each machine of it works, draws what its model says, loses its power and c
     expect(plant.powerW(400_000), scheme).toBeGreaterThan(fullW * 0.9);
     expect(plant.stateCalls, scheme).toBe(0);
   }
-  expect(seen.size).toBe(9);
+  expect(seen.size).toBe(10);
 });

@@ -1,0 +1,49 @@
+/** Parts of what VNish says of itself, as readings. */
+import { field } from '../../protocols/asic/cgminer.ts';
+import type { Json, JsonObject } from '../../protocols/asic/cgminer.ts';
+import type { Reading } from '../../protocols/reading.ts';
+import { listOf, partOf, wordOf } from '../miner-readings.ts';
+import { MINER_BOUNDS, missing, numberReading, textReading, toNumber } from '../readings.ts';
+
+const MOST_PARTS = 16;
+export const MOST_POOLS = 8;
+
+/** Hottest of each board and of its chips; zero is a sensor that does not answer. */
+export function addParts(readings: Record<string, Reading>, miner: Json | undefined, atMs: number): void {
+  const temperature = (board: JsonObject, part: string): Reading => {
+    const hottest = partOf(board, part, 'max');
+    return toNumber(hottest) === 0 ? missing(atMs) : numberReading(hottest, MINER_BOUNDS.temperature, atMs);
+  };
+  for (const [index, board] of listOf(miner, 'chains', MOST_PARTS).entries()) {
+    const slot = toNumber(field(board, 'id')) ?? index + 1;
+    readings[`temperature.board.${slot}`] = temperature(board, 'pcb_temp');
+    readings[`temperature.chip.${slot}`] = temperature(board, 'chip_temp');
+  }
+  for (const [index, fan] of listOf(partOf(miner, 'cooling'), 'fans', MOST_PARTS).entries())
+    readings[`fan.${(toNumber(field(fan, 'id')) ?? index) + 1}`] = numberReading(
+      field(fan, 'rpm'),
+      MINER_BOUNDS.fan,
+      atMs,
+    );
+}
+
+/** The one in use is `active`; where none is, the first of the owner's that works. The maker's own share is not ours. */
+export function activePool(miner: Json | undefined, atMs: number): Reading {
+  const pools = listOf(miner, 'pools', MOST_POOLS).filter(
+    (pool) => !/^devfee$/i.test(wordOf(field(pool, 'pool_type'))),
+  );
+  const inUse = ['active', 'working']
+    .map((status) => pools.find((pool) => wordOf(field(pool, 'status')) === status))
+    .find((pool) => pool !== undefined);
+  if (inUse) return textReading(field(inUse, 'url'), atMs);
+  return pools.length === 0 ? missing(atMs) : { ok: true, value: '', unit: 'text', quality: 'good', atMs };
+}
+
+/** `H:MM`, from the second day on `N days, H:MM`, in s; undefined when it is neither. */
+export function uptimeS(raw: Json | undefined): number | undefined {
+  const [whole, days = 0, hours = 0, minutes = 0] =
+    /^(?:(\d{1,5}) days?(?:, *|$))?(?:(\d{1,2}):(\d{2}))?$/.exec(wordOf(raw)) ?? [];
+  return whole === undefined || whole === ''
+    ? undefined
+    : Number(days) * 86_400 + Number(hours) * 3_600 + Number(minutes) * 60;
+}
