@@ -17,6 +17,8 @@ import type { DriveOptions } from './handover-drive.ts';
 import type { Keeper } from './kept.ts';
 import { makeLimits } from './limits.ts';
 import type { Limits } from './limits.ts';
+import type { Obedience } from './obedience.ts';
+import { leastLimitW } from './core/escalate.ts';
 import { COMMAND_POLL_MS, isUnpowered } from './machine.ts';
 import type { Machine } from './machine.ts';
 import type { Plant } from './plant.ts';
@@ -36,6 +38,7 @@ export interface ControlOptions {
   readonly alarms: Alarms;
   readonly settings: SettingsBook;
   readonly keeper: Keeper;
+  readonly obedience: Obedience;
   readonly result: (rack: string, result: MachineResult) => void;
   readonly hurry: (machine: Machine, everyMs: number, untilMs: number) => void;
   readonly relax: (machine: Machine) => void;
@@ -133,6 +136,7 @@ class Pilot implements Control {
   #decide(machine: Machine, goal: Goal | undefined, nowMs: number): Decision {
     const { config } = machine;
     const limitVerb = config.model.kind === 'asic' ? 'power-limit' : 'cap';
+    const limitFacts = machine.device.verbs[limitVerb]?.facts;
     return reconcile({
       model: config.model,
       goal,
@@ -153,6 +157,10 @@ class Pilot implements Control {
       nowMs,
       pollMs: COMMAND_POLL_MS,
       canLimit: machine.device.verbs[limitVerb] !== undefined,
+      patienceMs:
+        machine.attempt?.stage === 'acknowledged' ? this.#options.obedience.patienceMs(machine) : undefined,
+      limitDwellMs: (limitFacts?.dwellS ?? 0) * 1_000,
+      leastLimitW: leastLimitW(config.model, limitFacts, machine.powerW),
     });
   }
 
@@ -163,8 +171,10 @@ class Pilot implements Control {
       machine.lockout.owed = false;
     if (decision.kind === 'observed') this.#observed(machine, goal, decision.verb, nowMs);
     else if (decision.kind === 'failed') {
-      if (machine.attempt !== undefined)
+      if (machine.attempt !== undefined) {
         machine.attempt = { ...machine.attempt, stage: 'failed', dispatchedMs: nowMs, why: decision.why };
+        this.#options.obedience.ignored(machine, machine.attempt);
+      }
       this.#say(machine, goal, 'failed', machine.attempt?.verb ?? 'none', {
         why: decision.why,
         detail: decision.detail,
@@ -202,7 +212,10 @@ class Pilot implements Control {
         dispatchedMs,
         stage: 'observed',
       };
-    else if (attempt.stage !== 'observed') machine.attempt = { ...attempt, stage: 'observed' };
+    else if (attempt.stage !== 'observed') {
+      machine.attempt = { ...attempt, stage: 'observed' };
+      this.#options.obedience.observed(machine, attempt);
+    }
     if (attempt?.stage !== 'observed') this.#options.relax(machine);
     if (machine.selfWoken) {
       machine.selfWoken = false;
@@ -240,7 +253,8 @@ class Pilot implements Control {
 
   #began(machine: Machine, step: Step): void {
     const nowMs = this.#options.clock.monoMs();
-    machine.attempt = attemptOf(step, nowMs);
+    const firstMs = step.tries > 1 ? machine.attempt?.firstMs : undefined;
+    machine.attempt = { ...attemptOf(step, nowMs), firstMs };
     machine.toldBefore = undefined;
     if (!isAtRest(step.goal.mode)) machine.lastMode = undefined;
     this.#begun.set(machine, step.goal);
@@ -271,13 +285,15 @@ class Pilot implements Control {
         why: fault.code,
       };
       this.#say(machine, step.goal, 'failed', attempt.verb, { why: fault.code, detail: fault.detail });
+      // Told before and ignored, now it says no.
+      if (step.tries > 1) this.#options.obedience.ignored(machine, attempt);
     } else machine.attempt = { ...attempt, stage: 'ambiguous', why: fault.code };
   }
 
   #acknowledged(machine: Machine, goal: Goal): void {
     const { attempt } = machine;
     if (attempt?.stage !== 'sent') return;
-    machine.attempt = { ...attempt, stage: 'acknowledged' };
+    machine.attempt = { ...attempt, stage: 'acknowledged', firstMs: attempt.firstMs ?? attempt.endedMs };
     this.#say(machine, goal, 'acknowledged', attempt.verb, {
       ms: this.#options.clock.monoMs() - attempt.dispatchedMs,
     });

@@ -6,6 +6,7 @@ import type { Control } from './control.ts';
 import { restMode, satisfies } from './core/draw.ts';
 import type { Keeper } from './kept.ts';
 import type { Machine } from './machine.ts';
+import type { Obedience } from './obedience.ts';
 import type { Plant } from './plant.ts';
 
 /** Lockouts, and the machines that have not been put to rest for theirs yet. */
@@ -16,6 +17,7 @@ export interface LockoutsOptions {
   readonly keeper: Keeper;
   readonly alarms: Alarms;
   readonly control: Pick<Control, 'look' | 'pump'>;
+  readonly obedience: Pick<Obedience, 'trust'>;
   /** Says which lockouts are on the disk. */
   readonly say: (locks: readonly Lock[]) => void;
 }
@@ -101,11 +103,12 @@ class Holder implements Lockouts {
    * at the `first` time, with the disk just read, all are asked about.
    */
   #apply(owes: (machine: string) => boolean, first = false): void {
-    const { plant, control } = this.#options;
+    const { plant, control, obedience } = this.#options;
     const byMachine = locksByMachine(this.#locks);
     for (const machine of this.#locked) {
       if (byMachine.has(machine.config.id)) continue;
       machine.lockout = undefined;
+      obedience.trust(machine, 'its lockout is released: a person has looked after it');
       this.#locked.delete(machine);
       this.#owed.delete(machine.config.id);
       this.#watch(machine);
@@ -116,6 +119,7 @@ class Holder implements Lockouts {
       const isManual = released.has(machine.config.id);
       if (isManual === machine.manual) continue;
       machine.manual = isManual;
+      if (!isManual) obedience.trust(machine, 'a person has given it back to automation');
       control.look(machine);
     }
     for (const [id, locks] of byMachine) {

@@ -65,6 +65,8 @@ export interface Machine {
   manual: boolean;
   /** Locked out, in words; `owed`: it is still to be put to rest for that, once. */
   lockout: { readonly words: string; owed: boolean } | undefined;
+  /** Why it is on the quarantine list, in words: it takes commands and does not obey. */
+  quarantine: string | undefined;
   /** What the plant's inputs say of its part of the tree: nothing is started, or it is to rest. */
   inhibition: Inhibition | undefined;
   selfWoken: boolean;
@@ -121,6 +123,7 @@ export function newMachine(
     resting: false,
     manual: false,
     lockout: undefined,
+    quarantine: undefined,
     inhibition: undefined,
     selfWoken: false,
     outlet: undefined,

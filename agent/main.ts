@@ -1,4 +1,3 @@
-import * as z from 'zod';
 import { poolsOf } from '../config/pools.ts';
 import type { Site } from '../config/site.ts';
 import type { Deps } from '../host/deps.ts';
@@ -17,13 +16,15 @@ import { agentPhase, issueNonce, makeLease, takeBeat } from './core/lease.ts';
 import type { LeaseState } from './core/lease.ts';
 import { makeStall } from './core/stall.ts';
 import type { Device, DeviceIo, Target } from './driver.ts';
-import { openUtilityTerminal } from './drivers/utility-terminal.ts';
+import { keepEpochs } from './epochs.ts';
+import type { Epochs } from './epochs.ts';
 import { startFrames } from './frames.ts';
 import type { Frames } from './frames.ts';
 import { makeHostWatch } from './host-watch.ts';
 import { makeHoles } from './holes.ts';
-import type { Kept } from './kept.ts';
 import { openLink } from './link.ts';
+import { makeObedience } from './obedience.ts';
+import type { Obedience } from './obedience.ts';
 import type { Link } from './link.ts';
 import { makeLockouts } from './lockouts.ts';
 import type { Lockouts } from './lockouts.ts';
@@ -66,7 +67,6 @@ export interface AgentOptions {
 }
 
 const TICK_MS = 1_000;
-const epochSchema = z.strictObject({ epoch: z.int().nonnegative() });
 
 /** Runs one agent: reads its devices, publishes what they say, and brings machines to where they shall be. */
 export function startAgent(options: AgentOptions): { stop(): Promise<void> } {
@@ -95,17 +95,17 @@ class Agent {
   readonly #ratios: Ratios;
   readonly #frames: Frames;
   readonly #readers: Readers;
-  readonly #epochs: Kept<z.infer<typeof epochSchema>>;
+  readonly #epochs: Epochs;
   readonly #lockouts: Lockouts;
   readonly #plantIo: PlantIo;
   readonly #settings: SettingsBook;
   readonly #actions: Actions;
+  readonly #obedience: Obedience;
   readonly #utility: Utility | undefined;
   readonly #lookAtHost: ReturnType<typeof makeHostWatch>;
   readonly #holes = makeHoles();
   #link: Link | undefined;
   #phase: LeasePhase | undefined;
-  #epochKnown = false;
   #waitingBeat: Lease | undefined;
   #stopped = false;
 
@@ -123,6 +123,7 @@ class Agent {
     this.#spool = this.#storage.spool;
     const keeper = this.#holes.start(this.#storage.keeper);
     this.#settings = makeSettingsBook({ plant: this.#plant, clock, keeper, alarms: this.#alarms });
+    this.#obedience = makeObedience({ plant: this.#plant, clock, keeper, alarms: this.#alarms });
     const shared = {
       site,
       agent,
@@ -135,6 +136,7 @@ class Agent {
       orders: this.#orders,
       alarms: this.#alarms,
       settings: this.#settings,
+      obedience: this.#obedience,
       keeper,
       io: options.io,
       target: (url: string) => this.#target(url),
@@ -164,11 +166,7 @@ class Agent {
       say: (intervals) => this.#link?.energy(intervals),
       keptFrom: () => this.#spool.status().keptFrom.messages,
     });
-    // The highest epoch seen: an older controller stays refused after a restart of the agent.
-    this.#epochs = keeper.open('epoch', epochSchema, (found) => {
-      this.#lease.durableEpoch = Math.max(this.#lease.durableEpoch, found?.epoch ?? 0);
-      this.#epochKnown = true;
-    });
+    this.#epochs = keepEpochs(shared);
     this.#lockouts = makeLockouts({
       ...shared,
       control: this.#control,
@@ -176,7 +174,8 @@ class Agent {
     });
     this.#plantIo = startPlantIo({ ...shared, control: this.#control, ready: () => this.#ready() });
     this.#link = this.#openLink();
-    this.#utility = this.#startUtility();
+    const { log } = deps;
+    this.#utility = openUtility({ ...shared, log, onObserved: (observed) => this.#link?.observed(observed) });
     this.#tick();
   }
 
@@ -192,6 +191,7 @@ class Agent {
       this.#lockouts,
       this.#plantIo,
       this.#settings,
+      this.#obedience,
       this.#ratios,
       this.#utility,
       this.#holes,
@@ -245,19 +245,6 @@ class Agent {
     });
   }
 
-  #startUtility(): Utility | undefined {
-    const { site, agent, deps, io } = this.#options;
-    return openUtility({
-      site,
-      agent,
-      open: (url) => openUtilityTerminal(this.#target(url), io),
-      clock: deps.clock,
-      log: deps.log,
-      alarms: this.#alarms,
-      onObserved: (observed) => this.#link?.observed(observed),
-    });
-  }
-
   #onDesired(doc: Desired): void {
     const place = this.#rackPlace.get(doc.rack);
     const orders = place === undefined ? undefined : this.#orders[place];
@@ -299,7 +286,7 @@ class Agent {
 
   /** Nothing is armed before the disk has said what must not be forgotten. */
   #ready(): boolean {
-    return this.#epochKnown && this.#lockouts.known && this.#plantIo.known;
+    return this.#epochs.known && this.#lockouts.known && this.#plantIo.known;
   }
 
   #onBeat(beat: Lease): void {
@@ -310,10 +297,8 @@ class Agent {
     if (verdict.kind === 'refused') this.#alarms.tell(verdict.why, agent, verdict.detail);
     if (verdict.kind === 'store-epoch') {
       this.#waitingBeat = beat;
-      const { epoch } = verdict;
-      this.#epochs.keep({ epoch }).then(
+      this.#epochs.keep(verdict.epoch).then(
         () => {
-          this.#lease.durableEpoch = Math.max(this.#lease.durableEpoch, epoch);
           const waiting = this.#waitingBeat;
           this.#waitingBeat = undefined;
           if (waiting !== undefined && !this.#stopped) this.#onBeat(waiting);
@@ -360,6 +345,7 @@ class Agent {
       ...this.#plantIo.status(),
       ...this.#readers.status(),
       ...this.#actions.status(),
+      ...this.#obedience.status(),
       ...this.#lookAtHost(),
     };
     const { durableEpoch: epoch } = this.#lease;

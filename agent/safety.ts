@@ -196,7 +196,11 @@ function guardView(machine: Machine, node: number, meter: Meter | undefined, now
   const { model } = config;
   const resting =
     attempt !== undefined && attempt.verb !== 'none' && satisfies(model, restMode(model), attempt.mode);
-  const inTime = resting && nowMs < attempt.dispatchedMs + settleMs(model, restMode(model), COMMAND_POLL_MS);
+  // A limit given because it does not rest brings it down, not to rest.
+  const inTime =
+    resting &&
+    attempt.verb !== 'power-limit' &&
+    nowMs < attempt.dispatchedMs + settleMs(model, restMode(model), COMMAND_POLL_MS);
   const failed = attempt?.stage === 'failed';
   const knownW = knownDrawW(machine, meter?.goodMs ?? -Infinity);
   return {
@@ -207,7 +211,8 @@ function guardView(machine: Machine, node: number, meter: Meter | undefined, now
     presentW: knownW ?? machine.lastPowerW,
     isPast: knownW === undefined,
     reachable: machine.reachable,
-    controllable: config.authority === 'automatic' && machine.lockout === undefined,
+    controllable:
+      config.authority === 'automatic' && machine.lockout === undefined && machine.quarantine === undefined,
     falling:
       machine.reachable &&
       ((resting && inTime && !failed) || (machine.held !== undefined && machine.queued === 'safety')),

@@ -3,6 +3,8 @@ import type { Clock, Log } from '../host/deps.ts';
 import { asFault } from '../protocols/faults.ts';
 import type { Ack, Observed } from '../protocols/mqtt/status.ts';
 import type { Alarms } from './alarms.ts';
+import type { DeviceIo, Target } from './driver.ts';
+import { openUtilityTerminal } from './drivers/utility-terminal.ts';
 import type { UtilityObservation, UtilityTerminal } from './drivers/utility-terminal.ts';
 
 export interface UtilityOptions {
@@ -34,7 +36,8 @@ export function openUtility(
   options: Omit<UtilityOptions, 'terminal' | 'periodMs'> & {
     readonly site: Site;
     readonly agent: string;
-    readonly open: (target: string) => UtilityTerminal;
+    readonly io: DeviceIo;
+    readonly target: (url: string) => Target;
     readonly alarms: Alarms;
   },
 ): Utility | undefined {
@@ -42,7 +45,8 @@ export function openUtility(
   const { utility } = site.config;
   if (utility === undefined || (utility.agent ?? site.agents[0]) !== agent) return undefined;
   try {
-    return startUtility({ ...options, terminal: options.open(utility.target), periodMs: utility.periodMs });
+    const terminal = openUtilityTerminal(options.target(utility.target), options.io);
+    return startUtility({ ...options, terminal, periodMs: utility.periodMs });
   } catch (error) {
     options.log.error({ why: String(error) }, 'the utility terminal cannot be used');
     options.alarms.raise('TARGET_INVALID', 'utility', String(error).slice(0, 300));

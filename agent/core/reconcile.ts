@@ -41,6 +41,8 @@ export interface Attempt {
   readonly tries: number;
   /** Monotonic ms. */
   readonly dispatchedMs: number;
+  /** When the machine had first taken in the same command, and it did not have to be doubted; absent: it has not. */
+  readonly firstMs?: number | undefined;
   /** Monotonic ms when the machine had answered, or was waited for no more; absent: it is still being asked. */
   readonly endedMs?: number;
   readonly stage: 'sent' | 'acknowledged' | 'ambiguous' | 'observed' | 'failed';
@@ -74,6 +76,12 @@ export interface ReconcileInput {
   /** Time between two readings of a machine under command. */
   readonly pollMs: number;
   readonly canLimit: boolean;
+  /** How long the last command may take to show, ms; undefined: as its model says. */
+  readonly patienceMs: number | undefined;
+  /** Between two power limits that money alone asks for, ms. */
+  readonly limitDwellMs: number;
+  /** A limit that brings its load down when it does not rest, W; undefined: there is no such way. */
+  readonly leastLimitW: number | undefined;
 }
 
 /** What is to be done, as plain data. `raise`: it adds load and needs the envelope's consent. */
@@ -210,13 +218,12 @@ function perGpuW(model: Extract<Model, { kind: 'gpu-host' }>, hostW: number): nu
   return Math.round(Math.min(model.capMaxW, Math.max(model.capMinW, (hostW - restW) / model.gpus)));
 }
 
-/** The first command, the wait for its effect, one repetition after a reading that shows it did not work, then rest. */
-function pursue(
-  { model, sight, attempt, toldBefore, pollMs }: ReconcileInput,
-  goal: Goal,
-  step: Step,
-  nowMs: number,
-): Decision {
+/**
+ * The first command, the wait for its effect, one repetition after a reading that shows it did not work, for a rest that
+ * does not come another verb to that end, then a rest.
+ */
+function pursue(input: ReconcileInput, goal: Goal, step: Step, nowMs: number): Decision {
+  const { model, sight, attempt, toldBefore, pollMs } = input;
   const dispatch = (tries: number, woke = false): Decision => ({
     kind: 'dispatch',
     step: { ...step, tries },
@@ -227,24 +234,55 @@ function pursue(
   if (!same) {
     // A mode that cannot be read may be put to rest, which is safe, but not started.
     if (sight.mode === undefined && (step.raise || wasTold(model, toldBefore, step))) return none('unseen');
-    return dispatch(1);
+    return dwells(input, goal, step) ? none('settling') : dispatch(1);
   }
   if (attempt.stage === 'observed')
     return sight.mode === undefined ? none('unseen') : dispatch(1, sight.beganMs > attempt.dispatchedMs);
   if (attempt.stage === 'failed')
     return nowMs < attempt.dispatchedMs + RETRY_MS ? none('backing-off') : dispatch(1);
-  const patienceMs = attempt.stage === 'ambiguous' ? AMBIGUOUS_MS : settleMs(model, goal.mode, pollMs);
+  const patienceMs =
+    attempt.stage === 'ambiguous' ? AMBIGUOUS_MS : (input.patienceMs ?? settleMs(model, goal.mode, pollMs));
   if (nowMs < endOf(attempt) + patienceMs) return none('settling');
   // Only a reading that began after the command had been given may say that it did not work.
   if (sight.beganMs <= endOf(attempt) || sight.mode === undefined) return none('unseen');
   if (attempt.tries < MOST_TRIES) return dispatch(attempt.tries + 1);
+  const { leastLimitW } = input;
+  if (attempt.tries === MOST_TRIES && goal.mode === restMode(model) && leastLimitW !== undefined) {
+    const tries = MOST_TRIES + 1;
+    const instead: Step = {
+      kind: 'verb',
+      verb: 'power-limit',
+      argument: leastLimitW,
+      goal,
+      raise: false,
+      tries,
+    };
+    return { kind: 'dispatch', step: instead, woke: false };
+  }
   const why = attempt.why ?? 'VERB_NOT_OBSERVED';
   return {
     kind: 'failed',
     why,
-    detail: `${attempt.verb} given ${attempt.tries} times, the machine shows ${sight.mode}`,
+    detail: `${triedWords(attempt, goal)}, the machine shows ${sight.mode}`,
   };
 }
+
+const triedWords = ({ verb, tries }: Attempt, goal: Goal): string =>
+  tries > MOST_TRIES
+    ? `${goal.mode} given ${MOST_TRIES} times, then its lowest ${verb}`
+    : `${verb} given ${tries} times`;
+
+/** Money alone asks for another limit, and the last one was given a moment ago. */
+const dwells = ({ attempt, nowMs, limitDwellMs }: ReconcileInput, goal: Goal, step: Step): boolean =>
+  attempt !== undefined &&
+  step.kind === 'verb' &&
+  step.verb === 'power-limit' &&
+  attempt.verb === step.verb &&
+  goal.owner === 'desired' &&
+  goal.because === 'price' &&
+  goal.restores !== true &&
+  !goal.urgent &&
+  nowMs < attempt.dispatchedMs + limitDwellMs;
 
 /**
  * True when the same was said before the agent's own restart: as without one, only a reading says that it did not

@@ -13,6 +13,8 @@ const common = {
   /** From command to settled draw, s. */
   sleepS: z.number().positive(),
   wakeS: z.number().positive(),
+  /** From a power limit until its machine shows it, at most, s; absent: as its driver says. */
+  limitS: z.number().positive().optional(),
   /** Least time in a state before the controller changes it for money, s. */
   minOnS: z.number().nonnegative(),
   minOffS: z.number().nonnegative(),

@@ -2,7 +2,7 @@ import { withFacts } from '../../../agent/driver.ts';
 import type { Device, Verb } from '../../../agent/driver.ts';
 import type { VirtualClock } from '../../../proof/virtual-clock.ts';
 import { Fault } from '../../../protocols/faults.ts';
-import type { Mode, Readings } from '../../../protocols/reading.ts';
+import type { Identity, Mode, Readings } from '../../../protocols/reading.ts';
 import { PLAIN_VERB } from '../../../protocols/verb-facts.ts';
 
 const TOY = { ...PLAIN_VERB, effectS: { typical: 5, atMost: 30 }, source: 'a toy' } as const;
@@ -53,7 +53,7 @@ export class Miner implements Device {
     return new Promise((resolve) => this.#clock.after(30, resolve));
   }
 
-  identify(): Promise<never> {
+  identify(): Promise<Identity> {
     return Promise.reject(new Fault('NET_TIMEOUT'));
   }
 

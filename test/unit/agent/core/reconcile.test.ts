@@ -36,6 +36,9 @@ const input = (changes: Partial<ReconcileInput> = {}): ReconcileInput => ({
   nowMs: 100_100,
   pollMs: 2_000,
   canLimit: true,
+  patienceMs: undefined,
+  limitDwellMs: 0,
+  leastLimitW: undefined,
   ...changes,
 });
 const attempt = (changes: Partial<Attempt> = {}): Attempt => ({
@@ -195,6 +198,62 @@ const cases: readonly [string, Partial<ReconcileInput>, string][] = [
     'lease',
   ],
   ['no way to limit', { canLimit: false, goal: goal('mine', { powerW: 2_500 }) }, 'observed none'],
+  [
+    'ignored twice, another verb brings the load down',
+    { attempt: attempt({ tries: 2, dispatchedMs: 10_000 }), leastLimitW: 1_200 },
+    'power-limit 1200 try 3',
+  ],
+  [
+    'ignored twice, no other verb',
+    { attempt: attempt({ tries: 2, dispatchedMs: 10_000 }) },
+    'failed VERB_NOT_OBSERVED',
+  ],
+  [
+    'no other verb for a start',
+    {
+      goal: goal('mine'),
+      sight: sight('sleep', 990_000),
+      attempt: attempt({ mode: 'mine', verb: 'wake', tries: 2, dispatchedMs: 10_000 }),
+      leastLimitW: 1_200,
+      nowMs: 999_000,
+    },
+    'failed VERB_NOT_OBSERVED',
+  ],
+  [
+    'the other verb in vain too',
+    { attempt: attempt({ verb: 'power-limit', tries: 3, dispatchedMs: 10_000 }), leastLimitW: 1_200 },
+    'failed VERB_NOT_OBSERVED',
+  ],
+  [
+    'as long as it was learned to take',
+    { attempt: attempt({ dispatchedMs: 60_000 }), patienceMs: 60_000 },
+    'settling',
+  ],
+  [
+    'no longer than it was learned to take',
+    { attempt: attempt({ dispatchedMs: 85_000 }), patienceMs: 10_000 },
+    'sleep try 2',
+  ],
+  [
+    'another limit for money waits',
+    {
+      goal: goal('mine', { powerW: 2_500, because: 'price' }),
+      sight: { ...sight('mine'), powerLimitW: 3_000 },
+      attempt: attempt({ mode: 'mine', verb: 'power-limit', powerW: 3_000, stage: 'observed' }),
+      limitDwellMs: 60_000,
+    },
+    'settling',
+  ],
+  [
+    'another limit for a cap does not',
+    {
+      goal: goal('mine', { powerW: 2_500, because: 'cap' }),
+      sight: { ...sight('mine'), powerLimitW: 3_000 },
+      attempt: attempt({ mode: 'mine', verb: 'power-limit', powerW: 3_000, stage: 'observed' }),
+      limitDwellMs: 60_000,
+    },
+    'power-limit 2500',
+  ],
   ['GPUs to AI', { model: gpuHost(), goal: goal('ai') }, 'to ai raise'],
   ['GPUs from AI to mining', { model: gpuHost(), goal: goal('mine'), sight: sight('ai') }, 'to mine'],
   ['GPU sleep is idle', { model: gpuHost(), sight: sight('idle') }, 'observed none'],
@@ -254,6 +313,9 @@ const anyInput: fc.Arbitrary<ReconcileInput> = fc.record({
   nowMs: fc.constant(100_000),
   pollMs: fc.constant(2_000),
   canLimit: fc.boolean(),
+  patienceMs: fc.option(fc.integer({ min: 1_000, max: 500_000 }), { nil: undefined }),
+  limitDwellMs: fc.nat(600_000),
+  leastLimitW: fc.option(fc.integer({ min: 500, max: 3_000 }), { nil: undefined }),
 });
 
 test('in every situation: no raise unless live, nothing without authority, lease and sight, never two at once', () => {

@@ -86,6 +86,7 @@ export class Plant {
   inhibitions: readonly Inhibition[] = [];
   /** Outlets that the agent sees open. */
   openOutlets: readonly string[] = [];
+  quarantined: readonly string[] = [];
   priceUsdPerMwh: number | undefined = 40;
   utility: { limitKw?: number; deadlineS: number; sequence: number; kind?: 'contracted' | 'emergency' } = {
     deadlineS: 60,
@@ -306,6 +307,7 @@ export class Plant {
         guarding: [],
         inhibitions: [...this.inhibitions],
         openOutlets: [...this.openOutlets],
+        quarantined: [...this.quarantined],
         ...NOTHING_SPOOLED,
       },
     });

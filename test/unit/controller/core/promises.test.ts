@@ -28,6 +28,20 @@ const withRamp = (kwPerMin: number): SiteConfigInput => ({
 
 /** Each was broken once. */
 describe('nobody above a limit', () => {
+  test('who is on an agent’s quarantine list counts as what it draws, whatever it was seen to do before', () => {
+    const rests = (one: Plant): string[] => r1.filter((_, at) => one.state.wish[at]?.mode === 'sleep');
+    const free = new Plant().run(23);
+    limit(free, 45, 1);
+    const [first = ''] = rests(free.run(30));
+    expect(first).not.toBe('');
+    const plant = new Plant().run(20);
+    plant.quarantined = [first];
+    plant.run(3);
+    limit(plant, 45, 1);
+    expect(rests(plant.run(30))).not.toContain(first);
+    expect(plant.nodeW('site')).toBeLessThanOrEqual(45_000);
+  });
+
   test('machines that cannot be commanded at all are not counted as asleep', () => {
     const plant = new Plant().run(20);
     plant.refusal = 'NET_REFUSED';

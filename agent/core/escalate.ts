@@ -1,0 +1,22 @@
+/** What is left to do when a machine says yes and does not: another verb to the same end, then its outlet. Pure. */
+import type { Model } from '../../config/schema/model.ts';
+import type { VerbFacts } from '../../protocols/verb-facts.ts';
+
+/** Less than this share of what it draws is no relief worth a write. */
+const WORTH_SHARE = 0.9;
+
+/**
+ * The limit to give a machine that was told twice to rest and works on, W: the lowest level of its model. Undefined
+ * where its firmware has no limit, would restart mining with it, or where it would not bring the draw down.
+ */
+export function leastLimitW(
+  model: Model,
+  facts: VerbFacts | undefined,
+  drawnW: number | undefined,
+): number | undefined {
+  if (model.kind !== 'asic' || facts === undefined || facts.restartsMining) return undefined;
+  const lowest = model.rungs[0]?.powerW;
+  if (lowest === undefined || model.rungs.length < 2) return undefined;
+  const leastW = Math.round(Math.max(lowest, facts.grain?.by === 'watts' ? (facts.grain.leastW ?? 0) : 0));
+  return leastW < (drawnW ?? model.ratedW) * WORTH_SHARE ? leastW : undefined;
+}

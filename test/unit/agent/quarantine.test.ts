@@ -1,0 +1,81 @@
+import { afterEach, expect, test } from 'vitest';
+import { all, makeBench as openBench, modes, START_MS } from './bench.ts';
+import type { Bench } from './bench.ts';
+
+const benches: Bench[] = [];
+afterEach(async () => {
+  for (const bench of benches.splice(0)) await bench.stop();
+});
+
+function makeBench(options: Parameters<typeof openBench>[0] = {}): Bench {
+  const bench = openBench(options);
+  benches.push(bench);
+  return bench;
+}
+
+const forAnHour = { expiresAtMs: START_MS + 3_600_000 };
+const listed = (bench: Bench): readonly string[] => bench.voice.status?.quarantined ?? [];
+const said = (bench: Bench): string[] =>
+  bench.voice.events
+    .filter(({ code }) => code === 'QUARANTINED')
+    .map(({ subject, state, text }) => `${state} ${subject}: ${text}`);
+
+/** One of them says yes to everything and does nothing. */
+async function withLiar(options: Parameters<typeof openBench>[0] = {}): Promise<Bench> {
+  const bench = makeBench(options);
+  const liar = bench.miners.get('r1-02');
+  if (liar === undefined) throw new Error('no such miner');
+  liar.behaviour = 'ignores';
+  liar.identify = () => Promise.resolve({ vendor: 'Acme', model: 'M1', firmware: '3.1' });
+  await bench.clock.advance(6_000);
+  bench.voice.want('r1', 1, all(bench, 'sleep'), forAnHour);
+  await bench.clock.advance(40_000);
+  return bench;
+}
+const WORDS = 'Acme M1, firmware 3.1, ignores sleep: it counts as not controllable';
+
+test('who says yes twice and does nothing is on the list, with make, model, firmware and verb, and told once more', async () => {
+  const bench = await withLiar();
+  expect(modes(bench)).toBe('smssssss');
+  expect(bench.miners.get('r1-02')?.calls).toEqual(['sleep', 'sleep']);
+  expect(listed(bench)).toEqual(['r1-02']);
+  expect(said(bench)).toEqual([`raised r1-02: ${WORDS}`]);
+});
+
+test('it leaves the list when a command to it is observed, and not before', async () => {
+  const bench = await withLiar();
+  const liar = bench.miners.get('r1-02');
+  bench.voice.want('r1', 2, all(bench, 'mine'), forAnHour);
+  await bench.clock.advance(30_000);
+  // It shows what is wanted: it did so before it was wanted.
+  expect(listed(bench)).toEqual(['r1-02']);
+  if (liar !== undefined) liar.behaviour = 'good';
+  bench.voice.want('r1', 3, all(bench, 'sleep'), forAnHour);
+  await bench.clock.advance(30_000);
+  expect(listed(bench)).toEqual([]);
+  expect(said(bench).at(-1)).toBe('cleared r1-02: sleep was observed');
+});
+
+test('it stays on the list over a restart of the agent, until a person has had it in hand', async () => {
+  const first = await withLiar();
+  const second = makeBench({ disk: first.disk });
+  await first.stop();
+  await second.clock.advance(4_000);
+  expect(listed(second)).toEqual(['r1-02']);
+  expect(new Set(said(second))).toEqual(new Set([`raised r1-02: ${WORDS}`]));
+  const manual = {
+    id: 'op-1',
+    kind: 'manual',
+    by: 'anna',
+    sinceMs: START_MS,
+    reason: 'looked after',
+    machines: ['r1-02'],
+    freed: [],
+  } as const;
+  second.voice.lock('r1', [{ ...manual, machines: ['r1-02'], freed: [] }]);
+  await second.clock.advance(3_000);
+  expect(listed(second)).toEqual(['r1-02']);
+  second.voice.lock('r1', [{ ...manual, machines: [], freed: ['r1-02'] }]);
+  await second.clock.advance(3_000);
+  expect(listed(second)).toEqual([]);
+});
