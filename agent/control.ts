@@ -19,7 +19,7 @@ import { makeLimits } from './limits.ts';
 import type { Limits } from './limits.ts';
 import type { Obedience } from './obedience.ts';
 import { leastLimitW } from './core/escalate.ts';
-import { COMMAND_POLL_MS, isUnpowered } from './machine.ts';
+import { COMMAND_POLL_MS, isUnpowered, saidAtMs } from './machine.ts';
 import type { Machine } from './machine.ts';
 import type { Plant } from './plant.ts';
 import type { StandIns } from './stand-in.ts';
@@ -183,7 +183,7 @@ class Pilot implements Control {
       this.#say(machine, goal, 'refused', 'none', { why: decision.why, detail: decision.detail });
     } else if (decision.kind === 'none' && decision.reason === 'unseen') {
       // The goal stands: it is pursued as soon as the machine answers again.
-      if (!machine.reachable && machine.readings['mode'] !== undefined)
+      if (!machine.reachable && saidAtMs(machine, 'mode') !== undefined)
         this.#say(machine, goal, 'failed', 'none', {
           why: 'DEVICE_LOST',
           detail: 'the machine does not answer',

@@ -1,5 +1,5 @@
 import type { Clock } from '../host/deps.ts';
-import type { Readings } from '../protocols/reading.ts';
+import type { Table } from '../protocols/mqtt/columns.ts';
 import { tableOf } from '../protocols/mqtt/rows.ts';
 import type { Plant } from './plant.ts';
 import type { Spool } from './spool.ts';
@@ -40,20 +40,16 @@ export function startFrames(options: FramesOptions): Frames {
   let metersDueMs = 0;
   let stopped = false;
 
-  const send = (group: string, rows: readonly string[], cells: readonly Readings[]): void => {
+  const send = (group: string, rows: readonly string[], table: (tickMs: number) => Table): void => {
     if (rows.length === 0) return;
     const tickMs = Math.round(clock.wallMs());
     const { site, agent } = options;
-    spool.frame({ site, agent, group, tickMs, rows, table: tableOf(cells, tickMs) });
+    spool.frame({ site, agent, group, tickMs, rows, table: table(tickMs) });
   };
   const sendRack = (place: number): void => {
     const rack = plant.racks[place];
     if (rack === undefined || stopped) return;
-    send(
-      rack.id,
-      rackIds[place] ?? [],
-      rack.machines.map((machine) => machine.readings),
-    );
+    send(rack.id, rackIds[place] ?? [], (tickMs) => rack.rows.table(tickMs));
   };
   const tick = (place: number): void => {
     if (stopped) return;
@@ -76,10 +72,11 @@ export function startFrames(options: FramesOptions): Frames {
       const nowMs = clock.monoMs();
       if (stopped || nowMs < metersDueMs) return;
       metersDueMs = nowMs + metersMs - TICK_LEAST_MS / 2;
-      send(
-        'meters',
-        meterIds,
-        plant.meters.map((meter) => meter.readings),
+      send('meters', meterIds, (tickMs) =>
+        tableOf(
+          plant.meters.map((meter) => meter.readings),
+          tickMs,
+        ),
       );
     },
     stop: () => {

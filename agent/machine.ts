@@ -2,6 +2,7 @@ import type { SiteMachine } from '../config/site.ts';
 import type { Fault } from '../protocols/faults.ts';
 import type { Inhibition } from '../protocols/mqtt/status.ts';
 import { modeOf, numberOf } from '../protocols/reading.ts';
+import type { Rows } from '../protocols/mqtt/rows.ts';
 import type { Mode, Reading, Readings } from '../protocols/reading.ts';
 import type { Device } from './driver.ts';
 import { drawW, isAtRest, settleMs } from './core/draw.ts';
@@ -31,9 +32,9 @@ export interface Machine {
   /** As `path`: the share of its draw that flows there; changes when one of two feeds is lost. */
   shares: readonly number[];
   device: Device;
-  /** Newest of every quantity; failures with their reason when it stopped answering. */
-  readings: Readings;
-  full: Readings;
+  /** Its row has the newest of every quantity; failures with their reason when it stopped answering. */
+  readonly rows: Rows;
+  readonly row: number;
   mode: Mode | undefined;
   modeSinceMs: number;
   /** Draw by the newest reading; undefined when unknown. */
@@ -91,7 +92,7 @@ export interface GpuSide {
 
 /** A machine of which nothing is known yet. */
 export function newMachine(
-  place: Pick<Machine, 'at' | 'config' | 'rack' | 'path' | 'shares'>,
+  place: Pick<Machine, 'at' | 'config' | 'rack' | 'rows' | 'row' | 'path' | 'shares'>,
   device: Device,
   nowMs: number,
 ): Machine {
@@ -100,8 +101,6 @@ export function newMachine(
   return {
     ...place,
     device,
-    readings: {},
-    full: {},
     mode: undefined,
     modeSinceMs: nowMs,
     powerW: undefined,
@@ -152,12 +151,16 @@ export function seeOff(machine: Machine, words: string, atMs: number): void {
   machine.powerLimitW = undefined;
   machine.attempt = undefined;
   machine.toldBefore = undefined;
-  machine.full = {};
-  machine.readings = {
+  machine.rows.clear(machine.row);
+  machine.rows.put(machine.row, {
     mode: { ok: true, value: 'off', unit: 'text', quality: 'good', atMs },
     power: { ok: true, value: 0, unit: 'W', quality: 'uncertain', measured: false, why: words, atMs },
-  };
+  });
 }
+
+/** When it last told a quantity, or why there is none, UTC ms; undefined: never. */
+export const saidAtMs = ({ rows, row }: Machine, quantity: string): number | undefined =>
+  rows.atMs(row, quantity);
 
 /** Takes a reading in: true when the mode changed by it. */
 export function takeReadings(
@@ -166,18 +169,20 @@ export function takeReadings(
   scope: 'fast' | 'full',
   beganMs: number,
 ): boolean {
-  if (scope === 'full') {
-    machine.full = withAggregates(readings);
-    machine.readings = machine.full;
-  } else machine.readings = { ...machine.full, ...readings };
+  // Of what it said before it was lost nothing is left to complete a short reading with.
+  const isWhole = scope === 'full' || !machine.reachable;
+  if (isWhole) machine.rows.clear(machine.row);
+  machine.rows.put(machine.row, readings);
+  if (scope === 'full') machine.rows.put(machine.row, aggregatesOf(readings));
   const before = machine.mode;
   machine.mode = modeOf(readings);
   if (machine.mode !== undefined && !(isAtRest(machine.mode) && isOnItsWay(machine.attempt)))
     machine.lastMode = machine.mode;
   machine.powerW = numberOf(readings['power']);
   if (machine.powerW !== undefined) machine.lastPowerW = machine.powerW;
-  machine.powerLimitW =
-    machine.config.model.kind === 'asic' ? numberOf(machine.readings['power.limit']) : undefined;
+  const limit = readings['power.limit'];
+  if (machine.config.model.kind === 'asic' && (isWhole || limit !== undefined))
+    machine.powerLimitW = numberOf(limit);
   machine.beganMs = beganMs;
   if (!machine.reachable) machine.answersSinceMs = beganMs;
   machine.reachable = true;
@@ -192,8 +197,8 @@ const isOnItsWay = (attempt: Attempt | undefined): boolean =>
 
 /** It stopped answering: every quantity says why instead of its last value. */
 export function loseReadings(machine: Machine, fault: Fault, atMs: number): boolean {
-  machine.readings = lostReadings(machine.readings, ['power', 'mode', 'hashrate'], fault, atMs);
-  machine.full = {};
+  machine.rows.put(machine.row, lostReadings({}, ['power', 'mode', 'hashrate'], fault, atMs));
+  machine.rows.lose(machine.row, fault.code, atMs);
   const changed = machine.mode !== undefined;
   machine.mode = undefined;
   machine.powerW = undefined;
@@ -217,7 +222,7 @@ export function lostReadings(
 }
 
 /** The hottest part, the fastest fan and the sums over GPUs, as the frame's summary quantities have them. */
-function withAggregates(readings: Readings): Readings {
+function aggregatesOf(readings: Readings): Readings {
   let hottest: Reading | undefined;
   let fastest: Reading | undefined;
   const gpu = { power: new Sum(), utilization: new Sum(), memoryUsed: new Sum() };
@@ -234,12 +239,13 @@ function withAggregates(readings: Readings): Readings {
         gpu[kind].add(reading);
     }
   }
-  const more: Record<string, Reading> = { ...readings };
+  const more: Record<string, Reading> = {};
   if (hottest !== undefined) more['temperature.max'] = hottest;
   if (fastest !== undefined) more['fan.max'] = fastest;
   for (const kind of ['power', 'utilization', 'memoryUsed'] as const) {
     const total = gpu[kind].reading(kind === 'utilization');
-    if (total !== undefined) more[`gpu.${kind}`] ??= total;
+    const own = readings[`gpu.${kind}`] !== undefined;
+    if (total !== undefined && !own) more[`gpu.${kind}`] = total;
   }
   return more;
 }

@@ -15,7 +15,7 @@ import type { ModbusInputs } from './drivers/modbus-io.ts';
 import { goalOf } from './goal.ts';
 import { startInputs } from './inputs.ts';
 import type { Inputs } from './inputs.ts';
-import { isUnpowered, loseReadings, seeOff } from './machine.ts';
+import { isUnpowered, loseReadings, saidAtMs, seeOff } from './machine.ts';
 import type { Machine } from './machine.ts';
 import { meterW } from './plant.ts';
 import { Outlet, isClosing, pointOf } from './outlet.ts';
@@ -246,7 +246,7 @@ class Switchroom implements Outlets {
     const atMs = clock.wallMs();
     for (const machine of machines) {
       const isNew = !isUnpowered(machine);
-      const toldMs = machine.readings['mode']?.atMs ?? 0;
+      const toldMs = saidAtMs(machine, 'mode') ?? 0;
       if (!isNew && machine.outlet === words && Math.abs(atMs - toldMs) < FRESH_MS) continue;
       // What it waits for has changed: that is said again.
       if (machine.outlet !== words) machine.reported.delete('refused OUTLET_OPEN');
@@ -325,7 +325,7 @@ class Switchroom implements Outlets {
 }
 
 /** Asked, and it did not answer. */
-const isSilent = ({ reachable, readings }: Machine): boolean => !reachable && readings['mode'] !== undefined;
+const isSilent = (machine: Machine): boolean => !machine.reachable && saidAtMs(machine, 'mode') !== undefined;
 
 /** Why an agent leaves the power of a machine as it is, whatever is wanted of it. */
 function handsOn({ lockout, manual, config }: Machine): string | undefined {

@@ -8,6 +8,7 @@ import { flowShares, lostFeeds } from '../protocols/feeds.ts';
 import { flowOf, planCapW } from '../protocols/loading.ts';
 import type { Flow, Rating } from '../protocols/loading.ts';
 import { GUARD_MAX_AGE_MS } from '../protocols/metering/age.ts';
+import { Rows } from '../protocols/mqtt/rows.ts';
 import { numberOf } from '../protocols/reading.ts';
 import type { Readings } from '../protocols/reading.ts';
 import type { Device } from './driver.ts';
@@ -64,6 +65,8 @@ export interface Slice {
 
 export interface Rack {
   readonly id: string;
+  /** What its machines say, in their order. */
+  readonly rows: Rows;
   readonly machines: readonly Machine[];
 }
 
@@ -90,24 +93,27 @@ export function buildPlant(
 ): Plant {
   const ownNodes = site.nodes.filter((node) => node.agent === agent);
   const nodePlace = placesOf(site, agent);
-  const racks = site.racks.filter((rack) => rack.agent === agent);
-  const rackPlace = new Map(racks.map((rack, place) => [rack.id, place]));
   const declared = site.nodes.map(({ shares }) => shares);
   const machines: Machine[] = [];
-  for (const rack of racks)
-    for (const index of rack.machines) {
-      const config = site.machines[index];
-      if (config === undefined) continue;
-      const path = (site.nodes[config.nodeIndex]?.path ?? []).flatMap((node) => nodePlace.get(node) ?? []);
-      const shares = ownShares(site, declared, config.nodeIndex, nodePlace);
-      machines.push(
-        newMachine(
-          { at: machines.length, config, rack: rackPlace.get(rack.id) ?? 0, path, shares },
+  const racks = site.racks
+    .filter((rack) => rack.agent === agent)
+    .map((rack, place): Rack => {
+      const rows = new Rows(rack.machines.length);
+      const own = rack.machines.flatMap((index, row) => {
+        const config = site.machines[index];
+        if (config === undefined) return [];
+        const path = (site.nodes[config.nodeIndex]?.path ?? []).flatMap((node) => nodePlace.get(node) ?? []);
+        const shares = ownShares(site, declared, config.nodeIndex, nodePlace);
+        const at = machines.length + row;
+        return newMachine(
+          { at, config, rack: place, rows, row, path, shares },
           tryOpen(open, config.target),
           nowMs,
-        ),
-      );
-    }
+        );
+      });
+      machines.push(...own);
+      return { id: rack.id, rows, machines: own };
+    });
   const meters: readonly Meter[] = site.meters
     .filter((meter) => meter.agent === agent)
     .map((config): Meter => ({
@@ -143,10 +149,7 @@ export function buildPlant(
     machines,
     auxiliaries: auxiliariesOf(site, ownNodes, nodePlace),
     byId: new Map(machines.map((machine) => [machine.config.id, machine])),
-    racks: racks.map(({ id }, place) => ({
-      id,
-      machines: machines.filter((machine) => machine.rack === place),
-    })),
+    racks,
     meters,
     nodes,
     lostFeeds: new Set(),

@@ -8,7 +8,7 @@ import { virtualText, virtualValue } from '../protocols/metering/virtual.ts';
 import type { VirtualPart, VirtualValue } from '../protocols/metering/virtual.ts';
 import type { Reading, Readings } from '../protocols/reading.ts';
 import type { Device } from './driver.ts';
-import { isOff } from './machine.ts';
+import { isOff, saidAtMs } from './machine.ts';
 import type { Machine } from './machine.ts';
 import type { Borrowed } from './core/guard.ts';
 import type { Meter, PlantNode } from './plant.ts';
@@ -46,7 +46,7 @@ function readingOf({ site, config, meters, machines }: VirtualOptions, lentOnce:
     const below = machines().filter(({ config: { nodeIndex } }) =>
       site.nodes[nodeIndex]?.path.includes(config.nodeIndex),
     );
-    const atMs = Math.max(0, ...below.map(({ readings }) => readings['power']?.atMs ?? 0));
+    const atMs = Math.max(0, ...below.map((machine) => saidAtMs(machine, 'power') ?? 0));
     const nowMs = Math.max(...below.map(({ beganMs }) => beganMs));
     const calibrated = calibratedBy(lentOnce(), nowMs);
     const value = virtualValue(wordsOf(site, below, config.nodeIndex, calibrated));

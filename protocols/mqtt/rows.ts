@@ -1,3 +1,4 @@
+import type { FaultCode } from '../faults.ts';
 import type { Reading, Readings } from '../reading.ts';
 import {
   ABSENT,
@@ -16,31 +17,68 @@ import { FIELDS, fieldById, fieldPlace, fromWire, toWire } from './fields.ts';
 import type { Field } from './fields.ts';
 import { reasonCode, reasonNumber } from './reasons.ts';
 
-/**
- * The columns of readings, one element per row. Lost on the way: free texts (`why` of a doubtful value, `detail`),
- * quantities that are not in the field table, and digits below a field's scale.
- */
+/** As `Rows` gives them, the columns of these readings. */
 export function tableOf(cells: readonly Readings[], tickMs: number): Table {
-  const drafts: (Draft | undefined)[] = [];
-  const memory = { bytes: new ArrayBuffer(0), used: 0 };
-  for (let row = 0; row < cells.length; row += 1) {
-    const readings = cells[row] ?? {};
+  const rows = new Rows(cells.length);
+  for (const [row, readings] of cells.entries()) rows.put(row, readings);
+  return rows.table(tickMs);
+}
+
+/**
+ * The newest reading of each quantity of so many machines or meters, as columns: a row of a hundred machines takes a
+ * tenth of what objects take, and nothing is made anew for what is only kept. Lost on the way: free texts (`why` of a
+ * doubtful value, `detail`), quantities that are not in the field table, and digits below a field's scale.
+ */
+export class Rows {
+  readonly #count: number;
+  /** By place of the field. */
+  readonly #kept: (Kept | undefined)[] = [];
+
+  constructor(count: number) {
+    this.#count = count;
+  }
+
+  /** Takes these readings in beside those that the row has of other quantities. */
+  put(row: number, readings: Readings): void {
     for (const quantity of Object.keys(readings)) {
       const place = fieldPlace(quantity);
       const field = FIELDS[place];
       const reading = readings[quantity];
-      if (field === undefined || reading === undefined) continue;
-      put((drafts[place] ??= draftOf(field, cells.length, memory)), row, reading, tickMs);
+      if (field !== undefined && reading !== undefined)
+        keep((this.#kept[place] ??= keptOf(field, this.#count)), row, reading);
     }
   }
-  const sets: AgeSet[] = [];
-  const columns: Column[] = [];
-  for (const draft of drafts) {
-    if (draft === undefined) continue;
-    const { field, states, values, ages } = draft;
-    columns.push({ wireId: field.wireId, states, values, ageSet: placeAges(sets, ages, states) });
+
+  /** All that the row has has no value any more, for this reason. */
+  lose(row: number, why: FaultCode, atMs: number): void {
+    const reading: Reading = { ok: false, why, atMs };
+    for (const kept of this.#kept)
+      if (kept !== undefined && kept.states[row] !== ABSENT) keep(kept, row, reading);
   }
-  return { rowCount: cells.length, tickMs, ages: sets.map((set) => set.ages), columns };
+
+  clear(row: number): void {
+    for (const kept of this.#kept) if (kept !== undefined) kept.states[row] = ABSENT;
+  }
+
+  /** UTC ms of a quantity's reading, with a value or without; undefined: there is none. */
+  atMs(row: number, quantity: string): number | undefined {
+    const kept = this.#kept[fieldPlace(quantity)];
+    return kept === undefined || kept.states[row] === ABSENT ? undefined : kept.atMs[row];
+  }
+
+  /** The columns as they are, one element per row, with ages at `tickMs` (UTC). Nothing of it changes later. */
+  table(tickMs: number): Table {
+    const sets: AgeSet[] = [];
+    const columns: Column[] = [];
+    const memory = { bytes: new ArrayBuffer(0), used: 0 };
+    for (const kept of this.#kept) {
+      if (kept === undefined || kept.states.every((state) => state === ABSENT)) continue;
+      const { states, values, ages } = draftOf(kept, memory, tickMs);
+      const ageSet = placeAges(sets, ages, states);
+      columns.push({ wireId: kept.field.wireId, states, values, ageSet });
+    }
+    return { rowCount: this.#count, tickMs, ages: sets.map((set) => set.ages), columns };
+  }
 }
 
 /**
@@ -92,18 +130,39 @@ interface AgeSet {
   readonly known: Uint8Array;
 }
 
-/** A column while its rows come in one by one, with the ages of its own samples. */
-interface Draft {
+/** A column that is kept: its states, its values, and when each was read, UTC ms. */
+interface Kept {
   readonly field: Field;
   readonly states: Uint8Array;
   readonly values: Float64Array;
-  readonly ages: Float64Array;
+  readonly atMs: Float64Array;
+}
+
+const keptOf = (field: Field, rows: number): Kept => ({
+  field,
+  states: new Uint8Array(rows),
+  values: new Float64Array(rows),
+  atMs: new Float64Array(rows),
+});
+
+function keep({ field, states, values, atMs }: Kept, row: number, reading: Reading): void {
+  const scaled = reading.ok ? toWire(field, reading.value, reading.unit) : undefined;
+  atMs[row] = reading.atMs;
+  values[row] = scaled ?? 0;
+  if (reading.ok && scaled !== undefined) states[row] = stateOf(reading);
+  else states[row] = MISSING + reasonNumber(reading.ok ? 'VALUE_INVALID' : reading.why);
 }
 
 /** Columns that are given their memory together: a table has a hundred of them, and each piece of its own costs. */
 const COLUMNS_AT_ONCE = 16;
 
-function draftOf(field: Field, rows: number, memory: { bytes: ArrayBuffer; used: number }): Draft {
+/** A copy of a column with the ages of its samples. A sample too far off in time has no value. */
+function draftOf(
+  kept: Kept,
+  memory: { bytes: ArrayBuffer; used: number },
+  tickMs: number,
+): Pick<Column, 'states' | 'values'> & { readonly ages: Float64Array } {
+  const rows = kept.states.length;
   // Two of doubles, then one of bytes up to the next double.
   const size = 16 * rows + 8 * Math.ceil(rows / 8);
   if (memory.used + size > memory.bytes.byteLength) {
@@ -112,23 +171,25 @@ function draftOf(field: Field, rows: number, memory: { bytes: ArrayBuffer; used:
   }
   const { bytes, used } = memory;
   memory.used += size;
-  return {
-    field,
-    values: new Float64Array(bytes, used, rows),
-    ages: new Float64Array(bytes, used + 8 * rows, rows),
-    states: new Uint8Array(bytes, used + 16 * rows, rows),
-  };
-}
-
-function put({ field, states, values, ages }: Draft, row: number, reading: Reading, tickMs: number): void {
-  const ageMs = Math.round(tickMs - reading.atMs);
-  const aged = Math.abs(ageMs) <= MOST_AGE_MS;
-  ages[row] = aged ? ageMs + 0 : 0;
-  const scaled = reading.ok && aged ? toWire(field, reading.value, reading.unit) : undefined;
-  if (reading.ok && scaled !== undefined) {
-    states[row] = stateOf(reading);
-    values[row] = scaled;
-  } else states[row] = MISSING + reasonNumber(reading.ok ? 'VALUE_INVALID' : reading.why);
+  const values = new Float64Array(bytes, used, rows);
+  const ages = new Float64Array(bytes, used + 8 * rows, rows);
+  const states = new Uint8Array(bytes, used + 16 * rows, rows);
+  values.set(kept.values);
+  states.set(kept.states);
+  for (let row = 0; row < rows; row += 1) {
+    const state = states[row] ?? ABSENT;
+    if (state === ABSENT) {
+      values[row] = 0;
+      continue;
+    }
+    const ageMs = Math.round(tickMs - (kept.atMs[row] ?? 0));
+    if (Math.abs(ageMs) <= MOST_AGE_MS) ages[row] = ageMs + 0;
+    else if (hasValue(state)) {
+      states[row] = MISSING + reasonNumber('VALUE_INVALID');
+      values[row] = 0;
+    }
+  }
+  return { values, ages, states };
 }
 
 /** The set that agrees with these ages wherever both know one, or a new one. */

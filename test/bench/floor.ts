@@ -26,14 +26,11 @@ import type { Figure } from './measure.ts';
 
 const SCRIPT = fileURLToPath(new URL('../../switchyard.ts', import.meta.url));
 const PERIOD_S = 10;
-/** Until code is warm and every machine has been read in full. */
-const WARM_S = 75;
-const MEASURED_S = 60;
 const PLAIN_PORT = FAMILIES[0]?.port ?? 0;
 
-interface FloorOptions {
+export interface FloorOptions {
   readonly machines: number;
-  /** Until code is warm and connections stand, s. */
+  /** Until code is warm, every machine has been read in full, and the dead are known, s. */
   readonly warmS: number;
   readonly measuredS: number;
 }
@@ -156,8 +153,9 @@ async function measureFloor({ machines, warmS, measuredS }: FloorOptions): Promi
 }
 
 /** The floor of the machines asked for: what its agent costs, beside the plainest programs that read such answers. */
-export async function floorFigures(machines: number): Promise<Figure[]> {
-  const floor = await measureFloor({ machines, warmS: WARM_S, measuredS: MEASURED_S });
+export async function floorFigures(options: FloorOptions): Promise<Figure[]> {
+  const { machines } = options;
+  const floor = await measureFloor(options);
   const { verdict } = floor;
   if (verdict.samples === 0) throw new Error('nothing of the watched machines was stored');
   const name = `${machines} miners every ${PERIOD_S} s`;

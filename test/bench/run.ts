@@ -29,6 +29,8 @@ const { values } = parseArgs({
     json: { type: 'boolean', default: false },
     only: { type: 'string' },
     machines: { type: 'string', default: '20000' },
+    warm: { type: 'string', default: '75' },
+    seconds: { type: 'string', default: '60' },
   },
 });
 /** By the name that `--only` knows. */
@@ -37,7 +39,12 @@ const parts: Readonly<Record<string, () => Promise<readonly Figure[]>>> = {
   devices: deviceFigures,
   meters: fleetFigures,
   lines: lineFigures,
-  poller: () => floorFigures(Number(values.machines)),
+  poller: () =>
+    floorFigures({
+      machines: Number(values.machines),
+      warmS: Number(values.warm),
+      measuredS: Number(values.seconds),
+    }),
   deciding: async () => [await allocatorFigure(), ...(await controllerFigures()), await simFigure()],
 };
 if (values.only !== undefined && parts[values.only] === undefined) {
