@@ -4,6 +4,9 @@ import { asFault } from '../protocols/faults.ts';
 const TICK_MS = 200;
 /** Each silent device is knocked at this often, while all of them together are not more than the rate allows. */
 const EVERY_MS = 4_000;
+/** All devices are looked through once in this time, so that a look at so many that answer costs little. */
+const LOOKED_THROUGH_MS = 2_000;
+const LOOKS_LEAST = 64;
 /** A whole rack row that is off the network must not become a flood: at most so many connects a second. */
 const MOST_PER_S = 100;
 const TIMEOUT_MS = 1_500;
@@ -49,7 +52,8 @@ export function startKnocking(options: KnockOptions): { stop(): void } {
     cancel = clock.after(TICK_MS, round);
     const nowMs = clock.monoMs();
     let left = (MOST_PER_S * TICK_MS) / 1_000;
-    for (let step = 0; step < count && left > 0; step++) {
+    const looks = Math.min(count, Math.max(LOOKS_LEAST, Math.ceil((count * TICK_MS) / LOOKED_THROUGH_MS)));
+    for (let step = 0; step < looks && left > 0; step++) {
       const index = cursor;
       cursor = (cursor + 1) % count;
       const door = doorOf(index);

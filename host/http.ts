@@ -1,69 +1,149 @@
 import * as http from 'node:http';
 import * as https from 'node:https';
+import type { Duplex } from 'node:stream';
 
 import { Fault } from '../protocols/faults.ts';
 import type { Clock, Http, HttpRequest, HttpResponse } from './deps.ts';
 import { netFault } from './net.ts';
 
-/** HTTP/1.1 over node:http and node:https: no redirects, no cookies; a connection per request unless `keepAlive`. */
-export function makeHttp(clock: Clock, options: { readonly keepAlive?: boolean } = {}): Http {
-  const keepAlive = options.keepAlive ?? false;
-  const plain = new http.Agent({ keepAlive });
-  const secure = new https.Agent({ keepAlive });
-  return { request: (request) => send(clock, plain, secure, request) };
+/** Connections kept for the next question wait this long; a machine is asked again within it, or is none that is asked often. */
+const KEPT_MS = 12_000;
+/** So many connections wait for a question at most, a few kilobytes each. */
+const KEPT_MOST = 4_096;
+
+/** Keeps one connection to each host, and no more than so many in all. */
+class KeepingAgent extends http.Agent {
+  readonly #kept = new Set<Duplex>();
+  readonly #watched = new WeakSet<Duplex>();
+
+  constructor() {
+    super({ keepAlive: true, maxFreeSockets: 1, timeout: KEPT_MS });
+  }
+
+  override keepSocketAlive(socket: Duplex): boolean {
+    // By its types it says nothing; by its documentation, false when the server has asked for no more.
+    const may: unknown = super.keepSocketAlive(socket);
+    if (may === false || this.#kept.size >= KEPT_MOST) return false;
+    this.#kept.add(socket);
+    if (!this.#watched.has(socket)) {
+      this.#watched.add(socket);
+      socket.once('close', () => this.#kept.delete(socket));
+    }
+    return true;
+  }
+
+  override reuseSocket(socket: Duplex, request: http.ClientRequest): void {
+    this.#kept.delete(socket);
+    super.reuseSocket(socket, request);
+  }
 }
 
-function send(
-  clock: Clock,
-  plain: http.Agent,
-  secure: https.Agent,
-  request: HttpRequest,
-): Promise<HttpResponse> {
-  return new Promise((resolve, reject) => {
-    let done = false;
-    let sent: http.ClientRequest | undefined;
-    const fail = (fault: Fault): void => {
-      if (done) return;
-      done = true;
-      cancel();
-      sent?.destroy();
-      reject(fault);
-    };
-    const cancel = clock.after(request.timeoutMs, () =>
-      fail(new Fault('NET_TIMEOUT', `${request.url}: no whole answer in ${request.timeoutMs} ms`)),
+/**
+ * HTTP/1.1 over node:http and node:https: no redirects, no cookies. A GET goes out on a connection kept from the GET
+ * before, where the server leaves it open; what may change something has a connection of its own, so that nobody need
+ * guess whether it arrived.
+ */
+export function makeHttp(clock: Clock): Http {
+  const agents = { kept: new KeepingAgent(), own: new http.Agent(), secure: new https.Agent() };
+  return {
+    request: (request) =>
+      new Promise((resolve, reject) => {
+        new Sending(clock, agents, request, { resolve, reject }).begin(request.method === 'GET');
+      }),
+  };
+}
+
+interface Agents {
+  readonly kept: http.Agent;
+  readonly own: http.Agent;
+  readonly secure: https.Agent;
+}
+
+/** One request until it has its answer, or its fault. */
+class Sending {
+  readonly #request: HttpRequest;
+  readonly #agents: Agents;
+  readonly #end: { resolve(response: HttpResponse): void; reject(fault: Fault): void };
+  readonly #cancel: () => void;
+  #done = false;
+  #sent: http.ClientRequest | undefined;
+
+  constructor(
+    clock: Clock,
+    agents: Agents,
+    request: HttpRequest,
+    end: { resolve(response: HttpResponse): void; reject(fault: Fault): void },
+  ) {
+    this.#request = request;
+    this.#agents = agents;
+    this.#end = end;
+    const { url, timeoutMs } = request;
+    this.#cancel = clock.after(timeoutMs, () =>
+      this.#fail(new Fault('NET_TIMEOUT', `${url}: no whole answer in ${timeoutMs} ms`)),
     );
+  }
+
+  begin(kept: boolean): void {
+    let sent: http.ClientRequest;
     try {
-      sent = start(request, plain, secure);
+      sent = start(this.#request, this.#agents, kept);
     } catch (error) {
-      fail(error instanceof Fault ? error : new Fault('TARGET_INVALID', String(error), { cause: error }));
+      this.#fail(
+        error instanceof Fault ? error : new Fault('TARGET_INVALID', String(error), { cause: error }),
+      );
       return;
     }
-    sent.on('error', (error) => fail(httpFault(error, request.url)));
-    sent.on('close', () => fail(new Fault('NET_RESET', `${request.url}: closed without an answer`)));
+    this.#sent = sent;
+    let answered = false;
+    const broke = (fault: () => Fault): void => {
+      if (this.#done || this.#sent !== sent) return;
+      // The server closed what was kept while the question was under way: asked anew, on a connection of its own.
+      if (sent.reusedSocket && !answered) this.begin(false);
+      else this.#fail(fault());
+    };
+    sent.on('error', (error) => broke(() => httpFault(error, this.#request.url)));
+    sent.on('close', () => {
+      broke(() => new Fault('NET_RESET', `${this.#request.url}: closed without an answer`));
+    });
     sent.on('response', (response) => {
-      const parts: Buffer[] = [];
-      let size = 0;
-      response.on('data', (part: Buffer) => {
-        size += part.length;
-        if (size <= request.maxBytes) parts.push(part);
-        else fail(new Fault('NET_OVERSIZE', `${request.url}: more than ${request.maxBytes} bytes`));
-      });
-      response.on('error', (error) => fail(httpFault(error, request.url)));
-      response.on('end', () => {
-        if (done) return;
-        done = true;
-        cancel();
-        resolve({
-          status: response.statusCode ?? 0,
-          headers: flat(response.headers),
-          body: Buffer.concat(parts),
-        });
+      answered = true;
+      this.#take(response);
+    });
+  }
+
+  #take(response: http.IncomingMessage): void {
+    const { url, maxBytes } = this.#request;
+    const parts: Buffer[] = [];
+    let size = 0;
+    response.on('data', (part: Buffer) => {
+      size += part.length;
+      if (size <= maxBytes) parts.push(part);
+      else this.#fail(new Fault('NET_OVERSIZE', `${url}: more than ${maxBytes} bytes`));
+    });
+    response.on('error', (error) => this.#fail(httpFault(error, url)));
+    response.on('end', () => {
+      if (this.#done) return;
+      this.#done = true;
+      this.#cancel();
+      const [first] = parts;
+      this.#end.resolve({
+        status: response.statusCode ?? 0,
+        headers: flat(response.headers),
+        body: parts.length === 1 && first !== undefined ? first : Buffer.concat(parts),
       });
     });
-  });
+  }
+
+  #fail(fault: Fault): void {
+    if (this.#done) return;
+    this.#done = true;
+    this.#cancel();
+    this.#sent?.destroy();
+    this.#end.reject(fault);
+  }
 }
 
-function start(request: HttpRequest, plain: http.Agent, secure: https.Agent): http.ClientRequest {
+function start(request: HttpRequest, { kept, own, secure }: Agents, keep: boolean): http.ClientRequest {
   const url = URL.parse(request.url);
   if (!url || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
     throw new Fault('TARGET_INVALID', `${request.url}: not an http or https address`);
@@ -75,7 +155,7 @@ function start(request: HttpRequest, plain: http.Agent, secure: https.Agent): ht
   const sent =
     url.protocol === 'https:'
       ? https.request(url, { ...options, agent: secure })
-      : http.request(url, { ...options, agent: plain });
+      : http.request(url, { ...options, agent: keep ? kept : own });
   sent.end(body);
   return sent;
 }

@@ -37,14 +37,17 @@ export function makeNet(clock: Clock): Net {
   };
 }
 
-/** `onBytes` gets what lies in the read buffer until it returns. */
-function connect(endpoint: Endpoint, onBytes: (bytes: Uint8Array) => void): net.Socket {
+/**
+ * `onBytes` gets what lies in the read buffer until it returns. `kept`: it is to last, and to take more than one write;
+ * for a single question that would be five system calls more.
+ */
+function connect(endpoint: Endpoint, kept: boolean, onBytes: (bytes: Uint8Array) => void): net.Socket {
   return net.connect({
     host: endpoint.host,
     port: endpoint.port,
-    noDelay: true,
+    noDelay: kept,
     // A peer that lost its power says nothing: the system asks for it while a connection is idle.
-    keepAlive: true,
+    keepAlive: kept,
     keepAliveInitialDelay: KEEP_ALIVE_MS,
     // An address needs no race between families, which costs a timer per connection.
     autoSelectFamily: net.isIP(endpoint.host) === 0,
@@ -92,7 +95,7 @@ function open(clock: Clock, endpoint: Endpoint, timeoutMs: number): Promise<Conn
     const cancel = clock.after(timeoutMs, () => finish(new Fault('NET_TIMEOUT', `${where}: no connection`)));
     let socket: net.Socket;
     try {
-      socket = connect(endpoint, (bytes) => {
+      socket = connect(endpoint, true, (bytes) => {
         if (!closed) connection.onData(bytes);
       });
     } catch (error) {
@@ -157,7 +160,7 @@ function exchange(
     );
     let socket: net.Socket;
     try {
-      socket = connect(endpoint, take);
+      socket = connect(endpoint, false, take);
     } catch (error) {
       cancel();
       reject(netFault(error, where));
