@@ -64,6 +64,14 @@ export interface SettingsView {
   newest(): { readonly settings: Settings; readonly beganMs: number } | undefined;
   /** The one setting that a verb sets to its argument; everything else a write must leave as it is. */
   readonly setBy: Partial<Record<Verb, string>>;
+  /** A setting that a verb takes away from this value for its own time and gives back; absent: there is none. */
+  readonly lends?: {
+    readonly verb: Verb;
+    readonly name: string;
+    readonly value: string | number;
+    /** It may not have been given back: an earlier run of the agent ended meanwhile. The next full reading sees to it. */
+    readonly owe: () => void;
+  };
 }
 
 /** What a meter was found to refuse: addresses that no read may pass over, and quantities that it lacks. */

@@ -25,6 +25,7 @@ const fileSchema = z.record(
     known: values,
     before: values,
     wrote: z.strictObject({ verb: z.string(), sets: values }).optional(),
+    lent: values.optional(),
   }),
 );
 
@@ -73,6 +74,7 @@ class Book implements SettingsBook {
         const { id } = machine.config;
         const kept = found?.[id];
         if (kept !== undefined) this.#set(machine, kept);
+        if (kept?.lent !== undefined) machine.device.settings?.lends?.owe();
       }
       this.#dirty = false;
     });
@@ -90,7 +92,10 @@ class Book implements SettingsBook {
     const name = machine.device.settings?.setBy[verb];
     const argument = this.argument(machine, step);
     const sets = name === undefined || argument === undefined ? {} : { [name]: argument };
-    return this.#noted(machine, isUrgent, (kept) => beforeWrite(kept, verb, sets));
+    const lends = machine.device.settings?.lends;
+    return this.#noted(machine, isUrgent, (kept) =>
+      beforeWrite(kept, verb, sets, { lends: lends?.verb === verb ? lends : undefined }),
+    );
   }
 
   beforePools(machine: Machine, pools: readonly Pool[]): BeforeWrite {

@@ -6,6 +6,8 @@ export interface KeptSettings {
   readonly before: Values;
   /** Our newest write, until a reading has shown what became of it. */
   readonly wrote?: Wrote | undefined;
+  /** What a verb has taken away for its own time, as it was: until a reading shows it so again. */
+  readonly lent?: Values | undefined;
 }
 
 type Values = Readonly<Record<string, string | number>>;
@@ -14,6 +16,11 @@ interface Wrote {
   readonly verb: string;
   /** What it was to set; empty: no setting. Of pools '' stands for a place without one. */
   readonly sets: Values;
+}
+
+interface Lent {
+  readonly name: string;
+  readonly value: string | number;
 }
 
 /** A setting that changed and not by our wish. `foreign`: nobody here was writing; `disturbed`: it came with our write. */
@@ -46,7 +53,10 @@ export function seeSettings(
   const known: Record<string, string | number> = { ...kept.known };
   const before: Record<string, string | number> = { ...kept.before };
   let isOpen = Object.keys(sets).some((name) => shown[name] === undefined);
+  const lent = owedStill(kept.lent, shown);
   for (const [name, to] of Object.entries(shown)) {
+    // It comes back, and is no news while it is away.
+    if (lent?.[name] !== undefined) continue;
     const from = known[name] ?? (knewPools && isPool(name) ? '' : undefined);
     const value = sets[name];
     if (value !== undefined) {
@@ -68,7 +78,12 @@ export function seeSettings(
     changes.push({ kind, name, from, to });
     if (kind === 'foreign' && before[name] !== undefined) before[name] = to;
   }
-  return { kept: isOpen ? { known, before, wrote } : { known, before }, changes };
+  return { kept: { known, before, ...(isOpen && { wrote }), ...(lent && { lent }) }, changes };
+}
+
+function owedStill(lent: Values = {}, seen: Values): Values | undefined {
+  const owed = Object.entries(lent).filter(([name, value]) => seen[name] !== value);
+  return owed.length === 0 ? undefined : Object.fromEntries(owed);
 }
 
 const isPool = (name: string): boolean => name.startsWith('pool.');
@@ -89,24 +104,36 @@ const isWritten = (seen: string | number, value: string | number): boolean =>
 
 /**
  * As it must be on disk before a write goes out that sets `sets`. What is set only until something is over is restored
- * then: of a write that `stays` nothing is.
+ * then: of a write that `stays` nothing is. `lends`: what the verb takes away meanwhile, where it has this value.
  */
 export function beforeWrite(
   kept: KeptSettings,
   verb: string,
   sets: Values,
-  { stays = false }: { readonly stays?: boolean } = {},
+  { stays = false, lends }: { readonly stays?: boolean; readonly lends?: Lent | undefined } = {},
 ): KeptSettings {
   const { known, before, wrote } = kept;
   const names = Object.keys(sets);
+  const isLent = lends !== undefined && known[lends.name] === lends.value;
+  const lent = isLent ? { ...kept.lent, [lends.name]: lends.value } : kept.lent;
   // One that sets nothing comes on top of one that does and has not shown its effect yet.
   if (names.length === 0)
-    return { known, before, wrote: wrote && Object.keys(wrote.sets).length > 0 ? wrote : { verb, sets } };
+    return {
+      known,
+      before,
+      wrote: wrote && Object.keys(wrote.sets).length > 0 ? wrote : { verb, sets },
+      ...(lent && { lent }),
+    };
   const overwritten = names.flatMap((name): [string, string | number][] => {
     const present = known[name];
     return stays || before[name] !== undefined || present === undefined || present === sets[name]
       ? []
       : [[name, present]];
   });
-  return { known, before: { ...before, ...Object.fromEntries(overwritten) }, wrote: { verb, sets } };
+  return {
+    known,
+    before: { ...before, ...Object.fromEntries(overwritten) },
+    wrote: { verb, sets },
+    ...(lent && { lent }),
+  };
 }

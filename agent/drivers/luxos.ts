@@ -4,7 +4,7 @@
  */
 import type { Endpoint } from '../../host/deps.ts';
 import { field, sectionOf } from '../../protocols/asic/cgminer.ts';
-import type { Json, JsonObject } from '../../protocols/asic/cgminer.ts';
+import type { JsonObject } from '../../protocols/asic/cgminer.ts';
 import { asFault, Fault } from '../../protocols/faults.ts';
 import type { Identity, Reading, Readings } from '../../protocols/reading.ts';
 import { gigahash } from '../../protocols/units.ts';
@@ -13,11 +13,12 @@ import { Deadline, poolReading, poolsTold } from '../ask-cgminer.ts';
 import type { Asked } from '../ask-cgminer.ts';
 import { withFacts } from '../driver.ts';
 import type { BeforeWrite, Device, DeviceIo, Driver, Settings, SettingsView, Target } from '../driver.ts';
-import { modeReading, powerReading, rateReading, wordOf } from '../miner-readings.ts';
+import { rateReading, wordOf } from '../miner-readings.ts';
 import { checkOptions, portOption } from '../options.ts';
 import { hasPools, poolSettings } from '../pools.ts';
-import { MINER_BOUNDS, missing, numberReading, toNumber, uncertain, unreadable } from '../readings.ts';
+import { MINER_BOUNDS, missing, numberReading, toNumber, unreadable } from '../readings.ts';
 import { setPools } from './luxos-pools.ts';
+import { hottest, modeOf, powerOf } from './luxos-readings.ts';
 import { LuxosSession } from './luxos-session.ts';
 import type { Say } from './luxos-session.ts';
 
@@ -88,7 +89,11 @@ interface Profile {
 class Luxos implements Device {
   readonly driver = 'luxos';
   readonly verbs: Device['verbs'];
-  readonly settings: SettingsView = { newest: () => this.#newest, setBy: { 'power-limit': 'powerLimit' } };
+  readonly settings: SettingsView = {
+    newest: () => this.#newest,
+    setBy: { 'power-limit': 'powerLimit' },
+    lends: { verb: 'power-limit', name: 'atm', value: 'true', owe: () => void (this.#owesAtm = true) },
+  };
   readonly door: Endpoint;
   readonly #io: DeviceIo;
   readonly #session: LuxosSession;
@@ -202,6 +207,8 @@ class Luxos implements Device {
     const pools = await this.#try('pools', deadline);
     readings['pool.active'] = pools instanceof Fault ? failed(pools) : poolReading(pools);
     // What a command could not finish: a machine that was away is given back what it lent.
+    const isBack = config && !(config instanceof Fault) && field(config.config, 'IsAtmEnabled') === true;
+    if (isBack === true) this.#owesAtm = false;
     if (this.#owesAtm)
       await this.#session
         .inSession(deadline, (say) => this.#giveAtmBack(say, deadline))
@@ -339,49 +346,6 @@ function profileFor(limitW: number, profiles: readonly Profile[]): Profile {
     'VERB_REFUSED',
     `${limitW} W: ${lowest ? `its lowest profile is ${lowest.watts} W` : 'it has no profiles'}`,
   );
-}
-
-/** From its supply's own sensor, or reckoned from clock and voltage: it says which. */
-function powerOf(asked: Asked | Fault, nowMs: number): Reading {
-  if (asked instanceof Fault) return unreadable(asked.code, nowMs, asked.detail);
-  const [power] = sectionOf(asked.value, 'POWER');
-  return powerReading(
-    power && field(power, 'Watts'),
-    asked.atMs,
-    power !== undefined && field(power, 'PSU') === true,
-  );
-}
-
-/** Hashing is proof of mining. Not hashing, the configuration says whether it was put to sleep. */
-function modeOf(
-  hashrate: Reading,
-  config: (Asked & { readonly config: JsonObject }) | Fault | undefined,
-  summary: Asked | Fault,
-): Reading {
-  if (hashrate.ok && Number(hashrate.value) > 0 && hashrate.quality === 'good')
-    return modeReading('mine', hashrate.atMs);
-  if (!hashrate.ok && hashrate.why !== 'VALUE_MISSING') return hashrate;
-  if (config === undefined) return missing(hashrate.atMs);
-  if (config instanceof Fault) {
-    if (summary instanceof Fault) throw summary;
-    return unreadable(config.code, hashrate.atMs, config.detail);
-  }
-  const curtailed = wordOf(field(config.config, 'CurtailMode')).toLowerCase();
-  if (curtailed === '') return missing(config.atMs, 'config does not say whether it was put to sleep');
-  if (curtailed === 'sleep') return modeReading('sleep', config.atMs);
-  return hashrate.ok && Number(hashrate.value) > 0
-    ? uncertain(modeReading('mine', config.atMs), 'average only')
-    : modeReading('idle', config.atMs);
-}
-
-/** The hottest of a board's four corners; a sensor at zero is not connected. */
-function hottest(board: JsonObject, atMs: number): Reading {
-  const corners: readonly (Json | undefined)[] = ['TopLeft', 'TopRight', 'BottomLeft', 'BottomRight'].map(
-    (corner) => field(board, corner),
-  );
-  const values = corners.map(toNumber).filter((value) => value !== undefined && value !== 0);
-  if (values.length === 0) return missing(atMs, 'no sensor answers');
-  return numberReading(Math.max(...values.map(Number)), MINER_BOUNDS.temperature, atMs);
 }
 
 /** What a curtailment must leave as it is, as far as the device says. */

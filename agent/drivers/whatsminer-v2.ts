@@ -24,7 +24,9 @@ const OFF_PROOF_MS = 60_000;
 const FACTORY_FACTOR = 3;
 /** It takes three, whole; an empty one is none. */
 const PLACES = [1, 2, 3];
-const POWER_LIMIT = { unit: 'W', min: 0, max: 99_999 } as const;
+/** What stands for no limit, as machines are shipped and restored. */
+const NO_LIMIT_W = 99_999;
+const POWER_LIMIT = { unit: 'W', min: 0, max: NO_LIMIT_W } as const;
 /** Share of the time a `power_off` may wait for its answer, which may never come. */
 const REPLY_SHARE = 0.6;
 
@@ -286,9 +288,12 @@ class Whatsminer implements Device {
     deadline: Deadline,
     before: BeforeWrite | undefined,
   ): Promise<void> {
-    if (limitW === undefined || !Number.isInteger(limitW) || limitW <= 0 || limitW > MINER_BOUNDS.power.max) {
-      throw new Fault('USAGE', `power-limit ${limitW ?? ''}: whole watts, 1 to ${MINER_BOUNDS.power.max}`);
-    }
+    const isLimit = limitW === NO_LIMIT_W || (limitW !== undefined && limitW <= MINER_BOUNDS.power.max);
+    if (!isLimit || !Number.isInteger(limitW) || limitW <= 0)
+      throw new Fault(
+        'USAGE',
+        `power-limit ${limitW ?? ''}: whole watts, 1 to ${MINER_BOUNDS.power.max}, or ${NO_LIMIT_W} for none`,
+      );
     const settings = await this.#readSettings(deadline);
     // Setting a limit restarts mining, so one that is in force already is left alone.
     if (settings['powerLimit'] === limitW) return;

@@ -29,7 +29,8 @@ import { WhatsminerV3Session } from './whatsminer-v3-session.ts';
 
 const TERAHASH = 1e12;
 const MOST_BOARDS = 16;
-const LIMIT_MAX_W = 99_999;
+/** What stands for no limit, as machines are shipped and restored. */
+const NO_LIMIT_W = 99_999;
 
 /** What its verbs truly do. Times are estimates from documents. */
 const VERBS = {
@@ -239,8 +240,12 @@ class WhatsminerV3 implements Device {
     deadline: Deadline,
     before: BeforeWrite | undefined,
   ): Promise<void> {
-    if (limitW === undefined || !Number.isInteger(limitW) || limitW <= 0 || limitW > MINER_BOUNDS.power.max)
-      throw new Fault('USAGE', `power-limit ${limitW ?? ''}: whole watts, 1 to ${MINER_BOUNDS.power.max}`);
+    const isLimit = limitW === NO_LIMIT_W || (limitW !== undefined && limitW <= MINER_BOUNDS.power.max);
+    if (!isLimit || !Number.isInteger(limitW) || limitW <= 0)
+      throw new Fault(
+        'USAGE',
+        `power-limit ${limitW ?? ''}: whole watts, 1 to ${MINER_BOUNDS.power.max}, or ${NO_LIMIT_W} for none`,
+      );
     const settings = await this.#readSettings(deadline);
     // Setting a limit restarts mining, so one that is in force already is left alone.
     if (settings['powerLimit'] === limitW) return;
@@ -267,7 +272,7 @@ function summaryReadings(summary: JsonObject, atMs: number): Record<string, Read
     // `bootup-time` was seen smaller than it, which a time since boot cannot be.
     uptime: numberReading(field(summary, 'elapsed'), MINER_BOUNDS.uptime, atMs),
     ...namedReadings(summary, atMs, [
-      ['power.limit', 'power-limit', { unit: 'W', min: 0, max: LIMIT_MAX_W }],
+      ['power.limit', 'power-limit', { unit: 'W', min: 0, max: NO_LIMIT_W }],
       ['temperature.ambient', 'environment-temperature', MINER_BOUNDS.temperature],
       ['temperature.chip.max', 'chip-temp-max', MINER_BOUNDS.temperature],
       ['fan.1', 'fan-speed-in', MINER_BOUNDS.fan],

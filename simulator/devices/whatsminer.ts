@@ -46,6 +46,8 @@ export interface WhatsminerOptions {
 const TOKEN_LIFE_MS = 30 * 60_000;
 const TOKENS_MAX = 32;
 const BOARDS = 3;
+/** Stands for none. */
+const NO_LIMIT_W = 99_999;
 /** A token given out. Its sign is made when a command comes: most tokens are never used, and a sign is a thousand rounds. */
 interface Given {
   readonly token: WhatsminerToken;
@@ -64,6 +66,8 @@ export class SimulatedWhatsminer implements SimulatedMiner, StreamDevice {
   /** Tokens given out. */
   tokens = 0;
   led: unknown = 'auto';
+  /** No limit is set: it draws what its model does. */
+  isUnlimited = false;
   #powerMode: (typeof POWER_MODES)[keyof typeof POWER_MODES] = 'Normal';
   readonly #random: Random;
   readonly #password: string;
@@ -103,7 +107,7 @@ export class SimulatedWhatsminer implements SimulatedMiner, StreamDevice {
   }
 
   settings(): Readonly<Record<string, string | number>> {
-    return { powerLimit: this.power.limitW, powerMode: this.#powerMode, ...poolSettings(this.#pools) };
+    return { powerLimit: this.#saysLimitW(), powerMode: this.#powerMode, ...poolSettings(this.#pools) };
   }
 
   endpoints({ host, api }: MinerAddress): readonly SimulatedEndpoint[] {
@@ -160,7 +164,7 @@ export class SimulatedWhatsminer implements SimulatedMiner, StreamDevice {
           mineroff: String(this.#off),
           mineroff_reason: '',
           power_mode: this.#powerMode.toLowerCase(),
-          power_limit_set: String(this.power.limitW),
+          power_limit_set: String(this.#saysLimitW()),
           hash_percent: '0',
         });
       case 'get_token':
@@ -168,6 +172,10 @@ export class SimulatedWhatsminer implements SimulatedMiner, StreamDevice {
       default:
         return flat('E', 14, 'invalid cmd');
     }
+  }
+
+  #saysLimitW(): number {
+    return this.isUnlimited ? NO_LIMIT_W : this.power.limitW;
   }
 
   #poolList(): readonly unknown[] {
@@ -188,7 +196,7 @@ export class SimulatedWhatsminer implements SimulatedMiner, StreamDevice {
     const board = this.power.boardC(nowMs);
     const factoryGhs = (this.power.model.rungs.at(-1)?.hashrateThs ?? 0) * 1_000;
     const elapsed = Math.max(0, Math.floor((nowMs - this.#startedMs) / 1_000));
-    return `{"Elapsed":${elapsed},"MHS av":${mhs},"MHS 5s":${mhs},"MHS 1m":${mhs},"HS RT":${mhs},"Accepted":100,"Rejected":0,"Temperature":${board.toFixed(2)},"Fan Speed In":${this.#off ? 0 : 5_400},"Fan Speed Out":${this.#off ? 0 : 5_280},"Power":${powerW},"Power Limit":${this.power.limitW},"Power Mode":"${this.#powerMode}","Factory GHS":${factoryGhs},"Env Temp":${this.power.ambientC(nowMs).toFixed(2)},"Chip Temp Min":${(board - 4).toFixed(2)},"Chip Temp Max":${(board + 12).toFixed(2)},"Chip Temp Avg":${(board + 5).toFixed(2)},"Upfreq Complete":${mhs > 0 ? 1 : 0},"Uptime":${Math.max(0, Math.floor((nowMs - this.#upSinceMs) / 1_000))}}`;
+    return `{"Elapsed":${elapsed},"MHS av":${mhs},"MHS 5s":${mhs},"MHS 1m":${mhs},"HS RT":${mhs},"Accepted":100,"Rejected":0,"Temperature":${board.toFixed(2)},"Fan Speed In":${this.#off ? 0 : 5_400},"Fan Speed Out":${this.#off ? 0 : 5_280},"Power":${powerW},"Power Limit":${this.#saysLimitW()},"Power Mode":"${this.#powerMode}","Factory GHS":${factoryGhs},"Env Temp":${this.power.ambientC(nowMs).toFixed(2)},"Chip Temp Min":${(board - 4).toFixed(2)},"Chip Temp Max":${(board + 12).toFixed(2)},"Chip Temp Avg":${(board + 5).toFixed(2)},"Upfreq Complete":${mhs > 0 ? 1 : 0},"Uptime":${Math.max(0, Math.floor((nowMs - this.#upSinceMs) / 1_000))}}`;
   }
 
   #boards(nowMs: number): string {
@@ -261,6 +269,7 @@ export class SimulatedWhatsminer implements SimulatedMiner, StreamDevice {
         if (!Number.isInteger(limitW) || limitW < 0 || limitW > 99_999) return 132;
         this.changes += 1;
         if (!ignores) {
+          this.isUnlimited = limitW === NO_LIMIT_W;
           this.power.limit(nowMs, limitW);
           this.power.restart(nowMs);
         }

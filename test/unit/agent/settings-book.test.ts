@@ -6,8 +6,8 @@ const rigs: SettingsRig[] = [];
 afterEach(() => {
   for (const rig of rigs.splice(0)) rig.kill();
 });
-function makeRig(): SettingsRig {
-  const rig = new SettingsRig();
+function makeRig(options = {}): SettingsRig {
+  const rig = new SettingsRig(options);
   rigs.push(rig);
   return rig;
 }
@@ -127,4 +127,36 @@ test('while they cannot be kept no price curtails; what is urgent is shed all th
   rig.want('sleep', undefined, true);
   await rig.clock.advance(2 * MINUTE);
   expect(rig.antminer.power.mining).toBe(false);
+});
+
+test('no limit at all comes back as that, and not as one of 20 kW', async () => {
+  const rig = makeRig();
+  rig.whatsminer.isUnlimited = true;
+  await rig.clock.advance(2 * MINUTE);
+  rig.want('mine', 2_500);
+  await rig.clock.advance(5 * MINUTE);
+  expect(rig.whatsminer.settings()['powerLimit']).toBe(2_500);
+  rig.want('mine');
+  await rig.clock.advance(5 * MINUTE);
+  expect(rig.whatsminer.settings()['powerLimit']).toBe(99_999);
+});
+
+test('what a verb takes away for its own time is given back by an agent that starts anew', async () => {
+  const rig = makeRig({ luxos: true });
+  await rig.clock.advance(2 * MINUTE);
+  rig.want('mine', undefined, false, 2_500);
+  for (let ms = 0; ms < MINUTE && rig.luxos.atm; ms += 1) await rig.clock.advance(1);
+  expect(rig.luxos.atm).toBe(false);
+  rig.kill();
+  await rig.clock.advance(20 * MINUTE);
+  expect(rig.luxos.atm).toBe(false);
+  rig.start();
+  await rig.clock.advance(5 * MINUTE);
+  expect(rig.luxos.atm).toBe(true);
+  expect([rig.alarms('FOREIGN_WRITER'), rig.alarms('SETTING_DISTURBED')]).toEqual([[], []]);
+  // From then on it is theirs again: who switches it off has it off.
+  rig.luxos.atm = false;
+  await rig.clock.advance(5 * MINUTE);
+  expect(rig.luxos.atm).toBe(false);
+  expect(rig.alarms('FOREIGN_WRITER').join()).toContain('atm was true, is false');
 });

@@ -11,6 +11,7 @@ import { seededRandom } from '../../../host/random.ts';
 import { Life } from '../../../proof/life.ts';
 import { VirtualClock } from '../../../proof/virtual-clock.ts';
 import { SimulatedAntminer } from '../../../simulator/devices/antminer.ts';
+import { SimulatedLuxos } from '../../../simulator/devices/luxos.ts';
 import { SimulatedWhatsminer } from '../../../simulator/devices/whatsminer.ts';
 import { makeMemoryFront } from '../../../simulator/fronts/memory.ts';
 import type { Desired } from '../../../protocols/mqtt/desired.ts';
@@ -20,33 +21,38 @@ import { START_MS, Voice } from './bench.ts';
 const group = (model: string, scheme: string, net: number) => ({
   rack: 'r1',
   model,
-  target: `${scheme}://127.0.${net}.{n}?passwordEnv=P`,
+  target: `${scheme}://127.0.${net}.{n}${scheme === 'luxos' ? '' : '?passwordEnv=P'}`,
   count: 1,
   periodMs: 5_000,
 });
-const site = resolveSite(
-  siteSchema.parse({
-    schema: 1,
-    site: 'toy',
-    authority: 'automatic',
-    lease: { t1S: 5, t2S: 300, failSafe: 'hold' },
-    control: { minOnS: 0, minOffS: 0 },
-    nodes: [
-      { id: 'main', kind: 'site', capKw: 100 },
-      { id: 'r1', parent: 'main', kind: 'rack', capKw: 100 },
-    ],
-    machines: [group('antminer-s21', 'antminer', 1), group('whatsminer-m60', 'whatsminer', 2)],
-    pools: {
-      main: [
-        { url: 'stratum+tcp://new.example:3333', user: 'acct.{machine}', passwordEnv: 'POOL' },
-        { url: 'stratum+tcp://spare.example:3333', user: 'acct.{rack}' },
+const siteOf = (machines: readonly ReturnType<typeof group>[]) =>
+  resolveSite(
+    siteSchema.parse({
+      schema: 1,
+      site: 'toy',
+      authority: 'automatic',
+      lease: { t1S: 5, t2S: 300, failSafe: 'hold' },
+      control: { minOnS: 0, minOffS: 0 },
+      nodes: [
+        { id: 'main', kind: 'site', capKw: 100 },
+        { id: 'r1', parent: 'main', kind: 'rack', capKw: 100 },
       ],
-    },
-    prices: { hash: { url: 'http://127.0.0.1/h', periodMs: 60_000, maxAgeS: 600, fallbackUsdPerPhDay: 50 } },
-  }),
-  MODELS,
-);
-const [ant, whats] = site.machines;
+      machines,
+      pools: {
+        main: [
+          { url: 'stratum+tcp://new.example:3333', user: 'acct.{machine}', passwordEnv: 'POOL' },
+          { url: 'stratum+tcp://spare.example:3333', user: 'acct.{rack}' },
+        ],
+      },
+      prices: {
+        hash: { url: 'http://127.0.0.1/h', periodMs: 60_000, maxAgeS: 600, fallbackUsdPerPhDay: 50 },
+      },
+    }),
+    MODELS,
+  );
+const two = [group('antminer-s21', 'antminer', 1), group('whatsminer-m60', 'whatsminer', 2)];
+const three = siteOf([...two, group('antminer-s19k-pro-luxos', 'luxos', 3)]);
+const [ant, whats, lux] = three.machines;
 
 export class SettingsRig {
   readonly clock = new VirtualClock({ startWallMs: START_MS });
@@ -55,6 +61,7 @@ export class SettingsRig {
   readonly disk = new MemoryDisk({ clock: this.clock, syncMs: () => 3 });
   readonly antminer: SimulatedAntminer;
   readonly whatsminer: SimulatedWhatsminer;
+  readonly luxos: SimulatedLuxos;
   /** The way to both miners is cut. */
   isCut = false;
   readonly #front;
@@ -62,15 +69,22 @@ export class SettingsRig {
   #generation = 0;
   #running: { life: Life; bus: ReturnType<MemoryBroker['client']> } | undefined;
 
-  constructor() {
-    if (ant?.model.kind !== 'asic' || whats?.model.kind !== 'asic') throw new Error('two miners');
+  readonly #site;
+
+  /** `luxos`: a third miner, with LuxOS, is among them. */
+  constructor({ luxos = false } = {}) {
+    this.#site = luxos ? three : siteOf(two);
+    if (ant?.model.kind !== 'asic' || whats?.model.kind !== 'asic' || lux?.model.kind !== 'asic')
+      throw new Error('three miners');
     const common = { random: seededRandom(3), startMs: 0, password: 'secret' };
     this.antminer = new SimulatedAntminer({ id: ant.id, model: ant.model, ...common });
     this.whatsminer = new SimulatedWhatsminer({ id: whats.id, model: whats.model, ...common });
+    this.luxos = new SimulatedLuxos({ id: lux.id, model: lux.model, ...common });
     this.#front = makeMemoryFront({
       endpoints: [
         ...this.antminer.endpoints({ host: '127.0.1.1', api: 4_028, http: 80 }),
         ...this.whatsminer.endpoints({ host: '127.0.2.1', api: 4_028, http: 80 }),
+        ...this.luxos.endpoints({ host: '127.0.3.1', api: 4_028, http: 80 }),
       ],
       clock: this.clock,
       random: seededRandom(4),
@@ -87,7 +101,7 @@ export class SettingsRig {
     const random = seededRandom(5);
     const effects = { clock: life.clock, random, net: life.net, http: life.http, remote: life.remote };
     startAgent({
-      site,
+      site: this.#site,
       agent: 'a1',
       boot: ++this.#boot,
       dataDir: '/data',
@@ -105,12 +119,13 @@ export class SettingsRig {
     this.disk.crash('power', seededRandom(this.#boot));
   }
 
-  /** `powerW`: of the Whatsminer. */
-  want(mode: Mode, powerW?: number, urgent = false): void {
+  /** `powerW`: of the Whatsminer; `luxosW`: of the LuxOS, which is told nothing without. */
+  want(mode: Mode, powerW?: number, urgent = false, luxosW?: number): void {
     const because = { owner: 'price' as const, rule: 'test', text: 'test' };
     const machines: Desired['machines'] = {
       [ant?.id ?? '']: { mode, because },
       [whats?.id ?? '']: { mode, because, ...(powerW === undefined ? {} : { powerW }) },
+      ...(luxosW !== undefined && { [lux?.id ?? '']: { mode, because, powerW: luxosW } }),
     };
     this.voice.want(
       'r1',
@@ -122,7 +137,7 @@ export class SettingsRig {
 
   /** A person's order, as the controller says it to each machine. */
   setPools(id: string, name = 'main'): void {
-    for (const { id: machine } of site.machines)
+    for (const machine of [ant?.id ?? '', whats?.id ?? ''])
       this.voice.act(`${id}-${machine}`, machine, 'pools', { pools: name });
   }
 

@@ -2,6 +2,10 @@ import { existsSync, readFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, test } from 'vitest';
 
+import type { DeviceIo } from '../../../../agent/driver.ts';
+import { openDevice, parseTarget } from '../../../../agent/target.ts';
+import type { HttpRequest } from '../../../../host/deps.ts';
+import { Fault } from '../../../../protocols/faults.ts';
 import type { Readings } from '../../../../protocols/reading.ts';
 import { codeOf, makeBench, pages } from './miner-bench.ts';
 
@@ -105,5 +109,40 @@ test.skipIf(RECORDINGS === '' || !existsSync(CAPTURE))(
       model: 'BM1368',
       firmware: 'AxeOS v2.4.5-3-gb5d1e36-dirty',
     });
+  },
+);
+
+test.each(['reboot', 'locate', 'sleep', 'wake'] as const)(
+  'an answer to %s that is no HTTP is no OK, one in plain words is',
+  async (verb) => {
+    const bench = makeBench([
+      pages({
+        '/api/system/info': '{"ASICModel":"BM1368","version":"v2.14.0","frequency":490}',
+        '/api/system/restart': 'System will restart shortly.',
+        '/api/system/identify': 'Device says hi!',
+        '/api/system/pause': 'paused',
+        '/api/system/resume': 'resumed',
+      }),
+    ]);
+    const act = (io: DeviceIo): Promise<string> =>
+      codeOf(
+        bench.run(
+          openDevice(parseTarget(URL_PLAIN, { env: {} }), io).verbs[verb]?.(1, 5_000) ??
+            Promise.reject(new Error('no verb')),
+        ),
+      );
+    expect(await act(bench.io)).toBe('resolved');
+    // What node:http says of bytes that are none.
+    const broken: DeviceIo = Object.create(bench.io, {
+      http: {
+        value: {
+          request: (request: HttpRequest) =>
+            request.method === 'GET'
+              ? bench.io.http.request(request)
+              : Promise.reject(new Fault('ANSWER_GARBAGE', 'HPE_INVALID_CONSTANT')),
+        },
+      },
+    }) as DeviceIo;
+    expect(await act(broken)).toBe('ANSWER_GARBAGE');
   },
 );
