@@ -8,7 +8,7 @@ import threading
 import time
 
 LOCK = threading.Lock()
-STATE = {"paused": False, "since": time.monotonic() - 90000}
+STATE = {"pools": {"stratumURL": "pool.example", "stratumPort": 3333, "stratumUser": "site.b1"}, "paused": False, "since": time.monotonic() - 90000}
 
 
 def info():
@@ -17,7 +17,7 @@ def info():
             "current": 3431.4 if hashing else 392.2, "hashRate": 1075.25 if hashing else 0, "expectedHashrate": 1071,
             "temp": 58.5, "vrTemp": 61, "frequency": 525, "coreVoltage": 1150, "fanrpm": 4211, "miningPaused": STATE["paused"],
             "overheat_mode": 0, "uptimeSeconds": 90000, "isUsingFallbackStratum": 0,
-            "stratumURL": "pool.example", "stratumPort": 3333, "stratumUser": "site.b1"}
+            **{name: value for name, value in STATE["pools"].items() if not name.endswith("Password")}}
 
 
 class Pages(http.server.BaseHTTPRequestHandler):
@@ -46,6 +46,17 @@ class Pages(http.server.BaseHTTPRequestHandler):
             elif word == "restart":
                 STATE.update(paused=False, since=time.monotonic())
         return self.answer(200, b"System will restart shortly." if word == "restart" else b"")
+
+
+    def do_PATCH(self):
+        asked = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+        known = {f"{front}{word}" for front in ("stratum", "fallbackStratum") for word in ("URL", "Port", "User", "Password")}
+        # Addresses stand without a scheme and without a port.
+        if self.path != "/api/system" or set(asked) - known or any(":" in str(value) for value in asked.values()):
+            return self.answer(400, b"Wrong API input")
+        with LOCK:
+            STATE["pools"].update(asked)
+        return self.answer(200, b"")
 
 
 server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Pages)

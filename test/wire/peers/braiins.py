@@ -11,7 +11,7 @@ import threading
 import time
 
 LOCK = threading.Lock()
-STATE = {"paused": False, "since": time.monotonic() - 90000, "target": 3250, "locate": False, "token": "", "left": 0}
+STATE = {"pools": [("stratum+tcp://pool.example:3333", "site.r9")], "paused": False, "since": time.monotonic() - 90000, "target": 3250, "locate": False, "token": "", "left": 0}
 
 
 def rate(ghs):
@@ -32,7 +32,9 @@ def page(path):
             {"id": "1", "board_temp": {"degree_c": 61.5}, "highest_chip_temp": {"temperature": {"degree_c": 77.0}}},
             {"id": "2", "board_temp": None, "highest_chip_temp": None}]},
         "cooling/state": {"fans": [{"position": 0, "rpm": 5904}, {"position": 1, "rpm": 5874}]},
-        "pools": [{"name": "g", "pools": [{"url": "stratum+tcp://pool.example:3333", "user": "site.r9", "active": True}]}],
+        "pools": [{"name": "g", "strategy": {"quota": {"value": 1}}, "pools": [
+            {"uid": str(place), "url": url, "user": user, "enabled": True, "active": place == 0}
+            for place, (url, user) in enumerate(STATE["pools"])]}],
         "performance/tuner-state": {"overall_tuner_state": 2, "mode_state": {
             "powertargetmodestate": {"current_target": {"watt": STATE["target"]}}}},
         "configuration/miner": {"tuner": {"tuner_mode": 1, "power_target": {"watt": STATE["target"]}}},
@@ -46,6 +48,13 @@ def change(path, body):
         STATE["locate"] = body == b"true"
     elif path == "performance/power-target" and set(json.loads(body)) == {"watt"}:
         STATE["target"] = json.loads(body)["watt"]
+    elif path == "pools/batch":
+        groups = json.loads(body)
+        if len(groups) != 1 or set(groups[0]) != {"name", "pools", "load_balance_strategy"}:
+            return 400
+        if any(set(pool) != {"url", "user", "password"} for pool in groups[0]["pools"]):
+            return 400
+        STATE["pools"] = [(pool["url"], pool["user"]) for pool in groups[0]["pools"]]
     elif path == "actions/reboot" and not body:
         STATE["since"] = time.monotonic()
     else:

@@ -16,7 +16,7 @@ import time
 
 PASSWORD = sys.argv[1]
 LOCK = threading.Lock()
-STATE = {"off": False, "since": time.monotonic() - 90000, "limit": 3400, "restarts": 0, "led": "auto", "sign": "", "key": ""}
+STATE = {"pools": [("stratum+tcp://pool.example:3333", "site.r9")], "off": False, "since": time.monotonic() - 90000, "limit": 3400, "restarts": 0, "led": "auto", "sign": "", "key": ""}
 
 
 def openssl(*words, stdin=b""):
@@ -70,9 +70,11 @@ PLAIN = {
         '{"ASC":1,"Slot":1,"Enabled":"Y","Status":"Alive","Temperature":70.25,"Chip Temp Max":83.00}],"id":1}'
     ),
     "pools": lambda: (
-        '{"STATUS":[{"STATUS":"S","When":1700000000,"Code":7,"Msg":"1 Pool(s)","Description":"cgminer 4.9.2"}],'
-        '"POOLS":[{"POOL":1,"URL":"stratum+tcp://pool.example:3333","Status":"Alive","Priority":0,"User":"site.r9",'
-        '"Stratum Active":true}],"id":1}'
+        '{"STATUS":[{"STATUS":"S","When":1700000000,"Code":7,"Msg":"%d Pool(s)","Description":"cgminer 4.9.2"}],'
+        '"POOLS":[%s],"id":1}' % (len(STATE["pools"]), ",".join(
+            '{"POOL":%d,"URL":"%s","Status":"Alive","Priority":%d,"User":"%s","Stratum Active":%s}'
+            % (place + 1, url, place, user, "false" if place else "true")
+            for place, (url, user) in enumerate(STATE["pools"])))
     ),
     "summary": summary,
     "status": lambda: status(131, {
@@ -111,6 +113,12 @@ def carry_out(asked):
         STATE.update(off=False, since=now)
     elif command == "adjust_power_limit" and isinstance(asked.get("power_limit"), str):
         STATE.update(limit=int(asked["power_limit"]), since=now, restarts=STATE["restarts"] + 1)
+    elif command == "update_pools":
+        words = [asked.get(f"{word}{place}") for place in (1, 2, 3) for word in ("pool", "worker", "passwd")]
+        if set(asked) != {"cmd", "token"} | {f"{w}{p}" for p in (1, 2, 3) for w in ("pool", "worker", "passwd")}:
+            return status(132, "API command ERROR")
+        pools = [(words[at], words[at + 1]) for at in (0, 3, 6) if words[at] != ""]
+        STATE.update(pools=pools, since=now, restarts=STATE["restarts"] + 1)
     elif command == "set_led" and (asked.get("param") == "auto" or isinstance(asked.get("period"), int)):
         STATE["led"] = asked.get("color", "auto")
     elif command == "reboot":
