@@ -1,5 +1,6 @@
 import type { Clock } from '../host/deps.ts';
 import { asFault, Fault } from '../protocols/faults.ts';
+import type { FaultCode } from '../protocols/faults.ts';
 import { modeOf, numberOf } from '../protocols/reading.ts';
 import type { Readings } from '../protocols/reading.ts';
 import type { Pool } from '../config/pools.ts';
@@ -27,6 +28,8 @@ interface Wait {
 const UNSEEN: readonly Told[0][] = ['locate'];
 /** A limit is kept within this share of itself. */
 const LIMIT_TOLERANCE = 1.05;
+/** What may have gone out before it was said: only a reading tells whether it was carried out. */
+const AMBIGUOUS: readonly FaultCode[] = ['NET_TIMEOUT', 'NET_RESET', 'ANSWER_PARTIAL'];
 
 /** What a device can be told, with what goes with it. */
 export type Told =
@@ -55,16 +58,17 @@ export async function actAndVerify(
   const settings = device.settings?.newest()?.settings ?? {};
   const startMs = clock.monoMs();
   const elapsedMs = (): number => clock.monoMs() - startMs;
-  try {
-    await act(timeoutMs);
-  } catch (error) {
+  const unanswered = await act(timeoutMs).then(() => undefined, asFault);
+  const isOpen =
+    unanswered !== undefined && before.readings !== undefined && AMBIGUOUS.includes(unanswered.code);
+  if (unanswered !== undefined && (!isOpen || UNSEEN.includes(verb))) {
     const after = await tryRead(device, timeoutMs);
     return {
       stage: 'failed',
       ms: elapsedMs(),
       before: before.readings,
       after: after.readings,
-      fault: asFault(error),
+      fault: unanswered,
     };
   }
   if (UNSEEN.includes(verb)) {
@@ -76,7 +80,16 @@ export async function actAndVerify(
     verb === 'pools'
       ? poolsShow(device, argument, sinceMs)
       : shows(verb, argument, before.readings, after, elapsedMs());
-  const outcome = await watch(device, { ...wait, startMs, shows: isDone }, before.readings);
+  // A silence may have taken all the time there was.
+  const mostMs = unanswered === undefined ? timeoutMs : elapsedMs() + timeoutMs;
+  const watched = await watch(
+    device,
+    { ...wait, timeoutMs: mostMs, startMs, shows: isDone },
+    before.readings,
+  );
+  // Nothing shows it: what broke off is the better reason.
+  const outcome =
+    watched.stage === 'failed' && unanswered !== undefined ? { ...watched, fault: unanswered } : watched;
   const disturbed =
     verb === 'pools' && outcome.stage === 'observed' ? changesBeside(device, settings) : undefined;
   return disturbed === undefined

@@ -48,6 +48,23 @@ async function verify({ verb, argument, reads, refuses }: Script): Promise<Verif
 }
 
 describe('actAndVerify', () => {
+  test.each(['NET_TIMEOUT', 'NET_RESET', 'ANSWER_PARTIAL'] as const)(
+    'a command that went out and was answered by %s is settled by reading',
+    async (code) => {
+      const refuses = new Fault(code, 'no answer');
+      const done = await verify({
+        verb: 'sleep',
+        refuses,
+        reads: (since) => ({ mode: reading(since >= 2_000 ? 'sleep' : 'mine') }),
+      });
+      expect(done).toMatchObject({ stage: 'observed', ms: 2_000 });
+      const ignored = await verify({ verb: 'sleep', refuses, reads: () => ({ mode: reading('mine') }) });
+      expect(ignored).toMatchObject({ stage: 'failed', fault: { code } });
+      const dead = await verify({ verb: 'sleep', refuses, reads: () => new Fault('NET_TIMEOUT', 'silent') });
+      expect(dead).toMatchObject({ stage: 'failed', ms: 0, fault: { code } });
+    },
+  );
+
   test('is observed when a later reading shows the change', async () => {
     const outcome = await verify({
       verb: 'sleep',
