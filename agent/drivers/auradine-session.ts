@@ -40,15 +40,18 @@ export class AuradineSession {
     });
   }
 
-  /** A change, which goes out again only when it was refused for an old token. VERB_REFUSED when its own status is an error. */
-  async post(command: string, words: JsonObject, deadline: Deadline): Promise<void> {
+  /** A change, which goes out again only when it was refused for an old token. `secret`: no message quotes the answer. VERB_REFUSED when its own status is an error. */
+  async post(
+    command: string,
+    words: JsonObject,
+    deadline: Deadline,
+    { secret = false }: { readonly secret?: boolean } = {},
+  ): Promise<void> {
     await this.#login.use(deadline, async (token) => {
       const url = `${this.#origin}/${command}`;
       const body: Json = { command, ...words };
-      return toldBy(await askJson(this.#io, { method: 'POST', url, headers: { token }, body }, deadline), {
-        url,
-        refusal: 'VERB_REFUSED',
-      });
+      const request = { method: 'POST', url, headers: { token }, body, secret } as const;
+      return toldBy(await askJson(this.#io, request, deadline), { url, refusal: 'VERB_REFUSED', secret });
     });
   }
 
@@ -69,13 +72,13 @@ export class AuradineSession {
 /** A page without a word of success is not taken as one. */
 function toldBy(
   { value, atMs }: { readonly value: Json | undefined; readonly atMs: number },
-  { url, refusal }: { url: string; refusal: 'VERB_REFUSED' | 'VERB_UNSUPPORTED' },
+  { url, refusal, secret }: { url: string; refusal: 'VERB_REFUSED' | 'VERB_UNSUPPORTED'; secret?: boolean },
 ): Told {
   const status = isObject(value) ? statusOf(value) : undefined;
   if (!isObject(value) || status === undefined) throw new Fault('ANSWER_GARBAGE', `${url}: says no status`);
   const { level, message } = status;
   if (level === 'S' || level === 'I') return { value, atMs };
-  const said = `${url}: ${message.slice(0, 100)}`;
+  const said = secret === true ? url : `${url}: ${message.slice(0, 100)}`;
   // An old token comes as HTTP 401, or as such words.
   if (/token|session|expired|unauthori[sz]ed/i.test(message)) throw new Fault('AUTH_FAILED', said);
   throw new Fault(refusal, said);

@@ -2,6 +2,7 @@
  * Auradine miners with FluxOS: cgminer's API on 4028 tells the rates, pages behind a token the rest.
  * From documents only: sample answers that public clients carry, none of them recorded by us.
  */
+import type { Pool } from '../../config/pools.ts';
 import type { Endpoint } from '../../host/deps.ts';
 import { field, sectionOf } from '../../protocols/asic/cgminer.ts';
 import type { Json, JsonObject } from '../../protocols/asic/cgminer.ts';
@@ -22,7 +23,7 @@ import {
   wordOf,
 } from '../miner-readings.ts';
 import { checkOptions, portOption } from '../options.ts';
-import { poolSettings } from '../pools.ts';
+import { hasPools, poolSettings } from '../pools.ts';
 import { MINER_BOUNDS, missing, numberReading, toNumber, unreadable } from '../readings.ts';
 import { AuradineSession } from './auradine-session.ts';
 
@@ -61,6 +62,12 @@ const VERBS = {
     grain: { by: 'watts', stepW: 1 },
     source:
       'mode custom with tune power, only where it holds watts already; that it tunes is its own word, estimates',
+  },
+  pools: {
+    ...PLAIN_VERB,
+    survivesReboot: true,
+    effectS: { typical: 10, atMost: 120 },
+    source: 'updatepools: a list in place of all there are; estimates',
   },
   reboot: {
     ...PLAIN_VERB,
@@ -219,6 +226,8 @@ class Auradine implements Device {
       wake: mode('off'),
       'power-limit': (argument, timeoutMs, before) =>
         this.#limit(argument, new Deadline(this.#io.clock, timeoutMs), before),
+      pools: (pools, timeoutMs, before) =>
+        this.#setPools(pools, new Deadline(this.#io.clock, timeoutMs), before),
       reboot: async (_argument, timeoutMs) => {
         const deadline = new Deadline(this.#io.clock, timeoutMs);
         // A page is asked for first, so that a broken-off answer below can only be the reboot itself.
@@ -260,6 +269,18 @@ class Auradine implements Device {
     // Not read again, it is for the next reading to tell.
     if (!(after instanceof Fault) && after.settings['powerLimit'] !== limitW)
       throw new Fault('VERB_NOT_OBSERVED', `taken, and it holds ${String(after.settings['powerLimit'])} W`);
+  }
+
+  async #setPools(
+    pools: readonly Pool[],
+    deadline: Deadline,
+    before: BeforeWrite | undefined,
+  ): Promise<void> {
+    const { settings } = await this.#readSetup(deadline);
+    if (hasPools(pools, settings)) return;
+    await before?.(settings);
+    const words = pools.map(({ url, user, pass }) => ({ url, user, pass }));
+    await this.#session.post('updatepools', { pools: words }, deadline, { secret: true });
   }
 
   /** `known`: pools that have just been read. */

@@ -29,8 +29,13 @@ export class ProtoRigSession {
     return askJson(this.#io, { method: 'GET', url: `${this.#base}/${path}` }, deadline);
   }
 
-  /** Rejects as `askJson`; goes out again only when it was refused for an old token. */
-  ask(method: Method, path: string, deadline: Deadline, body?: Json): Promise<JsonPage> {
+  /** Rejects as `askJson`; goes out again only when it was refused for an old token. `secret`: as there. */
+  ask(
+    method: Method,
+    path: string,
+    deadline: Deadline,
+    { body, secret = false }: { readonly body?: Json; readonly secret?: boolean } = {},
+  ): Promise<JsonPage> {
     return this.#login.use(deadline, (token) =>
       askJson(
         this.#io,
@@ -39,6 +44,7 @@ export class ProtoRigSession {
           url: `${this.#base}/${path}`,
           headers: { authorization: `Bearer ${token}` },
           ...(body !== undefined && { body }),
+          secret,
         },
         deadline,
       ),

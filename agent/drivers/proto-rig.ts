@@ -2,6 +2,7 @@
  * Proto Rig with ProtoOS: its MDK-API over HTTP.
  * Reading verified on answers recorded from the maker's own simulated rig at 1.8.0; settings and commands from its sources only.
  */
+import type { Pool } from '../../config/pools.ts';
 import type { Endpoint } from '../../host/deps.ts';
 import { field, isObject } from '../../protocols/asic/cgminer.ts';
 import type { Json, JsonObject } from '../../protocols/asic/cgminer.ts';
@@ -13,7 +14,7 @@ import type { JsonPage } from '../ask-json.ts';
 import { withFacts } from '../driver.ts';
 import type { BeforeWrite, Device, DeviceIo, Driver, Settings, SettingsView, Target } from '../driver.ts';
 import { listOf, modeReading, partOf, powerReading, rateReading, tried, wordOf } from '../miner-readings.ts';
-import { poolSettings } from '../pools.ts';
+import { hasPools, poolSettings } from '../pools.ts';
 import type { PoolSeen } from '../pools.ts';
 import { checkOptions, portOption } from '../options.ts';
 import { MINER_BOUNDS, missing, numberReading, toNumber, uncertain, unreadable } from '../readings.ts';
@@ -58,6 +59,12 @@ const VERBS = {
     dwellS: 60,
     grain: { by: 'watts', stepW: 1 },
     source: 'mining/target, within the least and most watts that it tells itself',
+  },
+  pools: {
+    ...PLAIN_VERB,
+    survivesReboot: true,
+    effectS: { typical: 10, atMost: 120 },
+    source: 'POST of pools: a list in place of all there are',
   },
   reboot: {
     ...PLAIN_VERB,
@@ -226,6 +233,8 @@ class ProtoRig implements Device {
       },
       'power-limit': (argument, timeoutMs, before) =>
         this.#limit(argument, new Deadline(this.#io.clock, timeoutMs), before),
+      pools: (pools, timeoutMs, before) =>
+        this.#setPools(pools, new Deadline(this.#io.clock, timeoutMs), before),
       reboot: async (_argument, timeoutMs) => {
         const deadline = new Deadline(this.#io.clock, timeoutMs);
         // A page is asked for first, so that a broken-off answer below can only be the reboot itself.
@@ -264,11 +273,28 @@ class ProtoRig implements Device {
       const value = field(target, name);
       if (value !== undefined) body[name] = value;
     }
-    await this.#session.ask('PUT', 'mining/target', deadline, body);
+    await this.#session.ask('PUT', 'mining/target', deadline, { body });
     const after = await tried(this.#readSetup(deadline));
     // Not read again, it is for the next reading to tell.
     if (!(after instanceof Fault) && after.settings['powerLimit'] !== limitW)
       throw new Fault('VERB_NOT_OBSERVED', `taken, and the target is ${after.settings['powerLimit']} W`);
+  }
+
+  async #setPools(
+    pools: readonly Pool[],
+    deadline: Deadline,
+    before: BeforeWrite | undefined,
+  ): Promise<void> {
+    const { settings } = await this.#readSetup(deadline);
+    if (hasPools(pools, settings)) return;
+    await before?.(settings);
+    const body = pools.map(({ url, user, pass }, priority) => ({
+      url,
+      username: user,
+      password: pass,
+      priority,
+    }));
+    await this.#session.ask('POST', 'pools', deadline, { body, secret: true });
   }
 
   /** Its target as a PUT takes it, and all settings. `known`: pools that have just been read. */
@@ -284,7 +310,7 @@ class ProtoRig implements Device {
     const curtailment = await this.#curtailment(deadline);
     const settings = {
       ...targetSettings(target),
-      ...(!(pools instanceof Fault) && poolSettings(poolsOf(pools.value))),
+      ...(!(pools instanceof Fault) && poolSettings(poolsOf(pools.value).map(poolSeen))),
       ...(curtailment && { curtailment: curtailment.active ? `by ${curtailment.provider}` : 'none' }),
     };
     this.#newest = { settings, beganMs };
@@ -308,21 +334,24 @@ function celsius(values: Json | undefined, name: string, atMs: number): Reading 
 
 /** All that can be reached are called active: the first by priority is at work. */
 function activePool({ value, atMs }: JsonPage): Reading {
-  const pools = listOf(value, 'pools', MOST_POOLS);
+  const pools = poolsOf(value);
   if (pools.length === 0) return missing(atMs);
-  const [first] = pools
-    .filter((pool) => field(pool, 'enabled') !== false && wordOf(field(pool, 'status')) === 'Active')
-    .toSorted((a, b) => priorityOf(a) - priorityOf(b));
+  const first = pools.find(
+    (pool) => field(pool, 'enabled') !== false && wordOf(field(pool, 'status')) === 'Active',
+  );
   return { ok: true, value: wordOf(first && field(first, 'url')), unit: 'text', quality: 'good', atMs };
 }
 
 const priorityOf = (pool: JsonObject): number => toNumber(field(pool, 'priority')) ?? MOST_POOLS;
 
-const poolsOf = (pages: Json | undefined): PoolSeen[] =>
-  listOf(pages, 'pools', MOST_POOLS).map((pool) => ({
-    url: wordOf(field(pool, 'url')),
-    user: wordOf(field(pool, 'user')),
-  }));
+/** By priority, whatever their order is. */
+const poolsOf = (page: Json | undefined): readonly JsonObject[] =>
+  listOf(page, 'pools', MOST_POOLS).toSorted((a, b) => priorityOf(a) - priorityOf(b));
+
+const poolSeen = (pool: JsonObject): PoolSeen => ({
+  url: wordOf(field(pool, 'url')),
+  user: wordOf(field(pool, 'user')),
+});
 
 function targetSettings(target: JsonObject): Record<string, string | number> {
   const settings: Record<string, string | number> = {};

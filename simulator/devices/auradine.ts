@@ -10,7 +10,7 @@ import type {
   SimulatedEndpoint,
   StreamDevice,
 } from '../device.ts';
-import { apiAnswer, objectOf, requestText } from './miner.ts';
+import { apiAnswer, firstPools, objectOf, poolSettings, poolsIn, requestText } from './miner.ts';
 import type { MinerAddress } from './miner.ts';
 import { MinerBody, whenS } from './miner-body.ts';
 import type { MinerOptions } from './miner-body.ts';
@@ -43,10 +43,11 @@ export class SimulatedAuradine extends MinerBody implements HttpDevice, StreamDe
     this.#user = options.user ?? 'admin';
     this.#isMuteAsleep = options.muteAsleep ?? false;
     this.#powerW = this.power.limitW;
+    this.mined = firstPools(this.id, 2);
   }
 
   settings(): Readonly<Record<string, string | number>> {
-    return { powerLimit: this.#powerW, mode: this.mode };
+    return { powerLimit: this.#powerW, mode: this.mode, ...poolSettings(this.mined) };
   }
 
   endpoints({ host, api, http }: MinerAddress): readonly SimulatedEndpoint[] {
@@ -113,16 +114,16 @@ export class SimulatedAuradine extends MinerBody implements HttpDevice, StreamDe
           ],
         ]);
       case 'pools':
-        return this.#said('S', 7, '2 Pool(s)', nowMs, [
+        return this.#said('S', 7, `${this.mined.length} Pool(s)`, nowMs, [
           [
             'POOLS',
-            [1, 2].map((n) => ({
-              POOL: n - 1,
-              URL: `stratum+tcp://pool${n}.example:3333`,
-              User: `site.${this.id}`,
-              Status: n === 1 ? 'Alive' : 'Dead',
-              Priority: n - 1,
-              'Stratum Active': n === 1 && !this.asleep,
+            this.mined.map(({ url, user }, index) => ({
+              POOL: index,
+              URL: url,
+              User: user,
+              Status: index === 0 ? 'Alive' : 'Dead',
+              Priority: index,
+              'Stratum Active': index === 0 && !this.asleep,
             })),
           ],
         ]);
@@ -164,6 +165,12 @@ export class SimulatedAuradine extends MinerBody implements HttpDevice, StreamDe
         const code = asked['code'];
         if (typeof code !== 'number') return refused('Invalid led code');
         this.led = code;
+        break;
+      }
+      case 'updatepools': {
+        const pools = poolsIn(asked['pools'], ['url', 'user', 'pass']);
+        if (!pools) return refused('Invalid pools');
+        if (this.fault !== 'ignores') this.mined = pools;
         break;
       }
       case 'restart':

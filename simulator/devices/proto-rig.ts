@@ -3,7 +3,7 @@
  * Written from what the maker's fleet software expects of a rig, apart from the driver.
  */
 import type { DeviceHttpRequest, HttpAnswer, HttpDevice, SimulatedEndpoint } from '../device.ts';
-import { objectOf } from './miner.ts';
+import { firstPools, objectOf, poolSettings, poolsIn } from './miner.ts';
 import type { MinerAddress } from './miner.ts';
 import { MinerBody } from './miner-body.ts';
 import type { MinerOptions } from './miner-body.ts';
@@ -39,6 +39,7 @@ export class SimulatedProtoRig extends MinerBody implements HttpDevice {
   constructor(options: MinerOptions) {
     super(options);
     this.#targetW = this.power.limitW;
+    this.mined = firstPools(this.id, 2);
   }
 
   settings(): Readonly<Record<string, string | number>> {
@@ -47,6 +48,7 @@ export class SimulatedProtoRig extends MinerBody implements HttpDevice {
       performanceMode: this.performanceMode,
       balanceBays: String(this.balanceBays),
       hashOnDisconnect: String(this.hashOnDisconnect),
+      ...poolSettings(this.mined),
     };
   }
 
@@ -82,6 +84,7 @@ export class SimulatedProtoRig extends MinerBody implements HttpDevice {
       return page === undefined ? this.#refused(404, 'NOT_FOUND', 'Not found') : this.#json(200, page);
     }
     if (asked === 'PUT mining/target') return this.#target(request.body, nowMs);
+    if (asked === 'POST pools') return this.#setPools(request.body);
     return this.#order(asked, searchParams, nowMs);
   }
 
@@ -215,7 +218,7 @@ export class SimulatedProtoRig extends MinerBody implements HttpDevice {
           },
         };
       case 'pools':
-        return { pools: [2, 1].map((n) => this.#pool(n)) };
+        return { pools: this.mined.map((_, index) => this.#pool(index)).toReversed() };
       case 'curtailment/status':
         return {
           active: this.#curtailedBy !== undefined,
@@ -229,19 +232,30 @@ export class SimulatedProtoRig extends MinerBody implements HttpDevice {
     }
   }
 
-  /** In no order: their priorities tell it. */
-  #pool(n: number): unknown {
+  /** The last one first: their priorities tell the order. */
+  #pool(index: number): unknown {
     return {
-      id: n - 1,
-      priority: n - 1,
-      url: `stratum+tcp://pool${n}.example:3333`,
-      user: `site.${this.id}`,
+      id: index,
+      priority: index,
+      url: this.mined[index]?.url,
+      user: this.mined[index]?.user,
       status: 'Active',
       connection_status: 'Active',
       enabled: true,
       accepted: 100,
       rejected: 0,
     };
+  }
+
+  /** A list in place of what there is. */
+  #setPools(body: string): HttpAnswer {
+    const list = objectOf(`{"pools":${body}}`)?.['pools'];
+    const pools = poolsIn(list, ['url', 'username', 'password']);
+    if (!pools || pools.some(({ url }) => !/^stratum2?\+(?:tcp|ssl|tls):\/\/[^:/]+:\d+$/.test(url)))
+      return this.#refused(400, 'INVALID_POOL_URL', 'Invalid pool URL');
+    if (this.fault !== 'ignores') this.mined = pools;
+    this.#noteChange();
+    return this.#json(200, { message: 'Pools configured successfully' });
   }
 
   #mining(nowMs: number): unknown {

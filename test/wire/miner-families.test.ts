@@ -71,7 +71,7 @@ const avalon = (dialect: 'json' | 'text'): Family => ({
   make: (options) => new SimulatedAvalon({ ...options, muteSoftOn: dialect === 'text' }),
   target: (host) => `avalon://${host}?api=${API}&dialect=${dialect}`,
   identity: { vendor: 'Canaan', model: 'AvalonMiner 1246-83', firmware: '21072802_4ec6bb0_211fc46' },
-  verbs: ['locate', 'reboot', 'sleep', 'wake'],
+  verbs: ['locate', 'pools', 'reboot', 'sleep', 'wake'],
   open: true,
 });
 
@@ -81,7 +81,7 @@ const FAMILIES: Readonly<Record<string, Family>> = {
     make: (options) => new SimulatedAuradine(options),
     target: (host) => `auradine://${host}?http=${HTTP}&api=${API}&passwordEnv=P`,
     identity: { vendor: 'Auradine', model: 'AT2880', firmware: 'FluxOS 2023-12.27' },
-    verbs: ['locate', 'power-limit', 'reboot', 'sleep', 'wake'],
+    verbs: ['locate', 'pools', 'power-limit', 'reboot', 'sleep', 'wake'],
     limitW: 3_650,
   },
   'avalon in JSON': avalon('json'),
@@ -95,7 +95,7 @@ const FAMILIES: Readonly<Record<string, Family>> = {
       model: 'Antminer S19J PRO',
       firmware: 'Braiins OS 2025-08-06-0-3881c51d-25.07-plus',
     },
-    verbs: ['locate', 'power-limit', 'reboot', 'sleep', 'wake'],
+    verbs: ['locate', 'pools', 'power-limit', 'reboot', 'sleep', 'wake'],
     limitW: 2_577,
   },
   'braiins-graphql': {
@@ -115,7 +115,7 @@ const FAMILIES: Readonly<Record<string, Family>> = {
     make: (options) => new SimulatedLuxos(options),
     target: (host) => `luxos://${host}?api=${API}`,
     identity: { vendor: 'Bitmain', model: 'Antminer S19K PRO', firmware: 'LuxOS 2025.4.8.220305-57b389c7' },
-    verbs: ['locate', 'power-limit', 'reboot', 'sleep', 'wake'],
+    verbs: ['locate', 'pools', 'power-limit', 'reboot', 'sleep', 'wake'],
     limitW: 2_336,
     open: true,
   },
@@ -124,7 +124,7 @@ const FAMILIES: Readonly<Record<string, Family>> = {
     make: (options) => new SimulatedProtoRig(options),
     target: (host) => `proto-rig://${host}?http=${HTTP}&passwordEnv=P`,
     identity: { vendor: 'Proto', model: 'Rig', firmware: 'ProtoOS 1.8.0' },
-    verbs: ['locate', 'power-limit', 'reboot', 'sleep', 'wake'],
+    verbs: ['locate', 'pools', 'power-limit', 'reboot', 'sleep', 'wake'],
     limitW: 2_856,
   },
   vnish: {
@@ -140,7 +140,7 @@ const FAMILIES: Readonly<Record<string, Family>> = {
     make: (options) => new SimulatedWhatsminerV3(options),
     target: (host) => `whatsminer-v3://${host}?api=${API}&passwordEnv=P`,
     identity: { vendor: 'MicroBT', model: 'Whatsminer M66', firmware: '20251209.16.Rel2' },
-    verbs: ['locate', 'power-limit', 'reboot', 'sleep', 'wake'],
+    verbs: ['locate', 'pools', 'power-limit', 'reboot', 'sleep', 'wake'],
     limitW: 4_009,
   },
 };

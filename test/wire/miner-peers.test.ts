@@ -37,6 +37,7 @@ interface Peer {
   readonly identity: object;
   readonly reads: Readonly<Record<string, unknown>>;
   readonly limitW?: number;
+  readonly takesPools?: boolean;
 }
 
 const avalon = (dialect: string): Peer => ({
@@ -74,6 +75,7 @@ const PEERS: Readonly<Record<string, Peer>> = {
       'pool.active': ['stratum+tcp://pool.example:3333', 'text'],
     },
     limitW: 2_500,
+    takesPools: true,
   },
   'avalon in JSON': avalon('json'),
   'avalon as text': avalon('text'),
@@ -164,6 +166,7 @@ const PEERS: Readonly<Record<string, Peer>> = {
       'pool.active': ['stratum+tcp://pool.example:3333', 'text'],
     },
     limitW: 2_500,
+    takesPools: true,
   },
   vnish: {
     script: 'vnish.py',
@@ -217,6 +220,10 @@ withPython('a device that others wrote', () => {
     });
     if (peer.limitW !== undefined)
       expect((await actAndVerify(device, 'power-limit', peer.limitW, wait)).stage).toBe('observed');
+    if (peer.takesPools === true) {
+      const pools = [{ url: 'stratum+tcp://new.example:3333', user: 'acct.r1-01', pass: 'x' }];
+      expect((await actAndVerify(device, 'pools', pools, wait)).stage).toBe('observed');
+    }
     expect((await actAndVerify(device, 'locate', 1, wait)).stage).toBe('acknowledged');
   });
 });

@@ -13,7 +13,8 @@ import threading
 import time
 
 LOCK = threading.Lock()
-STATE = {"sleep": "off", "since": time.monotonic() - 56696, "power": 3300, "token": "", "left": 0, "led": 2}
+STATE = {"sleep": "off", "since": time.monotonic() - 56696, "power": 3300, "token": "", "left": 0, "led": 2,
+         "pools": [{"url": "stratum+tcp://pool.example:3333", "user": "site.a1"}]}
 
 
 def said(level, code, message, **sections):
@@ -32,8 +33,9 @@ def api(command):
     if command == "devs":
         return said("S", 9, "2 Dev(s)", DEVS=[{"DEV": n, "Name": "ASICBoard", "ID": n, "Temperature": 27.5 + n} for n in (1, 2)])
     if command == "pools":
-        return said("S", 7, "1 Pool(s)", POOLS=[{"POOL": 0, "URL": "stratum+tcp://pool.example:3333", "Status": "Alive",
-                                                "Priority": 0, "User": "site.a1", "Stratum Active": True}])
+        return said("S", 7, "Pool(s)", POOLS=[{"POOL": n, "URL": one["url"], "Status": "Alive", "Priority": n,
+                                              "User": one["user"], "Stratum Active": n == 0}
+                                             for n, one in enumerate(STATE["pools"])])
     return said("E", 14, "Invalid command")
 
 
@@ -61,6 +63,8 @@ def change(command, asked):
         STATE["power"] = int(asked["power"])
     elif command == "led" and asked.get("code") in (2, 3):
         STATE["led"] = asked["code"]
+    elif command == "updatepools" and all(set(one) == {"url", "user", "pass"} for one in asked["pools"]):
+        STATE["pools"] = asked["pools"]
     elif command == "restart" and not asked:
         STATE["since"] = time.monotonic()
     else:

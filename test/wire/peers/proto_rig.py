@@ -13,7 +13,7 @@ import urllib.parse
 
 LOCK = threading.Lock()
 STATE = {"stopped": False, "since": time.monotonic() - 90000, "target": 3400, "mode": "MaximumHashrate", "hash": True,
-         "access": "", "left": 0, "refresh": "", "renewals": 0, "locate": 0}
+         "access": "", "left": 0, "pools": [["stratum+tcp://pool.example:3333", "site.p1"]], "refresh": "", "renewals": 0, "locate": 0}
 
 
 def get(path):
@@ -29,8 +29,8 @@ def get(path):
                           "power_target_max_watts": 4000, "default_power_target_watts": 3400,
                           "performance_mode": STATE["mode"], "hash_on_disconnect": STATE["hash"]},
         "cooling": {"cooling-status": {"fan_mode": "Auto", "fans": [{"slot": 1, "rpm": 4346}, {"slot": 2, "rpm": 4691}]}},
-        "pools": {"pools": [{"id": 0, "priority": 0, "url": "stratum+tcp://pool.example:3333", "user": "site.p1",
-                             "status": "Active", "enabled": True}]},
+        "pools": {"pools": [{"id": n, "priority": n, "url": url, "user": user, "status": "Active", "enabled": True}
+                            for n, (url, user) in enumerate(STATE["pools"])]},
         "telemetry": {"timestamp": "2026-05-27T22:50:24Z", "hashboards": [
             {"index": 0, "temperature": {"unit": "°C", "inlet": 41.25, "outlet": 55.5, "average": 48.375}},
             {"index": 1, "temperature": {"unit": "°C", "inlet": 38.5, "outlet": 55.0, "average": 46.75}}]},
@@ -94,6 +94,9 @@ class Pages(http.server.BaseHTTPRequestHandler):
         STATE["left"] -= 1
         if self.command == "PUT" and path == "mining/target":
             return self.answer(*put_target(json.loads(body)))
+        if self.command == "POST" and path == "pools":
+            STATE["pools"] = [[one["url"], one["username"]] for one in sorted(json.loads(body), key=lambda one: one["priority"])]
+            return self.answer(200, {"message": "Pools configured successfully"})
         if self.command == "POST" and not body:
             return self.answer(*post(path, urllib.parse.parse_qs(url.query)))
         found = get(path) if self.command == "GET" else None

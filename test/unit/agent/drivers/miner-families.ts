@@ -118,7 +118,14 @@ export const FAMILIES: Readonly<Record<string, MinerFamily>> = {
     model: 'auradine-at2880',
     make: (options) => new SimulatedAuradine(options),
     framing: NUL_ENDED,
-    verbs: { sleep: undefined, wake: undefined, 'power-limit': 3_650, reboot: undefined, locate: 1 },
+    verbs: {
+      sleep: undefined,
+      wake: undefined,
+      'power-limit': 3_650,
+      pools: POOLS,
+      reboot: undefined,
+      locate: 1,
+    },
     inflated: (text) => times1000(text, /("MHS \w+":)([\d.]+)/g),
     busy: { kind: 'status', status: 503 },
     outcomes: {
@@ -280,7 +287,14 @@ export const FAMILIES: Readonly<Record<string, MinerFamily>> = {
     model: 'proto-rig',
     make: (options) => new SimulatedProtoRig(options),
     framing: NUL_ENDED,
-    verbs: { sleep: undefined, wake: undefined, 'power-limit': 2_856, reboot: undefined, locate: 1 },
+    verbs: {
+      sleep: undefined,
+      wake: undefined,
+      'power-limit': 2_856,
+      pools: POOLS,
+      reboot: undefined,
+      locate: 1,
+    },
     inflated: (text) => times1000(text, /("(?:average_)?hashrate_ghs":)([\d.]+)/g),
     busy: { kind: 'status', status: 503 },
     outcomes: {

@@ -227,3 +227,61 @@ test.each([
   expect(await setPools(api(device), 'luxos://10.0.0.1')).toBe('resolved');
   expect(held).toEqual(['p:1', 'q:2']);
 });
+
+// block/proto-fleet, server/fake-proto-rig/rest_api_handler.go: createPools takes a list, which replaces all there are.
+test('proto rig: a list of url, username, password, priority; what it says to it is in no message', async () => {
+  const answers = {
+    'POST /api/v1/auth/login': '{"access_token":"A1","refresh_token":"R1"}',
+    'GET /api/v1/mining/target': '{"power_target_watts":3400}',
+    'GET /api/v1/pools':
+      '{"pools":[{"priority":1,"url":"stratum+tcp://p:1","user":"acct.r1-01"},{"priority":0,"url":"stratum+tcp://old:1","user":"o"}]}',
+  };
+  const asked: string[] = [];
+  const taking = web(
+    { ...answers, 'POST /api/v1/pools': '{"message":"Pools configured successfully"}' },
+    asked,
+  );
+  expect(await setPools(taking, 'proto-rig://10.0.0.1?passwordEnv=P')).toBe('resolved');
+  expect(asked.at(-1)).toBe(
+    'POST /api/v1/pools [{"url":"stratum+tcp://p:1","username":"acct.r1-01","password":"x","priority":0},{"url":"stratum+tcp://q:2","username":"acct.r1-01","password":"y","priority":1}]',
+  );
+  const garbled = web({ ...answers, 'POST /api/v1/pools': 'no pool with hunter2' }, []);
+  const secret = [{ url: 'stratum+tcp://p:1', user: 'u', pass: 'hunter2' }];
+  const bench = makeBench([garbled]);
+  const set = bench.device('proto-rig://10.0.0.1?passwordEnv=P').verbs.pools?.(secret, TIMEOUT_MS);
+  expect(await bench.run(set ?? Promise.resolve()).then(() => 'resolved', String)).toMatch(
+    /^(?!.*hunter2).*GARBAGE/u,
+  );
+});
+
+// 256foundation/asic-rs, asic-rs-firmwares/auradine/src/backends/v1/mod.rs: set_pools_config; pyasic, web/auradine.py: update_pools.
+test('auradine: updatepools with url, user, pass', async () => {
+  const asked: string[] = [];
+  const done = `{${status(1, 'done')}}`;
+  const pages = web(
+    {
+      'POST /token': `{${status(600, 'Token')},"Token":[{"Token":"T1"}]}`,
+      'GET /mode': `{${status(540, 'x')},"Mode":[{"Mode":"eco","Sleep":"off"}]}`,
+      'POST /updatepools': done,
+    },
+    asked,
+  );
+  expect(await setPools(pages, 'auradine://10.0.0.1?http=80&passwordEnv=P')).toBe('resolved');
+  expect(asked.at(-1)).toBe(
+    'POST /updatepools {"command":"updatepools","pools":[{"url":"stratum+tcp://p:1","user":"acct.r1-01","pass":"x"},{"url":"stratum+tcp://q:2","user":"acct.r1-01","pass":"y"}]}',
+  );
+  const refused = web(
+    {
+      'POST /token': `{${status(600, 'Token')},"Token":[{"Token":"T1"}]}`,
+      'GET /mode': `{${status(540, 'x')},"Mode":[{"Mode":"eco","Sleep":"off"}]}`,
+      'POST /updatepools': `{${status(14, 'pass hunter2 is too short', 'E')}}`,
+    },
+    [],
+  );
+  const bench = makeBench([refused]);
+  const secret = [{ url: 'stratum+tcp://p:1', user: 'u', pass: 'hunter2' }];
+  const set = bench.device('auradine://10.0.0.1?http=80&passwordEnv=P').verbs.pools?.(secret, TIMEOUT_MS);
+  expect(await bench.run(set ?? Promise.resolve()).then(() => 'resolved', String)).toMatch(
+    /^(?!.*hunter2).*REFUSED/u,
+  );
+});
