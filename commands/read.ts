@@ -23,7 +23,7 @@ Reads one device once, and says what it can be told and what each of its verbs t
   avalon://HOST?api=4028&dialect=json                luxos://HOST?api=4028
   bitaxe://HOST?http=80                              proto-rig://HOST?http=80&passwordEnv=NAME
   auradine://HOST?http=8080&api=4028&passwordEnv=NAME
-  vnish://HOST?http=80&passwordEnv=NAME
+  vnish://HOST?http=80&passwordEnv=NAME              epic://HOST?api=4028&passwordEnv=NAME
   modbus://HOST:PORT/UNIT?profile=ID                 modbus+rtu://HOST:PORT/UNIT?profile=ID
   modbus+serial:///dev/ttyUSB0/UNIT?profile=ID&baud=9600
   gpu://USER@HOST?key=FILE&hostKey=SHA256:…

@@ -17,6 +17,9 @@ export const ANSWERS: readonly string[] = [
   // Braiins OS: a page.
   '{"miner_stats":{"real_hashrate":{"last_5s":{"gigahash_per_second":141463.5}}},"power_stats":{"approximated_consumption":{"watt":3137}}}',
   '{"data":{"bos":{"uptime":{"durationS":7000}},"bosminer":{"info":{"workSolver":{"realHashrate":{"mhs5S":103912345.25},"nominalMhs":104000000},"fans":[{"name":"0","rpm":6414}],"summary":null}}},"errors":[{"message":"Service unavailable","extensions":{"code":"UNAVAILABLE"}}]}',
+  // ePIC: a summary, an answer to a command.
+  '{"Software":"PowerPlay-BMS v1.5.13","HBs":[{"Index":1,"Hashrate":[49440724.0,103.1,0.8],"Temperature":67.0}],"Fans Rpm":{"Fans Speed 1":5971,"Fans Speed 10":null},"PerpetualTune":{"Algorithm":{"PowerTune":{"Target":3000,"Throttle Target":null}},"Running":true},"Status":{"Operating State":"Mining"}}',
+  '{"result":false,"error":"Incorrect password"}',
   // VNish: a summary, settings, presets, an error of its miner process.
   '{"miner":{"miner_status":{"miner_state":"auto-tuning","throttled":100},"hr_realtime":99123.5,"hr_stock":0.0,"power_consumption":3250,"chains":[{"id":1,"pcb_temp":{"min":0,"max":65}}],"cooling":{"fans":[]}}}',
   '{"miner":{"overclock":{"modded_psu":false,"preset":"3495","globals":{"volt":1380,"freq":675},"chains":[{"freq":0,"chips":[0,0]}]},"pools":[{"url":"p:1","user":"u","pass":"x"}]}}',

@@ -11,6 +11,7 @@ import { SimulatedAvalon } from './devices/avalon.ts';
 import { SimulatedBitaxe } from './devices/bitaxe.ts';
 import { SimulatedBraiinsGraphql } from './devices/braiins-graphql.ts';
 import { SimulatedBraiins } from './devices/braiins.ts';
+import { SimulatedEpic } from './devices/epic.ts';
 import { GpuHost } from './devices/gpu-host.ts';
 import type { GpuMisbehaviour } from './devices/gpu-host.ts';
 import { SimulatedLuxos } from './devices/luxos.ts';
@@ -82,6 +83,7 @@ const FAMILIES: Readonly<Record<string, Family>> = {
   'bitaxe:': { api: 80, make: (options) => new SimulatedBitaxe(options) },
   'braiins:': { api: 80, make: (options) => new SimulatedBraiins(options) },
   'braiins-graphql:': { api: 4_028, make: (options) => new SimulatedBraiinsGraphql(options) },
+  'epic:': { api: 4_028, make: (options) => new SimulatedEpic(options) },
   'luxos:': { api: 4_028, make: (options) => new SimulatedLuxos(options) },
   'proto-rig:': { api: 80, make: (options) => new SimulatedProtoRig(options) },
   'vnish:': { api: 80, make: (options) => new SimulatedVnish(options) },

@@ -44,6 +44,7 @@ type AsicId =
   | 'antminer-s19j-pro-braiins'
   | 'antminer-s19j-pro-braiins-graphql'
   | 'antminer-s19-vnish'
+  | 'antminer-s19-xp-epic'
   | 'antminer-s19k-pro-luxos'
   | 'auradine-at2880'
   | 'avalon-1246'
@@ -65,6 +66,7 @@ const ASICS: Readonly<Record<AsicId, Asic>> = {
     scheme: 'braiins-graphql',
     by: ['http', 'user', 'password'],
   },
+  'antminer-s19-xp-epic': { kw: 3.35, scheme: 'epic', by: ['api', 'password'] },
   'antminer-s19-vnish': { kw: 3.2, scheme: 'vnish', by: ['http', 'password'] },
   'antminer-s19k-pro-luxos': { kw: 2.794, scheme: 'luxos', by: ['api'] },
   'antminer-s21': { kw: 3.5, scheme: 'antminer', by: ['http', 'api', 'user', 'password'] },
@@ -86,6 +88,7 @@ const ALL_FAMILIES: readonly AsicId[] = [
   'proto-rig',
   'auradine-at2880',
   'antminer-s19-vnish',
+  'antminer-s19-xp-epic',
 ];
 const GPU_MODEL = 'gpu-8x-h100';
 const GPU_AI_KW = 9.7;
@@ -289,13 +292,24 @@ interface FeederPlan {
 }
 
 /** Adds a feeder with everything below it and returns what it may draw, kW. */
+/** Racks by PDU. In a site of all families the last feeder has as many more as it takes for each to have one. */
+function pdusOf({ id, pdus }: FeederPlan['feeder'], allFamilies: boolean): readonly (readonly UsualId[])[] {
+  const usual = FEEDERS.flatMap((feeder) => feeder.pdus.flat()).length;
+  if (!allFamilies || id !== FEEDERS.at(-1)?.id || usual >= ALL_FAMILIES.length) return pdus;
+  return [
+    ...pdus.slice(0, -1),
+    [...(pdus.at(-1) ?? []), ...Array<UsualId>(ALL_FAMILIES.length - usual).fill('antminer-s21')],
+  ];
+}
+
 function addFeeder(draft: Draft, plan: FeederPlan): number {
   const { feeder, asics } = plan;
-  const racks = feeder.pdus.flat().length;
+  const pdus = pdusOf(feeder, plan.allFamilies);
+  const racks = pdus.flat().length;
   const below: Node[] = [];
   let asicKw = 0;
-  for (const [place, models] of feeder.pdus.entries()) {
-    const pdu = feeder.pdus.length === 1 ? `${feeder.id}-pdu` : `${feeder.id}-pdu-${'ab'[place]}`;
+  for (const [place, models] of pdus.entries()) {
+    const pdu = pdus.length === 1 ? `${feeder.id}-pdu` : `${feeder.id}-pdu-${'ab'[place]}`;
     const beforeKw = asicKw;
     const rackNodes: Node[] = [];
     for (const usual of models) {

@@ -6,6 +6,7 @@ import { bitaxe } from './bitaxe.ts';
 import { braiinsGraphql } from './braiins-graphql.ts';
 import { braiins } from './braiins.ts';
 import { cgminer } from './cgminer.ts';
+import { epic } from './epic.ts';
 import { gpuHost } from './gpu-host.ts';
 import { luxos } from './luxos.ts';
 import { modbusMeter } from './modbus-meter.ts';
@@ -23,6 +24,7 @@ export const DRIVERS: readonly Driver[] = [
   braiins,
   braiinsGraphql,
   cgminer,
+  epic,
   gpuHost,
   luxos,
   modbusMeter,

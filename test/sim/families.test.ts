@@ -44,7 +44,7 @@ test('a limit puts machines of every family to rest, and they come back when it 
     },
   });
   const families = [...new Set(family.values())].filter((name) => name !== 'gpu').toSorted();
-  expect(families).toHaveLength(10);
+  expect(families).toHaveLength(11);
   expect(violations).toEqual([]);
   expect([...seen.sleep].toSorted()).toEqual(families);
   expect([...seen.mine].filter((name) => name !== 'gpu').toSorted()).toEqual(families);

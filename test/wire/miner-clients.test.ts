@@ -10,6 +10,7 @@ import { SimulatedAuradine } from '../../simulator/devices/auradine.ts';
 import { SimulatedAvalon } from '../../simulator/devices/avalon.ts';
 import { SimulatedBraiinsGraphql } from '../../simulator/devices/braiins-graphql.ts';
 import { SimulatedBraiins } from '../../simulator/devices/braiins.ts';
+import { SimulatedEpic } from '../../simulator/devices/epic.ts';
 import { SimulatedLuxos } from '../../simulator/devices/luxos.ts';
 import type { SimulatedMiner } from '../../simulator/devices/miner.ts';
 import type { MinerOptions } from '../../simulator/devices/miner-body.ts';
@@ -113,6 +114,35 @@ withPython('a simulated device that others ask', () => {
     expect(await curl('performance/power-target', '-X', 'PUT', '--json', '{"watt":9}', ...header)).toMatch(
       /400$/,
     );
+  });
+
+  test('epic: curl reads it, and commands it with the password in the body', async (context) => {
+    if (!hasPeer('curl', ['--version'])) context.skip('curl is not installed');
+    const host = '127.9.61.8';
+    const miner = await serve(host, (options) => new SimulatedEpic(options), 'antminer-s19-xp-epic');
+    const curl = async (path: string, ...words: string[]): Promise<string> => {
+      const plain = ['-s', '--noproxy', '*', '--max-time', '30'];
+      return (await run('curl', [...plain, ...words, `http://${host}:${PORT}/${path}`])).stdout;
+    };
+    const tell = (path: string, param: unknown, password = PASSWORD): Promise<string> =>
+      curl(path, '--json', JSON.stringify({ param, password }));
+    expect(JSON.parse(await curl('summary'))).toMatchObject({
+      Software: 'PowerPlay-BMS v1.5.13',
+      Status: { 'Operating State': 'Mining' },
+      PerpetualTune: { Algorithm: { PowerTune: { Target: 3_350, Unit: 'W' } } },
+    });
+    expect(await tell('miner', 'Stop', 'wrong')).toBe('{"result":false,"error":"Incorrect password"}');
+    expect([await tell('miner', 'Stop'), miner.power.mining]).toEqual(['{"result":true}', false]);
+    expect(JSON.parse(await curl('summary'))).toMatchObject({
+      HBs: null,
+      Status: { 'Operating State': 'Idling' },
+    });
+    expect([await tell('miner', 'Autostart'), miner.power.mining]).toEqual(['{"result":true}', true]);
+    const tune = { algo: 'PowerTune', target: 2_500, min_throttle: 1_200, throttle_step: 150 };
+    expect(await tell('perpetualtune/algo', { ...tune, target: 9_999 })).toMatch(/"result":false/);
+    expect(await tell('perpetualtune/algo', tune)).toBe('{"result":true}');
+    expect(await tell('perpetualtune/algo', { ...tune, target: 2_000 })).toBe('{"result":true}');
+    expect(miner.settings()['powerLimit']).toBe(2_500);
   });
 
   test('vnish: curl unlocks, reads and commands it', async (context) => {

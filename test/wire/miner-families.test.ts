@@ -16,6 +16,7 @@ import { SimulatedAuradine } from '../../simulator/devices/auradine.ts';
 import { SimulatedAvalon } from '../../simulator/devices/avalon.ts';
 import { SimulatedBraiinsGraphql } from '../../simulator/devices/braiins-graphql.ts';
 import { SimulatedBraiins } from '../../simulator/devices/braiins.ts';
+import { SimulatedEpic } from '../../simulator/devices/epic.ts';
 import { SimulatedLuxos } from '../../simulator/devices/luxos.ts';
 import type { SimulatedMiner } from '../../simulator/devices/miner.ts';
 import type { MinerOptions } from '../../simulator/devices/miner-body.ts';
@@ -109,6 +110,14 @@ const FAMILIES: Readonly<Record<string, Family>> = {
     },
     verbs: ['locate', 'power-limit', 'reboot', 'sleep', 'wake'],
     limitW: 2_577,
+  },
+  epic: {
+    model: 'antminer-s19-xp-epic',
+    make: (options) => new SimulatedEpic(options),
+    target: (host) => `epic://${host}?api=${API}&passwordEnv=P`,
+    identity: { vendor: 'Bitmain', model: 'AntMiner S19 XP', firmware: 'PowerPlay-BMS v1.5.13' },
+    verbs: ['locate', 'power-limit', 'reboot', 'sleep', 'wake'],
+    limitW: 2_700,
   },
   luxos: {
     model: 'antminer-s19k-pro-luxos',

@@ -7,6 +7,7 @@ import { SimulatedAvalon } from '../../../../simulator/devices/avalon.ts';
 import { SimulatedBitaxe } from '../../../../simulator/devices/bitaxe.ts';
 import { SimulatedBraiinsGraphql } from '../../../../simulator/devices/braiins-graphql.ts';
 import { SimulatedBraiins } from '../../../../simulator/devices/braiins.ts';
+import { SimulatedEpic } from '../../../../simulator/devices/epic.ts';
 import { SimulatedLuxos } from '../../../../simulator/devices/luxos.ts';
 import type { SimulatedMiner } from '../../../../simulator/devices/miner.ts';
 import type { MinerOptions } from '../../../../simulator/devices/miner-body.ts';
@@ -249,6 +250,26 @@ export const FAMILIES: Readonly<Record<string, MinerFamily>> = {
       'nulls for numbers': 'VALUE_INVALID, mode VALUE_INVALID',
       'numbers for words': 'hashing, mode mine',
       busy: 'NET_REFUSED',
+    },
+  },
+  epic: {
+    url: 'epic://10.0.0.1?passwordEnv=P',
+    model: 'antminer-s19-xp-epic',
+    make: (options) => new SimulatedEpic(options),
+    framing: NUL_ENDED,
+    verbs: { sleep: undefined, wake: undefined, 'power-limit': 2_500, reboot: undefined, locate: 1 },
+    inflated: (text) => times1000(text, /("Hashrate":\[)([\d.]+)/g),
+    busy: { kind: 'status', status: 503 },
+    outcomes: {
+      ...ALIKE,
+      'broken off in its middle': 'NET_RESET | NET_RESET',
+      'trickled bytes': 'NET_TIMEOUT | NET_TIMEOUT',
+      'nothing in it': 'ANSWER_GARBAGE | ANSWER_GARBAGE',
+      'words for numbers': 'VALUE_INVALID, mode VALUE_INVALID | resolved',
+      'lists for numbers': 'VALUE_INVALID, mode VALUE_INVALID | resolved',
+      'nulls for numbers': 'VALUE_INVALID, mode VALUE_INVALID | resolved',
+      'numbers for words': 'ANSWER_GARBAGE | ANSWER_GARBAGE',
+      busy: 'QUEUE_FULL | QUEUE_FULL',
     },
   },
   luxos: {

@@ -22,6 +22,7 @@ test('the site of all families has every one of them; the usual one has stock fi
     'avalon',
     'braiins',
     'braiins-graphql',
+    'epic',
     'gpu',
     'luxos',
     'proto-rig',
@@ -50,5 +51,5 @@ test('each machine of it works, draws what its model says, loses its power and c
     expect(plant.powerW(400_000), scheme).toBeGreaterThan(fullW * 0.9);
     expect(plant.stateCalls, scheme).toBe(0);
   }
-  expect(seen.size).toBe(10);
+  expect(seen.size).toBe(11);
 });
