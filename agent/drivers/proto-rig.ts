@@ -265,7 +265,10 @@ class ProtoRig implements Device {
     const least = toNumber(field(target, 'power_target_min_watts'));
     const most = toNumber(field(target, 'power_target_max_watts'));
     if (limitW < (least ?? limitW) || limitW > (most ?? limitW))
-      throw new Fault('USAGE', `power-limit ${limitW}: this rig takes ${least ?? 1} to ${most ?? '?'} W`);
+      throw new Fault(
+        'VERB_REFUSED',
+        `power-limit ${limitW}: this rig takes ${least ?? 1} to ${most ?? '?'} W`,
+      );
     if (settings['powerLimit'] === limitW) return;
     await before?.(settings);
     const body: Record<string, Json> = { power_target_watts: limitW };

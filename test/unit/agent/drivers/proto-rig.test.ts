@@ -265,10 +265,11 @@ describe('verbs, as the MDK-API has them', () => {
     const bench = makeBench([device]);
     const { verbs } = bench.device(URL_PASSWORD);
     await bench.run(verbs['power-limit']?.(3_400, 1_000) ?? Promise.resolve());
-    for (const senseless of [0, -1, 1.5, Number.NaN, undefined, 1e6, 1_999, 4_001])
-      expect(await codeOf(bench.run(verbs['power-limit']?.(senseless, 1_000) ?? Promise.resolve()))).toBe(
-        'USAGE',
-      );
+    const limit = (watts: number | undefined): Promise<string> =>
+      codeOf(bench.run(verbs['power-limit']?.(watts, 1_000) ?? Promise.resolve()));
+    for (const senseless of [0, -1, 1.5, Number.NaN, undefined, 1e6])
+      expect(await limit(senseless)).toBe('USAGE');
+    for (const outside of [1_999, 4_001]) expect(await limit(outside)).toBe('VERB_REFUSED');
     expect(device.asked.some((asked) => asked.startsWith('PUT'))).toBe(false);
   });
 
