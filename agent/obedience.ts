@@ -117,8 +117,11 @@ class Watch implements Obedience {
     });
   }
 
-  ignored(machine: Machine, { verb }: Attempt): void {
+  ignored(machine: Machine, attempt: Attempt): void {
     if (machine.config.model.kind !== 'asic' || machine.quarantine !== undefined) return;
+    // A limit given in its place is named with what it stands for.
+    const { mode, verb: last } = attempt;
+    const verb = last === 'power-limit' && mode === 'sleep' ? `${mode} and ${last}` : last;
     machine.quarantine = verb;
     this.#asked(machine, () => {
       if (machine.quarantine !== verb) return;
