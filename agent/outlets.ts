@@ -4,12 +4,13 @@ import { asFault, Fault } from '../protocols/faults.ts';
 import type { Status } from '../protocols/mqtt/status.ts';
 import type { Control } from './control.ts';
 import type { RackOrders } from './core/desired.ts';
-import { drawW, isAtRest, restMode } from './core/draw.ts';
+import { drawW, isAtRest, restMode, satisfies } from './core/draw.ts';
 import { rackPhase } from './core/lease.ts';
 import type { LeaseState } from './core/lease.ts';
 import { isAwaited } from './core/stall.ts';
 import type { Stall } from './core/stall.ts';
 import { comesBackAtRest, isJudged, outletAct } from './core/staging.ts';
+import type { Goal } from './core/reconcile.ts';
 import type { Behind, OutletSight, Standing, Told } from './core/staging.ts';
 import type { ModbusInputs } from './drivers/modbus-io.ts';
 import { goalOf } from './goal.ts';
@@ -222,6 +223,7 @@ class Switchroom implements Outlets {
       isDark: isQuiet || machines.every(({ inhibition }) => inhibition?.off === true),
       live: machines.every(({ config }) => rackPhase(lease, config.rack, nowMs) === 'live'),
       behind: machines.map((machine) => this.#behind(machine, nowMs)),
+      cutsIgnored: outlet.config.cutsIgnored,
     };
   }
 
@@ -234,6 +236,8 @@ class Switchroom implements Outlets {
       inhibited: inhibition?.text,
       rests: comesBackAtRest(config.model, lastMode),
       wanted: goal !== undefined && !isAtRest(goal.mode) && goal.armed && !goal.expired,
+      ignores: ignoresRest(machine, goal),
+      works: machine.mode === undefined || !isAtRest(machine.mode),
     };
   }
 
@@ -326,6 +330,17 @@ class Switchroom implements Outlets {
 
 /** Asked, and it did not answer. */
 const isSilent = (machine: Machine): boolean => !machine.reachable && saidAtMs(machine, 'mode') !== undefined;
+
+/** On the quarantine list, wanted at rest by a word in force, and seen not to rest. */
+const ignoresRest = ({ quarantine, mode, reachable, config }: Machine, goal: Goal | undefined): boolean =>
+  quarantine !== undefined &&
+  reachable &&
+  mode !== undefined &&
+  goal !== undefined &&
+  goal.mode === restMode(config.model) &&
+  goal.armed &&
+  !goal.expired &&
+  !satisfies(config.model, goal.mode, mode);
 
 /** Why an agent leaves the power of a machine as it is, whatever is wanted of it. */
 function handsOn({ lockout, manual, config }: Machine): string | undefined {

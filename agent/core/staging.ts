@@ -1,7 +1,8 @@
 /**
  * Contactors and switched outlets after an outage: what starts by itself when power returns is held back by an outlet
  * that the return finds open, and starts when the outlet is closed. Closing is a start of everything behind it. None is
- * ever opened to take load away: only where nothing is drawn already. Times are monotonic ms.
+ * opened to take load away, only where nothing is drawn already, but for one case that the site file must allow: all
+ * behind it ignore every command to rest. Times are monotonic ms.
  */
 import type { Model } from '../../config/schema/model.ts';
 import type { Mode } from '../../protocols/reading.ts';
@@ -11,6 +12,9 @@ export type Standing = 'open' | 'closed' | 'unknown';
 
 /** Voltage above an outlet; `unmeasured`: no meter stands there that could tell. */
 export type Supply = 'live' | 'dead' | 'unknown' | 'unmeasured';
+
+/** Whether it may be opened for machines that ignore every command to rest. */
+type CutsIgnored = 'never' | 'at-rest' | 'under-load';
 
 /** One machine behind an outlet. */
 export interface Behind {
@@ -23,6 +27,10 @@ export interface Behind {
   readonly rests: boolean;
   /** It is wanted at work, by a word in force. */
   readonly wanted: boolean;
+  /** It is on the quarantine list, wanted at rest by a word in force, and does not rest. */
+  readonly ignores: boolean;
+  /** It works, or nobody knows. */
+  readonly works: boolean;
 }
 
 /** `endedMs`: when the write ended; undefined: it is under way. */
@@ -48,6 +56,7 @@ export interface OutletSight {
   /** The controller's word is in force for everything behind it. */
   readonly live: boolean;
   readonly behind: readonly Behind[];
+  readonly cutsIgnored: CutsIgnored;
 }
 
 export type OutletAct =
@@ -80,11 +89,18 @@ export function outletAct(sight: OutletSight, nowMs: number): OutletAct {
     if (!isDue) return wait('it is being switched');
   }
   const isSilent = silentSinceMs !== undefined && nowMs - silentSinceMs >= SILENT_MS;
+  if (standing === 'closed' && cutsNow(sight)) return { kind: 'open' };
   if (standing === 'closed') return isSilent && isDark ? { kind: 'open' } : wait('it is closed');
   // It dropped out by itself, or did not follow: with its output on, the return of power would close it.
   if (told?.closed !== false) return isSilent ? { kind: 'open' } : wait('it has just been seen open');
   return closing(sight, nowMs);
 }
+
+/** Everything behind it was told in every way there is: what may be cut by the site's own word. */
+const cutsNow = ({ cutsIgnored, behind }: OutletSight): boolean =>
+  cutsIgnored !== 'never' &&
+  behind.length > 0 &&
+  behind.every(({ ignores, works }) => ignores && (cutsIgnored === 'under-load' || !works));
 
 function closing({ supply, againMs, live, behind }: OutletSight, nowMs: number): OutletAct {
   if (supply === 'dead') return wait('there is no voltage above it');

@@ -109,6 +109,11 @@ const outletSchema = z
     unknownS: z.number().min(1).max(3_600).default(15),
     /** From power to the first answer of what is behind it. */
     bootS: z.number().nonnegative().max(600).default(60),
+    /**
+     * The last rung: opened when everything behind it is on the quarantine list and ignores a command to rest. `at-rest`:
+     * only while none of it works; `under-load`: also then, which cuts power from machines at work.
+     */
+    cutsIgnored: z.enum(['never', 'at-rest', 'under-load']).default('never'),
   })
   .refine(({ kind, address, target }) => isPdu(target) || (kind !== undefined && address !== undefined), {
     message: 'a PLC’s outlet needs `kind` and `address`; a PDU’s has ?profile= in its target',

@@ -1,9 +1,14 @@
+import type { Outlet } from '../../../config/schema/plant.ts';
 import { makePlc } from '../../../simulator/devices/plc.ts';
 import { makeBench as openBench } from './bench.ts';
 import type { Bench } from './bench.ts';
 
 /** A rack behind a contactor that drops out with its supply, its auxiliary contact, and a breaker above it. */
-export function openRig(options: Parameters<typeof openBench>[0] = {}, contactPeriodMs = 1_000) {
+export function openRig(
+  options: Parameters<typeof openBench>[0] = {},
+  contactPeriodMs = 1_000,
+  cutsIgnored: Outlet['cutsIgnored'] = 'never',
+) {
   const target = 'modbus://127.0.0.1/7';
   const plant = {
     supply: true,
@@ -52,7 +57,9 @@ export function openRig(options: Parameters<typeof openBench>[0] = {}, contactPe
       protections: [
         { id: 'q0', node: 'main', input: 'q0-open', kind: 'breaker', autoRelease: true, releaseS: 5 },
       ],
-      outlets: [{ id: 'k1', node: 'r1', target, kind: 'coil', address: 9, input: 'k1-in', bootS: 10 }],
+      outlets: [
+        { id: 'k1', node: 'r1', target, kind: 'coil', address: 9, input: 'k1-in', bootS: 10, cutsIgnored },
+      ],
     },
     ...options,
   });

@@ -1,6 +1,7 @@
 import { afterEach, expect, test } from 'vitest';
 import { all, makeBench as openBench, modes, START_MS } from './bench.ts';
 import type { Bench } from './bench.ts';
+import { open, openRig } from './outlet-rig.ts';
 
 const benches: Bench[] = [];
 afterEach(async () => {
@@ -79,3 +80,23 @@ test('it stays on the list over a restart of the agent, until a person has had i
   await second.clock.advance(3_000);
   expect(listed(second)).toEqual([]);
 });
+
+test.each(['never', 'under-load'] as const)(
+  'an outlet of policy %s, everything behind it ignoring: cut as the last rung, or not at all',
+  async (policy) => {
+    const { bench, writes, want } = openRig(undefined, 1_000, policy);
+    benches.push(bench);
+    for (const miner of bench.miners.values()) miner.behaviour = 'ignores';
+    await bench.clock.advance(6_000);
+    want(1, all(bench, 'sleep'));
+    await bench.clock.advance(15_000);
+    // Told once, and once more: not before that.
+    expect(writes).toEqual([]);
+    await bench.clock.advance(60_000);
+    expect(listed(bench)).toHaveLength(8);
+    expect(writes).toEqual(policy === 'never' ? [] : [0]);
+    expect(open(bench)).toEqual(policy === 'never' ? [] : ['k1']);
+    // A cut is no obedience.
+    expect(said(bench).filter((one) => one.startsWith('cleared'))).toEqual([]);
+  },
+);

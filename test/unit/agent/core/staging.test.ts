@@ -4,7 +4,15 @@ import type { Behind, OutletSight, Told } from '../../../../agent/core/staging.t
 import { admitAll, makeEnvelope } from '../../../../agent/core/envelope.ts';
 import { MODELS } from '../../../../config/models.ts';
 
-const one: Behind = { id: 'r1-01', hands: undefined, inhibited: undefined, rests: false, wanted: true };
+const one: Behind = {
+  id: 'r1-01',
+  hands: undefined,
+  inhibited: undefined,
+  rests: false,
+  wanted: true,
+  ignores: false,
+  works: true,
+};
 /** Dropped out in an outage, its output written off, voltage back, everything wanted at work. */
 const waiting: OutletSight = {
   standing: 'open',
@@ -16,6 +24,7 @@ const waiting: OutletSight = {
   isDark: false,
   live: true,
   behind: [one, { ...one, id: 'r1-02' }],
+  cutsIgnored: 'never',
 };
 const NOW = 100_000;
 const act = (change: Partial<OutletSight>): string => {
@@ -61,6 +70,21 @@ test('hands in the rack, or an authority that is not ours: nothing is switched, 
   const dark = { standing: 'closed', isDark: true } as const;
   expect(act(dark)).toBe('open');
   expect(act({ ...dark, ...with2({ hands: 'authority is advise' }) })).toBe('r1-02: authority is advise');
+});
+
+test('machines that ignore every command are cut only where the site allows it, all together, and under load only where it says so', () => {
+  const liar: Behind = { ...one, wanted: false, ignores: true };
+  const both = [liar, { ...liar, id: 'r1-02' }];
+  const closed = { standing: 'closed', told: undefined, silentSinceMs: undefined, behind: both } as const;
+  expect(act(closed)).toBe('it is closed');
+  expect(act({ ...closed, cutsIgnored: 'at-rest' })).toBe('it is closed');
+  expect(act({ ...closed, cutsIgnored: 'under-load' })).toBe('open');
+  const idle = both.map((each) => ({ ...each, works: false }));
+  expect(act({ ...closed, behind: idle, cutsIgnored: 'at-rest' })).toBe('open');
+  const obeys = [liar, { ...liar, id: 'r1-02', ignores: false }];
+  expect(act({ ...closed, behind: obeys, cutsIgnored: 'under-load' })).toBe('it is closed');
+  const locked = [liar, { ...liar, id: 'r1-02', hands: 'locked by kim' }];
+  expect(act({ ...closed, behind: locked, cutsIgnored: 'under-load' })).toBe('r1-02: locked by kim');
 });
 
 test('what dropped out by itself has its output written off before anything else', () => {
