@@ -6,6 +6,7 @@ import type { Identity } from '../protocols/reading.ts';
 import type { VerbFacts } from '../protocols/verb-facts.ts';
 import type { Alarms } from './alarms.ts';
 import { settleMs } from './core/draw.ts';
+import { isInPlaceOfRest } from './core/escalate.ts';
 import { noteTime, patienceMs } from './core/patience.ts';
 import type { KindOfVerb, LearnedTimes } from './core/patience.ts';
 import type { Attempt } from './core/reconcile.ts';
@@ -107,7 +108,8 @@ class Watch implements Obedience {
   observed(machine: Machine, attempt: Attempt): void {
     const { verb, firstMs } = attempt;
     this.trust(machine, `${verb} was observed`);
-    if (firstMs === undefined || factsOf(machine, verb) === undefined) return;
+    // How long a rest takes is not learned of what was given in its place.
+    if (firstMs === undefined || isInPlaceOfRest(attempt) || factsOf(machine, verb) === undefined) return;
     const ms = Math.max(0, machine.beganMs - firstMs);
     this.#asked(machine, () => {
       const kind = this.#kindOf(machine, verb);
@@ -120,8 +122,7 @@ class Watch implements Obedience {
   ignored(machine: Machine, attempt: Attempt): void {
     if (machine.config.model.kind !== 'asic' || machine.quarantine !== undefined) return;
     // A limit given in its place is named with what it stands for.
-    const { mode, verb: last } = attempt;
-    const verb = last === 'power-limit' && mode === 'sleep' ? `${mode} and ${last}` : last;
+    const verb = isInPlaceOfRest(attempt) ? `${attempt.mode} and ${attempt.verb}` : attempt.verb;
     machine.quarantine = verb;
     this.#asked(machine, () => {
       if (machine.quarantine !== verb) return;

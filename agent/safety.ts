@@ -4,6 +4,7 @@ import { growthAlong } from '../protocols/auxiliary.ts';
 import type { Alarms } from './alarms.ts';
 import type { Control } from './control.ts';
 import { drawW, restMode, satisfies, settleMs } from './core/draw.ts';
+import { isInPlaceOfRest } from './core/escalate.ts';
 import { failSafeRests } from './core/failsafe.ts';
 import { calibrationOf, guardStep, noteLoad, released } from './core/guard.ts';
 import type { GuardMachine, GuardState, GuardVerdict } from './core/guard.ts';
@@ -199,7 +200,7 @@ function guardView(machine: Machine, node: number, meter: Meter | undefined, now
   // A limit given because it does not rest brings it down, not to rest.
   const inTime =
     resting &&
-    attempt.verb !== 'power-limit' &&
+    !isInPlaceOfRest(attempt) &&
     nowMs < attempt.dispatchedMs + settleMs(model, restMode(model), COMMAND_POLL_MS);
   const failed = attempt?.stage === 'failed';
   const knownW = knownDrawW(machine, meter?.goodMs ?? -Infinity);

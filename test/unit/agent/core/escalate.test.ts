@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { leastLimitW } from '../../../../agent/core/escalate.ts';
+import { isInPlaceOfRest, leastLimitW } from '../../../../agent/core/escalate.ts';
 import { loadModel } from '../../../../config/models.ts';
 import { PLAIN_VERB } from '../../../../protocols/verb-facts.ts';
 import { gpuHost } from './toys.ts';
@@ -19,4 +19,10 @@ test.each([
   ['none for a GPU host', gpuHost(), LIMIT, 9_000, undefined],
 ])('another way than rest: %s', (_name, model, facts, drawnW, expected) => {
   expect(leastLimitW(model, facts, drawnW)).toBe(expected);
+});
+
+test('a limit for a machine that works stands in for nothing', () => {
+  expect(isInPlaceOfRest({ verb: 'power-limit', mode: 'sleep' })).toBe(true);
+  expect(isInPlaceOfRest({ verb: 'power-limit', mode: 'mine' })).toBe(false);
+  expect(isInPlaceOfRest({ verb: 'sleep', mode: 'sleep' })).toBe(false);
 });
