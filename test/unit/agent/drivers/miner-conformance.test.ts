@@ -14,8 +14,10 @@ import type { Reading, Readings } from '../../../../protocols/reading.ts';
 import type { SimulatedMiner } from '../../../../simulator/devices/miner.ts';
 import { Disturber } from './disturbed.ts';
 import type { Spoil } from './disturbed.ts';
-import { CELLS, FAMILIES, READ_ONLY } from './miner-families.ts';
-import type { Cell, MinerFamily } from './miner-families.ts';
+import { CELLS } from './miner-cells.ts';
+import type { Cell } from './miner-cells.ts';
+import { FAMILIES, READ_ONLY } from './miner-families.ts';
+import type { MinerFamily } from './miner-families.ts';
 import { codeOf, makeBench } from './miner-bench.ts';
 import type { Bench } from './miner-bench.ts';
 

@@ -17,29 +17,8 @@ import { SimulatedWhatsminerV3 } from '../../../../simulator/devices/whatsminer-
 import { SimulatedWhatsminer } from '../../../../simulator/devices/whatsminer.ts';
 import { LENGTH_FIRST, NUL_ENDED } from './disturbed.ts';
 import type { Framing, Spoil } from './disturbed.ts';
-
-/** What goes wrong with every answer, reading or commanding. */
-export const CELLS = [
-  'slow answer',
-  'no answer',
-  'reset',
-  'broken off in its middle',
-  'trickled bytes',
-  'oversized body',
-  'wrong JSON',
-  'a web page',
-  'nothing in it',
-  'words for numbers',
-  'lists for numbers',
-  'nulls for numbers',
-  'numbers for words',
-  'wrong units',
-  'busy',
-] as const;
-export type Cell = (typeof CELLS)[number];
-
-/** What a reading and, where there are commands, a `sleep` come to: `hashrate, mode | code`, or the code of the Fault. */
-type Outcomes = Readonly<Record<Cell, string>>;
+import { ALIKE, READING_ALONE, times1000 } from './miner-cells.ts';
+import type { Outcomes } from './miner-cells.ts';
 
 /** Families without commands. */
 export const READ_ONLY: readonly string[] = ['cgminer'];
@@ -68,24 +47,6 @@ const POOLS: readonly Pool[] = [
   { url: 'stratum+tcp://new.example:3333', user: 'acct.r1-01', pass: 'x' },
   { url: 'stratum+tcp://spare.example:443', user: 'acct.r1-01', pass: 'y' },
 ];
-
-/** Where nothing can be understood, reading and commanding fail alike. */
-const ALIKE = {
-  'slow answer': 'NET_TIMEOUT | NET_TIMEOUT',
-  'no answer': 'NET_TIMEOUT | NET_TIMEOUT',
-  reset: 'NET_RESET | NET_RESET',
-  'oversized body': 'NET_OVERSIZE | NET_OVERSIZE',
-  'wrong JSON': 'ANSWER_GARBAGE | ANSWER_GARBAGE',
-  'a web page': 'ANSWER_GARBAGE | ANSWER_GARBAGE',
-  'wrong units': 'VALUE_IMPLAUSIBLE, mode VALUE_IMPLAUSIBLE | resolved',
-} as const satisfies Partial<Outcomes>;
-
-const READING_ALONE = Object.fromEntries(
-  Object.entries(ALIKE).map(([cell, outcome]) => [cell, outcome.split(' | ')[0]]),
-) as typeof ALIKE;
-
-const times1000 = (text: string, key: RegExp): string =>
-  text.replace(key, (_, before: string, number: string) => `${before}${Number(number) * 1_000}`);
 
 export const FAMILIES: Readonly<Record<string, MinerFamily>> = {
   antminer: {
