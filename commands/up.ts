@@ -37,6 +37,8 @@ ${SCENARIOS.map((scenario) => `  ${scenario.name.padEnd(26)}${scenario.title}`).
 
 const SCRIPT = fileURLToPath(new URL('../switchyard.ts', import.meta.url));
 const BROKER_SCRIPT = fileURLToPath(new URL('../host/broker-child.ts', import.meta.url));
+/** As `./switchyard agent` has them: an agent lives on an edge box, its young objects get little memory. */
+const AGENT_FLAGS = ['--max-semi-space-size=8'];
 /** A scenario that is not under control by then has failed. */
 const CONTROL_MS = 90_000;
 
@@ -208,7 +210,8 @@ class Tree {
   }
 
   #start(name: string, args: readonly string[], env: Record<string, string>): Promise<void> {
-    return this.#spawn(name, [SCRIPT, ...args], env, undefined);
+    const flags = args[0] === 'agent' ? AGENT_FLAGS : [];
+    return this.#spawn(name, [...flags, SCRIPT, ...args], env, undefined);
   }
 
   /** Starts a child; resolves when it first says that it is ready. */

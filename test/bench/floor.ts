@@ -24,7 +24,7 @@ import type { Spoken } from './floor-peer.ts';
 import { figure } from './measure.ts';
 import type { Figure } from './measure.ts';
 
-const SCRIPT = fileURLToPath(new URL('../../switchyard.ts', import.meta.url));
+const SCRIPT = fileURLToPath(new URL('../../switchyard', import.meta.url));
 const PERIOD_S = 10;
 const PLAIN_PORT = FAMILIES[0]?.port ?? 0;
 
@@ -38,34 +38,27 @@ export interface FloorOptions {
 interface FloorResult {
   readonly sharePct: number;
   readonly usPerPoll: number;
-  readonly userUsPerPoll: number;
   /** Of the polls that those alive should have had in the time. */
   readonly reachedPct: number;
   readonly connectionsPerPoll: number;
   readonly rssMb: number;
-  readonly peakRssMb: number;
   readonly plainUs: number;
   /** Undefined: there is no compiler. */
   readonly nativeUs: number | undefined;
   readonly verdict: Verdict;
 }
 
-interface Usage {
-  readonly userUs: number;
-  readonly systemUs: number;
-}
-
-/** CPU time of a process so far, all its threads. */
-function usageOf(pid: number): Usage {
+/** CPU time of a process so far, user and system, all its threads, us. */
+function usageOf(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   // Clock ticks of 10 ms.
-  return { userUs: Number(fields[11]) * 10_000, systemUs: Number(fields[12]) * 10_000 };
+  return (Number(fields[11]) + Number(fields[12])) * 10_000;
 }
 
-function memoryMb(pid: number, what: 'VmRSS' | 'VmHWM'): number {
+function memoryMb(pid: number): number {
   const status = readFileSync(`/proc/${pid}/status`, 'latin1');
-  return Number(new RegExp(`${what}:\\s+(\\d+)`).exec(status)?.[1] ?? Number.NaN) / 1_024;
+  return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? Number.NaN) / 1_024;
 }
 
 interface Told {
@@ -95,14 +88,10 @@ async function measureFloor({ machines, warmS, measuredS }: FloorOptions): Promi
     await once(peer, 'message');
     const judge = new FloorJudge(bus);
     await judge.start();
-    agent = spawn(
-      process.execPath,
-      [...process.execArgv, SCRIPT, 'agent', '--site', siteFile, '--data', folder, '--log', 'error'],
-      {
-        env: { ...process.env, [HTTP_PASSWORD_ENV]: 'secret' },
-        stdio: ['ignore', 'inherit', 'inherit'],
-      },
-    );
+    agent = spawn(SCRIPT, ['agent', '--site', siteFile, '--data', folder, '--log', 'error'], {
+      env: { ...process.env, [HTTP_PASSWORD_ENV]: 'secret' },
+      stdio: ['ignore', 'inherit', 'inherit'],
+    });
     const pid = agent.pid ?? 0;
     await pause(warmS * 1_000);
     const from = await askPeer(peer);
@@ -113,8 +102,7 @@ async function measureFloor({ machines, warmS, measuredS }: FloorOptions): Promi
     const to = await askPeer(peer);
     const after = usageOf(pid);
     const tookUs = (performance.now() - startMs) * 1_000;
-    const rssMb = memoryMb(pid, 'VmRSS');
-    const peakRssMb = memoryMb(pid, 'VmHWM');
+    const rssMb = memoryMb(pid);
     judge.hear(to.spoken);
     // What was said last is still on its way.
     await pause(PERIOD_S * 1_000);
@@ -122,8 +110,7 @@ async function measureFloor({ machines, warmS, measuredS }: FloorOptions): Promi
     agent.kill('SIGTERM');
     await once(agent, 'exit');
     const polls = to.polls - from.polls;
-    const userUs = after.userUs - before.userUs;
-    const cpuUs = userUs + after.systemUs - before.systemUs;
+    const cpuUs = after - before;
     const alive = Array.from({ length: RACK }, (_, index) => lifeOf(index + 1)).filter(
       (life) => life === 'alive',
     );
@@ -131,11 +118,9 @@ async function measureFloor({ machines, warmS, measuredS }: FloorOptions): Promi
     return {
       sharePct: (100 * cpuUs) / tookUs,
       usPerPoll: cpuUs / polls,
-      userUsPerPoll: userUs / polls,
       reachedPct: (100 * polls) / due,
       connectionsPerPoll: (to.connections - from.connections) / polls,
       rssMb,
-      peakRssMb,
       plainUs: await plainUs(PLAIN_PORT),
       nativeUs: nativeUs(PLAIN_PORT),
       verdict: judge.verdict(),
