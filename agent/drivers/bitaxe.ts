@@ -173,7 +173,7 @@ class Bitaxe implements Device {
     if (!hasPools(pools, settings))
       await askJson(
         this.#io,
-        { method: 'PATCH', url: `${this.#origin}/api/system`, body, unread: true },
+        { method: 'PATCH', url: `${this.#origin}/api/system`, body, unread: true, secret: true },
         deadline,
       );
     await this.#act('restart', deadline.leftMs(), undefined);

@@ -68,7 +68,14 @@ export class BraiinsSession {
     const headers = { authorization: token };
     return askJson(
       this.#io,
-      { method, url: `${this.#base}/api/v1/${path}`, headers, ...(body !== undefined && { body }) },
+      {
+        method,
+        url: `${this.#base}/api/v1/${path}`,
+        headers,
+        ...(body !== undefined && { body }),
+        // A refusal may repeat what it refuses, and pools come with passwords.
+        secret: path === 'pools/batch',
+      },
       deadline,
     );
   }

@@ -46,7 +46,9 @@ export class LuxosSession {
     if (answer instanceof Fault) throw answer;
     const status = statusOf(answer.value);
     if (status?.level !== 'E' && status?.level !== 'F') return { ...answer, atMs };
-    const said = `${command}: code ${status.code ?? 'none'} ${status.message.slice(0, 100)}`;
+    // Answers of this family repeat the words of a command, and those of addpool hold a password.
+    const why = command === 'addpool' ? '' : status.message.slice(0, 100);
+    const said = `${command}: code ${status.code ?? 'none'} ${why}`.trim();
     if (status.code === 14) throw new Fault('VERB_UNSUPPORTED', said);
     throw new Fault(/session/i.test(status.message) ? 'QUEUE_FULL' : 'VERB_REFUSED', said);
   }
