@@ -8,7 +8,7 @@ import type { LeaseState } from './core/lease.ts';
 import type { Machine } from './machine.ts';
 import type { Plant } from './plant.ts';
 import type { SettingsBook } from './settings-book.ts';
-import { poolsShow } from './verify.ts';
+import { AMBIGUOUS, poolsShow } from './verify.ts';
 
 const MOST_KNOWN = 1_000;
 const MOST_ANSWERED = 100;
@@ -52,11 +52,17 @@ export function makeActions(options: ActionsOptions): Actions {
     const beganMs = clock.monoMs();
     try {
       machine.inFlight = true;
-      const isShown = await tell(machine, action, options);
-      say(machine, action, 'acknowledged', clock.monoMs() - beganMs);
+      const { isShown, unanswered } = await tell(machine, action, options);
+      if (unanswered === undefined) say(machine, action, 'acknowledged', clock.monoMs() - beganMs);
       if (isShown)
         watch(options, watches, isShown, (fault) =>
-          say(machine, action, fault ? 'failed' : 'observed', clock.monoMs() - beganMs, fault),
+          say(
+            machine,
+            action,
+            fault ? 'failed' : 'observed',
+            clock.monoMs() - beganMs,
+            fault && (unanswered ?? fault),
+          ),
         );
     } catch (error) {
       say(machine, action, 'failed', clock.monoMs() - beganMs, asFault(error));
@@ -113,27 +119,35 @@ function makeSay({ clock, result }: Pick<ActionsOptions, 'clock' | 'result'>) {
     });
 }
 
-/** Tells a machine. What resolves says, where its settings show it, whether they do. Rejects with a Fault. */
+interface ToldOnce {
+  /** Whether its settings show it; absent: no setting does. */
+  readonly isShown?: () => boolean;
+  /** It went out and may have been carried out: only what the machine shows tells. */
+  readonly unanswered?: Fault | undefined;
+}
+
+/** Tells a machine. Rejects with a Fault. */
 async function tell(
   machine: Machine,
   { verb, pools: name = '' }: Action,
   { clock, settings, pools }: ActionsOptions,
-): Promise<(() => boolean) | undefined> {
+): Promise<ToldOnce> {
   const { device } = machine;
   if (verb === 'pools') {
     const set = device.verbs.pools;
     if (set === undefined) throw new Fault('VERB_UNSUPPORTED', verb);
     const wanted = pools(machine, name);
-    await set(wanted, TIMEOUT_MS, settings.beforePools(machine, wanted)).finally(() =>
-      settings.ended(machine),
-    );
+    const before = settings.beforePools(machine, wanted);
+    const unanswered = await set(wanted, TIMEOUT_MS, before).then(() => undefined, asFault);
+    settings.ended(machine);
+    if (unanswered !== undefined && !AMBIGUOUS.includes(unanswered.code)) throw unanswered;
     const sinceMs = clock.monoMs();
-    return () => poolsShow(machine.device, wanted, sinceMs);
+    return { isShown: () => poolsShow(machine.device, wanted, sinceMs), unanswered };
   }
   const act = verb === 'reboot' || verb === 'locate' ? device.verbs[verb] : undefined;
   if (act === undefined) throw new Fault('VERB_UNSUPPORTED', verb);
   await act(undefined, TIMEOUT_MS);
-  return undefined;
+  return {};
 }
 
 /** Looks at what the regular readings have told, until it is shown or the time for that is over. */

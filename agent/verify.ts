@@ -29,7 +29,7 @@ const UNSEEN: readonly Told[0][] = ['locate'];
 /** A limit is kept within this share of itself. */
 const LIMIT_TOLERANCE = 1.05;
 /** What may have gone out before it was said: only a reading tells whether it was carried out. */
-const AMBIGUOUS: readonly FaultCode[] = ['NET_TIMEOUT', 'NET_RESET', 'ANSWER_PARTIAL'];
+export const AMBIGUOUS: readonly FaultCode[] = ['NET_TIMEOUT', 'NET_RESET', 'ANSWER_PARTIAL'];
 
 /** What a device can be told, with what goes with it. */
 export type Told =

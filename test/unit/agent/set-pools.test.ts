@@ -74,3 +74,14 @@ test('said OK and not done, disturbed, unknown, or held at rest: each is said', 
   await rig.clock.advance(MINUTE);
   expect(told(rig).slice(4).toSorted()).toEqual(['r1-01 failed USAGE', 'r1-02 failed USAGE']);
 });
+
+test('an order whose answer never came is settled by what the machine shows', async () => {
+  const rig = await atWork();
+  rig.whatsminer.fault = 'slow';
+  rig.setPools('op-1');
+  await rig.clock.advance(MINUTE);
+  rig.whatsminer.fault = 'none';
+  await rig.clock.advance(5 * MINUTE);
+  expect(told(rig).filter((one) => one.startsWith('r1-02'))).toEqual(['r1-02 observed']);
+  expect(JSON.stringify(rig.whatsminer.settings())).toContain('new.example');
+});
