@@ -2,7 +2,7 @@ import { encodeCgminer, makeIsWhole } from '../protocols/asic/cgminer.ts';
 import { encodeWhatsminerV3, makeIsWholeWhatsminerV3 } from '../protocols/asic/whatsminer-v3.ts';
 import { encodeWhatsminer } from '../protocols/asic/whatsminer.ts';
 import { asFault, Fault } from '../protocols/faults.ts';
-import { answerText, nextStep, probeText } from './core/identify.ts';
+import { answerText, nextStep, probeText, USUAL_PORTS } from './core/identify.ts';
 import type { Answer, Finding, Ports, Probe, Seen } from './core/identify.ts';
 import type { DeviceIo, Target } from './driver.ts';
 import { checkOptions, portOption } from './options.ts';
@@ -41,11 +41,11 @@ export async function identifyAddress(
 }
 
 /** The target for the site file: what was found at the address of `url`, with the user and the references to secrets given there. */
-export function foundTarget(url: string, { scheme, options }: Finding): string {
+export function foundTarget(url: string, { scheme, options, hasPassword }: Finding): string {
   const asked = new URL(url);
   const query = new URLSearchParams(options);
-  if (asked.username !== '') query.set('user', decodeURIComponent(asked.username));
-  for (const name of ['user', 'passwordEnv', 'passwordFile']) {
+  if (hasPassword && asked.username !== '') query.set('user', decodeURIComponent(asked.username));
+  for (const name of hasPassword ? ['user', 'passwordEnv', 'passwordFile'] : []) {
     const given = asked.searchParams.get(name);
     if (given !== null) query.set(name, given);
   }
@@ -56,7 +56,13 @@ export function foundTarget(url: string, { scheme, options }: Finding): string {
 function portsOf(target: Target): Ports {
   checkOptions(target, ['api', 'http', 'v3']);
   const port = (name: string): number | undefined => portOption(target, name) ?? target.port;
-  return { api: port('api') ?? 4_028, http: port('http') ?? 80, v3: port('v3') ?? 4_433 };
+  const { api, http, v3, alt } = USUAL_PORTS;
+  return {
+    api: port('api') ?? api,
+    http: port('http') ?? http,
+    v3: port('v3') ?? v3,
+    alt: port('http') ?? alt,
+  };
 }
 
 /** Never rejects: that nothing came is an answer too. */

@@ -133,7 +133,9 @@ async function readUnknown(url: string, timeoutMs: number): Promise<Answer> {
     return { ...(await readTarget(target, timeoutMs)), found: finding.why };
   } catch (error) {
     const fault = asFault(error);
-    throw new Fault(fault.code, `found ${target} (${finding.why}): ${fault.detail}`, { cause: error });
+    const isClosed = fault.code === 'AUTH_FAILED' && asked.password === undefined;
+    const more = isClosed ? 'it is not read without its password: name it by passwordEnv=NAME' : fault.detail;
+    throw new Fault(fault.code, `found ${target} (${finding.why}): ${more}`, { cause: error });
   }
 }
 

@@ -37,12 +37,16 @@ export interface Ports {
   readonly api: number;
   readonly http: number;
   readonly v3: number;
+  /** Where some have their pages instead. */
+  readonly alt: number;
 }
 
-/** `scheme` of the targets of its family; `options` beside the address; `why`: by which answer. */
+/** `scheme` of the targets of its family; `options` beside address and password; `why`: by which answer. */
 export interface Finding {
   readonly scheme: string;
   readonly options: Readonly<Record<string, string>>;
+  /** Whether its targets name a password. */
+  readonly hasPassword: boolean;
   readonly why: string;
 }
 
@@ -51,12 +55,17 @@ export type Step =
   | { readonly kind: 'found'; readonly finding: Finding }
   | { readonly kind: 'unknown' };
 
-const USUAL: Ports = { api: 4_028, http: 80, v3: 4_433 };
+export const USUAL_PORTS: Ports = { api: 4_028, http: 80, v3: 4_433, alt: 8_080 };
 /** Looked for where a page says nothing: each belongs to one family. */
 const PAGES: ReadonlyArray<readonly [path: string, scheme: string, tells: (value: JsonObject) => boolean]> = [
   ['/api/system/info', 'bitaxe', (value) => wordAt(value, 'ASICModel') !== ''],
   ['/api/v1/info', 'vnish', isVnish],
   ['/api/v1/version', 'braiins', (value) => typeof field(value, 'major') === 'number'],
+  ['/api/v1/system', 'proto-rig', isProtoRig],
+];
+/** The same at the other port. */
+const ALT_PAGES: typeof PAGES = [
+  ['/summary', 'auradine', (value) => /fluxos/iu.test(descriptionOf(value))],
   ['/api/v1/system', 'proto-rig', isProtoRig],
 ];
 /** Words in the page at `/`, and the family that shows them there. */
@@ -80,7 +89,7 @@ export function nextStep(ports: Ports, seen: readonly Seen[]): Step {
     const step = byVersion(look, answer.bytes);
     if (step) return step;
   }
-  return byPages(look) ?? byDeviceInfo(look) ?? { kind: 'unknown' };
+  return byPages(look) ?? byAltPages(look) ?? byDeviceInfo(look) ?? { kind: 'unknown' };
 }
 
 /** What is known so far: a probe is asked for once, and answered from then on. */
@@ -106,31 +115,38 @@ class Look {
   }
 
   found(scheme: string, why: string, options: Readonly<Record<string, string>> = {}): Step {
-    const { api, http, v3 } = this.ports;
-    const given: Record<string, string> = { ...options };
+    const { api, http, v3, alt } = this.ports;
     const speaks = SPEAKS[scheme] ?? [];
-    if (speaks.includes('http') && http !== USUAL.http) given['http'] = String(http);
-    if (speaks.includes('api') && api !== USUAL.api) given['api'] = String(api);
-    if (speaks.includes('v3') && v3 !== USUAL.v3) given['api'] = String(v3);
-    return { kind: 'found', finding: { scheme, options: given, why: printable(why).slice(0, 200) } };
+    const given: Record<string, string> = {};
+    if (speaks.includes('http') && http !== USUAL_PORTS.http) given['http'] = String(http);
+    if (speaks.includes('api') && api !== USUAL_PORTS.api) given['api'] = String(api);
+    if (speaks.includes('v3') && v3 !== USUAL_PORTS.v3) given['api'] = String(v3);
+    if (speaks.includes('alt') && alt !== USUAL_PORTS.alt) given['http'] = String(alt);
+    const finding = {
+      scheme,
+      options: { ...given, ...options },
+      hasPassword: speaks.includes('password'),
+      why: printable(why).slice(0, 200),
+    };
+    return { kind: 'found', finding };
   }
 }
 
-/** By which ports each family is reached: the options of its targets. */
-const SPEAKS: Readonly<Record<string, readonly (keyof Ports)[]>> = {
-  antminer: ['http', 'api'],
-  auradine: ['http', 'api'],
+/** What the targets of each family name: ports, and a password where it has one. */
+const SPEAKS: Readonly<Record<string, readonly (keyof Ports | 'password')[]>> = {
+  antminer: ['http', 'api', 'password'],
+  auradine: ['api', 'alt', 'password'],
   avalon: ['api'],
   bitaxe: ['http'],
-  braiins: ['http'],
-  'braiins-graphql': ['http'],
+  braiins: ['http', 'password'],
+  'braiins-graphql': ['http', 'password'],
   cgminer: ['api'],
-  epic: ['api'],
+  epic: ['api', 'password'],
   luxos: ['api'],
-  'proto-rig': ['http'],
-  vnish: ['http'],
-  whatsminer: ['api'],
-  'whatsminer-v3': ['v3'],
+  'proto-rig': ['http', 'password'],
+  vnish: ['http', 'password'],
+  whatsminer: ['api', 'password'],
+  'whatsminer-v3': ['v3', 'password'],
 };
 
 function byVersion(look: Look, bytes: Uint8Array): Step | undefined {
@@ -218,11 +234,26 @@ function byPages(look: Look): Step | undefined {
   if (scheme === 'braiins') return byBraiins(look, why);
   if (scheme === 'epic') return byEpic(look);
   if (scheme !== undefined) return look.found(scheme, why);
-  for (const [path, family, tells] of PAGES) {
-    const asked = look.page(path);
+  return byJson(look, PAGES, look.ports.http);
+}
+
+function byAltPages(look: Look): Step | undefined {
+  const first = look.page('/summary', look.ports.alt);
+  if (first.kind === 'ask') return first;
+  // Where nothing answers one question is enough.
+  if (first.answer.kind !== 'page') return undefined;
+  return byJson(look, ALT_PAGES, look.ports.alt);
+}
+
+/** By pages that belong to one family each. */
+function byJson(look: Look, pages: typeof PAGES, port: number): Step | undefined {
+  for (const [path, scheme, tells] of pages) {
+    const asked = look.page(path, port);
     if (asked.kind === 'ask') return asked;
     const value = jsonOf(asked.answer);
-    if (value !== undefined && tells(value)) return look.found(family, `${path} is a page of it`);
+    if (value === undefined || !tells(value)) continue;
+    const isElsewhere = port !== look.ports.http && SPEAKS[scheme]?.includes('alt') !== true;
+    return look.found(scheme, `${path} is a page of it`, isElsewhere ? { http: String(port) } : {});
   }
   return undefined;
 }

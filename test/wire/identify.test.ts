@@ -55,6 +55,7 @@ describe('a simulated', () => {
       expect(finding.scheme).toBe(TOLD[name] ?? name);
       expect(finding.why).not.toBe('');
       expect('logins' in miner ? miner.logins : 0).toBe(0);
+      expect('unlocks' in miner ? miner.unlocks : 0).toBe(0);
       process.env['IDENTIFY_P'] = 'secret';
       const answer = await readTarget(url, 4_000);
       expect(answer).toMatchObject({
@@ -63,6 +64,9 @@ describe('a simulated', () => {
         found: finding.why,
       });
       expect(answer.readings['mode']).toMatchObject({ ok: true, value: 'mine' });
+      expect(answer.target.includes('passwordEnv=')).toBe(
+        FAMILIES[finding.scheme]?.url.includes('passwordEnv='),
+      );
       expect(miner.changes).toBe(0);
       // What is said for the site file is what is read.
       expect((await readTarget(answer.target, 4_000)).model).toBe(answer.model);
@@ -74,7 +78,7 @@ describe('a simulated', () => {
     const fault = asFault(await readTarget(`auto://${host}:${HTTP}`, 2_000).catch((error: unknown) => error));
     expect(fault.code).toBe('AUTH_FAILED');
     expect(fault.detail).toContain(
-      `found braiins://${host}?http=${HTTP} (/: HTTP 200; /api/v1/version: HTTP 401)`,
+      `found braiins://${host}?http=${HTTP} (/: HTTP 200; /api/v1/version: HTTP 401): it is not read without its password`,
     );
   });
 
@@ -125,7 +129,7 @@ describe.skipIf(!hasPeer(PYTHON, ['-V']))('what is no miner', () => {
     );
     expect(fault.code).toBe('DEVICE_UNKNOWN');
     expect(fault.detail).toBe(
-      '127.9.63.1: version at port 4028: NET_REFUSED; GET :80/: NET_REFUSED; device-info at port 4433: NET_REFUSED',
+      '127.9.63.1: version at port 4028: NET_REFUSED; GET :80/: NET_REFUSED; GET :8080/summary: NET_REFUSED; device-info at port 4433: NET_REFUSED',
     );
   });
 });

@@ -7,13 +7,12 @@ import { existsSync, readFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, test } from 'vitest';
 
-import { answerText, nextStep, probeText } from '../../../../agent/core/identify.ts';
+import { answerText, nextStep, probeText, USUAL_PORTS } from '../../../../agent/core/identify.ts';
 import type { Answer, Probe, Seen } from '../../../../agent/core/identify.ts';
 import { frameWhatsminerV3 } from '../../../../protocols/asic/whatsminer-v3.ts';
 import { Fault } from '../../../../protocols/faults.ts';
 import { seededRandom } from '../../../../host/random.ts';
 
-const PORTS = { api: 4_028, http: 80, v3: 4_433 };
 const encoder = new TextEncoder();
 const bytes = (text: string): Answer => ({ kind: 'bytes', bytes: encoder.encode(text) });
 const page = (status: number, body = '', headers: Readonly<Record<string, string>> = {}): Answer => ({
@@ -30,9 +29,10 @@ const none = (code: 'NET_REFUSED' | 'NET_TIMEOUT' | 'NET_UNREACHABLE'): Answer =
 type Answers = Readonly<Record<string, Answer>>;
 
 /** What is asked, in order, and what it comes to; a probe without an answer is refused. */
-function follow(answers: Answers, ports = PORTS): { asked: string[]; end: string; options: object } {
+function follow(answers: Answers, ports = USUAL_PORTS): { asked: string[]; end: string; options: object } {
   const seen: Seen[] = [];
-  const name = (probe: Probe): string => (probe.kind === 'page' ? probe.path : probe.kind);
+  const name = (probe: Probe): string =>
+    probe.kind === 'page' ? `${probe.port === ports.http ? '' : probe.port}${probe.path}` : probe.kind;
   for (let n = 0; n < 20; n += 1) {
     const step = nextStep(ports, seen);
     if (step.kind !== 'ask') {
@@ -132,7 +132,7 @@ test.each<[string, Answers, string, string[], object?]>([
     'Whatsminer with the newer API alone',
     { 'device-info': V3 },
     'whatsminer-v3',
-    ['version', '/', 'device-info'],
+    ['version', '/', '8080/summary', 'device-info'],
   ],
   [
     'Braiins OS with REST',
@@ -190,10 +190,26 @@ test.each<[string, Answers, string, string[], object?]>([
     'ePIC, a web server on the API’s port',
     {
       version: bytes('HTTP/1.1 400 Bad Request\r\n\r\n'),
-      '/summary': page(200, '{"Software":"PowerPlay-BMS v1.5.13"}'),
+      '4028/summary': page(200, '{"Software":"PowerPlay-BMS v1.5.13"}'),
     },
     'epic',
-    ['version', '/summary'],
+    ['version', '4028/summary'],
+  ],
+  [
+    'Proto Rig at its other port',
+    {
+      '8080/summary': page(404),
+      '8080/api/v1/system': page(200, '{"system-info":{"manufacturer":"Proto"}}'),
+    },
+    'proto-rig',
+    ['version', '/', '8080/summary', '8080/api/v1/system'],
+    { http: '8080' },
+  ],
+  [
+    'Auradine whose API is closed',
+    { '8080/summary': page(200, '{"STATUS":[{"STATUS":"E","Code":45,"Description":"FluxOS-1"}]}') },
+    'auradine',
+    ['version', '/', '8080/summary'],
   ],
   [
     'what speaks the API and no more is read only',
@@ -213,15 +229,16 @@ describe('nobody knows', () => {
     '/api/v1/info',
     '/api/v1/version',
     '/api/v1/system',
+    '8080/summary',
     'device-info',
   ];
   test.each<[string, Answers, string[]]>([
     ['a host that is not there', { version: none('NET_UNREACHABLE') }, ['version']],
-    ['a meter: all of it is closed', {}, ['version', '/', 'device-info']],
+    ['a meter: all of it is closed', {}, ['version', '/', '8080/summary', 'device-info']],
     [
       'a silent one',
       { version: none('NET_TIMEOUT'), '/': none('NET_TIMEOUT') },
-      ['version', '/', 'device-info'],
+      ['version', '/', '8080/summary', 'device-info'],
     ],
     ['a printer', { '/': page(200, '<title>Printer</title>', { server: 'JetDirect' }) }, every],
     [
@@ -231,19 +248,19 @@ describe('nobody knows', () => {
     ],
     [
       'another web server on the API’s port',
-      { version: bytes('HTTP/1.1 200 OK\r\n\r\nx'), '/summary': page(200, '{"Software":"nginx"}') },
-      ['version', '/summary', '/', 'device-info'],
+      { version: bytes('HTTP/1.1 200 OK\r\n\r\nx'), '4028/summary': page(200, '{"Software":"nginx"}') },
+      ['version', '4028/summary', '/', '8080/summary', 'device-info'],
     ],
     [
       'noise',
       { version: bytes('\u0001\u0002\ufffd'), 'device-info': bytes('noise and more noise') },
-      ['version', '/', 'device-info'],
+      ['version', '/', '8080/summary', 'device-info'],
     ],
-    ['an empty object', { version: bytes('{}') }, ['version', '/', 'device-info']],
+    ['an empty object', { version: bytes('{}') }, ['version', '/', '8080/summary', 'device-info']],
     [
       'a refusal by what is no Whatsminer',
       { version: INVALID, get_version: INVALID },
-      ['version', 'get_version', '/', 'device-info'],
+      ['version', 'get_version', '/', '8080/summary', 'device-info'],
     ],
   ])('%s', (_, answers, asked) => {
     expect(follow(answers)).toEqual({ asked, end: 'unknown', options: {} });
@@ -251,10 +268,14 @@ describe('nobody knows', () => {
 });
 
 test('ports that are not the usual ones stand in the target', () => {
-  const ports = { api: 14_028, http: 8_081, v3: 14_433 };
+  const ports = { api: 14_028, http: 8_081, v3: 14_433, alt: 8_081 };
   expect(follow({ version: ANTMINER }, ports).options).toEqual({ http: '8081', api: '14028' });
   expect(follow({ 'device-info': V3 }, ports).options).toEqual({ api: '14433' });
   expect(follow({ '/': page(200, 'AxeOS') }, ports).options).toEqual({ http: '8081' });
+  expect(follow({ version: version('GCMiner 0.5', '"GCMiner":"0.5"') }, ports).options).toEqual({
+    api: '14028',
+    http: '8081',
+  });
 });
 
 test('whatever is answered, it ends, asks nothing twice, and says nothing a terminal stumbles over', () => {
@@ -284,7 +305,7 @@ test('whatever is answered, it ends, asks nothing twice, and says nothing a term
     '{"msg":{"miner":{"type":[]}}}',
     '',
   ];
-  for (let n = 0; n < 500; n += 1) {
+  for (let n = 0; n < 200; n += 1) {
     const answers = new Proxy<Record<string, Answer>>(
       {},
       {
@@ -298,7 +319,7 @@ test('whatever is answered, it ends, asks nothing twice, and says nothing a term
         },
       },
     );
-    expect(follow(answers).asked.length).toBeLessThanOrEqual(9);
+    expect(follow(answers).asked.length).toBeLessThanOrEqual(11);
     expect(answerText(answers['x'] ?? bytes(''))).toMatch(/^[\u0020-\u007e]*$/u);
   }
 });
@@ -338,7 +359,7 @@ describe.skipIf(RECORDINGS === '' || !existsSync(FOLDER))('recorded answers', ()
       'epic',
       () => ({
         version: bytes('HTTP/1.1 400 Bad Request\r\n'),
-        '/summary': page(200, text('epic/summary.json')),
+        '4028/summary': page(200, text('epic/summary.json')),
       }),
       'epic',
     ],
