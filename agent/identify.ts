@@ -2,14 +2,14 @@ import { encodeCgminer, makeIsWhole } from '../protocols/asic/cgminer.ts';
 import { encodeWhatsminerV3, makeIsWholeWhatsminerV3 } from '../protocols/asic/whatsminer-v3.ts';
 import { encodeWhatsminer } from '../protocols/asic/whatsminer.ts';
 import { asFault, Fault } from '../protocols/faults.ts';
-import { answerText, nextStep, probeText, USUAL_PORTS } from './core/identify.ts';
+import { answerText, nextStep, probeText, STREAM_MAX_BYTES, USUAL_PORTS } from './core/identify.ts';
 import type { Answer, Finding, Ports, Probe, Seen } from './core/identify.ts';
 import type { DeviceIo, Target } from './driver.ts';
 import { checkOptions, portOption } from './options.ts';
 
 /** Of the whole time, what one probe may take at most. */
 const PROBE_SHARE = 0.25;
-const ANSWER_MAX_BYTES = 128 * 1024;
+const PAGE_MAX_BYTES = 128 * 1024;
 /** More than any device takes: each family is told by fewer. */
 const MOST_PROBES = 12;
 
@@ -76,12 +76,12 @@ async function ask(
     if (probe.kind === 'page') {
       const name = host.includes(':') ? `[${host}]` : host;
       const url = `http://${name}:${probe.port}${probe.path}`;
-      const page = await io.http.request({ method: 'GET', url, timeoutMs, maxBytes: ANSWER_MAX_BYTES });
+      const page = await io.http.request({ method: 'GET', url, timeoutMs, maxBytes: PAGE_MAX_BYTES });
       return { kind: 'page', ...page };
     }
     const { bytes } = await io.net.exchange({ host, port: probe.port }, requestOf(probe.kind), {
       timeoutMs,
-      maxBytes: ANSWER_MAX_BYTES,
+      maxBytes: STREAM_MAX_BYTES,
       complete: probe.kind === 'device-info' ? makeIsWholeWhatsminerV3() : makeIsWhole(),
     });
     return { kind: 'bytes', bytes };

@@ -32,6 +32,17 @@ export const ANSWERS: readonly string[] = [
   `{${STATUS},"PSU":[{"VoutSet":"11.50V","FanSpeed1":"4052.00 RPM","PowerIn":"58.94W","PoutMax":"3452.00W"}],"Mode":[{"Mode":"custom","Sleep":"off","Ths":160,"Power":2000}],"id":1}`,
 ];
 
+/** Answers by which devices are told. */
+export const IDENTITIES: readonly string[] = [
+  `{${STATUS},"VERSION":[{"API":"3.1","BMMiner":"1.0.0","Miner":"49.0.1.3","Type":"Antminer S19 Pro"}],"id":1}\u0000`,
+  '{"STATUS":[{"STATUS":"S","Code":22,"Msg":"BOSer versions","Description":"BOSer boser-buildroot 0.1.0"}],"VERSION":[{"API":"3.7","BOSer":"x"}],"id":1}',
+  'STATUS=S,When=1,Code=22,Msg=CGMiner versions,Description=cgminer 4.11.1|VERSION,CGMiner=4.11.1,PROD=AvalonMiner 1246-83,MODEL=1246-83|',
+  '{"STATUS":"S","When":1,"Code":131,"Msg":{"api_ver":"2.0.5","fw_ver":"20230803.11.REL","platform":"H616"},"Description":""}',
+  '{"miner":"Antminer S19","model":"s19","fw_name":"Vnish","fw_version":"1.2.6"}',
+  '{"system-info":{"manufacturer":"Proto","model":"Rig","os":{"version":"1.8.0"}},"ASICModel":"BM1368","major":1}',
+  '<!doctype html><title>Braiins OS</title>',
+];
+
 /** Headers of HTTP digest, both ways. */
 export const CHALLENGES: readonly string[] = [
   'Digest realm="antMiner Configuration", nonce="5f8f7e1d0a6b4c3e9d2a1b0c7e6f5d4c", qop="auth", stale=TRUE',

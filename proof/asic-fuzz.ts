@@ -1,4 +1,6 @@
 /** Answers of miners, spoiled in every way, into everything that takes them apart, and a judge of what came out. */
+import { nextStep, probeText, STREAM_MAX_BYTES, USUAL_PORTS } from '../agent/core/identify.ts';
+import type { Answer, Probe } from '../agent/core/identify.ts';
 import type { Random } from '../host/deps.ts';
 import { seededRandom } from '../host/random.ts';
 import { avalonNumbers, avalonWords, parseAvalon } from '../protocols/asic/avalon.ts';
@@ -27,7 +29,7 @@ import {
   tokenOf,
 } from '../protocols/asic/whatsminer.ts';
 import { Fault } from '../protocols/faults.ts';
-import { ANSWERS, CHALLENGES } from './asic-answers.ts';
+import { ANSWERS, CHALLENGES, IDENTITIES } from './asic-answers.ts';
 
 interface ParserFuzz {
   readonly inputs: number;
@@ -64,6 +66,27 @@ export interface Parser {
 const texts = (answers: readonly string[]): Uint8Array[] => answers.map((text) => encoder.encode(text));
 const headerOf = (params: ReadonlyMap<string, string> | undefined): Json | undefined =>
   params && Object.fromEntries(params);
+
+const WEB = ['/', '/api/system/info', '/api/v1/info', '/api/v1/version', '/api/v1/system', '/summary'];
+const QUESTIONS: readonly Probe[] = [
+  { kind: 'version', port: USUAL_PORTS.api },
+  { kind: 'get_version', port: USUAL_PORTS.api },
+  { kind: 'device-info', port: USUAL_PORTS.v3 },
+  ...[USUAL_PORTS.http, USUAL_PORTS.alt, USUAL_PORTS.api].flatMap((port) =>
+    WEB.map((path) => ({ kind: 'page', port, path }) as const),
+  ),
+];
+
+/** What a device is told to be that answers every question with the same; undefined: nobody knows it. */
+function identified(bytes: Uint8Array): Json | undefined {
+  const fault = new Fault('NET_OVERSIZE');
+  const said: Answer = bytes.length > STREAM_MAX_BYTES ? { kind: 'none', fault } : { kind: 'bytes', bytes };
+  const page: Answer = { kind: 'page', status: 200, headers: {}, body: bytes };
+  const seen = QUESTIONS.map((probe) => ({ probe, answer: probe.kind === 'page' ? page : said }));
+  const step = nextStep(USUAL_PORTS, seen);
+  if (step.kind === 'ask') throw new Error(`a question that is not in the list: ${probeText(step.probe)}`);
+  return step.kind === 'found' ? { scheme: step.finding.scheme, why: step.finding.why } : undefined;
+}
 
 export const PARSERS: Readonly<Record<string, Parser>> = {
   cgminer: {
@@ -106,6 +129,7 @@ export const PARSERS: Readonly<Record<string, Parser>> = {
     },
   },
   'json-body': { seeds: texts(ANSWERS), parse: parseJsonBody },
+  identify: { seeds: texts(IDENTITIES), parse: identified },
   'digest-challenge': {
     seeds: texts(CHALLENGES),
     parse: (bytes) => {

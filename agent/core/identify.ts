@@ -56,6 +56,9 @@ export type Step =
   | { readonly kind: 'unknown' };
 
 export const USUAL_PORTS: Ports = { api: 4_028, http: 80, v3: 4_433, alt: 8_080 };
+/** What devices say of what they are is short: more than this is something else. */
+export const STREAM_MAX_BYTES = 16 * 1024;
+const JSON_MAX_BYTES = 64 * 1024;
 /** Looked for where a page says nothing: each belongs to one family. */
 const PAGES: ReadonlyArray<readonly [path: string, scheme: string, tells: (value: JsonObject) => boolean]> = [
   ['/api/system/info', 'bitaxe', (value) => wordAt(value, 'ASICModel') !== ''],
@@ -284,7 +287,8 @@ function rootText(answer: Answer): string {
 }
 
 function jsonOf(answer: Answer): JsonObject | undefined {
-  if (answer.kind !== 'page' || answer.status !== 200) return undefined;
+  if (answer.kind !== 'page' || answer.status !== 200 || answer.body.length > JSON_MAX_BYTES)
+    return undefined;
   const value = parseJsonBody(answer.body);
   return value instanceof Fault || !isObject(value) ? undefined : value;
 }
