@@ -1,3 +1,4 @@
+import { encodeAvalon } from '../protocols/asic/avalon.ts';
 import { encodeCgminer, makeIsWhole } from '../protocols/asic/cgminer.ts';
 import { encodeWhatsminerV3, makeIsWholeWhatsminerV3 } from '../protocols/asic/whatsminer-v3.ts';
 import { encodeWhatsminer } from '../protocols/asic/whatsminer.ts';
@@ -40,16 +41,18 @@ export async function identifyAddress(
   throw new Fault('DEVICE_UNKNOWN', `${target.host}: ${said}`);
 }
 
-/** The target for the site file: what was found at the address of `url`, with the user and the references to secrets given there. */
-export function foundTarget(url: string, { scheme, options, hasPassword }: Finding): string {
-  const asked = new URL(url);
+/** The target for the site file: what was found at the address of `asked`, with the user and the references to secrets given there. */
+export function foundTarget(asked: Target, { scheme, options, hasPassword }: Finding): string {
+  const url = new URL(asked.url);
   const query = new URLSearchParams(options);
-  if (hasPassword && asked.username !== '') query.set('user', decodeURIComponent(asked.username));
-  for (const name of hasPassword ? ['user', 'passwordEnv', 'passwordFile'] : []) {
-    const given = asked.searchParams.get(name);
+  if (hasPassword && asked.user !== undefined) query.set('user', asked.user);
+  for (const name of hasPassword ? ['passwordEnv', 'passwordFile'] : []) {
+    const given = new URLSearchParams(url.search.replaceAll('+', '%2B')).get(name);
     if (given !== null) query.set(name, given);
   }
-  return `${scheme}://${asked.hostname}${query.size === 0 ? '' : '?'}${query.toString().replaceAll('%2F', '/')}`;
+  // A space as parseTarget takes it, and paths as people write them.
+  const words = query.toString().replaceAll('+', '%20').replaceAll('%2F', '/');
+  return `${scheme}://${url.hostname}${words === '' ? '' : '?'}${words}`;
 }
 
 /** A port given alone is the only one that is touched. */
@@ -90,8 +93,9 @@ async function ask(
   }
 }
 
-function requestOf(kind: 'version' | 'get_version' | 'device-info'): Uint8Array {
+function requestOf(kind: Exclude<Probe['kind'], 'page'>): Uint8Array {
   if (kind === 'version') return encodeCgminer('version');
+  if (kind === 'version-text') return encodeAvalon('text', 'version');
   return kind === 'get_version'
     ? encodeWhatsminer('get_version')
     : encodeWhatsminerV3({ cmd: 'get.device.info' });

@@ -128,7 +128,7 @@ async function readUnknown(url: string, timeoutMs: number): Promise<Answer> {
   const asked = parseTarget(url, SECRETS);
   const effects = realEffects();
   const finding = await identifyAddress(asked, effects, timeoutMs).finally(() => effects.lines.close());
-  const target = foundTarget(url, finding);
+  const target = foundTarget(asked, finding);
   try {
     return { ...(await readTarget(target, timeoutMs)), found: finding.why };
   } catch (error) {

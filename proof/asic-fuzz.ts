@@ -70,6 +70,7 @@ const headerOf = (params: ReadonlyMap<string, string> | undefined): Json | undef
 const WEB = ['/', '/api/system/info', '/api/v1/info', '/api/v1/version', '/api/v1/system', '/summary'];
 const QUESTIONS: readonly Probe[] = [
   { kind: 'version', port: USUAL_PORTS.api },
+  { kind: 'version-text', port: USUAL_PORTS.api },
   { kind: 'get_version', port: USUAL_PORTS.api },
   { kind: 'device-info', port: USUAL_PORTS.v3 },
   ...[USUAL_PORTS.http, USUAL_PORTS.alt, USUAL_PORTS.api].flatMap((port) =>

@@ -11,9 +11,9 @@ import { parseJsonBody } from '../../protocols/asic/json-body.ts';
 import { decodeWhatsminerV3 } from '../../protocols/asic/whatsminer-v3.ts';
 import { Fault } from '../../protocols/faults.ts';
 
-/** `version` of the cgminer API; `get_version` of Whatsminers; `device-info` of their API v3; a web page. */
+/** `version` of the cgminer API, in JSON and as text; `get_version` of Whatsminers; `device-info` of their API v3; a web page. */
 export type Probe =
-  | { readonly kind: 'version' | 'get_version' | 'device-info'; readonly port: number }
+  | { readonly kind: 'version' | 'version-text' | 'get_version' | 'device-info'; readonly port: number }
   | { readonly kind: 'page'; readonly port: number; readonly path: string };
 
 /** What came of one: bytes of a stream, a page, or why there is nothing. */
@@ -89,10 +89,16 @@ export function nextStep(ports: Ports, seen: readonly Seen[]): Step {
   // A host that cannot be reached is not knocked at again.
   if (answer.kind === 'none' && answer.fault.code === 'NET_UNREACHABLE') return { kind: 'unknown' };
   if (answer.kind === 'bytes') {
-    const step = byVersion(look, answer.bytes);
-    if (step) return step;
+    const found = byVersion(look, answer.bytes);
+    if (found) return found;
   }
-  return byPages(look) ?? byAltPages(look) ?? byDeviceInfo(look) ?? { kind: 'unknown' };
+  // Closed without a word, or refused in text: the same question, as text.
+  const isText =
+    answer.kind === 'bytes'
+      ? isPlain(answer.bytes)
+      : answer.kind === 'none' && answer.fault.code === 'NET_RESET';
+  const step = isText ? byText(look) : undefined;
+  return step ?? byPages(look) ?? byAltPages(look) ?? byDeviceInfo(look) ?? { kind: 'unknown' };
 }
 
 /** What is known so far: a probe is asked for once, and answered from then on. */
@@ -152,17 +158,25 @@ const SPEAKS: Readonly<Record<string, readonly (keyof Ports | 'password')[]>> = 
   'whatsminer-v3': ['v3', 'password'],
 };
 
+const isPlain = (bytes: Uint8Array): boolean =>
+  new TextDecoder().decode(bytes.subarray(0, 20)).startsWith('STATUS=');
+
+function byText(look: Look): Step | undefined {
+  const asked = look.at({ kind: 'version-text', port: look.ports.api });
+  if (asked.kind === 'ask') return asked;
+  if (asked.answer.kind !== 'bytes') return undefined;
+  const parsed = parseAvalon(asked.answer.bytes);
+  const [version] = parsed instanceof Fault ? [] : sectionOf(parsed.value, 'VERSION');
+  const product = version === undefined ? '' : `${wordAt(version, 'PROD')} ${wordAt(version, 'ID')}`;
+  return /avalon/iu.test(product)
+    ? look.found('avalon', `version as text: ${product}`, { dialect: 'text' })
+    : undefined;
+}
+
 function byVersion(look: Look, bytes: Uint8Array): Step | undefined {
   const text = new TextDecoder().decode(bytes.subarray(0, 2_000));
   // A web server where the API is expected.
   if (text.startsWith('HTTP/')) return byEpic(look);
-  if (text.startsWith('STATUS=')) {
-    const plain = parseAvalon(bytes);
-    const [version] = plain instanceof Fault ? [] : sectionOf(plain.value, 'VERSION');
-    if (version && /avalon/iu.test(text))
-      return look.found('avalon', 'version: an Avalon, as text', { dialect: 'text' });
-    return undefined;
-  }
   const parsed = parseCgminer(bytes);
   if (parsed instanceof Fault) return undefined;
   const [version] = sectionOf(parsed.value, 'VERSION');
@@ -211,10 +225,10 @@ function byBraiins(look: Look, why: string): Step {
   const asked = look.page('/api/v1/version');
   if (asked.kind === 'ask') return asked;
   const { answer } = asked;
+  // Without its pages nobody can tell which it is, nor read it.
+  if (answer.kind !== 'page') return { kind: 'unknown' };
   const value = jsonOf(answer);
-  const isRest =
-    answer.kind === 'page' &&
-    (answer.status === 401 || (value !== undefined && typeof field(value, 'major') === 'number'));
+  const isRest = answer.status === 401 || (value !== undefined && typeof field(value, 'major') === 'number');
   return isRest
     ? look.found('braiins', `${why}; /api/v1/version: HTTP ${answer.status}`)
     : look.found('braiins-graphql', `${why}; it has no /api/v1/version`);

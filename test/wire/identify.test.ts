@@ -51,7 +51,8 @@ describe('a simulated', () => {
     async (name, family) => {
       const { miner, host } = await serve(family);
       const url = `auto://${host}?api=${API}&http=${HTTP}&v3=${API}&passwordEnv=IDENTIFY_P`;
-      const finding = await identifyAddress(parseTarget(url, { env: { IDENTIFY_P: 'secret' } }), io, 4_000);
+      const asked = parseTarget(url, { env: { IDENTIFY_P: 'secret' } });
+      const finding = await identifyAddress(asked, io, 4_000);
       expect(finding.scheme).toBe(TOLD[name] ?? name);
       expect(finding.why).not.toBe('');
       expect('logins' in miner ? miner.logins : 0).toBe(0);
@@ -59,7 +60,7 @@ describe('a simulated', () => {
       process.env['IDENTIFY_P'] = 'secret';
       const answer = await readTarget(url, 4_000);
       expect(answer).toMatchObject({
-        target: foundTarget(url, finding),
+        target: foundTarget(asked, finding),
         driver: expect.any(String),
         found: finding.why,
       });
@@ -119,6 +120,13 @@ describe.skipIf(!hasPeer(PYTHON, ['-V']))('what is no miner', () => {
     const [, count] = /^connections (\d+), at once 1, writes 0$/u.exec(new TextDecoder().decode(bytes)) ?? [];
     expect(Number(count), new TextDecoder().decode(bytes)).toBeLessThanOrEqual(8);
     expect(Number(count)).toBeGreaterThanOrEqual(2);
+  });
+
+  test('avalon that others wrote, which speaks text alone, is told and read', async () => {
+    const port = await startPeer(PYTHON, 'avalon.py', ['serve', 'text']);
+    const answer = await readTarget(`auto://127.0.0.1:${port}`, 4_000);
+    expect(answer.target).toBe(`avalon://127.0.0.1?api=${port}&dialect=text`);
+    expect(answer.model).toBe('AvalonMiner 1346-110');
   });
 
   test('nobody there: each port is knocked at once', async () => {

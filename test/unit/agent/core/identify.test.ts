@@ -21,7 +21,7 @@ const page = (status: number, body = '', headers: Readonly<Record<string, string
   headers,
   body: encoder.encode(body),
 });
-const none = (code: 'NET_REFUSED' | 'NET_TIMEOUT' | 'NET_UNREACHABLE'): Answer => ({
+const none = (code: 'NET_REFUSED' | 'NET_RESET' | 'NET_TIMEOUT' | 'NET_UNREACHABLE'): Answer => ({
   kind: 'none',
   fault: new Fault(code),
 });
@@ -85,14 +85,27 @@ test.each<[string, Answers, string, string[], object?]>([
     ['version'],
   ],
   [
-    'Avalon that speaks text',
+    'Avalon that refuses in text',
     {
-      version: bytes(
+      version: bytes('STATUS=E,When=1,Code=14,Msg=Invalid command,Description=cgminer 4.11.1|'),
+      'version-text': bytes(
         'STATUS=S,When=1,Code=22,Msg=CGMiner versions,Description=cgminer 4.11.1|VERSION,CGMiner=4.11.1,PROD=AvalonMiner 1246|',
       ),
     },
     'avalon',
-    ['version'],
+    ['version', 'version-text'],
+    { dialect: 'text' },
+  ],
+  [
+    'Avalon that closes at what is no text',
+    {
+      version: none('NET_RESET'),
+      'version-text': bytes(
+        'STATUS=S,When=1,Code=22,Msg=CGMiner versions,Description=cgminer 4.11.1|VERSION,CGMiner=4.11.1,PROD=AvalonMiner 1246|',
+      ),
+    },
+    'avalon',
+    ['version', 'version-text'],
     { dialect: 'text' },
   ],
   ['Auradine by its miner', { version: version('GCMiner 1.0', '"GCMiner":"1.0"') }, 'auradine', ['version']],
@@ -252,6 +265,16 @@ describe('nobody knows', () => {
       ['version', '4028/summary', '/', '8080/summary', 'device-info'],
     ],
     [
+      'one that closes without a word',
+      { version: none('NET_RESET') },
+      ['version', 'version-text', '/', '8080/summary', 'device-info'],
+    ],
+    [
+      'Braiins OS whose pages are closed',
+      { version: version('BOSer boser-buildroot', '"BOSer":"x"') },
+      ['version', '/api/v1/version'],
+    ],
+    [
       'noise',
       { version: bytes('\u0001\u0002\ufffd'), 'device-info': bytes('noise and more noise') },
       ['version', '/', '8080/summary', 'device-info'],
@@ -319,7 +342,7 @@ test('whatever is answered, it ends, asks nothing twice, and says nothing a term
         },
       },
     );
-    expect(follow(answers).asked.length).toBeLessThanOrEqual(11);
+    expect(follow(answers).asked.length).toBeLessThanOrEqual(12);
     expect(answerText(answers['x'] ?? bytes(''))).toMatch(/^[\u0020-\u007e]*$/u);
   }
 });
