@@ -79,7 +79,15 @@ async function ask(
     if (probe.kind === 'page') {
       const name = host.includes(':') ? `[${host}]` : host;
       const url = `http://${name}:${probe.port}${probe.path}`;
-      const page = await io.http.request({ method: 'GET', url, timeoutMs, maxBytes: PAGE_MAX_BYTES });
+      // A connection that waited for the next page would stand beside the one to another port.
+      const headers = { connection: 'close' };
+      const page = await io.http.request({
+        method: 'GET',
+        url,
+        headers,
+        timeoutMs,
+        maxBytes: PAGE_MAX_BYTES,
+      });
       return { kind: 'page', ...page };
     }
     const { bytes } = await io.net.exchange({ host, port: probe.port }, requestOf(probe.kind), {

@@ -40,15 +40,17 @@ class KeepingAgent extends http.Agent {
 
 /**
  * HTTP/1.1 over node:http and node:https: no redirects, no cookies. A GET goes out on a connection kept from the GET
- * before, where the server leaves it open; what may change something has a connection of its own, so that nobody need
- * guess whether it arrived.
+ * before, where the server leaves it open, unless a header says `connection: close`; what may change something has a
+ * connection of its own, so that nobody need guess whether it arrived.
  */
 export function makeHttp(clock: Clock): Http {
   const agents = { kept: new KeepingAgent(), own: new http.Agent(), secure: new https.Agent() };
   return {
     request: (request) =>
       new Promise((resolve, reject) => {
-        new Sending(clock, agents, request, { resolve, reject }).begin(request.method === 'GET');
+        new Sending(clock, agents, request, { resolve, reject }).begin(
+          request.method === 'GET' && request.headers?.['connection'] !== 'close',
+        );
       }),
   };
 }
@@ -107,11 +109,11 @@ class Sending {
     });
     sent.on('response', (response) => {
       answered = true;
-      this.#take(response);
+      this.#take(response, kept);
     });
   }
 
-  #take(response: http.IncomingMessage): void {
+  #take(response: http.IncomingMessage, kept: boolean): void {
     const { url, maxBytes } = this.#request;
     const parts: Buffer[] = [];
     let size = 0;
@@ -125,6 +127,8 @@ class Sending {
       if (this.#done) return;
       this.#done = true;
       this.#cancel();
+      // Closed before the next one is opened: a host that is asked so has one connection at a time.
+      if (!kept) this.#sent?.destroy();
       const [first] = parts;
       this.#end.resolve({
         status: response.statusCode ?? 0,

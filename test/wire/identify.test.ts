@@ -99,6 +99,7 @@ describe('a simulated', () => {
 describe.skipIf(!hasPeer(PYTHON, ['-V']))('what is no miner', () => {
   test.each([
     ['printer', /version at port \d+: 'HTTP\/1.1 404 Not Found\.\.Server: JetDirect/u],
+    ['keeper', /GET :\d+\/api\/v1\/system: HTTP 404, JetDirect; device-info at port \d+: '/u],
     ['rubbish', /version at port \d+: '/u],
     ['silent', /version at port \d+: NET_TIMEOUT; GET :\d+\/: NET_TIMEOUT/u],
     ['drip', /version at port \d+: '\{\{\{/u],

@@ -110,7 +110,7 @@ withPython('a simulated device that others ask', () => {
     expect(await curl('performance/power-target', '-X', 'PUT', '--json', '{"watt":2500}', ...header)).toMatch(
       /200$/,
     );
-    expect(miner.settings()).toEqual({ powerLimit: 2_500, tunerMode: 1 });
+    expect(miner.settings()).toMatchObject({ powerLimit: 2_500, tunerMode: 1 });
     expect(await curl('performance/power-target', '-X', 'PUT', '--json', '{"watt":9}', ...header)).toMatch(
       /400$/,
     );
@@ -242,7 +242,7 @@ withPython('a simulated device that others ask', () => {
 
   test('auradine: curl gets a token and commands it; its API needs none', async (context) => {
     if (!hasPeer('curl', ['--version'])) context.skip('curl is not installed');
-    const host = '127.9.61.7';
+    const host = '127.9.61.8';
     const miner = await serve(host, (options) => new SimulatedAuradine(options), 'auradine-at2880');
     const curl = curlAt(host, '');
     const login = (password: string): Promise<string> =>

@@ -1,7 +1,8 @@
 """Something that is no miner, on a free loopback port, which it prints: it counts. Arguments: KIND.
 
 Standard library only, one thread: what ends is seen before what begins. A line `connections N, at once M, writes W` goes
-out when a client says `count` and closes. KIND: `printer` answers HTTP 404 to all; `rubbish` sends noise and stays open;
+out when a client says `count` and closes. KIND: `printer` answers HTTP 404 to all;
+`keeper` too, and leaves the connection open; `rubbish` sends noise and stays open;
 `silent` never answers; `drip` sends a byte each 50 ms; `endless` sends without end.
 """
 import selectors
@@ -47,6 +48,8 @@ def heard(client):
     if KIND == "printer":
         client.sendall(PAGE)
         end(client)
+    elif KIND == "keeper":
+        client.sendall(PAGE.replace(b"Connection: close\r\n", b""))
     elif KIND == "rubbish":
         client.sendall(NOISE)
 

@@ -3,69 +3,26 @@
  * (UpstreamData/pyasic, pyasic/miners/factory.py: `_parse_socket_type`, `_parse_web_type`; 256foundation/asic-rs,
  * asic-rs-firmwares/braiins/src/firmware.rs: `identify_rpc`, `identify_web`).
  */
-import { existsSync, readFileSync } from 'node:fs';
-import { pathToFileURL } from 'node:url';
 import { describe, expect, test } from 'vitest';
 
-import { answerText, nextStep, probeText, USUAL_PORTS } from '../../../../agent/core/identify.ts';
-import type { Answer, Probe, Seen } from '../../../../agent/core/identify.ts';
+import { answerText } from '../../../../agent/core/identify.ts';
+import type { Answer } from '../../../../agent/core/identify.ts';
 import { frameWhatsminerV3 } from '../../../../protocols/asic/whatsminer-v3.ts';
-import { Fault } from '../../../../protocols/faults.ts';
 import { seededRandom } from '../../../../host/random.ts';
-
-const encoder = new TextEncoder();
-const bytes = (text: string): Answer => ({ kind: 'bytes', bytes: encoder.encode(text) });
-const page = (status: number, body = '', headers: Readonly<Record<string, string>> = {}): Answer => ({
-  kind: 'page',
-  status,
-  headers,
-  body: encoder.encode(body),
-});
-const none = (code: 'NET_REFUSED' | 'NET_RESET' | 'NET_TIMEOUT' | 'NET_UNREACHABLE'): Answer => ({
-  kind: 'none',
-  fault: new Fault(code),
-});
-
-type Answers = Readonly<Record<string, Answer>>;
-
-/** What is asked, in order, and what it comes to; a probe without an answer is refused. */
-function follow(answers: Answers, ports = USUAL_PORTS): { asked: string[]; end: string; options: object } {
-  const seen: Seen[] = [];
-  const name = (probe: Probe): string =>
-    probe.kind === 'page' ? `${probe.port === ports.http ? '' : probe.port}${probe.path}` : probe.kind;
-  for (let n = 0; n < 20; n += 1) {
-    const step = nextStep(ports, seen);
-    if (step.kind !== 'ask') {
-      const found = step.kind === 'found' ? step.finding : undefined;
-      expect(found?.why ?? '').toMatch(/^[\u0020-\u007e]*$/u);
-      return {
-        asked: seen.map(({ probe }) => name(probe)),
-        end: found?.scheme ?? 'unknown',
-        options: found?.options ?? {},
-      };
-    }
-    expect(
-      seen.map(({ probe }) => probeText(probe)),
-      'asked twice',
-    ).not.toContain(probeText(step.probe));
-    seen.push({ probe: step.probe, answer: answers[name(step.probe)] ?? none('NET_REFUSED') });
-  }
-  throw new Error('no end');
-}
+import { bytes, DIGEST, follow, INVALID, none, page } from './identify-bench.ts';
+import type { Answers } from './identify-bench.ts';
 
 const version = (description: string, fields: string): Answer =>
   bytes(
     `{"STATUS":[{"STATUS":"S","When":1,"Code":22,"Msg":"x","Description":"${description}"}],"VERSION":[{"API":"3.7",${fields}}],"id":1}\u0000`,
   );
 const ANTMINER = version('cgminer 1.0.0', '"BMMiner":"1.0.0","Miner":"49.0.1.3","Type":"Antminer S19 Pro"');
-const DIGEST = { 'www-authenticate': 'Digest realm="antMiner Configuration", nonce="n", qop="auth"' };
 const V3 = {
   kind: 'bytes',
   bytes: frameWhatsminerV3(
     '{"code":0,"when":1,"msg":{"miner":{"type":"M60S_VK40"}},"desc":"get.device.info"}',
   ),
 } as const;
-const INVALID = bytes('{"STATUS":"E","When":1,"Code":14,"Msg":"invalid cmd","Description":""}');
 const got = (api: string): Answer =>
   bytes(
     `{"STATUS":"S","When":1,"Code":131,"Msg":{"api_ver":"${api}","fw_ver":"20230803.11.REL","platform":"H616"},"Description":""}`,
@@ -345,69 +302,4 @@ test('whatever is answered, it ends, asks nothing twice, and says nothing a term
     expect(follow(answers).asked.length).toBeLessThanOrEqual(12);
     expect(answerText(answers['x'] ?? bytes(''))).toMatch(/^[\u0020-\u007e]*$/u);
   }
-});
-
-/** Real devices' answers are not ours to pass on: who has them names the folder they are in. */
-const RECORDINGS = process.env['SWITCHYARD_RECORDINGS'] ?? '';
-const FOLDER = pathToFileURL(`${RECORDINGS}/`);
-
-describe.skipIf(RECORDINGS === '' || !existsSync(FOLDER))('recorded answers', () => {
-  const text = (name: string): string => readFileSync(new URL(name, FOLDER), 'utf8');
-  test.each<[string, () => Answers, string]>([
-    [
-      'antminer-stock-2020',
-      () => ({ version: bytes(text('antminer-stock-2020/version.json')), '/': page(401, '', DIGEST) }),
-      'antminer',
-    ],
-    ['avalon', () => ({ version: bytes(text('avalon/version.json')) }), 'avalon'],
-    [
-      'braiins-24.09',
-      () => ({ version: bytes(text('braiins-24.09/version.json')), '/api/v1/version': page(404) }),
-      'braiins-graphql',
-    ],
-    [
-      'braiins-25.07',
-      () => ({
-        '/': page(200, 'Braiins OS'),
-        '/api/v1/version': page(200, text('braiins-25.07/version.json')),
-      }),
-      'braiins',
-    ],
-    [
-      'bitaxe-2.0',
-      () => ({ '/': page(200), '/api/system/info': page(200, text('bitaxe-2.0/system_info.json')) }),
-      'bitaxe',
-    ],
-    [
-      'epic',
-      () => ({
-        version: bytes('HTTP/1.1 400 Bad Request\r\n'),
-        '4028/summary': page(200, text('epic/summary.json')),
-      }),
-      'epic',
-    ],
-    ['luxos', () => ({ version: bytes(text('luxos/version.json')) }), 'luxos'],
-    [
-      'proto-rig',
-      () => ({ '/': page(200), '/api/v1/system': page(200, text('proto-rig/system.json')) }),
-      'proto-rig',
-    ],
-    [
-      'whatsminer-v2',
-      () => ({ version: INVALID, get_version: bytes(text('whatsminer-v2/get_version.json')) }),
-      'whatsminer',
-    ],
-    [
-      'whatsminer-v3',
-      () => ({
-        'device-info': {
-          kind: 'bytes',
-          bytes: frameWhatsminerV3(text('whatsminer-v3/get_device_info.json')),
-        },
-      }),
-      'whatsminer-v3',
-    ],
-  ])('%s', (_, answers, scheme) => {
-    expect(follow(answers()).end).toBe(scheme);
-  });
 });
