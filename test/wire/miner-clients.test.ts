@@ -242,7 +242,7 @@ withPython('a simulated device that others ask', () => {
 
   test('auradine: curl gets a token and commands it; its API needs none', async (context) => {
     if (!hasPeer('curl', ['--version'])) context.skip('curl is not installed');
-    const host = '127.9.61.8';
+    const host = '127.9.61.9';
     const miner = await serve(host, (options) => new SimulatedAuradine(options), 'auradine-at2880');
     const curl = curlAt(host, '');
     const login = (password: string): Promise<string> =>
