@@ -98,7 +98,10 @@ export function nextStep(ports: Ports, seen: readonly Seen[]): Step {
       ? isPlain(answer.bytes)
       : answer.kind === 'none' && answer.fault.code === 'NET_RESET';
   const step = isText ? byText(look) : undefined;
-  return step ?? byPages(look) ?? byAltPages(look) ?? byDeviceInfo(look) ?? { kind: 'unknown' };
+  if (step) return step;
+  // A web server closes so too.
+  const web = isText && answer.kind === 'none' ? byEpic(look) : undefined;
+  return web ?? byPages(look) ?? byAltPages(look) ?? byDeviceInfo(look) ?? { kind: 'unknown' };
 }
 
 /** What is known so far: a probe is asked for once, and answered from then on. */

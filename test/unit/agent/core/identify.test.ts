@@ -224,7 +224,7 @@ describe('nobody knows', () => {
     [
       'one that closes without a word',
       { version: none('NET_RESET') },
-      ['version', 'version-text', '/', '8080/summary', 'device-info'],
+      ['version', 'version-text', '4028/summary', '/', '8080/summary', 'device-info'],
     ],
     [
       'Braiins OS whose pages are closed',
