@@ -11,7 +11,7 @@ import {
 import type { CgminerAnswer, JsonObject } from '../protocols/asic/cgminer.ts';
 import { Fault } from '../protocols/faults.ts';
 import type { Reading } from '../protocols/reading.ts';
-import { wordOf } from './miner-readings.ts';
+import { sharesReadings, wordOf } from './miner-readings.ts';
 import type { PoolSeen } from './pools.ts';
 import { middleMs, missing, textReading, toNumber } from './readings.ts';
 
@@ -83,10 +83,20 @@ export function poolsTold(value: JsonObject): readonly PoolSeen[] {
 }
 
 /** The pool at work by the POOLS section: its URL, an empty text when none is, a reason when nothing is said of pools. */
-export function poolReading({ value, atMs, partial }: Asked): Reading {
+function poolReading({ value, atMs, partial }: Asked): Reading {
   const pools = sectionOf(value, 'POOLS');
   const active = pools.find((pool) => field(pool, 'Stratum Active') === true);
   if (active) return textReading(field(active, 'URL'), atMs);
   if (pools.length === 0 || partial) return missing(atMs);
   return { ok: true, value: '', unit: 'text', quality: 'good', atMs };
+}
+
+/** The pool at work and the shares of all of them; of pools that broke off no shares are told. */
+export function poolReadings(asked: Asked): Record<string, Reading> {
+  const told = asked.partial ? [] : sectionOf(asked.value, 'POOLS');
+  const shares = told.map((pool) => ({
+    accepted: field(pool, 'Accepted'),
+    rejected: field(pool, 'Rejected'),
+  }));
+  return { 'pool.active': poolReading(asked), ...sharesReadings(shares, asked.atMs) };
 }

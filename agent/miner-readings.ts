@@ -5,7 +5,7 @@ import { asFault } from '../protocols/faults.ts';
 import type { Fault } from '../protocols/faults.ts';
 import type { Mode, Reading } from '../protocols/reading.ts';
 import type { Bounds } from './readings.ts';
-import { MINER_BOUNDS, numberReading, uncertain, unreadable } from './readings.ts';
+import { MINER_BOUNDS, numberReading, toNumber, uncertain, unreadable } from './readings.ts';
 
 /** Above this multiple of what the machine says it was made for, a hashrate carries a wrong unit. */
 const FACTORY_FACTOR = 3;
@@ -56,6 +56,30 @@ export function namedReadings(
     if (raw !== undefined) readings[quantity] = numberReading(raw, bounds, atMs);
   }
   return readings;
+}
+
+/** Shares of all pools together, as counted since the machine began to; what no pool tells is no reading. */
+export function sharesReadings(
+  told: readonly { readonly accepted: Json | undefined; readonly rejected: Json | undefined }[],
+  atMs: number,
+): Record<string, Reading> {
+  const readings: Record<string, Reading> = {};
+  for (const kind of ['accepted', 'rejected'] as const) {
+    const counts = told.map((pool) => toNumber(pool[kind])).filter((count) => count !== undefined);
+    if (counts.length > 0)
+      readings[`shares.${kind}`] = numberReading(
+        counts.reduce((sum, count) => sum + count, 0),
+        MINER_BOUNDS.shares,
+        atMs,
+      );
+  }
+  return readings;
+}
+
+/** What a machine says is wrong with it, in its own words, each once; an empty text: nothing. */
+export function errorsReading(words: readonly string[], atMs: number): Reading {
+  const told = [...new Set(words.filter((word) => word !== ''))];
+  return { ok: true, value: told.join(', ').slice(0, 200), unit: 'text', quality: 'good', atMs };
 }
 
 /** A part of an answer by its path; undefined where there is none, or null. */

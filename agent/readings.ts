@@ -19,6 +19,7 @@ export const MINER_BOUNDS = {
   temperature: { unit: '°C', min: -40, max: 150 },
   fan: { unit: 'rpm', min: 0, max: 30_000 },
   uptime: { unit: 's', min: 0, max: 20 * 366 * 86_400 },
+  shares: { unit: '1', min: 0, max: 1e15 },
 } as const satisfies Record<string, Bounds>;
 
 /** A number from a device, checked; what is not one becomes VALUE_MISSING or VALUE_INVALID. `scale` brings it to `bounds.unit`. */

@@ -9,7 +9,7 @@ import type { JsonObject } from '../../protocols/asic/cgminer.ts';
 import { asFault, Fault } from '../../protocols/faults.ts';
 import type { Identity, Reading, Readings } from '../../protocols/reading.ts';
 import { PLAIN_VERB } from '../../protocols/verb-facts.ts';
-import { askCgminer, Deadline, poolReading } from '../ask-cgminer.ts';
+import { askCgminer, Deadline, poolReadings } from '../ask-cgminer.ts';
 import type { Asked } from '../ask-cgminer.ts';
 import { withFacts } from '../driver.ts';
 import type { BeforeWrite, Device, DeviceIo, Driver, SettingsView, Target } from '../driver.ts';
@@ -183,7 +183,7 @@ class Antminer implements Device {
     const now = (): number => this.#io.clock.wallMs();
     try {
       const pools = await askCgminer(this.#io, this.door, 'pools', deadline);
-      readings['pool.active'] = poolReading(pools);
+      Object.assign(readings, poolReadings(pools));
     } catch (error) {
       readings['pool.active'] = unreadable(asFault(error).code, now());
     }

@@ -9,7 +9,7 @@ import type { Json, JsonObject } from '../../protocols/asic/cgminer.ts';
 import { asFault, Fault } from '../../protocols/faults.ts';
 import type { Identity, Reading, Readings } from '../../protocols/reading.ts';
 import { PLAIN_VERB } from '../../protocols/verb-facts.ts';
-import { askCgminer, Deadline, poolReading, poolsTold } from '../ask-cgminer.ts';
+import { askCgminer, Deadline, poolReadings, poolsTold } from '../ask-cgminer.ts';
 import type { Asked } from '../ask-cgminer.ts';
 import { withFacts } from '../driver.ts';
 import type { BeforeWrite, Device, DeviceIo, Driver, Settings, SettingsView, Target } from '../driver.ts';
@@ -157,7 +157,10 @@ class Auradine implements Device {
 
   async #addFull(readings: Record<string, Reading>, deadline: Deadline): Promise<void> {
     const pools = await this.#ask('pools', deadline);
-    readings['pool.active'] = pools instanceof Fault ? this.#unread(pools) : poolReading(pools);
+    Object.assign(
+      readings,
+      pools instanceof Fault ? { 'pool.active': this.#unread(pools) } : poolReadings(pools),
+    );
     const setup = await tried(this.#readSetup(deadline, pools));
     readings['power.limit'] =
       setup instanceof Fault

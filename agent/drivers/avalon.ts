@@ -11,11 +11,11 @@ import { asFault, Fault } from '../../protocols/faults.ts';
 import type { Identity, Reading, Readings } from '../../protocols/reading.ts';
 import { gigahash } from '../../protocols/units.ts';
 import { PLAIN_VERB } from '../../protocols/verb-facts.ts';
-import { askBytes, Deadline, poolReading, poolsTold } from '../ask-cgminer.ts';
+import { askBytes, Deadline, poolReadings, poolsTold } from '../ask-cgminer.ts';
 import type { Asked } from '../ask-cgminer.ts';
 import { withFacts } from '../driver.ts';
 import type { BeforeWrite, Device, DeviceIo, Driver, Settings, SettingsView, Target } from '../driver.ts';
-import { modeReading, powerReading, rateReading, wordOf } from '../miner-readings.ts';
+import { errorsReading, modeReading, powerReading, rateReading, wordOf } from '../miner-readings.ts';
 import { checkOptions, portOption } from '../options.ts';
 import { hasPools, poolSettings } from '../pools.ts';
 import { MINER_BOUNDS, missing, numberReading, toNumber, uncertain, unreadable } from '../readings.ts';
@@ -130,8 +130,12 @@ class Avalon implements Device {
     const readings = statsReadings(stats);
     if (scope === 'full') {
       const pools = await this.#ask('pools', undefined, deadline).catch((error: unknown) => asFault(error));
-      readings['pool.active'] =
-        pools instanceof Fault ? unreadable(pools.code, stats.atMs, pools.detail) : poolReading(pools);
+      Object.assign(
+        readings,
+        pools instanceof Fault
+          ? { 'pool.active': unreadable(pools.code, stats.atMs, pools.detail) }
+          : poolReadings(pools),
+      );
       // Of pools that broke off the missing ones are not gone.
       if (!(pools instanceof Fault) && !pools.partial)
         this.#newest = { settings: settingsOf(stats.words, pools), beganMs };
@@ -321,6 +325,14 @@ function statsReadings({ words, value, atMs, partial }: Stats): Record<string, R
   for (let index = 1; index <= 8; index += 1)
     if (words.has(`Fan${index}`))
       readings[`fan.${index}`] = numberReading(one(`Fan${index}`), MINER_BOUNDS.fan, atMs);
+  const errors = ['ECHU', 'ECMM'].filter((name) => words.has(name));
+  if (errors.length > 0)
+    readings['errors'] = errorsReading(
+      errors.flatMap((name) =>
+        avalonNumbers(words, name).map((code, unit) => (code === 0 ? '' : `${name}${unit + 1} ${code}`)),
+      ),
+      atMs,
+    );
   if (words.has('WORKMODE'))
     readings['workMode'] = numberReading(one('WORKMODE'), { unit: '1', min: 0, max: 99 }, atMs);
   return readings;

@@ -13,7 +13,14 @@ import { Deadline } from '../ask-cgminer.ts';
 import { askJson } from '../ask-json.ts';
 import { withFacts } from '../driver.ts';
 import type { BeforeWrite, Device, DeviceIo, Driver, Settings, SettingsView, Target } from '../driver.ts';
-import { modeReading, namedReadings, powerReading, rateReading, wordOf } from '../miner-readings.ts';
+import {
+  modeReading,
+  namedReadings,
+  powerReading,
+  rateReading,
+  sharesReadings,
+  wordOf,
+} from '../miner-readings.ts';
 import { checkOptions, portOption } from '../options.ts';
 import { hasPools, poolSettings } from '../pools.ts';
 import { MINER_BOUNDS, missing, toNumber, uncertain } from '../readings.ts';
@@ -119,6 +126,10 @@ class Bitaxe implements Device {
       power: powerReading(field(value, 'power') ?? undefined, atMs, true),
       mode: modeOf(value, hashrate),
       'pool.active': activePool(value, atMs),
+      ...sharesReadings(
+        [{ accepted: field(value, 'sharesAccepted'), rejected: field(value, 'sharesRejected') }],
+        atMs,
+      ),
       ...namedReadings(value, atMs, [
         ['temperature.chip.1', 'temp', MINER_BOUNDS.temperature],
         ['fan.1', 'fanrpm', MINER_BOUNDS.fan],

@@ -3,7 +3,7 @@ import { field, isList } from '../../protocols/asic/cgminer.ts';
 import type { Json, JsonObject } from '../../protocols/asic/cgminer.ts';
 import type { Reading } from '../../protocols/reading.ts';
 import type { Settings } from '../driver.ts';
-import { listOf, wordOf } from '../miner-readings.ts';
+import { listOf, partOf, sharesReadings, wordOf } from '../miner-readings.ts';
 import { poolSettings } from '../pools.ts';
 import { missing, textReading } from '../readings.ts';
 
@@ -21,8 +21,20 @@ export const vendorOf = (model: string): string => VENDORS.find(([name]) => name
 export const poolsOf = (groups: Json | undefined): readonly JsonObject[] =>
   (isList(groups) ? groups : []).flatMap((group) => listOf(group, 'pools', MOST_POOLS)).slice(0, MOST_POOLS);
 
+/** The pool at work and the shares of all, by the words of either interface. */
+export const poolReadings = (pools: readonly JsonObject[], atMs: number): Record<string, Reading> => ({
+  'pool.active': activePool(pools, atMs),
+  ...sharesReadings(
+    pools.map((pool) => ({
+      accepted: partOf(pool, 'stats', 'accepted_shares') ?? partOf(pool, 'shares', 'acceptedSolutions'),
+      rejected: partOf(pool, 'stats', 'rejected_shares') ?? partOf(pool, 'shares', 'rejectedSolutions'),
+    })),
+    atMs,
+  ),
+});
+
 /** The pool at work: its URL, an empty text when none is, a reason when there are none. */
-export function activePool(pools: readonly JsonObject[], atMs: number): Reading {
+function activePool(pools: readonly JsonObject[], atMs: number): Reading {
   const active = pools.find((pool) => field(pool, 'active') === true);
   if (active) return textReading(field(active, 'url'), atMs);
   return pools.length === 0 ? missing(atMs) : { ok: true, value: '', unit: 'text', quality: 'good', atMs };

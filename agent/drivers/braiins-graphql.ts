@@ -14,7 +14,7 @@ import type { BeforeWrite, Device, DeviceIo, Driver, Settings, SettingsView, Tar
 import { listOf, modeReading, partOf, powerReading, rateReading, wordOf } from '../miner-readings.ts';
 import { checkOptions, portOption } from '../options.ts';
 import { MINER_BOUNDS, missing, numberReading, toNumber, unreadable } from '../readings.ts';
-import { activePool, poolsOf, settingsOfPools, vendorOf } from './braiins-answers.ts';
+import { poolReadings, poolsOf, settingsOfPools, vendorOf } from './braiins-answers.ts';
 import { GraphqlSession } from './braiins-graphql-session.ts';
 import type { GraphqlAnswer } from './braiins-graphql-session.ts';
 
@@ -143,7 +143,7 @@ class BraiinsGraphql implements Device {
       return readings;
     }
     readings['power.limit'] = limitReading(partOf(info, 'summary', 'power', 'limitW'), settings);
-    readings['pool.active'] = activePool(poolsIn(settings.data), settings.atMs);
+    Object.assign(readings, poolReadings(poolsIn(settings.data), settings.atMs));
     this.#newest = { settings: settingsOf(settings.data), beganMs };
     return readings;
   }

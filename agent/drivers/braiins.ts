@@ -17,7 +17,7 @@ import { listOf, modeReading, partOf, powerReading, rateReading, wordOf } from '
 import { checkOptions, portOption } from '../options.ts';
 import { hasPools } from '../pools.ts';
 import { MINER_BOUNDS, missing, numberReading, toNumber, uncertain, unreadable } from '../readings.ts';
-import { activePool, poolsOf, settingsOfPools, vendorOf } from './braiins-answers.ts';
+import { poolReadings, poolsOf, settingsOfPools, vendorOf } from './braiins-answers.ts';
 import { BraiinsSession } from './braiins-session.ts';
 import type { BraiinsAccess } from './braiins-session.ts';
 
@@ -122,10 +122,12 @@ class Braiins implements Device {
         : numberReading(partOf(details.value, 'system_uptime_s'), MINER_BOUNDS.uptime, details.atMs);
     await this.#addHardware(readings, deadline);
     const pools = await this.#page('pools', deadline);
-    readings['pool.active'] =
+    Object.assign(
+      readings,
       pools instanceof Fault
-        ? unreadable(pools.code, atMs, pools.detail)
-        : activePool(poolsOf(pools.value), pools.atMs);
+        ? { 'pool.active': unreadable(pools.code, atMs, pools.detail) }
+        : poolReadings(poolsOf(pools.value), pools.atMs),
+    );
     const tuner = await this.#page('performance/tuner-state', deadline);
     readings['power.limit'] =
       tuner instanceof Fault ? unreadable(tuner.code, atMs, tuner.detail) : limitReading(tuner);

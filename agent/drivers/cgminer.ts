@@ -7,7 +7,7 @@ import { field, sectionOf } from '../../protocols/asic/cgminer.ts';
 import type { JsonObject } from '../../protocols/asic/cgminer.ts';
 import { asFault, Fault } from '../../protocols/faults.ts';
 import type { Identity, Reading, Readings } from '../../protocols/reading.ts';
-import { askCgminer, Deadline, poolReading } from '../ask-cgminer.ts';
+import { askCgminer, Deadline, poolReadings } from '../ask-cgminer.ts';
 import type { Device, DeviceIo, Driver, Target } from '../driver.ts';
 import { checkOptions, portOption } from '../options.ts';
 import { MINER_BOUNDS, missing, numberReading, uncertain, unreadable } from '../readings.ts';
@@ -85,7 +85,7 @@ class Cgminer implements Device {
   async #addPools(readings: Record<string, Reading>, deadline: Deadline): Promise<void> {
     try {
       const pools = await askCgminer(this.#io, this.door, 'pools', deadline);
-      readings['pool.active'] = poolReading(pools);
+      Object.assign(readings, poolReadings(pools));
     } catch (error) {
       readings['pool.active'] = unreadable(asFault(error).code, this.#io.clock.wallMs());
     }

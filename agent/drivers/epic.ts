@@ -14,7 +14,17 @@ import type { JsonPage } from '../ask-json.ts';
 import { withFacts } from '../driver.ts';
 import type { BeforeWrite, Device, DeviceIo, Driver, Settings, SettingsView, Target } from '../driver.ts';
 import { LoginPause } from '../login-pause.ts';
-import { listOf, modeReading, partOf, powerReading, rateReading, tried, wordOf } from '../miner-readings.ts';
+import {
+  errorsReading,
+  listOf,
+  modeReading,
+  partOf,
+  powerReading,
+  rateReading,
+  sharesReadings,
+  tried,
+  wordOf,
+} from '../miner-readings.ts';
 import { checkOptions, portOption } from '../options.ts';
 import { poolSettings } from '../pools.ts';
 import { MINER_BOUNDS, missing, numberReading, textReading, toNumber } from '../readings.ts';
@@ -286,6 +296,10 @@ function modeOf(summary: JsonObject, hashrate: Reading): Reading {
 function addFull(readings: Record<string, Reading>, summary: JsonObject, atMs: number): void {
   readings['uptime'] = numberReading(partOf(summary, 'Session', 'Uptime'), MINER_BOUNDS.uptime, atMs);
   readings['pool.active'] = textReading(partOf(summary, 'Stratum', 'Current Pool'), atMs);
+  const session = partOf(summary, 'Session');
+  const shares = { accepted: partOf(session, 'Accepted'), rejected: partOf(session, 'Rejected') };
+  Object.assign(readings, sharesReadings([shares], atMs));
+  readings['errors'] = errorsReading([wordOf(partOf(summary, 'Status', 'Last Error'))], atMs);
   const tuner = tunerOf(summary);
   readings['power.limit'] =
     tuner?.name === POWER_TUNE && tuner.isRunning

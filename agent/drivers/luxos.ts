@@ -9,7 +9,7 @@ import { asFault, Fault } from '../../protocols/faults.ts';
 import type { Identity, Reading, Readings } from '../../protocols/reading.ts';
 import { gigahash } from '../../protocols/units.ts';
 import { PLAIN_VERB } from '../../protocols/verb-facts.ts';
-import { Deadline, poolReading, poolsTold } from '../ask-cgminer.ts';
+import { Deadline, poolReadings, poolsTold } from '../ask-cgminer.ts';
 import type { Asked } from '../ask-cgminer.ts';
 import { withFacts } from '../driver.ts';
 import type { BeforeWrite, Device, DeviceIo, Driver, Settings, SettingsView, Target } from '../driver.ts';
@@ -205,7 +205,7 @@ class Luxos implements Device {
           fans.atMs,
         );
     const pools = await this.#try('pools', deadline);
-    readings['pool.active'] = pools instanceof Fault ? failed(pools) : poolReading(pools);
+    Object.assign(readings, pools instanceof Fault ? { 'pool.active': failed(pools) } : poolReadings(pools));
     // What a command could not finish: a machine that was away is given back what it lent.
     const isBack = config && !(config instanceof Fault) && field(config.config, 'IsAtmEnabled') === true;
     if (isBack === true) this.#owesAtm = false;

@@ -13,7 +13,16 @@ import { Deadline } from '../ask-cgminer.ts';
 import type { JsonPage } from '../ask-json.ts';
 import { withFacts } from '../driver.ts';
 import type { BeforeWrite, Device, DeviceIo, Driver, Settings, SettingsView, Target } from '../driver.ts';
-import { listOf, modeReading, partOf, powerReading, rateReading, tried, wordOf } from '../miner-readings.ts';
+import {
+  listOf,
+  modeReading,
+  partOf,
+  powerReading,
+  rateReading,
+  tried,
+  sharesReadings,
+  wordOf,
+} from '../miner-readings.ts';
 import { hasPools, poolSettings } from '../pools.ts';
 import type { PoolSeen } from '../pools.ts';
 import { checkOptions, portOption } from '../options.ts';
@@ -138,7 +147,10 @@ class ProtoRig implements Device {
     await this.#addTelemetry(readings, deadline);
     await this.#addFans(readings, deadline);
     const pools = await this.#page('pools', deadline);
-    readings['pool.active'] = pools instanceof Fault ? this.#unread(pools) : activePool(pools);
+    Object.assign(
+      readings,
+      pools instanceof Fault ? { 'pool.active': this.#unread(pools) } : poolReadings(pools),
+    );
     // The book of settings learns of it; a reading says nothing of them.
     await tried(this.#readSetup(deadline, pools));
     return readings;
@@ -334,6 +346,17 @@ function celsius(values: Json | undefined, name: string, atMs: number): Reading 
     return unreadable('VALUE_INVALID', atMs, `in ${wordOf(unit).slice(0, 10)}`);
   return numberReading(partOf(values, name), MINER_BOUNDS.temperature, atMs);
 }
+
+const poolReadings = (page: JsonPage): Record<string, Reading> => ({
+  'pool.active': activePool(page),
+  ...sharesReadings(
+    poolsOf(page.value).map((pool) => ({
+      accepted: field(pool, 'accepted'),
+      rejected: field(pool, 'rejected'),
+    })),
+    page.atMs,
+  ),
+});
 
 /** All that can be reached are called active: the first by priority is at work. */
 function activePool({ value, atMs }: JsonPage): Reading {

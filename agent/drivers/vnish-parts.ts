@@ -2,7 +2,7 @@
 import { field } from '../../protocols/asic/cgminer.ts';
 import type { Json, JsonObject } from '../../protocols/asic/cgminer.ts';
 import type { Reading } from '../../protocols/reading.ts';
-import { listOf, partOf, wordOf } from '../miner-readings.ts';
+import { listOf, partOf, sharesReadings, wordOf } from '../miner-readings.ts';
 import { MINER_BOUNDS, missing, numberReading, textReading, toNumber } from '../readings.ts';
 
 const MOST_PARTS = 16;
@@ -27,11 +27,24 @@ export function addParts(readings: Record<string, Reading>, miner: Json | undefi
     );
 }
 
+/** The pool at work, and shares of all but the maker's own. */
+export const poolReadings = (miner: Json | undefined, atMs: number): Record<string, Reading> => ({
+  'pool.active': activePool(miner, atMs),
+  ...sharesReadings(
+    ownersPools(miner).map((pool) => ({
+      accepted: field(pool, 'accepted'),
+      rejected: field(pool, 'rejected'),
+    })),
+    atMs,
+  ),
+});
+
+const ownersPools = (miner: Json | undefined): readonly JsonObject[] =>
+  listOf(miner, 'pools', MOST_POOLS).filter((pool) => !/^devfee$/i.test(wordOf(field(pool, 'pool_type'))));
+
 /** The one in use is `active`; where none is, the first of the owner's that works. The maker's own share is not ours. */
-export function activePool(miner: Json | undefined, atMs: number): Reading {
-  const pools = listOf(miner, 'pools', MOST_POOLS).filter(
-    (pool) => !/^devfee$/i.test(wordOf(field(pool, 'pool_type'))),
-  );
+function activePool(miner: Json | undefined, atMs: number): Reading {
+  const pools = ownersPools(miner);
   const inUse = ['active', 'working']
     .map((status) => pools.find((pool) => wordOf(field(pool, 'status')) === status))
     .find((pool) => pool !== undefined);

@@ -16,7 +16,7 @@ import { listOf, modeReading, partOf, powerReading, rateReading, wordOf } from '
 import { checkOptions, portOption } from '../options.ts';
 import { poolSettings } from '../pools.ts';
 import { MINER_BOUNDS, missing, numberReading, toNumber, uncertain, unreadable } from '../readings.ts';
-import { activePool, addParts, MOST_POOLS, uptimeS } from './vnish-parts.ts';
+import { poolReadings, addParts, MOST_POOLS, uptimeS } from './vnish-parts.ts';
 import { presetFor, presetsOf, wattsOf } from './vnish-presets.ts';
 import { VnishSession } from './vnish-session.ts';
 
@@ -130,7 +130,7 @@ class Vnish implements Device {
       info.atMs,
     );
     addParts(readings, miner, atMs);
-    readings['pool.active'] = activePool(miner, atMs);
+    Object.assign(readings, poolReadings(miner, atMs));
     readings['power.limit'] = await this.#limitReading(deadline);
     if (this.#hasPassword) await this.#readSettings(deadline, beganMs).catch(() => undefined);
     return readings;

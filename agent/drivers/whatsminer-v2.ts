@@ -10,10 +10,11 @@ import { asFault, Fault } from '../../protocols/faults.ts';
 import type { Identity, Reading, Readings } from '../../protocols/reading.ts';
 import { gigahash, megahash } from '../../protocols/units.ts';
 import { PLAIN_VERB } from '../../protocols/verb-facts.ts';
-import { Deadline, poolReading, poolsTold } from '../ask-cgminer.ts';
+import { Deadline, poolReadings, poolsTold } from '../ask-cgminer.ts';
 import type { Asked } from '../ask-cgminer.ts';
 import { withFacts } from '../driver.ts';
 import type { BeforeWrite, Device, DeviceIo, Driver, Settings, SettingsView, Target } from '../driver.ts';
+import { errorsReading, listOf, partOf, tried } from '../miner-readings.ts';
 import { checkOptions, portOption } from '../options.ts';
 import { hasPools, poolSettings } from '../pools.ts';
 import { MINER_BOUNDS, missing, numberReading, toNumber, uncertain, unreadable } from '../readings.ts';
@@ -24,6 +25,7 @@ const OFF_PROOF_MS = 60_000;
 const FACTORY_FACTOR = 3;
 /** It takes three, whole; an empty one is none. */
 const PLACES = [1, 2, 3];
+const MOST_ERRORS = 32;
 /** What stands for no limit, as machines are shipped and restored. */
 const NO_LIMIT_W = 99_999;
 const POWER_LIMIT = { unit: 'W', min: 0, max: NO_LIMIT_W } as const;
@@ -170,7 +172,7 @@ class Whatsminer implements Device {
     let pools: Asked | undefined;
     try {
       pools = await this.#session.ask('pools', deadline);
-      readings['pool.active'] = poolReading(pools);
+      Object.assign(readings, poolReadings(pools));
     } catch (error) {
       readings['pool.active'] = unreadable(asFault(error).code, this.#io.clock.wallMs());
     }
@@ -200,6 +202,15 @@ class Whatsminer implements Device {
     } catch (error) {
       readings['temperature.board.1'] = unreadable(asFault(error).code, this.#io.clock.wallMs());
     }
+    const errors = await tried(this.#session.ask('get_error_code', deadline));
+    if (!(errors instanceof Fault))
+      readings['errors'] = errorsReading(
+        listOf(partOf(errors.value, 'Msg'), 'error_code', MOST_ERRORS).flatMap(Object.keys),
+        errors.atMs,
+      );
+    // Older firmware knows no such word.
+    else if (errors.code !== 'VERB_UNSUPPORTED')
+      readings['errors'] = unreadable(errors.code, this.#io.clock.wallMs());
     return pools;
   }
 

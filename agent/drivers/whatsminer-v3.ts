@@ -13,7 +13,17 @@ import { Deadline } from '../ask-cgminer.ts';
 import type { Asked } from '../ask-cgminer.ts';
 import { withFacts } from '../driver.ts';
 import type { BeforeWrite, Device, DeviceIo, Driver, Settings, SettingsView, Target } from '../driver.ts';
-import { modeReading, namedReadings, partOf, powerReading, rateReading, wordOf } from '../miner-readings.ts';
+import {
+  errorsReading,
+  listOf,
+  modeReading,
+  namedReadings,
+  partOf,
+  powerReading,
+  rateReading,
+  tried,
+  wordOf,
+} from '../miner-readings.ts';
 import { checkOptions, portOption } from '../options.ts';
 import { hasPools, poolSettings } from '../pools.ts';
 import {
@@ -29,6 +39,7 @@ import { WhatsminerV3Session } from './whatsminer-v3-session.ts';
 
 const TERAHASH = 1e12;
 const MOST_BOARDS = 16;
+const MOST_ERRORS = 32;
 /** What stands for no limit, as machines are shipped and restored. */
 const NO_LIMIT_W = 99_999;
 
@@ -137,6 +148,16 @@ class WhatsminerV3 implements Device {
         this.#newest = { settings: settingsOf(value, partOf(message, 'pools')), beganMs };
       })
       .catch(() => undefined);
+    const errors = await tried(this.#session.ask('get.device.info', 'error-code', deadline));
+    readings['errors'] =
+      errors instanceof Fault
+        ? unreadable(errors.code, atMs)
+        : errorsReading(
+            listOf(partOf(errors.value, 'msg'), 'error-code', MOST_ERRORS)
+              .flatMap(Object.keys)
+              .filter((name) => name !== 'reason'),
+            errors.atMs,
+          );
     // Only once everything is read: a salt at hand saves a curtailment the asking for one.
     await this.#session.keepSalt(deadline);
     return readings;

@@ -215,6 +215,7 @@ const PEERS: Readonly<Record<string, Peer>> = {
       mode: ['mine', 'text'],
       'temperature.board.2': [70.2, '°C'],
       'temperature.chip.3': [90.1, '°C'],
+      errors: ['264', 'text'],
       'pool.active': ['stratum+tcp://pool.example:3333', 'text'],
     },
     limitW: 4_000,

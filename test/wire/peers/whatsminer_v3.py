@@ -59,7 +59,8 @@ def answer(asked, password):
     cmd, param = asked.get("cmd"), asked.get("param")
     if cmd == "get.device.info":
         parts = {"miner": {"working": "true" if STATE["working"] else "false", "type": "M66_VK20"},
-                 "system": {"api": "3.0.3", "fwversion": "20251209.16.Rel2"}, "salt": SALT}
+                 "system": {"api": "3.0.3", "fwversion": "20251209.16.Rel2"}, "salt": SALT,
+                 "error-code": [{"264": "2026-05-23 09:19:10", "reason": "Power xfer error"}]}
         return 0, parts if param is None else {param: parts[param]}
     if cmd == "get.miner.status":
         return (0, status(param)) if param else (-3, "param null")

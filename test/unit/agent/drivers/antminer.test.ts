@@ -318,6 +318,8 @@ describe.skipIf(RECORDINGS === '' || !existsSync(CAPTURE))('answers recorded fro
       'temperature.chip.2': 71,
       'temperature.chip.3': 69,
       'pool.active': 'stratum+tcp://btc.global.luxor.tech:700',
+      'shares.accepted': 4_057,
+      'shares.rejected': 11,
     });
   });
 });

@@ -324,6 +324,9 @@ describe.skipIf(RECORDINGS === '' || !existsSync(CAPTURE))('answers recorded fro
       'fan.3': 5_349,
       'fan.4': 5_309,
       'pool.active': pool,
+      'shares.accepted': 890,
+      'shares.rejected': 2,
+      errors: '',
     });
   });
 
@@ -345,6 +348,9 @@ describe.skipIf(RECORDINGS === '' || !existsSync(CAPTURE))('answers recorded fro
       'fan.3': 0,
       'fan.4': 0,
       'pool.active': pool,
+      'shares.accepted': 890,
+      'shares.rejected': 2,
+      errors: '',
     });
   });
 

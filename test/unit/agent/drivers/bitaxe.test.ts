@@ -102,6 +102,8 @@ test.skipIf(RECORDINGS === '' || !existsSync(CAPTURE))(
       'fan.1': 3_517,
       uptime: 4,
       'pool.active': 'btc.example.pool:3333',
+      'shares.accepted': 0,
+      'shares.rejected': 0,
     });
     const bench = makeBench([pages({ '/api/system/info': text })]);
     expect(await bench.run(bench.device(URL_PLAIN).identify(1_000))).toEqual({

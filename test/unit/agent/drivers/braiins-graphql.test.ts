@@ -309,6 +309,8 @@ describe.skipIf(RECORDINGS === '' || !existsSync(CAPTURE))(
         'fan.3': 6_354,
         'fan.4': 6_324,
         'pool.active': 'stratum+tcp://example.pool.com:3333',
+        'shares.accepted': 111_406,
+        'shares.rejected': 239,
       });
       expect(miner.settings?.newest()?.settings).toEqual({
         powerLimit: 900,

@@ -343,6 +343,8 @@ describe.skipIf(RECORDINGS === '' || !existsSync(CAPTURE))(
         'fan.3': 5_874,
         'fan.4': 5_904,
         'pool.active': 'stratum+tcp://example.pool.com:3333',
+        'shares.accepted': 10_464,
+        'shares.rejected': 18,
       });
       expect(device.settings?.newest()?.settings).toEqual({
         powerLimit: 3_031,

@@ -32,6 +32,19 @@ describe('any cgminer API', () => {
     expect((await read('{"SUMMARY":[]}'))['mode']).toMatchObject({ ok: false, why: 'VALUE_MISSING' });
   });
 
+  test('shares of all pools are added up; pools that broke off, or do not count, tell of none', async () => {
+    const pools = '{"POOLS":[{"URL":"a","Accepted":5,"Rejected":"1"},{"URL":"b","Accepted":7}],"id":1}';
+    const of = async (answer: string) => {
+      const bench = makeBench([api(scripted({ summary: summary(',"GHS 5s":1'), pools: answer }))]);
+      return bench.run(bench.device('cgminer://10.0.0.1').read('full', 1_000));
+    };
+    const readings = await of(pools);
+    expect(readings['shares.accepted']).toMatchObject({ value: 12, unit: '1' });
+    expect(readings['shares.rejected']).toMatchObject({ value: 1 });
+    for (const answer of [pools.slice(0, 60), '{"POOLS":[{"URL":"a"}],"id":1}'])
+      expect((await of(answer))['shares.accepted']).toBeUndefined();
+  });
+
   test('commands nothing', async () => {
     const bench = makeBench([]);
     expect(bench.device('cgminer://10.0.0.1').verbs).toEqual({});

@@ -367,6 +367,8 @@ describe.skipIf(RECORDINGS === '' || !existsSync(CAPTURE))('answers recorded fro
       'fan.3': 2_340,
       'fan.4': 2_340,
       'pool.active': 'stratum+tcp://ca.stratum.braiins.com:3333',
+      'shares.accepted': 1_483,
+      'shares.rejected': 1,
     });
     expect(readings['power']).toMatchObject({ measured: false });
     expect(device.settings?.newest()?.settings).toMatchObject({ powerLimit: 1_188, atm: 'true' });

@@ -382,6 +382,8 @@ describe.skipIf(RECORDINGS === '' || !existsSync(CAPTURE))('answers recorded at 
       'fan.3': 4_658,
       'fan.4': 4_443,
       'pool.active': 'stratum+tcp://pool-a.example.com:3333',
+      'shares.accepted': 24_690,
+      'shares.rejected': 20,
     });
     expect(device.settings?.newest()?.settings).toEqual({
       powerLimit: 3_400,

@@ -160,8 +160,12 @@ const CAPTURE = new URL('whatsminer-v2/', pathToFileURL(`${RECORDINGS}/`));
 describe.skipIf(RECORDINGS === '' || !existsSync(CAPTURE))('answers recorded from a Whatsminer', () => {
   const text = (name: string): string => readFileSync(new URL(`${name}.json`, CAPTURE), 'utf8');
 
-  test('read as a person reads them', async () => {
+  test.each([
+    ['get_error_code', ''],
+    ['get_error_code_with_errors', '218, 110'],
+  ])('read as a person reads them: %s', async (codes, errors) => {
     const answers = {
+      get_error_code: text(codes),
       summary: text('summary'),
       pools: text('pools'),
       devs: text('devs'),
@@ -196,6 +200,9 @@ describe.skipIf(RECORDINGS === '' || !existsSync(CAPTURE))('answers recorded fro
       'temperature.chip.2': 81,
       'temperature.chip.3': 81,
       'pool.active': 'stratum+tcp://btc.example.pool:3333',
+      'shares.accepted': 5_412,
+      'shares.rejected': 0,
+      errors,
     });
   });
 });

@@ -238,45 +238,46 @@ describe.skipIf(RECORDINGS === '' || !existsSync(CAPTURE))('answers recorded fro
   const part = (name: string): object =>
     (JSON.parse(text(`get_miner_status_${name}`)) as { msg: object }).msg;
 
-  test.each(['get_device_info', 'get_device_info_with_errors'])(
-    'read as a person reads them: %s',
-    async (info) => {
-      const whole = {
-        code: 0,
-        when: 1,
-        desc: 'get.miner.status',
-        msg: { ...part('summary'), ...part('pools'), ...part('edevs') },
-      };
-      const answers = { 'get.device.info': text(info), 'get.miner.status': JSON.stringify(whole) };
-      const bench = makeBench([api(framedDevice(answers))]);
-      const device = bench.device(URL_PLAIN);
-      expect(await bench.run(device.identify(1_000))).toEqual({
-        vendor: 'MicroBT',
-        model: 'Whatsminer M60S_VK40',
-        firmware: '20251209.16.Rel2',
-      });
-      const readings = await bench.run(device.read('full', 1_000));
-      const values = Object.fromEntries(
-        Object.entries(readings).map(([name, reading]) => [name, reading.ok ? reading.value : reading.why]),
-      );
-      expect(values).toEqual({
-        hashrate: 171.259e12,
-        power: 3_156,
-        'power.limit': 3_600,
-        uptime: 50_000,
-        mode: 'mine',
-        'fan.1': 5_400,
-        'fan.2': 5_280,
-        'temperature.ambient': 28.5,
-        'temperature.chip.max': 82,
-        'temperature.board.1': 41.1,
-        'temperature.board.2': 40.1,
-        'temperature.board.3': 41.5,
-        'temperature.chip.1': 80,
-        'temperature.chip.2': 82,
-        'temperature.chip.3': 81,
-        'pool.active': 'stratum+tcp://btc.example.pool:3333',
-      });
-    },
-  );
+  test.each([
+    ['get_device_info', ''],
+    ['get_device_info_with_errors', '264, 265, 266, 267, 270'],
+  ])('read as a person reads them: %s', async (info, errors) => {
+    const whole = {
+      code: 0,
+      when: 1,
+      desc: 'get.miner.status',
+      msg: { ...part('summary'), ...part('pools'), ...part('edevs') },
+    };
+    const answers = { 'get.device.info': text(info), 'get.miner.status': JSON.stringify(whole) };
+    const bench = makeBench([api(framedDevice(answers))]);
+    const device = bench.device(URL_PLAIN);
+    expect(await bench.run(device.identify(1_000))).toEqual({
+      vendor: 'MicroBT',
+      model: 'Whatsminer M60S_VK40',
+      firmware: '20251209.16.Rel2',
+    });
+    const readings = await bench.run(device.read('full', 1_000));
+    const values = Object.fromEntries(
+      Object.entries(readings).map(([name, reading]) => [name, reading.ok ? reading.value : reading.why]),
+    );
+    expect(values).toEqual({
+      hashrate: 171.259e12,
+      power: 3_156,
+      'power.limit': 3_600,
+      uptime: 50_000,
+      mode: 'mine',
+      'fan.1': 5_400,
+      'fan.2': 5_280,
+      'temperature.ambient': 28.5,
+      'temperature.chip.max': 82,
+      'temperature.board.1': 41.1,
+      'temperature.board.2': 40.1,
+      'temperature.board.3': 41.5,
+      'temperature.chip.1': 80,
+      'temperature.chip.2': 82,
+      'temperature.chip.3': 81,
+      'pool.active': 'stratum+tcp://btc.example.pool:3333',
+      errors,
+    });
+  });
 });
