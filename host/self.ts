@@ -1,19 +1,8 @@
-import { cpuTemperature, currentLoad, fsSize, mem, networkStats } from 'systeminformation';
 import type { Reading, Readings } from '../protocols/reading.ts';
 import type { Unit } from '../protocols/units.ts';
+import { makeBox } from './box.ts';
+import type { Box } from './box.ts';
 import type { Clock } from './deps.ts';
-
-/**
- * The calls of systeminformation that are safe to repeat: none blocks the event loop for long, takes input, or runs a
- * tool without a time limit (`graphics`, `versions`, `wifi*` and `networkInterfaces` do).
- */
-export interface HostSource {
-  currentLoad(): Promise<{ readonly currentLoad: number | null }>;
-  mem(): Promise<{ readonly total: number | null; readonly available: number | null }>;
-  fsSize(): Promise<readonly { readonly use: number | null; readonly rw: boolean | null }[]>;
-  networkStats(): Promise<readonly { readonly rx_bytes: number | null; readonly tx_bytes: number | null }[]>;
-  cpuTemperature(): Promise<{ readonly main: number | null }>;
-}
 
 export interface HostReader {
   /**
@@ -27,80 +16,63 @@ export interface HostReader {
 const LEAST_APART_MS = 10_000;
 const CALL_TIMEOUT_MS = 5_000;
 
-const systemSource: HostSource = {
-  currentLoad: () => currentLoad(),
-  mem: () => mem(),
-  fsSize: () => fsSize(),
-  networkStats: () => networkStats(),
-  cpuTemperature: () => cpuTemperature(),
-};
-
 interface Quantity {
   readonly name: string;
   readonly unit: Unit;
-  readonly value: number | null | undefined;
+  readonly value: number | undefined;
 }
 
 /** Reads the host this process runs on. */
-export function makeHostReader(clock: Clock, source: HostSource = systemSource): HostReader {
+export function makeHostReader(clock: Clock, box: Box = makeBox()): HostReader {
   let last: { atMs: number; readings: Promise<Readings> } | undefined;
   return {
     readHost: () => {
       const nowMs = clock.monoMs();
-      if (!last || nowMs - last.atMs >= LEAST_APART_MS)
-        last = { atMs: nowMs, readings: readAll(clock, source) };
+      if (!last || nowMs - last.atMs >= LEAST_APART_MS) last = { atMs: nowMs, readings: readAll(clock, box) };
       return last.readings;
     },
   };
 }
 
-async function readAll(clock: Clock, source: HostSource): Promise<Readings> {
+async function readAll(clock: Clock, box: Box): Promise<Readings> {
   const parts = await Promise.all([
     read(
       clock,
-      () => source.currentLoad(),
+      () => box.loadPct(),
       ['host.cpu'],
-      (load) => [{ name: 'host.cpu', unit: '%', value: load.currentLoad }],
+      (value) => [{ name: 'host.cpu', unit: '%', value }],
     ),
     read(
       clock,
-      () => source.mem(),
+      () => box.memory(),
       ['host.memoryUsed', 'host.memoryTotal'],
-      ({ total, available }) => [
-        {
-          name: 'host.memoryUsed',
-          unit: 'B',
-          value: total === null || available === null ? null : total - available,
-        },
-        { name: 'host.memoryTotal', unit: 'B', value: total },
+      ({ totalBytes, availableBytes }) => [
+        { name: 'host.memoryUsed', unit: 'B', value: totalBytes - availableBytes },
+        { name: 'host.memoryTotal', unit: 'B', value: totalBytes },
       ],
     ),
     read(
       clock,
-      () => source.fsSize(),
+      () => box.disksUsedPct(),
       ['host.diskUsed'],
       (disks) => [
-        {
-          name: 'host.diskUsed',
-          unit: '%',
-          value: highest(disks.filter((disk) => disk.rw).map((disk) => disk.use)),
-        },
+        { name: 'host.diskUsed', unit: '%', value: disks.length === 0 ? undefined : Math.max(...disks) },
       ],
     ),
     read(
       clock,
-      () => source.networkStats(),
+      () => box.network(),
       ['host.netReceived', 'host.netSent'],
-      (links) => [
-        { name: 'host.netReceived', unit: 'B', value: total(links.map((link) => link.rx_bytes)) },
-        { name: 'host.netSent', unit: 'B', value: total(links.map((link) => link.tx_bytes)) },
+      (traffic) => [
+        { name: 'host.netReceived', unit: 'B', value: traffic?.receivedBytes },
+        { name: 'host.netSent', unit: 'B', value: traffic?.sentBytes },
       ],
     ),
     read(
       clock,
-      () => source.cpuTemperature(),
+      () => box.processorC(),
       ['host.temperature'],
-      ({ main }) => [{ name: 'host.temperature', unit: '°C', value: main }],
+      (value) => [{ name: 'host.temperature', unit: '°C', value }],
     ),
   ]);
   return Object.assign({}, ...parts) as Readings;
@@ -140,13 +112,3 @@ function limited<Answer>(clock: Clock, call: () => Promise<Answer>): Promise<Ans
     call().then(resolve, reject).finally(cancel);
   });
 }
-
-const highest = (values: readonly (number | null)[]): number | null => {
-  const known = values.filter((value) => value !== null);
-  return known.length === 0 ? null : Math.max(...known);
-};
-
-const total = (values: readonly (number | null)[]): number | null =>
-  values.length === 0 || values.includes(null)
-    ? null
-    : values.reduce((sum: number, value) => sum + (value ?? 0), 0);
