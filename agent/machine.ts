@@ -310,3 +310,7 @@ export function knownDrawW(machine: Machine, toldMs: number): number | undefined
   const isSeen = machine.reachable && modeSinceMs + settleMs(config.model, mode, COMMAND_POLL_MS) < toldMs;
   return isSeen ? drawW(config.model, mode) : undefined;
 }
+
+/** A miner whose firmware, as it is reached, has a word for rest. What a GPU host can do is found out by asking. */
+export const canRest = ({ config, device }: Pick<Machine, 'config' | 'device'>): boolean =>
+  config.model.kind !== 'asic' || device.verbs.sleep !== undefined;

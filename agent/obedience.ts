@@ -11,7 +11,7 @@ import { noteTime, patienceMs } from './core/patience.ts';
 import type { KindOfVerb, LearnedTimes } from './core/patience.ts';
 import type { Attempt } from './core/reconcile.ts';
 import type { Keeper } from './kept.ts';
-import { COMMAND_POLL_MS } from './machine.ts';
+import { canRest, COMMAND_POLL_MS } from './machine.ts';
 import type { Machine } from './machine.ts';
 import type { Plant } from './plant.ts';
 
@@ -36,7 +36,7 @@ export interface Obedience {
   ignored(machine: Machine, attempt: Attempt): void;
   /** A person has looked after it, or a command to it was observed: it leaves the list. */
   trust(machine: Machine, why: string): void;
-  status(): Pick<Status, 'quarantined'>;
+  status(): Pick<Status, 'quarantined' | 'unable'>;
   stop(): void;
 }
 
@@ -145,9 +145,13 @@ class Watch implements Obedience {
     this.#keepList();
   }
 
-  status(): Pick<Status, 'quarantined'> {
-    const list = this.#options.plant.machines.filter(({ quarantine }) => quarantine !== undefined);
-    return list.length === 0 ? {} : { quarantined: list.map(({ config }) => config.id) };
+  status(): Pick<Status, 'quarantined' | 'unable'> {
+    const { machines } = this.#options.plant;
+    const list = (which: (machine: Machine) => boolean): string[] =>
+      machines.filter(which).map(({ config }) => config.id);
+    const quarantined = list(({ quarantine }) => quarantine !== undefined);
+    const unable = list((machine) => !canRest(machine));
+    return { ...(quarantined.length > 0 && { quarantined }), ...(unable.length > 0 && { unable }) };
   }
 
   stop(): void {

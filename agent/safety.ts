@@ -15,7 +15,7 @@ import type { LeaseState } from './core/lease.ts';
 import type { RackOrders } from './core/desired.ts';
 import { standInText } from '../protocols/metering/stand-in.ts';
 import { flowCapW, learnCapW, loadingText } from '../protocols/loading.ts';
-import { COMMAND_POLL_MS, knownDrawW } from './machine.ts';
+import { canRest, COMMAND_POLL_MS, knownDrawW } from './machine.ts';
 import type { Machine } from './machine.ts';
 import { auxiliaryBeside, auxiliaryOf, drawnW, meterW, nodeCapW, noteFeeds, noteHeat } from './plant.ts';
 import type { Meter, Plant, PlantNode } from './plant.ts';
@@ -213,7 +213,10 @@ function guardView(machine: Machine, node: number, meter: Meter | undefined, now
     isPast: knownW === undefined,
     reachable: machine.reachable,
     controllable:
-      config.authority === 'automatic' && machine.lockout === undefined && machine.quarantine === undefined,
+      config.authority === 'automatic' &&
+      machine.lockout === undefined &&
+      machine.quarantine === undefined &&
+      canRest(machine),
     falling:
       machine.reachable &&
       ((resting && inTime && !failed) || (machine.held !== undefined && machine.queued === 'safety')),

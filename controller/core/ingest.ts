@@ -220,7 +220,9 @@ export function takeStatus(state: SiteState, status: Status, now: Now): Effect[]
     guarding: status.guarding,
     inhibitions: status.online ? (status.inhibitions ?? []) : (known?.inhibitions ?? []),
     openOutlets: status.online ? (status.openOutlets ?? []) : (known?.openOutlets ?? []),
-    quarantined: status.online ? new Set(status.quarantined) : (known?.quarantined ?? new Set()),
+    unmovable: status.online
+      ? new Set([...(status.quarantined ?? []), ...(status.unable ?? [])])
+      : (known?.unmovable ?? new Set()),
     intervals: status.online ? (status.intervals ?? []) : (known?.intervals ?? []),
     host: status.host ?? null,
     reissuedMonoMs: known?.reissuedMonoMs ?? -Infinity,

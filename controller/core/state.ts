@@ -94,8 +94,8 @@ export interface AgentState {
   inhibitions: readonly Inhibition[];
   /** Outlets it sees open, as last said. */
   openOutlets: readonly string[];
-  /** Machines it has on its quarantine list, as last said. */
-  quarantined: ReadonlySet<string>;
+  /** Machines it has on its quarantine list, or that have no word for rest, as last said. */
+  unmovable: ReadonlySet<string>;
   /** The market's intervals under way, as last said. */
   intervals: readonly RunningInterval[];
   host: Readonly<Record<string, number>> | null;

@@ -113,15 +113,15 @@ export function decideTargets(state: SiteState, now: Now): Targets {
   };
 }
 
-/** Its agent has it on its quarantine list, also for what it was told before this controller came. */
-function isQuarantined(state: SiteState, index: number): boolean {
+/** By its agent's word it does not rest: it ignored what it was told, also by another controller, or has no word for it. */
+function isUnmovable(state: SiteState, index: number): boolean {
   const { id, agent } = state.site.machines[index] ?? {};
-  return id !== undefined && state.agents.get(agent ?? '')?.quarantined.has(id) === true;
+  return id !== undefined && state.agents.get(agent ?? '')?.unmovable.has(id) === true;
 }
 
 /** Takes commands and does not follow them: known as such, or at work though it should long be at rest. */
 function refuses(state: SiteState, index: number, now: Now): boolean {
-  if (state.disobeys[index] === 1 || isQuarantined(state, index)) return true;
+  if (state.disobeys[index] === 1 || isUnmovable(state, index)) return true;
   const wish = state.wish[index]?.mode;
   const model = state.site.machines[index]?.model;
   if (model === undefined || wish !== restMode(model)) return false;

@@ -59,6 +59,8 @@ export const statusSchema = z.strictObject({
   openOutlets: z.array(id).max(5_000).optional(),
   /** Machines that take commands and do not obey: nothing is counted on them. Absent where there are none. */
   quarantined: z.array(id).max(100_000).optional(),
+  /** Miners whose firmware, as it is reached, has no word for rest: nothing is counted on them either. Absent where there are none. */
+  unable: z.array(id).max(100_000).optional(),
   /** The market's interval under way, of each revenue meter. Absent where there is none. */
   intervals: z.array(runningSchema).max(1_000).optional(),
   /** Frames, results and events kept until the controller has stored them. */

@@ -43,6 +43,15 @@ test('who says yes twice and does nothing is on the list, with make, model, firm
   expect(said(bench)).toEqual([`raised r1-02: ${WORDS}`]);
 });
 
+test('who has no word for rest is told to nobody as quarantined, and counted on by nobody', async () => {
+  const bench = makeBench();
+  const reader = bench.miners.get('r1-02');
+  if (reader !== undefined) reader.verbs = {};
+  await bench.clock.advance(6_000);
+  expect(listed(bench)).toEqual([]);
+  expect(bench.voice.status?.unable).toEqual(['r1-02']);
+});
+
 test('it leaves the list when a command to it is observed, and not before', async () => {
   const bench = await withLiar();
   const liar = bench.miners.get('r1-02');

@@ -23,7 +23,7 @@ export class Miner implements Device {
   /** Its firmware tells no power while it sleeps. */
   silentAtRest = false;
   readonly #clock: VirtualClock;
-  readonly verbs: Device['verbs'];
+  verbs: Device['verbs'];
 
   constructor(clock: VirtualClock, mode: Mode) {
     this.#clock = clock;

@@ -87,6 +87,8 @@ export class Plant {
   /** Outlets that the agent sees open. */
   openOutlets: readonly string[] = [];
   quarantined: readonly string[] = [];
+  /** Miners without a word for rest, by their agent. */
+  unable: readonly string[] = [];
   priceUsdPerMwh: number | undefined = 40;
   utility: { limitKw?: number; deadlineS: number; sequence: number; kind?: 'contracted' | 'emergency' } = {
     deadlineS: 60,
@@ -308,6 +310,7 @@ export class Plant {
         inhibitions: [...this.inhibitions],
         openOutlets: [...this.openOutlets],
         quarantined: [...this.quarantined],
+        unable: [...this.unable],
         ...NOTHING_SPOOLED,
       },
     });

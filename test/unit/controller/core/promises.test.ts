@@ -40,6 +40,12 @@ describe('nobody above a limit', () => {
     limit(plant, 45, 1);
     expect(rests(plant.run(30))).not.toContain(first);
     expect(plant.nodeW('site')).toBeLessThanOrEqual(45_000);
+    const readOnly = new Plant().run(20);
+    readOnly.unable = [first];
+    readOnly.run(3);
+    limit(readOnly, 45, 1);
+    expect(rests(readOnly.run(30))).not.toContain(first);
+    expect(readOnly.nodeW('site')).toBeLessThanOrEqual(45_000);
   });
 
   test('machines that cannot be commanded at all are not counted as asleep', () => {
