@@ -98,7 +98,7 @@ class Epic implements Device {
     const port = portOption(target, 'api') ?? target.port ?? 4028;
     this.door = { host: target.host, port };
     this.#origin = `http://${target.host.includes(':') ? `[${target.host}]` : target.host}:${port}`;
-    this.#login = new LoginPause(io.clock);
+    this.#login = new LoginPause(io.clock, { isCommand: true });
     this.verbs = target.password === undefined ? {} : this.#makeVerbs(target.password);
   }
 

@@ -1,0 +1,49 @@
+/** What each family that logs in does when its login comes to nothing, in whatever way the device says so. */
+import { describe, expect, test } from 'vitest';
+
+import type { DeviceHttpRequest, HttpAnswer, SimulatedEndpoint } from '../../../../simulator/device.ts';
+import { makeBench } from './miner-bench.ts';
+
+/** A device that answers every login so, and lets nobody in. */
+function closed(port: number, isLogin: RegExp, login: readonly [status: number, body: string]) {
+  const counted = { logins: 0 };
+  const respondHttp = ({ path, body }: DeviceHttpRequest): HttpAnswer => {
+    const asksToLogIn = isLogin.test(`${path} ${body}`);
+    if (asksToLogIn) counted.logins += 1;
+    const [status, answer] = asksToLogIn ? login : [401, ''];
+    return { kind: 'response', status, headers: {}, body: answer, afterMs: 0 };
+  };
+  const endpoint: SimulatedEndpoint = { kind: 'http', host: '10.0.0.1', port, device: { respondHttp } };
+  return { counted, endpoint };
+}
+
+const SAID: ReadonlyArray<readonly [status: number, body: string]> = [
+  [401, ''],
+  [403, '{"err":"wrong password"}'],
+  [400, '{"err":"wrong password"}'],
+  [422, '{"error":{"message":"invalid"}}'],
+  [200, '{"err":"wrong password"}'],
+  [200, '{"success":false}'],
+  [200, '{"data":{"auth":{"login":{"__typename":"LoginRefused"}}}}'],
+  [500, ''],
+];
+
+describe.each([
+  ['vnish', 80, /unlock/u],
+  ['auradine', 8080, /\/token/u],
+  ['proto-rig', 80, /auth\/login/u],
+  ['braiins', 80, /auth\/login/u],
+  ['braiins-graphql', 80, /password/u],
+] as const)('%s', (scheme, port, isLogin) => {
+  test.each(SAID)('HTTP %s %s to a login is not tried with every reading', async (status, body) => {
+    const { counted, endpoint } = closed(port, isLogin, [status, body]);
+    const bench = makeBench([endpoint]);
+    const device = bench.device(`${scheme}://10.0.0.1?passwordEnv=P`);
+    for (let n = 0; n < 20; n += 1) {
+      await bench.run(device.read('full', 5_000)).catch(() => undefined);
+      await bench.clock.advance(10_000);
+    }
+    // In 200 s; at 0, 10, 30, 70 and 150 s where it is not clear that the password was refused.
+    expect(counted.logins).toBe(status === 401 || status === 403 ? 1 : 5);
+  });
+});
