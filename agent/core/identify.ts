@@ -228,8 +228,8 @@ function byBraiins(look: Look, why: string): Step {
   const asked = look.page('/api/v1/version');
   if (asked.kind === 'ask') return asked;
   const { answer } = asked;
-  // Without its pages nobody can tell which it is, nor read it.
-  if (answer.kind !== 'page') return { kind: 'unknown' };
+  // Without its pages nobody can tell which it is, nor read it; while what stands behind them starts, neither.
+  if (answer.kind !== 'page' || answer.status === 429 || answer.status >= 500) return { kind: 'unknown' };
   const value = jsonOf(answer);
   const isRest = answer.status === 401 || (value !== undefined && typeof field(value, 'major') === 'number');
   return isRest

@@ -1,5 +1,6 @@
 import type { Json } from '../../protocols/asic/cgminer.ts';
 import { asFault, Fault } from '../../protocols/faults.ts';
+import type { FaultCode } from '../../protocols/faults.ts';
 import type { Deadline } from '../ask-cgminer.ts';
 import { askJson } from '../ask-json.ts';
 import type { JsonPage } from '../ask-json.ts';
@@ -8,6 +9,9 @@ import { partOf } from '../miner-readings.ts';
 import { tokenIn, TokenLogin } from '../token-login.ts';
 
 type Method = 'GET' | 'POST' | 'PUT';
+
+/** The rig answered, with no new token. */
+const ANSWERED: readonly FaultCode[] = ['AUTH_FAILED', 'VERB_REFUSED', 'VERB_UNSUPPORTED', 'ANSWER_GARBAGE'];
 
 /** The MDK-API of one rig. Its access token ends soon; the refresh token it came with gets a new one without the password. */
 export class ProtoRigSession {
@@ -57,9 +61,8 @@ export class ProtoRigSession {
       try {
         return await this.#post('refresh', { refresh_token: refreshToken }, deadline);
       } catch (error) {
-        const { code } = asFault(error);
-        // Whoever logs in after us ends our tokens, and so does a restart.
-        if (code !== 'AUTH_FAILED' && code !== 'VERB_REFUSED' && code !== 'VERB_UNSUPPORTED') throw error;
+        // Whoever logs in after us ends our tokens, and so does a restart. Whatever it answers, there is the password.
+        if (!ANSWERED.includes(asFault(error).code)) throw error;
         this.#refreshToken = undefined;
       }
     if (this.#password === undefined)

@@ -231,6 +231,11 @@ describe('nobody knows', () => {
       { version: version('BOSer boser-buildroot', '"BOSer":"x"') },
       ['version', '/api/v1/version'],
     ],
+    ...[429, 500, 502, 503].map((status): [string, Answers, string[]] => [
+      `Braiins OS whose pages say ${status}: they start`,
+      { version: version('BOSer boser-buildroot', '"BOSer":"x"'), '/api/v1/version': page(status) },
+      ['version', '/api/v1/version'],
+    ]),
     [
       'noise',
       { version: bytes('\u0001\u0002\ufffd'), 'device-info': bytes('noise and more noise') },

@@ -145,17 +145,17 @@ describe('logging in', () => {
   });
 
   test.each([
-    [200, ['POST /api/v1/auth/refresh | application/json | {"refresh_token":"R1"}']],
-    [
-      401,
+    ['{"access_token":"A2"}', ['POST /api/v1/auth/refresh | application/json | {"refresh_token":"R1"}']],
+    ...[401, '{}', ''].map((said): [Page, string[]] => [
+      said,
       [
         'POST /api/v1/auth/refresh | application/json | {"refresh_token":"R1"}',
         'POST /api/v1/auth/login | application/json | {"password":"secret"}',
       ],
-    ],
+    ]),
   ])(
     'a token that has ended is renewed by the refresh token, then by one login (%s)',
-    async (status, renewal) => {
+    async (said, renewal) => {
       const tokens = ['A1'];
       const pages: Record<string, Page> = { 'auth/login': LOGIN, mining: HASHING };
       const device = rig(pages, tokens);
@@ -163,7 +163,7 @@ describe('logging in', () => {
       const miner = bench.device(URL_PASSWORD);
       await bench.run(miner.read('fast', 1_000));
       tokens[0] = 'A2';
-      pages['auth/refresh'] = status === 200 ? '{"access_token":"A2"}' : status;
+      pages['auth/refresh'] = said;
       pages['auth/login'] = '{"access_token":"A2","refresh_token":"R2"}';
       device.asked.length = 0;
       await bench.run(miner.read('fast', 1_000));
