@@ -278,15 +278,18 @@ function powerOf(summary: JsonObject, atMs: number): Reading {
   return powerReading(partOf(supply, 'Input Power'), atMs, measured);
 }
 
-/** Hashing is proof of mining. Idling it rests, unless the last that it was told is to start. */
+/** Hashing is proof of mining. Idling it rests, unless that is for want of a pool: then it goes on by itself. */
 function modeOf(summary: JsonObject, hashrate: Reading): Reading {
   if (hashrate.ok && Number(hashrate.value) > 0) return modeReading('mine', hashrate.atMs);
   if (!hashrate.ok && hashrate.why !== 'VALUE_MISSING') return hashrate;
   const state = wordOf(partOf(summary, 'Status', 'Operating State'));
   if (state === '') return missing(hashrate.atMs, 'it does not say what it does');
   if (state === 'Idling') {
-    const wasStarted = /^autostart$/i.test(wordOf(partOf(summary, 'Status', 'Last Command')));
-    return modeReading(wasStarted ? 'idle' : 'sleep', hashrate.atMs);
+    const told = partOf(summary, 'Status', 'Last Command');
+    const wasStarted = /^autostart$/i.test(wordOf(told));
+    // Told nothing since it started, it does what it does by itself.
+    const lacksPool = told === undefined && field(summary, 'IdleOnConnectionLost') === true;
+    return modeReading(wasStarted || lacksPool ? 'idle' : 'sleep', hashrate.atMs);
   }
   return state === 'Mining' && !hashrate.ok
     ? missing(hashrate.atMs, 'it says Mining, but not at what rate')

@@ -73,6 +73,15 @@ describe('reading', () => {
   test.each([
     ['"HBs":null,"Status":{"Operating State":"Idling","Last Command":"stop"}', 'sleep'],
     ['"HBs":null,"Status":{"Operating State":"Idling","Last Command":null}', 'sleep'],
+    // As recorded: told nothing since it started, it idles by itself while its pools are away.
+    [
+      '"HBs":null,"IdleOnConnectionLost":true,"Status":{"Operating State":"Idling","Last Command":null}',
+      'idle',
+    ],
+    [
+      '"HBs":null,"IdleOnConnectionLost":true,"Status":{"Operating State":"Idling","Last Command":"stop"}',
+      'sleep',
+    ],
     ['"HBs":null,"Status":{"Operating State":"Idling","Last Command":"autostart"}', 'idle'],
     ['"HBs":null,"Status":{"Operating State":"AdjustingClockVoltage"}', 'idle'],
     [`${boards('0')},"Status":{"Operating State":"Mining"}`, 'idle'],
