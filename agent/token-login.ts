@@ -8,6 +8,8 @@ export class TokenLogin {
   readonly #pause: LoginPause;
   readonly #logIn: (deadline: Deadline) => Promise<string>;
   #token: string | undefined;
+  /** Shared by all who wait for it: on many devices the next login ends the token of the one before. */
+  #underWay: Promise<string> | undefined;
 
   /** `logIn` rejects with AUTH_FAILED when the device refuses the password. */
   constructor(clock: Clock, logIn: (deadline: Deadline) => Promise<string>) {
@@ -30,8 +32,14 @@ export class TokenLogin {
     }
   }
 
-  async #fresh(deadline: Deadline): Promise<string> {
-    return (this.#token = await this.#pause.login(() => this.#logIn(deadline)));
+  #fresh(deadline: Deadline): Promise<string> {
+    this.#underWay ??= this.#pause
+      .login(() => this.#logIn(deadline))
+      .then((token) => (this.#token = token))
+      .finally(() => {
+        this.#underWay = undefined;
+      });
+    return this.#underWay;
   }
 }
 

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 
 import type { DeviceHttpRequest, HttpAnswer, SimulatedEndpoint } from '../../../../simulator/device.ts';
-import { makeBench } from './miner-bench.ts';
+import { codeOf, makeBench } from './miner-bench.ts';
 
 /** A device that answers every login so, and lets nobody in. */
 function closed(port: number, isLogin: RegExp, login: readonly [status: number, body: string]) {
@@ -46,4 +46,36 @@ describe.each([
     // In 200 s; at 0, 10, 30, 70 and 150 s where it is not clear that the password was refused.
     expect(counted.logins).toBe(status === 401 || status === 403 ? 1 : 5);
   });
+});
+
+test.each([
+  ['vnish', 80, /unlock/u],
+  ['auradine', 8080, /\/token/u],
+  ['proto-rig', 80, /auth\/login/u],
+] as const)('%s: commands at once share one login', async (scheme, port, isLogin) => {
+  const counted = { logins: 0 };
+  const STATUS = '"STATUS":[{"STATUS":"S","Msg":"","Description":""}]';
+  // The next login ends the token of the one before.
+  const respondHttp = ({ path, headers }: DeviceHttpRequest): HttpAnswer => {
+    const isIn = [headers['token'], headers['authorization']?.replace('Bearer ', '')].includes(
+      `T${counted.logins}`,
+    );
+    if (isLogin.test(path)) counted.logins += 1;
+    const token = `T${counted.logins}`;
+    const body = isLogin.test(path)
+      ? `{"token":"${token}","access_token":"${token}",${STATUS},"Token":[{"Token":"${token}"}]}`
+      : `{${STATUS},"mining-status":{"status":"Mining"},"fw_name":"x","on":true}`;
+    return {
+      kind: 'response',
+      status: isIn || isLogin.test(path) ? 200 : 401,
+      headers: {},
+      body,
+      afterMs: 0,
+    };
+  };
+  const bench = makeBench([{ kind: 'http', host: '10.0.0.1', port, device: { respondHttp } }]);
+  const { verbs } = bench.device(`${scheme}://10.0.0.1?passwordEnv=P`);
+  const work = [verbs.sleep?.(undefined, 5_000), verbs.locate?.(1, 5_000), verbs.wake?.(undefined, 5_000)];
+  expect(await bench.run(Promise.all(work.map((each) => codeOf(each))))).toEqual(work.map(() => 'resolved'));
+  expect(counted.logins).toBe(1);
 });
