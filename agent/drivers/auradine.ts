@@ -134,11 +134,8 @@ class Auradine implements Device {
     if (summary instanceof Fault && psu instanceof Fault) throw summary;
     const readings: Record<string, Reading> = {
       hashrate,
-      // The supply measures it, at its input.
-      power:
-        psu instanceof Fault
-          ? this.#unread(psu)
-          : powerReading(plainNumber(sectionValue(psu.value, 'PSU', 'PowerIn'), 'W'), psu.atMs, true),
+      // Each supply measures it, at its input.
+      power: psu instanceof Fault ? this.#unread(psu) : powerReading(inputOf(psu.value), psu.atMs, true),
       mode: await this.#mode(hashrate, deadline),
       uptime:
         summary instanceof Fault
@@ -313,6 +310,15 @@ function plainNumber(raw: Json | undefined, unit: string): Json | undefined {
   if (typeof raw !== 'string') return raw;
   const text = raw.trim();
   return toNumber(text.endsWith(unit) ? text.slice(0, -unit.length) : text) ?? raw;
+}
+
+/** Of all supplies together, W; one that cannot be read spoils the sum. */
+function inputOf(page: JsonObject): Json | undefined {
+  const inputs = sectionOf(page, 'PSU').map((supply) => plainNumber(field(supply, 'PowerIn'), 'W'));
+  const numbers = inputs.filter((input) => typeof input === 'number');
+  return numbers.length > 0 && numbers.length === inputs.length
+    ? numbers.reduce((sum, watts) => sum + watts, 0)
+    : inputs.find((input) => typeof input !== 'number');
 }
 
 function hashrateOf({ value, atMs, partial }: Asked): Reading {

@@ -114,6 +114,15 @@ describe('reading', () => {
   });
 
   test.each([
+    ['{"PowerIn":"1700.50W"},{"PowerIn":"1690.00W"}', 3_390.5],
+    ['{"PowerIn":"1700.50W"},{"PowerIn":"?"}', 'VALUE_INVALID'],
+    ['{"PowerIn":"1700.50W"},{}', 'VALUE_MISSING'],
+    ['', 'VALUE_MISSING'],
+  ])('supplies %s together draw %s', async (supplies, power) => {
+    expect(short(await read(HASHING, { '/psu': section('PSU', supplies) }))['power']).toBe(power);
+  });
+
+  test.each([
     ['"MHS 5s":5', '"Sleep":"on"', 'mine'],
     ['"MHS 5s":0', '"Sleep":"on"', 'sleep'],
     ['"MHS 5s":0', '"Sleep":true', 'sleep'],
