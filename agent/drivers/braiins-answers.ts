@@ -1,6 +1,7 @@
 /** What the answers of Braiins OS have in common, whichever of its interfaces gives them. */
 import { field, isList } from '../../protocols/asic/cgminer.ts';
 import type { Json, JsonObject } from '../../protocols/asic/cgminer.ts';
+import { Fault } from '../../protocols/faults.ts';
 import type { Reading } from '../../protocols/reading.ts';
 import type { Settings } from '../driver.ts';
 import { listOf, partOf, sharesReadings, wordOf } from '../miner-readings.ts';
@@ -42,3 +43,13 @@ function activePool(pools: readonly JsonObject[], atMs: number): Reading {
 
 export const settingsOfPools = (pools: readonly JsonObject[]): Settings =>
   poolSettings(pools.map((pool) => ({ url: wordOf(field(pool, 'url')), user: wordOf(field(pool, 'user')) })));
+
+/** Before a power target is written. Throws a Fault where no other target could take back what that overwrites. */
+export function checkTuner(settings: Settings, inWatts: readonly (string | number)[]): void {
+  const { tunerMode: mode, powerLimit } = settings;
+  if (mode === undefined && powerLimit === undefined)
+    throw new Fault('ANSWER_GARBAGE', 'its configuration names neither a tuner nor a power target');
+  // A tuner that holds something else, or is off, would change its mode, which is a setting beside this one.
+  if (mode !== undefined && !inWatts.includes(mode))
+    throw new Fault('VERB_REFUSED', `its tuner holds no power target but ${mode}: set it to one by hand`);
+}

@@ -14,7 +14,7 @@ import type { BeforeWrite, Device, DeviceIo, Driver, Settings, SettingsView, Tar
 import { listOf, modeReading, partOf, powerReading, rateReading, wordOf } from '../miner-readings.ts';
 import { checkOptions, portOption } from '../options.ts';
 import { MINER_BOUNDS, missing, numberReading, toNumber, unreadable } from '../readings.ts';
-import { poolReadings, poolsOf, settingsOfPools, vendorOf } from './braiins-answers.ts';
+import { checkTuner, poolReadings, poolsOf, settingsOfPools, vendorOf } from './braiins-answers.ts';
 import { GraphqlSession } from './braiins-graphql-session.ts';
 import type { GraphqlAnswer } from './braiins-graphql-session.ts';
 
@@ -255,10 +255,7 @@ class BraiinsGraphql implements Device {
     if (limitW === undefined || !Number.isInteger(limitW) || limitW <= 0 || limitW > MINER_BOUNDS.power.max)
       throw new Fault('USAGE', `power-limit ${limitW ?? ''}: whole watts, 1 to ${MINER_BOUNDS.power.max}`);
     const settings = await this.#readSettings(deadline);
-    const mode = settings['tunerMode'];
-    // Its mode is a setting beside this one: a command that changed it could not be taken back by another limit.
-    if (mode !== undefined && mode !== 'POWER_TARGET')
-      throw new Fault('VERB_REFUSED', `its tuner holds no power target but ${mode}: set it to one by hand`);
+    checkTuner(settings, ['POWER_TARGET']);
     if (settings['powerLimit'] === limitW) return;
     await before?.(settings);
     await this.#session.change(

@@ -17,12 +17,14 @@ import { listOf, modeReading, partOf, powerReading, rateReading, wordOf } from '
 import { checkOptions, portOption } from '../options.ts';
 import { hasPools } from '../pools.ts';
 import { MINER_BOUNDS, missing, numberReading, toNumber, uncertain, unreadable } from '../readings.ts';
-import { poolReadings, poolsOf, settingsOfPools, vendorOf } from './braiins-answers.ts';
+import { checkTuner, poolReadings, poolsOf, settingsOfPools, vendorOf } from './braiins-answers.ts';
 import { BraiinsSession } from './braiins-session.ts';
 import type { BraiinsAccess } from './braiins-session.ts';
 
 const GIGAHASH = 1e9;
 const MOST_BOARDS = 16;
+/** Modes of its tuner in which it holds watts: one by name, and the one that is not specified. */
+const POWER_TARGET = [1, 0];
 const MOST_FANS = 16;
 /** `status` of the device's details: 1 not started, 2 normal, 3 paused, 4 suspended. */
 const PAUSED = 3;
@@ -284,6 +286,7 @@ class Braiins implements Device {
     if (limitW === undefined || !Number.isInteger(limitW) || limitW <= 0 || limitW > MINER_BOUNDS.power.max)
       throw new Fault('USAGE', `power-limit ${limitW ?? ''}: whole watts, 1 to ${MINER_BOUNDS.power.max}`);
     const settings = await this.#readSettings(deadline);
+    checkTuner(settings, POWER_TARGET);
     if (settings['powerLimit'] === limitW) return;
     await before?.(settings);
     await this.#session.put('performance/power-target', { watt: limitW }, deadline);
@@ -313,7 +316,10 @@ function settingsOf(configuration: Json | undefined, groups: Json | undefined): 
   const settings: Record<string, string | number> = {};
   const limitW = toNumber(partOf(configuration, 'tuner', 'power_target', 'watt'));
   if (limitW !== undefined) settings['powerLimit'] = limitW;
-  const tunerMode = toNumber(partOf(configuration, 'tuner', 'tuner_mode'));
+  const tunerMode =
+    partOf(configuration, 'tuner', 'enabled') === false
+      ? 'off'
+      : toNumber(partOf(configuration, 'tuner', 'tuner_mode'));
   if (tunerMode !== undefined) settings['tunerMode'] = tunerMode;
   return { ...settings, ...settingsOfPools(poolsOf(groups)) };
 }

@@ -253,7 +253,13 @@ describe('verbs', () => {
       expect(await codeOf(otherBench.run(limit ?? Promise.resolve()))).toBe('VERB_REFUSED');
       expect(other.asked.some((asked) => asked.includes('updateAutotuning'))).toBe(false);
     }
-    expect(asic.asked.some((asked) => asked.includes('updateAutotuning'))).toBe(false);
+    // It says nothing of its tuner: what would be overwritten is not known.
+    const mute = device({ ...OK, 'autotuning{': '{"data":{"bosminer":{"config":null,"info":null}}}' });
+    const muteBench = makeBench([mute]);
+    const limit = muteBench.device(URL_PASSWORD).verbs['power-limit']?.(2_500, 1_000);
+    expect(await codeOf(muteBench.run(limit ?? Promise.resolve()))).toBe('ANSWER_GARBAGE');
+    for (const { asked } of [asic, mute])
+      expect(asked.some((each) => each.includes('updateAutotuning'))).toBe(false);
   });
 });
 

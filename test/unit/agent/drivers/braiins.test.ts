@@ -292,6 +292,23 @@ describe('verbs, as the REST API of 25.07 has them', () => {
       );
     expect(device.asked.some((asked) => asked.startsWith('PUT'))).toBe(false);
   });
+
+  // braiins.bos.v1, TunerMode: 1 is a power target, 2 a hashrate target.
+  test.each([
+    ['{"tuner":{"enabled":true,"tuner_mode":2,"power_target":{"watt":3031}}}', 'VERB_REFUSED'],
+    ['{"tuner":{"enabled":false,"tuner_mode":1,"power_target":{"watt":3031}}}', 'VERB_REFUSED'],
+    ['{"tuner":null}', 'ANSWER_GARBAGE'],
+  ])('a limit that no other limit could take back is refused: %s', async (configuration, code) => {
+    const device = rest({
+      'auth/login': LOGIN,
+      'configuration/miner': configuration,
+      'PUT performance/power-target': 'null',
+    });
+    const bench = makeBench([device]);
+    const limit = bench.device(URL_PASSWORD).verbs['power-limit']?.(2_500, 1_000);
+    expect(await codeOf(bench.run(limit ?? Promise.resolve()))).toBe(code);
+    expect(device.asked.some((asked) => asked.startsWith('PUT'))).toBe(false);
+  });
 });
 
 /** Real devices' answers are not ours to pass on: who has them names the folder they are in. */
