@@ -160,3 +160,48 @@ test('what a verb takes away for its own time is given back by an agent that sta
   expect(rig.luxos.atm).toBe(false);
   expect(rig.alarms('FOREIGN_WRITER').join()).toContain('atm was true, is false');
 });
+
+test('a limit given in place of a rest is taken back when the machine obeys again, after a restart of the agent too', async () => {
+  for (const restarts of [false, true]) {
+    const rig = makeRig({ luxos: true });
+    const before = rig.luxos.power.model.rungs.at(-2)?.powerW ?? 0;
+    rig.luxos.power.limit(0, before);
+    await rig.clock.advance(2 * MINUTE);
+    expect(rig.luxos.settings()['powerLimit']).toBe(before);
+    // Its firmware says yes to every rest and stays at work; it does take limits.
+    const deaf = Object.assign(rig.luxos, { fallAsleep: () => undefined });
+    rig.wantLuxos('mine');
+    await rig.clock.advance(MINUTE);
+    rig.wantLuxos('sleep');
+    await rig.clock.advance(6 * MINUTE);
+    expect(rig.voice.status?.quarantined).toEqual(['r1-03']);
+    expect(rig.luxos.settings()['powerLimit']).toBe(rig.luxos.power.model.rungs[0]?.powerW);
+    if (restarts) {
+      rig.kill();
+      rig.start();
+      await rig.clock.advance(MINUTE);
+    }
+    Reflect.deleteProperty(deaf, 'fallAsleep');
+    await rig.clock.advance(6 * MINUTE);
+    expect([rig.luxos.power.mining, rig.voice.status?.quarantined]).toEqual([false, undefined]);
+    rig.wantLuxos('mine');
+    await rig.clock.advance(10 * MINUTE);
+    expect([rig.luxos.power.mining, rig.luxos.settings()['powerLimit']]).toEqual([true, before]);
+    expect([rig.alarms('FOREIGN_WRITER'), rig.alarms('SETTING_DISTURBED')]).toEqual([[], []]);
+  }
+});
+
+test('a limit given in place of a rest is taken back from a machine that never rested', async () => {
+  const rig = makeRig({ luxos: true });
+  const before = rig.luxos.power.model.rungs.at(-2)?.powerW ?? 0;
+  rig.luxos.power.limit(0, before);
+  await rig.clock.advance(2 * MINUTE);
+  Object.assign(rig.luxos, { fallAsleep: () => undefined });
+  rig.wantLuxos('mine');
+  await rig.clock.advance(MINUTE);
+  rig.wantLuxos('sleep');
+  await rig.clock.advance(6 * MINUTE);
+  rig.wantLuxos('mine');
+  await rig.clock.advance(10 * MINUTE);
+  expect([rig.luxos.power.mining, rig.luxos.settings()['powerLimit']]).toEqual([true, before]);
+});

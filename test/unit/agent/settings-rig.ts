@@ -135,6 +135,13 @@ export class SettingsRig {
     );
   }
 
+  /** Of the LuxOS alone. */
+  wantLuxos(mode: Mode): void {
+    const because = { owner: 'price' as const, rule: 'test', text: 'test' };
+    const machines = { [lux?.id ?? '']: { mode, because } };
+    this.voice.want('r1', ++this.#generation, {}, { machines, expiresAtMs: this.clock.wallMs() + 3_600_000 });
+  }
+
   /** A person's order, as the controller says it to each machine. */
   setPools(id: string, name = 'main'): void {
     for (const machine of [ant?.id ?? '', whats?.id ?? ''])
