@@ -212,11 +212,8 @@ function guardView(machine: Machine, node: number, meter: Meter | undefined, now
     presentW: knownW ?? machine.lastPowerW,
     isPast: knownW === undefined,
     reachable: machine.reachable,
-    controllable:
-      config.authority === 'automatic' &&
-      machine.lockout === undefined &&
-      machine.quarantine === undefined &&
-      canRest(machine),
+    controllable: config.authority === 'automatic' && machine.lockout === undefined && canRest(machine),
+    ignores: machine.quarantine !== undefined,
     falling:
       machine.reachable &&
       ((resting && inTime && !failed) || (machine.held !== undefined && machine.queued === 'safety')),
@@ -254,6 +251,7 @@ function failSafe(options: SafetyOptions, nowMs: number): void {
     mode: machine.lockout === undefined ? machine.mode : restMode(machine.config.model),
     presentW: machine.powerW,
     resting: machine.resting || machine.held !== undefined,
+    ignores: machine.quarantine !== undefined,
   }));
   const rests = failSafeRests({
     rule,

@@ -10,6 +10,8 @@ export interface FailSafeMachine {
   readonly presentW: number | undefined;
   /** The fail-safe rests it already, or someone else's command does. */
   readonly resting: boolean;
+  /** It took commands and did not obey: told when nobody else is left, and never counted on. */
+  readonly ignores?: boolean;
 }
 
 export interface FailSafeInput {
@@ -45,21 +47,27 @@ function toFirmCap({ machines, meterW, auxiliaryW }: FailSafeInput, firmCapW: nu
   for (const machine of machines) {
     const restW = drawW(machine.model, restMode(machine.model));
     const presentW = machine.presentW ?? machine.model.ratedW;
-    sumW += machine.resting ? Math.min(presentW, restW) : presentW;
-    if (machine.resting && machine.presentW !== undefined) goingW += Math.max(0, machine.presentW - restW);
+    const isGoing = machine.resting && machine.ignores !== true;
+    sumW += isGoing ? Math.min(presentW, restW) : presentW;
+    if (isGoing && machine.presentW !== undefined) goingW += Math.max(0, machine.presentW - restW);
   }
   let loadW = meterW === undefined ? sumW : Math.max(0, meterW - goingW);
   const order = [...machines.keys()]
     .filter((index) => machines[index]?.resting === false)
-    .map((index) => ({ index, rank: rankOf(machines[index]) }))
+    .map((index) => ({
+      index,
+      rank: rankOf(machines[index]),
+      last: machines[index]?.ignores === true ? 1 : 0,
+    }))
     .filter(({ rank }) => rank > 0)
-    .sort((a, b) => b.rank - a.rank || a.index - b.index);
+    .sort((a, b) => a.last - b.last || b.rank - a.rank || a.index - b.index);
   const rests: number[] = [];
   for (const { index } of order) {
     if (loadW <= firmCapW) break;
     const machine = machines[index];
     if (machine === undefined) continue;
     rests.push(index);
+    if (machine.ignores === true) continue;
     const presentW = machine.presentW ?? (meterW === undefined ? machine.model.ratedW : 0);
     loadW -= Math.max(0, presentW - drawW(machine.model, restMode(machine.model)));
   }

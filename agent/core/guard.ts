@@ -32,6 +32,8 @@ export interface GuardMachine {
   readonly isPast?: boolean;
   readonly reachable: boolean;
   readonly controllable: boolean;
+  /** It took commands and did not obey: told when nobody else is left, and never counted on. */
+  readonly ignores?: boolean;
   /** A command to rest is under way and still within its time. */
   readonly falling: boolean;
   /** A command to rest was given and did not work in its time. */
@@ -175,15 +177,37 @@ export const sumOfMachines = (drawnW: number, fedW: number | undefined): Sum => 
 const gainW = (machine: GuardMachine): number =>
   machine.share * Math.max(0, (machine.presentW ?? 0) - drawW(machine.model, restMode(machine.model)));
 
-/** Worst value first until `needW` is covered; before it, who is at rest before the breaker would open in `leftS`. */
+/**
+ * Worst value first until `needW` is covered; before it, who is at rest before the breaker would open in `leftS`. Who
+ * ignored a command before may obey this one: it is told last, and the node is short all the same.
+ */
 function choose(
   needW: number,
   machines: readonly GuardMachine[],
   leftS: number,
 ): { shed: number[]; short: boolean } {
+  const sure = cover(
+    needW,
+    machines.filter(({ ignores }) => ignores !== true),
+    leftS,
+  );
+  const doubtful = cover(
+    sure.leftW,
+    machines.filter(({ ignores }) => ignores === true),
+    leftS,
+  );
+  return { shed: [...sure.shed, ...doubtful.shed], short: sure.leftW > 0 };
+}
+
+/** Of these, who is told to cover `needW`, and what is left of it then. */
+function cover(
+  needW: number,
+  machines: readonly GuardMachine[],
+  leftS: number,
+): { shed: number[]; leftW: number } {
   let leftW = needW;
   for (const machine of machines) if (machine.falling) leftW -= gainW(machine);
-  if (needW <= 0 || leftW <= 0) return { shed: [], short: false };
+  if (needW <= 0 || leftW <= 0) return { shed: [], leftW: 0 };
   const order = machines
     .filter(
       (machine) =>
@@ -202,7 +226,7 @@ function choose(
     shed.push(machine.index);
     leftW -= gainW(machine);
   }
-  return { shed, short: leftW > 0 };
+  return { shed, leftW };
 }
 
 /** A machine the guard put to rest, and what was in force then. */

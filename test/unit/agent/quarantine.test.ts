@@ -66,6 +66,22 @@ test('it leaves the list when a command to it is observed, and not before', asyn
   expect(said(bench).at(-1)).toBe('cleared r1-02: sleep was observed');
 });
 
+test('with nobody else left, the guard tells those on the list too: they may obey this time', async () => {
+  const bench = makeBench({ capKw: 30 });
+  for (const miner of bench.miners.values()) miner.behaviour = 'ignores';
+  await bench.clock.advance(6_000);
+  bench.voice.want('r1', 1, all(bench, 'sleep'), forAnHour);
+  await bench.clock.advance(40_000);
+  expect(listed(bench)).toHaveLength(8);
+  bench.voice.want('r1', 2, all(bench, 'mine'), forAnHour);
+  await bench.clock.advance(30_000);
+  for (const miner of bench.miners.values()) miner.behaviour = 'good';
+  bench.extraW = 6_000;
+  await bench.clock.advance(15_000);
+  expect(modes(bench)).toBe('smmmmmmm');
+  expect(listed(bench)).toHaveLength(7);
+});
+
 test('it stays on the list over a restart of the agent, until a person has had it in hand', async () => {
   const first = await withLiar();
   const second = makeBench({ disk: first.disk });

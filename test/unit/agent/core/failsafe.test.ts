@@ -51,3 +51,15 @@ test('what rests already counts as gone, and the unknown as rated', () => {
   const unknown = [of({ presentW: undefined, mode: undefined }), of({})];
   expect(failSafeRests(input({ rule: 'shed-to-firm-cap', firmCapW: 6_500, machines: unknown }))).toEqual([0]);
 });
+
+test('who ignored a command is told last, and nothing is counted on it', () => {
+  const four = [of({ ignores: true }), of({ ignores: true }), of({}), of({})];
+  const shed = (firmCapW: number, list: readonly FailSafeMachine[], meterW?: number): number[] =>
+    failSafeRests(input({ rule: 'shed-to-firm-cap', firmCapW, meterW, machines: list }));
+  expect(shed(10_000, four)).toEqual([2]);
+  expect(shed(6_000, four)).toEqual([2, 3, 0, 1]);
+  // It rests by our word alone, and draws what it draws.
+  const told = four.map((machine) => ({ ...machine, resting: machine.ignores === true }));
+  expect(shed(10_000, told)).toEqual([2]);
+  expect(shed(10_000, told, 12_800)).toEqual([2]);
+});

@@ -47,6 +47,16 @@ describe('the guard', () => {
     expect(guardStep(makeGuard(1_000), 40_000, list, 0)).toMatchObject({ shed: [3, 2, 1, 0], short: true });
   });
 
+  test('who ignored a command is told last and only as much as is missing, and is counted on never', () => {
+    const four = [miner(0, { ignores: true }), miner(1, { ignores: true }), miner(2), miner(3)];
+    // One is enough: it is one that obeys. With both of those something is missing still.
+    expect(guardStep(makeGuard(11_800), 12_800, four, 0)).toMatchObject({ shed: [2], short: false });
+    expect(guardStep(makeGuard(6_000), 12_800, four, 0)).toMatchObject({ shed: [2, 3, 0], short: true });
+    // Told again, it is no relief for what must be covered.
+    const again = four.map((machine) => ({ ...machine, falling: machine.ignores === true }));
+    expect(guardStep(makeGuard(11_800), 12_800, again, 0)).toMatchObject({ shed: [2], short: false });
+  });
+
   test('ends when the load is below the cap again', () => {
     const guard = makeGuard(30_000);
     expect(guardStep(guard, 32_000, ten, 0).began).toBe(true);
