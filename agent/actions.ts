@@ -3,6 +3,7 @@ import type { Clock } from '../host/deps.ts';
 import { asFault, Fault } from '../protocols/faults.ts';
 import type { Action, Agree, MachineResult, Trip } from '../protocols/mqtt/status.ts';
 import type { Alarms } from './alarms.ts';
+import { isAtRest } from './core/draw.ts';
 import { controllerMs, rackPhase } from './core/lease.ts';
 import type { LeaseState } from './core/lease.ts';
 import type { Machine } from './machine.ts';
@@ -207,6 +208,10 @@ function staleness(action: Action, lease: LeaseState, nowMs: number): Fault | un
   return controller >= action.expiresAtMs ? new Fault('DESIRED_EXPIRED') : undefined;
 }
 
+/** Seen asleep, or told to rest: idle for want of a pool is neither. */
+const rests = ({ mode, attempt }: Machine): boolean =>
+  mode === 'sleep' || (attempt !== undefined && isAtRest(attempt.mode));
+
 /** Why a one-shot verb is not carried out; undefined when it is. */
 function refuse(machine: Machine, action: Action, lease: LeaseState, nowMs: number): Fault | undefined {
   if (machine.lockout !== undefined) return new Fault('LOCKED_OUT', machine.lockout.words);
@@ -224,5 +229,10 @@ function refuse(machine: Machine, action: Action, lease: LeaseState, nowMs: numb
     return new Fault(machine.inhibition.why, machine.inhibition.text);
   if (restarts && (machine.held !== undefined || machine.resting))
     return new Fault('ENVELOPE_REFUSED', 'the guard or the fail-safe holds it at rest');
+  if (action.verb === 'pools' && machine.device.verbs.pools?.facts.restartsMining === true && rests(machine))
+    return new Fault(
+      'ENVELOPE_REFUSED',
+      'it is at rest, and its firmware may start mining with new pools: say it again when it works',
+    );
   return undefined;
 }

@@ -75,6 +75,21 @@ test('said OK and not done, disturbed, unknown, or held at rest: each is said', 
   expect(told(rig).slice(4).toSorted()).toEqual(['r1-01 failed USAGE', 'r1-02 failed USAGE']);
 });
 
+test('what is at rest and may start mining with new pools is not told them', async () => {
+  const rig = await atWork();
+  rig.want('sleep');
+  await rig.clock.advance(2 * MINUTE);
+  rig.setPools('op-1');
+  await rig.clock.advance(MINUTE);
+  expect(told(rig).toSorted()).toEqual(['r1-01 refused ENVELOPE_REFUSED', 'r1-02 refused ENVELOPE_REFUSED']);
+  expect([rig.antminer.power.mining, rig.whatsminer.power.mining]).toEqual([false, false]);
+  rig.want('mine');
+  await rig.clock.advance(5 * MINUTE);
+  rig.setPools('op-2');
+  await rig.clock.advance(5 * MINUTE);
+  expect(told(rig).filter((one) => one.endsWith('observed'))).toHaveLength(2);
+});
+
 test('an order whose answer never came is settled by what the machine shows', async () => {
   const rig = await atWork();
   rig.whatsminer.fault = 'slow';
