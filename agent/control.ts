@@ -160,7 +160,7 @@ class Pilot implements Control {
       patienceMs:
         machine.attempt?.stage === 'acknowledged' ? this.#options.obedience.patienceMs(machine) : undefined,
       limitDwellMs: (limitFacts?.dwellS ?? 0) * 1_000,
-      leastLimitW: leastLimitW(config.model, limitFacts, machine.powerW),
+      leastLimitW: leastLimitW(config.model, limitFacts, machine.powerW, machine.powerLimitW),
     });
   }
 

@@ -13,16 +13,19 @@ export const isInPlaceOfRest = ({ verb, mode }: Pick<Attempt, 'verb' | 'mode'>):
 
 /**
  * The limit to give a machine that was told twice to rest and works on, W: the lowest level of its model. Undefined
- * where its firmware has no limit, would restart mining with it, or where it would not bring the draw down.
+ * where its firmware has no limit, would restart mining with it, or where it would not bring the draw down: `limitW`,
+ * the limit it shows now, is never raised.
  */
 export function leastLimitW(
   model: Model,
   facts: VerbFacts | undefined,
   drawnW: number | undefined,
+  limitW: number | undefined,
 ): number | undefined {
   if (model.kind !== 'asic' || facts === undefined || facts.restartsMining) return undefined;
   const lowest = model.rungs[0]?.powerW;
   if (lowest === undefined || model.rungs.length < 2) return undefined;
   const leastW = Math.round(Math.max(lowest, facts.grain?.by === 'watts' ? (facts.grain.leastW ?? 0) : 0));
-  return leastW < (drawnW ?? model.ratedW) * WORTH_SHARE ? leastW : undefined;
+  const isLower = leastW < (drawnW ?? model.ratedW) * WORTH_SHARE && leastW < (limitW ?? Infinity);
+  return isLower ? leastW : undefined;
 }

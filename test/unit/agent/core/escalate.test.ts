@@ -18,7 +18,15 @@ test.each([
   ['none for a model with one level', oneLevel, LIMIT, 3_500, undefined],
   ['none for a GPU host', gpuHost(), LIMIT, 9_000, undefined],
 ])('another way than rest: %s', (_name, model, facts, drawnW, expected) => {
-  expect(leastLimitW(model, facts, drawnW)).toBe(expected);
+  expect(leastLimitW(model, facts, drawnW, undefined)).toBe(expected);
+});
+
+test('a limit that is as low or lower is neither raised nor written again', () => {
+  for (const drawnW of [undefined, 2_800]) {
+    expect(leastLimitW(levels, LIMIT, drawnW, 850)).toBeUndefined();
+    expect(leastLimitW(levels, LIMIT, drawnW, 900)).toBeUndefined();
+    expect(leastLimitW(levels, LIMIT, drawnW, 1_000)).toBe(900);
+  }
 });
 
 test('a limit for a machine that works stands in for nothing', () => {
