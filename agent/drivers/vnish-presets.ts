@@ -32,6 +32,12 @@ export function presetsOf(page: Json | undefined): readonly Preset[] {
   });
 }
 
+/** The preset up to which its own switcher raises it while its boards are cool, W; undefined: it does not, or does not say. */
+export function switchedUpTo(overclock: Json): number | undefined {
+  const switcher = partOf(overclock, 'preset_switcher');
+  return partOf(switcher, 'enabled') === true ? wattsOf(partOf(switcher, 'top_preset')) : undefined;
+}
+
 /**
  * One that is not tuned would start a tuning run of hours. One for a stronger supply is chosen only where exactly that is
  * named, as a restore does.

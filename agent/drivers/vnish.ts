@@ -17,7 +17,7 @@ import { checkOptions, portOption } from '../options.ts';
 import { poolSettings } from '../pools.ts';
 import { MINER_BOUNDS, missing, numberReading, toNumber, uncertain, unreadable } from '../readings.ts';
 import { poolReadings, addParts, MOST_POOLS, uptimeS } from './vnish-parts.ts';
-import { presetFor, presetsOf, wattsOf } from './vnish-presets.ts';
+import { presetFor, presetsOf, switchedUpTo, wattsOf } from './vnish-presets.ts';
 import { VnishSession } from './vnish-session.ts';
 
 /** `hr_measure` of its information, as H/s; what it does not name is the first, as on every SHA-256 machine. */
@@ -320,6 +320,13 @@ class Vnish implements Device {
       presetsOf((await this.#session.get('autotune/presets', deadline)).value),
     );
     if (wanted !== set) {
+      const upToW = switchedUpTo(overclock) ?? 0;
+      // At a lower draw its boards are cool, and that is what raises it again.
+      if (upToW > wanted)
+        throw new Fault(
+          'VERB_REFUSED',
+          `its preset switcher would raise ${wanted} W to ${upToW} W again: switch it off on its own page`,
+        );
       await before?.(settings);
       await this.#setPreset(wanted, overclock, deadline);
     }

@@ -298,6 +298,20 @@ describe('the bytes of every verb', () => {
     );
   });
 
+  // Documents of the interface: below `rise_temp` the switcher goes up, as far as `top_preset`.
+  test.each([
+    ['"enabled":true,"top_preset":"3200"', 'VERB_REFUSED'],
+    ['"enabled":true,"top_preset":"1100"', 'VERB_NOT_OBSERVED'],
+    ['"enabled":true,"top_preset":null', 'VERB_NOT_OBSERVED'],
+    ['"enabled":false,"top_preset":"3200"', 'VERB_NOT_OBSERVED'],
+  ])('a limit that its own switcher would raise again is refused: %s', async (switcher, code) => {
+    const page = settings(OVERCLOCK.replace('"enabled":true', switcher));
+    const device = rest({ unlock: '{"token":"T1"}', settings: page, 'autotune/presets': PRESETS });
+    expect(await act(makeBench([device]), 'power-limit', 1_100)).toBe(code);
+    // What is written shows nowhere on this one.
+    expect(device.asked.some((asked) => asked.startsWith('POST settings'))).toBe(code !== 'VERB_REFUSED');
+  });
+
   test.each([
     ['below every tuned preset', PRESETS, settings(), /lowest tuned preset is 1100 W/u],
     ['none tuned', PRESETS.replaceAll('"tuned"', '"untuned"'), settings(), /none of its presets is tuned/u],
