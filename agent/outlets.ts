@@ -331,9 +331,14 @@ class Switchroom implements Outlets {
 /** Asked, and it did not answer. */
 const isSilent = (machine: Machine): boolean => !machine.reachable && saidAtMs(machine, 'mode') !== undefined;
 
-/** On the quarantine list, wanted at rest by a word in force, and seen not to rest. */
-const ignoresRest = ({ quarantine, mode, reachable, config }: Machine, goal: Goal | undefined): boolean =>
+/** On the quarantine list, wanted at rest by a word in force, told in vain this time too, and seen not to rest. */
+const ignoresRest = (
+  { quarantine, attempt, mode, reachable, config }: Machine,
+  goal: Goal | undefined,
+): boolean =>
   quarantine !== undefined &&
+  attempt?.stage === 'failed' &&
+  isAtRest(attempt.mode) &&
   reachable &&
   mode !== undefined &&
   goal !== undefined &&

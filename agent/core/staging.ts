@@ -27,7 +27,7 @@ export interface Behind {
   readonly rests: boolean;
   /** It is wanted at work, by a word in force. */
   readonly wanted: boolean;
-  /** It is on the quarantine list, wanted at rest by a word in force, and does not rest. */
+  /** It is on the quarantine list, wanted at rest by a word in force, and was told so in vain. */
   readonly ignores: boolean;
   /** It works, or nobody knows. */
   readonly works: boolean;

@@ -125,3 +125,24 @@ test.each(['never', 'under-load'] as const)(
     expect(said(bench).filter((one) => one.startsWith('cleared'))).toEqual([]);
   },
 );
+
+test('who is on the list for an earlier rest, and obeys this one, is not cut', async () => {
+  const { bench, writes, want } = openRig(undefined, 1_000, 'under-load');
+  benches.push(bench);
+  for (const miner of bench.miners.values()) miner.behaviour = 'ignores';
+  await bench.clock.advance(6_000);
+  const ids = [...bench.miners.keys()];
+  const half = (from: number): Record<string, 'sleep' | 'mine'> =>
+    Object.fromEntries(ids.map((id, at) => [id, Math.floor(at / 4) === from ? 'sleep' : 'mine']));
+  for (const from of [0, 1]) {
+    want(from + 1, half(from));
+    await bench.clock.advance(50_000);
+  }
+  want(3, all(bench, 'mine'));
+  await bench.clock.advance(20_000);
+  expect(listed(bench)).toHaveLength(8);
+  for (const miner of bench.miners.values()) miner.behaviour = 'good';
+  want(4, all(bench, 'sleep'));
+  await bench.clock.advance(20_000);
+  expect([writes, listed(bench), modes(bench)]).toEqual([[], [], 'ssssssss']);
+});
