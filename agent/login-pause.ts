@@ -4,8 +4,8 @@ import type { FaultCode } from '../protocols/faults.ts';
 
 /** Some firmwares lock an account out after a few wrong passwords, and every login costs a small processor its while. */
 const PAUSE_MS = 300_000;
-/** Answered, and neither let in nor clearly refused: a device that starts does so, one that counts tries, and one that words a refusal in its own way. */
-const UNCLEAR: readonly FaultCode[] = ['ANSWER_GARBAGE', 'VERB_REFUSED', 'VERB_UNSUPPORTED', 'QUEUE_FULL'];
+/** Answered, and neither let in nor clearly refused: a device that starts does so, and one that words a refusal in its own way. */
+const UNCLEAR: readonly FaultCode[] = ['ANSWER_GARBAGE', 'VERB_REFUSED', 'VERB_UNSUPPORTED'];
 /** The pause after the first such answer; with each further one twice as long. */
 const UNCLEAR_MS = 10_000;
 

@@ -25,8 +25,6 @@ const SAID: ReadonlyArray<readonly [status: number, body: string]> = [
   [200, '{"err":"wrong password"}'],
   [200, '{"success":false}'],
   [200, '{"data":{"auth":{"login":{"__typename":"LoginRefused"}}}}'],
-  // VNish: too many requests.
-  [429, ''],
   [500, ''],
 ];
 
