@@ -91,8 +91,8 @@ interface Answer extends Identity {
   readonly driver: string;
   readonly at: string;
   readonly readings: Readings;
-  /** What it can be told, as this target opens it. */
-  readonly verbs: Readonly<Record<string, VerbFacts>>;
+  /** What it can be told, as this target opens it; absent at a meter. */
+  readonly verbs?: Readonly<Record<string, VerbFacts>>;
   /** Of an address without a name: by which answer it was told. */
   readonly found?: string;
 }
@@ -113,12 +113,16 @@ export async function readTarget(url: string, timeoutMs: number): Promise<Answer
       ...identity,
       at: new Date(realClock.wallMs()).toISOString(),
       readings,
-      verbs: factsOf(device),
+      ...(isMeter(device) ? {} : { verbs: factsOf(device) }),
     };
   } finally {
     close();
   }
 }
+
+/** Nobody asks what a meter can be told; a PDU's outlet is one that can. */
+const isMeter = ({ driver, verbs }: Device): boolean =>
+  driver === 'modbus-meter' && Object.keys(verbs).length === 0;
 
 const factsOf = ({ verbs }: Device): Readonly<Record<string, VerbFacts>> =>
   Object.fromEntries(Object.entries(verbs).map(([verb, { facts }]) => [verb, facts]));
@@ -181,12 +185,14 @@ function print({ target, vendor, model, firmware, driver, readings, verbs, found
     const doubt = reading.quality === 'uncertain' ? ` [uncertain: ${reading.why ?? ''}]` : '';
     return `  ${quantity.padEnd(24)} ${shown(reading.value)}${unit}${estimated}${doubt}\n`;
   });
-  const told = Object.entries(verbs).map(([verb, facts]) => `  ${verbText(verb, facts)}\n`);
-  const words = told.length === 0 ? ['  nothing, as this target opens it\n'] : told;
-  process.stdout.write(
-    `${vendor} ${model}${version} (driver ${driver})\n${lines.join('')}What it can be told:\n${words.join('')}`,
-  );
+  process.stdout.write(`${vendor} ${model}${version} (driver ${driver})\n${lines.join('')}`);
+  if (verbs !== undefined) process.stdout.write(`What it can be told:\n${toldText(verbs)}`);
   if (found !== undefined) process.stdout.write(`\nFound by ${found}\ntarget: ${target}\n`);
+}
+
+function toldText(verbs: Readonly<Record<string, VerbFacts>>): string {
+  const lines = Object.entries(verbs).map(([verb, facts]) => `  ${verbText(verb, facts)}\n`);
+  return lines.length === 0 ? '  nothing, as this target opens it\n' : lines.join('');
 }
 
 /** More digits than any meter has are only the binary tail of a division. */

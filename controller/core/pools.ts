@@ -32,9 +32,17 @@ export function takePools(
     atMs: now.wallMs,
     parts: new Map(machines.map((machine) => [machine, waiting])),
   });
-  if (state.poolOrders.length > ORDERS_KEPT) state.poolOrders.shift();
+  // One under way is kept however many come after it: whom it names is told, or named in an alarm.
+  const over = state.poolOrders.length > ORDERS_KEPT;
+  const oldest = over ? state.poolOrders.findIndex((order) => !isOpen(order)) : -1;
+  if (oldest >= 0) state.poolOrders.splice(oldest, 1);
   return sayPools(state, now);
 }
+
+const isOpen = ({ parts }: PoolOrder): boolean =>
+  [...parts.values()].some(
+    ({ stage }) => stage === 'waiting' || stage === 'sent' || stage === 'acknowledged',
+  );
 
 /** Once a second: the next ones are told, since each begins mining anew; of whom nothing is heard is an alarm. */
 export function sayPools(state: SiteState, now: Now): Effect[] {

@@ -69,6 +69,17 @@ test('each machine is told once, so many in ten seconds, by name of the set alon
   });
 });
 
+test('an order under way is kept however many come after it', () => {
+  const plant = plantWith(1);
+  const [first = '', second = '', other = ''] = ALL;
+  setPools(plant, [first, second]);
+  for (let n = 0; n < 30; n += 1) setPools(plant, [other], `bob#${n}`);
+  plant.run(60);
+  expect(said(plant)).toContain(second);
+  plant.run(90);
+  expect(plant.state.poolOrders.length).toBeLessThanOrEqual(32);
+});
+
 test('what comes of it is shown, what does not come is an alarm, and no mode is decided by it', () => {
   const plant = plantWith(20);
   const moves = plant.moves.length;
