@@ -18,6 +18,8 @@ Without COMMAND: a live screen; ':' begins a command, 'q' ends. On a dumb termin
 With COMMAND: carries it out and ends; exit code 0 when it worked.
 
   sleep|mine|ai|idle SCOPE [MINUTES] [REASON]    release|manual|automatic|lockout|unlock|permit SCOPE [REASON]
+  pools SCOPE NAME [REASON]     NAME is a set of the site file's pools
+  agree price|hashprice|limit    agree METER setup|wiring|ratio|drift [REASON]
   why MACHINE      ack ALARM      status      code
 `;
 

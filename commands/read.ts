@@ -183,9 +183,12 @@ function print({ target, vendor, model, firmware, driver, readings, verbs, found
     const unit = reading.unit === 'text' || reading.unit === '1' ? '' : ` ${reading.unit}`;
     const estimated = reading.measured === false ? ' (estimated)' : '';
     const doubt = reading.quality === 'uncertain' ? ` [uncertain: ${reading.why ?? ''}]` : '';
-    return `  ${quantity.padEnd(24)} ${shown(reading.value)}${unit}${estimated}${doubt}\n`;
+    const value = reading.value === '' ? 'none' : shown(reading.value);
+    return `  ${quantity.padEnd(24)} ${value}${unit}${estimated}${doubt}\n`;
   });
-  process.stdout.write(`${vendor} ${model}${version} (driver ${driver})\n${lines.join('')}`);
+  process.stdout.write(
+    `${[vendor, model].filter((word) => word !== '').join(' ')}${version} (driver ${driver})\n${lines.join('')}`,
+  );
   if (verbs !== undefined) process.stdout.write(`What it can be told:\n${toldText(verbs)}`);
   if (found !== undefined) process.stdout.write(`\nFound by ${found}\ntarget: ${target}\n`);
 }

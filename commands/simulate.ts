@@ -5,6 +5,7 @@ import { stringify } from 'yaml';
 import { MODELS } from '../config/models.ts';
 import { siteSchema } from '../config/schema/site.ts';
 import { resolveSite } from '../config/site.ts';
+import type { Site } from '../config/site.ts';
 import { tellParent } from '../host/child.ts';
 import { realClock } from '../host/clock.ts';
 import { systemRandom } from '../host/random.ts';
@@ -76,7 +77,7 @@ export async function run(argv: string[]): Promise<number> {
   });
   const say = (fields: object, text: string): void =>
     void process.stdout.write(values.json === true ? `${JSON.stringify(fields)}\n` : `${text}\n`);
-  for (const line of describe(octet, simulator.world.endpoints.length, dataDir))
+  for (const line of describe(octet, site, simulator.world.endpoints.length, dataDir))
     say({ event: 'listening', text: line }, line);
   for (const { machine, behaviour } of defaultMisbehaviour(site))
     say({ event: 'misbehaves', machine, behaviour }, `Misbehaves: ${machine} (${behaviour})`);
@@ -110,10 +111,16 @@ function obeyParent(simulator: Simulator): void {
   });
 }
 
-function describe(octet: number, count: number, dataDir: string): string[] {
+function describe(octet: number, site: Site, count: number, dataDir: string): string[] {
+  const racks = (kind: Site['machines'][number]['model']['kind']): string => {
+    const numbers = site.machines
+      .filter(({ model }) => model.kind === kind)
+      .map(({ target }) => Number(/127\.\d+\.(\d+)\./.exec(target)?.[1] ?? 0));
+    return `127.${octet}.${Math.min(...numbers)}–${Math.max(...numbers)}.*`;
+  };
   const [password] = Object.entries(SIMULATED_ENV);
   return [
-    `${count} endpoints on 127.${octet}.*: ASICs in racks 1–10 (API :4028, web :8180), GPU hosts in racks 11–14 (SSH :2222)`,
+    `${count} endpoints: ASICs at ${racks('asic')} (API :4028, web :8180), GPU hosts at ${racks('gpu-host')} (SSH :2222)`,
     `Meters 127.${octet}.0.1–6:1502, utility 127.${octet}.0.10:1502, feeds http://127.${octet}.0.20:8190/{price,hashprice,ai/demand}`,
     `Site file ${dataDir}/site.yaml; set ${password?.join('=')} for whoever reads the miners`,
   ];
