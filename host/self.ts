@@ -1,8 +1,19 @@
+import { cpuTemperature, currentLoad, fsSize, mem, networkStats } from 'systeminformation';
 import type { Reading, Readings } from '../protocols/reading.ts';
 import type { Unit } from '../protocols/units.ts';
-import { makeBox } from './box.ts';
-import type { Box } from './box.ts';
 import type { Clock } from './deps.ts';
+
+/**
+ * The calls of systeminformation that are safe to repeat: none blocks the event loop for long, takes input, or runs a
+ * tool without a time limit (`graphics`, `versions`, `wifi*` and `networkInterfaces` do).
+ */
+export interface HostSource {
+  currentLoad(): Promise<{ readonly currentLoad: number | null }>;
+  mem(): Promise<{ readonly total: number | null; readonly available: number | null }>;
+  fsSize(): Promise<readonly { readonly use: number | null; readonly rw: boolean | null }[]>;
+  networkStats(): Promise<readonly { readonly rx_bytes: number | null; readonly tx_bytes: number | null }[]>;
+  cpuTemperature(): Promise<{ readonly main: number | null }>;
+}
 
 export interface HostReader {
   /**
@@ -16,63 +27,80 @@ export interface HostReader {
 const LEAST_APART_MS = 10_000;
 const CALL_TIMEOUT_MS = 5_000;
 
+const systemSource: HostSource = {
+  currentLoad: () => currentLoad(),
+  mem: () => mem(),
+  fsSize: () => fsSize(),
+  networkStats: () => networkStats(),
+  cpuTemperature: () => cpuTemperature(),
+};
+
 interface Quantity {
   readonly name: string;
   readonly unit: Unit;
-  readonly value: number | undefined;
+  readonly value: number | null | undefined;
 }
 
 /** Reads the host this process runs on. */
-export function makeHostReader(clock: Clock, box: Box = makeBox()): HostReader {
+export function makeHostReader(clock: Clock, source: HostSource = systemSource): HostReader {
   let last: { atMs: number; readings: Promise<Readings> } | undefined;
   return {
     readHost: () => {
       const nowMs = clock.monoMs();
-      if (!last || nowMs - last.atMs >= LEAST_APART_MS) last = { atMs: nowMs, readings: readAll(clock, box) };
+      if (!last || nowMs - last.atMs >= LEAST_APART_MS)
+        last = { atMs: nowMs, readings: readAll(clock, source) };
       return last.readings;
     },
   };
 }
 
-async function readAll(clock: Clock, box: Box): Promise<Readings> {
+async function readAll(clock: Clock, source: HostSource): Promise<Readings> {
   const parts = await Promise.all([
     read(
       clock,
-      () => box.loadPct(),
+      () => source.currentLoad(),
       ['host.cpu'],
-      (value) => [{ name: 'host.cpu', unit: '%', value }],
+      (load) => [{ name: 'host.cpu', unit: '%', value: load.currentLoad }],
     ),
     read(
       clock,
-      () => box.memory(),
+      () => source.mem(),
       ['host.memoryUsed', 'host.memoryTotal'],
-      ({ totalBytes, availableBytes }) => [
-        { name: 'host.memoryUsed', unit: 'B', value: totalBytes - availableBytes },
-        { name: 'host.memoryTotal', unit: 'B', value: totalBytes },
+      ({ total, available }) => [
+        {
+          name: 'host.memoryUsed',
+          unit: 'B',
+          value: total === null || available === null ? null : total - available,
+        },
+        { name: 'host.memoryTotal', unit: 'B', value: total },
       ],
     ),
     read(
       clock,
-      () => box.disksUsedPct(),
+      () => source.fsSize(),
       ['host.diskUsed'],
       (disks) => [
-        { name: 'host.diskUsed', unit: '%', value: disks.length === 0 ? undefined : Math.max(...disks) },
+        {
+          name: 'host.diskUsed',
+          unit: '%',
+          value: highest(disks.filter((disk) => disk.rw).map((disk) => disk.use)),
+        },
       ],
     ),
     read(
       clock,
-      () => box.network(),
+      () => source.networkStats(),
       ['host.netReceived', 'host.netSent'],
-      (traffic) => [
-        { name: 'host.netReceived', unit: 'B', value: traffic?.receivedBytes },
-        { name: 'host.netSent', unit: 'B', value: traffic?.sentBytes },
+      (links) => [
+        { name: 'host.netReceived', unit: 'B', value: total(links.map((link) => link.rx_bytes)) },
+        { name: 'host.netSent', unit: 'B', value: total(links.map((link) => link.tx_bytes)) },
       ],
     ),
     read(
       clock,
-      () => box.processorC(),
+      () => source.cpuTemperature(),
       ['host.temperature'],
-      (value) => [{ name: 'host.temperature', unit: '°C', value }],
+      ({ main }) => [{ name: 'host.temperature', unit: '°C', value: main }],
     ),
   ]);
   return Object.assign({}, ...parts) as Readings;
@@ -112,3 +140,13 @@ function limited<Answer>(clock: Clock, call: () => Promise<Answer>): Promise<Ans
     call().then(resolve, reject).finally(cancel);
   });
 }
+
+const highest = (values: readonly (number | null)[]): number | null => {
+  const known = values.filter((value) => value !== null);
+  return known.length === 0 ? null : Math.max(...known);
+};
+
+const total = (values: readonly (number | null)[]): number | null =>
+  values.length === 0 || values.includes(null)
+    ? null
+    : values.reduce((sum: number, value) => sum + (value ?? 0), 0);

@@ -1,20 +1,29 @@
 import { expect, test } from 'vitest';
-import type { Box } from '../../../host/box.ts';
 import { realClock } from '../../../host/clock.ts';
 import { makeHostReader } from '../../../host/self.ts';
+import type { HostSource } from '../../../host/self.ts';
 import { numberOf } from '../../../protocols/reading.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
-const box: Box = {
-  loadPct: () => Promise.resolve(0),
-  memory: () => Promise.resolve({ totalBytes: 8_000, availableBytes: 6_000 }),
-  disksUsedPct: () => Promise.resolve([20, 55.5]),
-  network: () => Promise.resolve({ receivedBytes: 6, sentBytes: 8 }),
-  processorC: () => Promise.resolve(undefined),
+const source: HostSource = {
+  currentLoad: () => Promise.resolve({ currentLoad: 0 }),
+  mem: () => Promise.resolve({ total: 8_000, available: 6_000 }),
+  fsSize: () =>
+    Promise.resolve([
+      { use: 20, rw: true },
+      { use: 100, rw: false },
+      { use: 55.5, rw: true },
+    ]),
+  networkStats: () =>
+    Promise.resolve([
+      { rx_bytes: 5, tx_bytes: 7 },
+      { rx_bytes: 1, tx_bytes: 1 },
+    ]),
+  cpuTemperature: () => Promise.resolve({ main: null }),
 };
 
-test('the host’s own values, where zero is a value and what is not said is none', async () => {
-  const readings = await makeHostReader(new VirtualClock(), box).readHost();
+test('the host’s own values, where zero is a value and null is none', async () => {
+  const readings = await makeHostReader(new VirtualClock(), source).readHost();
   const values = Object.fromEntries(
     Object.entries(readings).map(([name, reading]) => [name, numberOf(reading)]),
   );
@@ -33,9 +42,9 @@ test('the host’s own values, where zero is a value and what is not said is non
 test('a call that fails or hangs costs only its own values', async () => {
   const clock = new VirtualClock();
   const reader = makeHostReader(clock, {
-    ...box,
-    memory: () => Promise.reject(new Error('no /proc')),
-    disksUsedPct: () => new Promise(() => undefined),
+    ...source,
+    mem: () => Promise.reject(new Error('no /proc')),
+    fsSize: () => new Promise(() => undefined),
   });
   const reading = reader.readHost();
   await clock.pass(5_000);
@@ -48,7 +57,7 @@ test('a call that fails or hangs costs only its own values', async () => {
 test('the system is asked at most every 10 s', async () => {
   let calls = 0;
   const clock = new VirtualClock();
-  const counted: Box = { ...box, memory: () => ((calls += 1), box.memory()) };
+  const counted: HostSource = { ...source, mem: () => ((calls += 1), source.mem()) };
   const reader = makeHostReader(clock, counted);
   const first = await reader.readHost();
   await clock.pass(9_999);
@@ -60,13 +69,5 @@ test('the system is asked at most every 10 s', async () => {
 
 test('this machine answers', async () => {
   const readings = await makeHostReader(realClock).readHost();
-  for (const name of ['host.cpu', 'host.memoryUsed', 'host.memoryTotal'])
-    expect(numberOf(readings[name]), name).toBeGreaterThan(0);
-});
-
-test.runIf(process.platform === 'linux')('so do its disks and its network', async () => {
-  const readings = await makeHostReader(realClock).readHost();
-  for (const name of ['host.diskUsed', 'host.netReceived', 'host.netSent'])
-    expect(numberOf(readings[name]), name).toBeGreaterThanOrEqual(0);
-  expect(numberOf(readings['host.diskUsed'])).toBeLessThanOrEqual(100);
+  expect(numberOf(readings['host.memoryTotal'])).toBeGreaterThan(0);
 });
