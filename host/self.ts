@@ -18,13 +18,13 @@ export interface HostSource {
 export interface HostReader {
   /**
    * What this box says of itself: `host.cpu` %, `host.memoryUsed|memoryTotal` B, `host.diskUsed` % of the fullest file
-   * system, `host.temperature` °C, `host.netReceived|netSent` B since boot. Never rejects; asks at most every 10 s and
-   * gives the last values in between, with their time.
+   * system, `host.temperature` °C, `host.netReceived|netSent` B since boot. Never rejects; asks at most
+   * once a minute, since that starts programs, and gives the last values in between, with their time.
    */
   readHost(): Promise<Readings>;
 }
 
-const LEAST_APART_MS = 10_000;
+const LEAST_APART_MS = 60_000;
 const CALL_TIMEOUT_MS = 5_000;
 
 const systemSource: HostSource = {

@@ -54,13 +54,13 @@ test('a call that fails or hangs costs only its own values', async () => {
   expect(numberOf(readings['host.cpu'])).toBe(0);
 });
 
-test('the system is asked at most every 10 s', async () => {
+test('the system is asked at most once a minute', async () => {
   let calls = 0;
   const clock = new VirtualClock();
   const counted: HostSource = { ...source, mem: () => ((calls += 1), source.mem()) };
   const reader = makeHostReader(clock, counted);
   const first = await reader.readHost();
-  await clock.pass(9_999);
+  await clock.pass(59_999);
   expect(await reader.readHost()).toBe(first);
   await clock.pass(1);
   expect(await reader.readHost()).not.toBe(first);
