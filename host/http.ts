@@ -1,70 +1,32 @@
 import * as http from 'node:http';
 import * as https from 'node:https';
-import type { Duplex } from 'node:stream';
 
 import { Fault } from '../protocols/faults.ts';
 import type { Clock, Http, HttpRequest, HttpResponse } from './deps.ts';
 import { netFault } from './net.ts';
 
-/** Connections kept for the next question wait this long; a machine is asked again within it, or is none that is asked often. */
-const KEPT_MS = 12_000;
-/** So many connections wait for a question at most, a few kilobytes each. */
-const KEPT_MOST = 4_096;
-
-/** Keeps one connection to each host, and no more than so many in all. */
-class KeepingAgent extends http.Agent {
-  readonly #kept = new Set<Duplex>();
-  readonly #watched = new WeakSet<Duplex>();
-
-  constructor() {
-    super({ keepAlive: true, maxFreeSockets: 1, timeout: KEPT_MS });
-  }
-
-  override keepSocketAlive(socket: Duplex): boolean {
-    // By its types it says nothing; by its documentation, false when the server has asked for no more.
-    const may: unknown = super.keepSocketAlive(socket);
-    if (may === false || this.#kept.size >= KEPT_MOST) return false;
-    this.#kept.add(socket);
-    if (!this.#watched.has(socket)) {
-      this.#watched.add(socket);
-      socket.once('close', () => this.#kept.delete(socket));
-    }
-    return true;
-  }
-
-  override reuseSocket(socket: Duplex, request: http.ClientRequest): void {
-    this.#kept.delete(socket);
-    super.reuseSocket(socket, request);
-  }
-}
-
 /**
- * HTTP/1.1 over node:http and node:https: no redirects, no cookies. A GET goes out on a connection kept from the GET
- * before, where the server leaves it open, unless a header says `connection: close`; what may change something has a
- * connection of its own, so that nobody need guess whether it arrived.
+ * HTTP/1.1 over node:http and node:https: no redirects, no cookies, a connection of its own for each request. Devices
+ * serve few connections, some one: one kept for the next reading would keep a command out.
  */
 export function makeHttp(clock: Clock): Http {
-  const agents = { kept: new KeepingAgent(), own: new http.Agent(), secure: new https.Agent() };
+  const agents = { plain: new http.Agent(), secure: new https.Agent() };
   return {
     request: (request) =>
       new Promise((resolve, reject) => {
-        new Sending(clock, agents, request, { resolve, reject }).begin(
-          request.method === 'GET' && request.headers?.['connection'] !== 'close',
-        );
+        new Sending(clock, request, { resolve, reject }).begin(agents);
       }),
   };
 }
 
 interface Agents {
-  readonly kept: http.Agent;
-  readonly own: http.Agent;
+  readonly plain: http.Agent;
   readonly secure: https.Agent;
 }
 
 /** One request until it has its answer, or its fault. */
 class Sending {
   readonly #request: HttpRequest;
-  readonly #agents: Agents;
   readonly #end: { resolve(response: HttpResponse): void; reject(fault: Fault): void };
   readonly #cancel: () => void;
   #done = false;
@@ -72,12 +34,10 @@ class Sending {
 
   constructor(
     clock: Clock,
-    agents: Agents,
     request: HttpRequest,
     end: { resolve(response: HttpResponse): void; reject(fault: Fault): void },
   ) {
     this.#request = request;
-    this.#agents = agents;
     this.#end = end;
     const { url, timeoutMs } = request;
     this.#cancel = clock.after(timeoutMs, () =>
@@ -85,10 +45,10 @@ class Sending {
     );
   }
 
-  begin(kept: boolean): void {
+  begin(agents: Agents): void {
     let sent: http.ClientRequest;
     try {
-      sent = start(this.#request, this.#agents, kept);
+      sent = start(this.#request, agents);
     } catch (error) {
       this.#fail(
         error instanceof Fault ? error : new Fault('TARGET_INVALID', String(error), { cause: error }),
@@ -96,24 +56,14 @@ class Sending {
       return;
     }
     this.#sent = sent;
-    let answered = false;
-    const broke = (fault: () => Fault): void => {
-      if (this.#done || this.#sent !== sent) return;
-      // The server closed what was kept while the question was under way: asked anew, on a connection of its own.
-      if (sent.reusedSocket && !answered) this.begin(false);
-      else this.#fail(fault());
-    };
-    sent.on('error', (error) => broke(() => httpFault(error, this.#request.url)));
-    sent.on('close', () => {
-      broke(() => new Fault('NET_RESET', `${this.#request.url}: closed without an answer`));
-    });
-    sent.on('response', (response) => {
-      answered = true;
-      this.#take(response, kept);
-    });
+    sent.on('error', (error) => this.#fail(httpFault(error, this.#request.url)));
+    sent.on('close', () =>
+      this.#fail(new Fault('NET_RESET', `${this.#request.url}: closed without an answer`)),
+    );
+    sent.on('response', (response) => this.#take(response));
   }
 
-  #take(response: http.IncomingMessage, kept: boolean): void {
+  #take(response: http.IncomingMessage): void {
     const { url, maxBytes } = this.#request;
     const parts: Buffer[] = [];
     let size = 0;
@@ -128,7 +78,7 @@ class Sending {
       this.#done = true;
       this.#cancel();
       // Closed before the next one is opened: a host that is asked so has one connection at a time.
-      if (!kept) this.#sent?.destroy();
+      this.#sent?.destroy();
       const [first] = parts;
       this.#end.resolve({
         status: response.statusCode ?? 0,
@@ -147,7 +97,7 @@ class Sending {
   }
 }
 
-function start(request: HttpRequest, { kept, own, secure }: Agents, keep: boolean): http.ClientRequest {
+function start(request: HttpRequest, { plain, secure }: Agents): http.ClientRequest {
   const url = URL.parse(request.url);
   if (!url || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
     throw new Fault('TARGET_INVALID', `${request.url}: not an http or https address`);
@@ -159,7 +109,7 @@ function start(request: HttpRequest, { kept, own, secure }: Agents, keep: boolea
   const sent =
     url.protocol === 'https:'
       ? https.request(url, { ...options, agent: secure })
-      : http.request(url, { ...options, agent: keep ? kept : own });
+      : http.request(url, { ...options, agent: plain });
   sent.end(body);
   return sent;
 }
