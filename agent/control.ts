@@ -9,8 +9,8 @@ import { isAtRest, settleMs } from './core/draw.ts';
 import { rackPhase } from './core/lease.ts';
 import type { LeaseState } from './core/lease.ts';
 import type { RackOrders } from './core/desired.ts';
-import { attemptOf, reconcile } from './core/reconcile.ts';
-import type { Attempt, Decision, Goal, ReconcileInput, Step } from './core/reconcile.ts';
+import { attemptOf, isUnheard, reconcile } from './core/reconcile.ts';
+import type { Decision, Goal, ReconcileInput, Step } from './core/reconcile.ts';
 import { goalOf } from './goal.ts';
 import { pulse, PULSE_MS } from './handover-drive.ts';
 import type { DriveOptions } from './handover-drive.ts';
@@ -167,13 +167,12 @@ class Pilot implements Control {
   /** What a decision changes and says, dispatch excepted. */
   #follow(machine: Machine, goal: Goal | undefined, decision: Decision, nowMs: number): void {
     if (goal === undefined) return;
-    if (machine.lockout?.owed === true && isOver(goal, decision, machine.attempt))
-      machine.lockout.owed = false;
     if (decision.kind === 'observed') this.#observed(machine, goal, decision.verb, nowMs);
     else if (decision.kind === 'failed') {
       if (machine.attempt !== undefined) {
         machine.attempt = { ...machine.attempt, stage: 'failed', dispatchedMs: nowMs, why: decision.why };
-        this.#options.obedience.ignored(machine, machine.attempt);
+        if (!isUnheard(machine.config.model, machine.attempt))
+          this.#options.obedience.ignored(machine, machine.attempt);
       }
       this.#say(machine, goal, 'failed', machine.attempt?.verb ?? 'none', {
         why: decision.why,
@@ -194,6 +193,7 @@ class Pilot implements Control {
         detail: 'nothing new is started for it',
       });
     }
+    if (machine.lockout?.owed === true && isOver(goal, decision, machine)) machine.lockout.owed = false;
   }
 
   #observed(machine: Machine, goal: Goal, verb: string, nowMs: number): void {
@@ -387,12 +387,13 @@ class Pilot implements Control {
 const withoutPower = (machine: Machine): ReconcileInput['inhibition'] =>
   isUnpowered(machine) ? { why: 'OUTLET_OPEN', text: machine.outlet ?? '' } : undefined;
 
-/** The one rest of a lockout: done, or tried in vain. */
-const isOver = (goal: Goal, decision: Decision, attempt: Attempt | undefined): boolean =>
+/** The one rest of a lockout: done, or given in vain. One that the machine may not have heard is still owed. */
+const isOver = (goal: Goal, decision: Decision, { attempt, config }: Machine): boolean =>
   goal.owner === 'lockout' &&
   (decision.kind === 'observed' ||
-    decision.kind === 'failed' ||
     decision.kind === 'refused' ||
-    (attempt?.stage === 'failed' && attempt.commandId === goal.commandId));
+    (attempt?.stage === 'failed' &&
+      attempt.commandId === goal.commandId &&
+      !isUnheard(config.model, attempt)));
 
 export const makeControl = (options: ControlOptions): Control => new Pilot(options);

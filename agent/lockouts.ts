@@ -153,10 +153,14 @@ class Holder implements Lockouts {
   #watch(machine: Machine): void {
     const { alarms } = this.#options;
     const { id, model } = machine.config;
-    const { lockout, mode } = machine;
+    const { attempt, lockout, mode } = machine;
     if (lockout !== undefined && mode === undefined) return;
-    const isAwake = lockout?.owed === false && mode !== undefined && !satisfies(model, restMode(model), mode);
-    if (isAwake === this.#awake.has(machine)) return;
+    const isSaid = this.#awake.has(machine);
+    // Said from the first rest given in vain on, also while it is tried again.
+    const hadItsChance = lockout?.owed === false || attempt?.stage === 'failed' || isSaid;
+    const isAwake =
+      lockout !== undefined && hadItsChance && mode !== undefined && !satisfies(model, restMode(model), mode);
+    if (isAwake === isSaid) return;
     if (isAwake) {
       this.#awake.add(machine);
       alarms.raise('LOCKOUT_AWAKE', id, `shows ${mode}; ${lockout.words}`);

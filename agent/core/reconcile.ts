@@ -1,5 +1,6 @@
 import type { Model } from '../../config/schema/model.ts';
 import type { Authority } from '../../config/schema/site.ts';
+import { FAULTS } from '../../protocols/faults.ts';
 import type { FaultCode } from '../../protocols/faults.ts';
 import type { Owner } from '../../protocols/mqtt/desired.ts';
 import type { LeasePhase } from '../../protocols/mqtt/status.ts';
@@ -8,6 +9,8 @@ import { drawW, restMode, satisfies, settleMs } from './draw.ts';
 
 /** A command given up is tried again no sooner than this. */
 export const RETRY_MS = 60_000;
+/** One that never reached its machine, as far as anybody knows, has not been disobeyed: it is tried sooner. */
+const UNHEARD_RETRY_MS = 15_000;
 /** An ambiguous end of a command (no answer) is looked at this long before it is given once more. */
 const AMBIGUOUS_MS = 5_000;
 const MOST_TRIES = 2;
@@ -239,7 +242,9 @@ function pursue(input: ReconcileInput, goal: Goal, step: Step, nowMs: number): D
   if (attempt.stage === 'observed')
     return sight.mode === undefined ? none('unseen') : dispatch(1, sight.beganMs > attempt.dispatchedMs);
   if (attempt.stage === 'failed')
-    return nowMs < attempt.dispatchedMs + RETRY_MS ? none('backing-off') : dispatch(1);
+    return nowMs < attempt.dispatchedMs + (isUnheard(model, attempt) ? UNHEARD_RETRY_MS : RETRY_MS)
+      ? none('backing-off')
+      : dispatch(1);
   const patienceMs =
     attempt.stage === 'ambiguous' ? AMBIGUOUS_MS : (input.patienceMs ?? settleMs(model, goal.mode, pollMs));
   if (nowMs < endOf(attempt) + patienceMs) return none('settling');
@@ -263,9 +268,17 @@ function pursue(input: ReconcileInput, goal: Goal, step: Step, nowMs: number): D
   return {
     kind: 'failed',
     why,
-    detail: `${triedWords(attempt, goal)}, the machine shows ${sight.mode}`,
+    detail: `${triedWords(attempt, goal)}${attempt.firstMs === undefined ? ' without a whole answer' : ''}, the machine shows ${sight.mode}`,
   };
 }
+
+/** Given up without the miner having said once that it took it in, and without a refusal: it may not have heard. */
+export const isUnheard = (model: Model, { stage, firstMs, why }: Attempt): boolean =>
+  model.kind === 'asic' &&
+  stage === 'failed' &&
+  firstMs === undefined &&
+  why !== undefined &&
+  FAULTS[why].retry !== 'never';
 
 const triedWords = ({ verb, tries }: Attempt, goal: Goal): string =>
   tries > MOST_TRIES

@@ -137,6 +137,30 @@ test('the rest that a lockout owes is given after a restart, and one that was gi
   expect(calls(second, 'r1-02')).toEqual(['sleep']);
 });
 
+test('a rest that no machine has heard is owed until one has, soon and not only once, and said meanwhile', async () => {
+  const bench = makeBench();
+  await bench.clock.advance(6_000);
+  const deaf = bench.miners.get('r1-02');
+  if (deaf !== undefined) deaf.behaviour = 'deaf';
+  bench.voice.lock('r1', [lock('op-1', ['r1-02'])]);
+  await bench.clock.advance(60_000);
+  const said = (): string[] =>
+    bench.voice.events
+      .filter(({ subject }) => subject === 'r1-02')
+      .map(({ code, state }) => `${code} ${state}`);
+  expect(said()).toEqual(['LOCKOUT_AWAKE raised']);
+  expect(bench.voice.status?.quarantined ?? []).toEqual([]);
+  if (deaf !== undefined) deaf.behaviour = 'good';
+  await bench.clock.advance(40_000);
+  expect(modes(bench)).toBe('msmmmmmm');
+  expect(calls(bench, 'r1-02')).toEqual(['sleep']);
+  expect(said()).toEqual(['LOCKOUT_AWAKE raised', 'LOCKOUT_AWAKE cleared']);
+  if (deaf !== undefined) deaf.mode = 'mine';
+  await bench.clock.advance(40_000);
+  // It has had its rest: with hands in the rack nothing moves.
+  expect(calls(bench, 'r1-02')).toEqual(['sleep']);
+});
+
 test('a lockout counts at once, and is confirmed only when it is on disk', async () => {
   const bench = makeBench({ mode: 'sleep' });
   const { disk } = bench;

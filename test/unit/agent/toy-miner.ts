@@ -15,7 +15,7 @@ export class Miner implements Device {
   calls: Verb[] = [];
   /** When each of them came, monotonic ms. */
   readonly callsMs: number[] = [];
-  behaviour: 'good' | 'dead' | 'ignores' | 'hangs' = 'good';
+  behaviour: 'good' | 'dead' | 'ignores' | 'hangs' | 'deaf' = 'good';
   /** It is starting: it draws next to nothing yet, and does not say what it does. */
   isStarting = false;
   /** Without it nothing is drawn, and what was on its way ends. */
@@ -43,6 +43,8 @@ export class Miner implements Device {
   async #set(verb: Verb, mode: Mode, afterMs: number): Promise<void> {
     await this.#wait();
     if (this.behaviour === 'dead') throw new Fault('NET_TIMEOUT');
+    // It is read, and no command gets through.
+    if (this.behaviour === 'deaf') throw new Fault('NET_RESET');
     this.calls.push(verb);
     this.callsMs.push(this.#clock.monoMs());
     if (this.behaviour === 'good')
