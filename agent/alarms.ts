@@ -16,6 +16,8 @@ export interface Alarms {
 
 /** All of one agent. */
 export interface AgentAlarms extends Alarms {
+  /** Raises it, or says what one that stands has become: the newer text takes the place of the one before. */
+  restate(code: FaultCode, subject: string, text: string): void;
   /** Says all that still is once more: a controller that has just taken over knows nothing of it. */
   again(): void;
 }
@@ -31,6 +33,12 @@ export function makeAlarms(link: () => Link | undefined): AgentAlarms {
     raise: (code, subject, text) => {
       const key = `${code} ${subject}`;
       if (active.has(key) || active.size >= MOST_ACTIVE) return;
+      active.set(key, { code, subject, text });
+      link()?.event(code, subject, text, 'raised');
+    },
+    restate: (code, subject, text) => {
+      const key = `${code} ${subject}`;
+      if (active.get(key)?.text === text || (!active.has(key) && active.size >= MOST_ACTIVE)) return;
       active.set(key, { code, subject, text });
       link()?.event(code, subject, text, 'raised');
     },

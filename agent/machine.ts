@@ -46,6 +46,8 @@ export interface Machine {
   reachable: boolean;
   /** Since when it has been answering without a gap. */
   answersSinceMs: number;
+  /** When a question to it last went without an answer; -Infinity: none has. It may have started anew since. */
+  missedMs: number;
   attempt: Attempt | undefined;
   /** The mode it was last told to be in before the agent started; until it is told anew, or found without power. */
   toldBefore: Mode | undefined;
@@ -109,6 +111,7 @@ export function newMachine(
     beganMs: Number.NEGATIVE_INFINITY,
     reachable: false,
     answersSinceMs: Number.NEGATIVE_INFINITY,
+    missedMs: Number.NEGATIVE_INFINITY,
     attempt: undefined,
     toldBefore: undefined,
     inFlight: false,

@@ -1,26 +1,25 @@
 import * as z from 'zod';
 import type { Clock } from '../host/deps.ts';
-import { Fault } from '../protocols/faults.ts';
 import type { Status } from '../protocols/mqtt/status.ts';
-import type { Identity } from '../protocols/reading.ts';
 import type { VerbFacts } from '../protocols/verb-facts.ts';
-import type { Alarms } from './alarms.ts';
+import type { AgentAlarms } from './alarms.ts';
 import { settleMs } from './core/draw.ts';
 import { isInPlaceOfRest } from './core/escalate.ts';
 import { noteTime, patienceMs } from './core/patience.ts';
 import type { KindOfVerb, LearnedTimes } from './core/patience.ts';
+import { quarantineAlarms, quarantineWords } from './core/quarantine.ts';
 import type { Attempt } from './core/reconcile.ts';
+import { makeIdentities } from './identities.ts';
+import type { Identities } from './identities.ts';
 import type { Keeper } from './kept.ts';
 import { canRest, COMMAND_POLL_MS } from './machine.ts';
 import type { Machine } from './machine.ts';
 import type { Plant } from './plant.ts';
 
-/** A machine is asked for its name this long at most. */
-const IDENTIFY_MS = 5_000;
-/** Machines that wait to be asked, one after the other; who comes later is asked at its next command. */
-const MOST_ASKED = 10_000;
 /** What was learned goes to the disk together, at most this often. */
 const KEEP_MS = 60_000;
+/** Who comes to the list within this is told together. */
+const GATHER_MS = 3_000;
 
 const timesSchema = z.record(z.string().max(600), z.array(z.number().nonnegative()).max(100));
 /** By machine, why it is on the list. */
@@ -44,7 +43,7 @@ export interface ObedienceOptions {
   readonly plant: Plant;
   readonly clock: Clock;
   readonly keeper: Keeper;
-  readonly alarms: Alarms;
+  readonly alarms: AgentAlarms;
 }
 
 /** The facts of the verb of an attempt; undefined for what is no verb of its device. */
@@ -70,15 +69,19 @@ class Watch implements Obedience {
   #listKnown = false;
   #timesKnown = false;
   #keeping: (() => void) | undefined;
-  /** Who each machine said it is, and since when it had answered then: after a loss it may be another. */
-  readonly #identities = new Map<Machine, { readonly identity: Identity; readonly sinceMs: number }>();
-  #queue: Promise<void> = Promise.resolve();
-  #queued = 0;
-  #stopped = false;
+  #telling: (() => void) | undefined;
+  /** Subjects of the alarms that stand. */
+  #told: ReadonlySet<string> = new Set();
+  /** Of each machine on the list, once it was asked who it is, why: in the order in which they came. */
+  readonly #words = new Map<string, string>();
+  readonly #identities: Identities;
+  /** Since when a machine was not to be asked again who it is: its command, or what it left unanswered. */
+  readonly #askedFor = new Map<Machine, number>();
 
   constructor(options: ObedienceOptions) {
     this.#options = options;
     const { keeper, plant } = options;
+    this.#identities = makeIdentities(options.clock);
     this.#timesFile = keeper.openSpare('times', timesSchema, (found) => {
       this.#timesKnown = true;
       const sooner = [...this.#times];
@@ -98,6 +101,7 @@ class Watch implements Obedience {
   patienceMs(machine: Machine): number {
     const { attempt } = machine;
     if (attempt === undefined) return 0;
+    this.#askOnce(machine, attempt);
     const facts = factsOf(machine, attempt.verb);
     return patienceMs(this.#times, this.#kindOf(machine, attempt.verb), declaredMs(machine, attempt, facts), {
       pollMs: COMMAND_POLL_MS,
@@ -111,7 +115,7 @@ class Watch implements Obedience {
     // How long a rest takes is not learned of what was given in its place.
     if (firstMs === undefined || isInPlaceOfRest(attempt) || factsOf(machine, verb) === undefined) return;
     const ms = Math.max(0, machine.beganMs - firstMs);
-    this.#asked(machine, () => {
+    this.#identities.ask(machine, () => {
       const kind = this.#kindOf(machine, verb);
       if (kind === undefined) return;
       noteTime(this.#times, kind, ms);
@@ -124,16 +128,15 @@ class Watch implements Obedience {
     // A limit given in its place is named with what it stands for.
     const verb = isInPlaceOfRest(attempt) ? `${attempt.mode} and ${attempt.verb}` : attempt.verb;
     machine.quarantine = verb;
-    this.#asked(machine, () => {
+    this.#identities.ask(machine, () => {
       if (machine.quarantine !== verb) return;
-      const { vendor, model, firmware } = this.#identityOf(machine) ?? {
+      const { vendor, model, firmware } = this.#identities.of(machine) ?? {
         vendor: machine.config.model.vendor,
         model: machine.config.model.id,
         firmware: '',
       };
       const version = firmware === '' ? 'firmware unknown' : `firmware ${firmware}`;
-      const words = `${vendor} ${model}, ${version}, ignores ${verb}: it counts as not controllable`;
-      this.#enter(machine, words.slice(0, 300));
+      this.#enter(machine, quarantineWords(`${vendor} ${model}`, version, verb));
       this.#keepList();
     });
   }
@@ -141,7 +144,9 @@ class Watch implements Obedience {
   trust(machine: Machine, why: string): void {
     if (machine.quarantine === undefined) return;
     machine.quarantine = undefined;
+    this.#words.delete(machine.config.id);
     this.#options.alarms.clear('QUARANTINED', machine.config.id, why);
+    this.#tellSoon();
     this.#keepList();
   }
 
@@ -155,47 +160,54 @@ class Watch implements Obedience {
   }
 
   stop(): void {
-    this.#stopped = true;
+    this.#identities.stop();
     this.#keeping?.();
+    this.#telling?.();
     this.#timesFile.stop();
     this.#listFile.stop();
   }
 
   #enter(machine: Machine, words: string): void {
     machine.quarantine = words;
-    this.#options.alarms.raise('QUARANTINED', machine.config.id, words);
+    this.#words.set(machine.config.id, words);
+    this.#tellSoon();
   }
 
-  #identityOf(machine: Machine): Identity | undefined {
-    const known = this.#identities.get(machine);
-    return known?.sinceMs === machine.answersSinceMs ? known.identity : undefined;
-  }
-
-  #kindOf(machine: Machine, verb: string): KindOfVerb | undefined {
-    const firmware = this.#identityOf(machine)?.firmware;
-    return firmware === undefined ? undefined : { model: machine.config.model.id, firmware, verb };
-  }
-
-  /** Calls back when the machine was asked who it is, whatever came of it: one machine after the other. */
-  #asked(machine: Machine, then: () => void): void {
-    if (this.#identityOf(machine) !== undefined || this.#queued >= MOST_ASKED) return then();
-    this.#queued += 1;
-    this.#queue = this.#queue.then(async () => {
-      await this.#ask(machine);
-      this.#queued -= 1;
-      if (!this.#stopped) then();
+  #tellSoon(): void {
+    this.#telling ??= this.#options.clock.after(GATHER_MS, () => {
+      this.#telling = undefined;
+      this.#tell();
     });
   }
 
-  async #ask(machine: Machine): Promise<void> {
-    if (this.#stopped || !machine.reachable || this.#identityOf(machine) !== undefined) return;
-    const sinceMs = machine.answersSinceMs;
-    try {
-      const identity = await atMost(this.#options.clock, machine.device.identify(IDENTIFY_MS));
-      this.#identities.set(machine, { identity, sinceMs });
-    } catch {
-      // Who it is stays unknown: nothing is learned of it, and the alarm says so.
-    }
+  #tell(): void {
+    const { alarms } = this.#options;
+    const wanted = quarantineAlarms(this.#words, this.#told);
+    const subjects = new Set(wanted.map(({ subject }) => subject));
+    for (const subject of this.#told)
+      if (!subjects.has(subject))
+        alarms.clear(
+          'QUARANTINED',
+          subject,
+          this.#words.has(subject)
+            ? 'told together with others of its kind'
+            : 'none of them is left on the list',
+        );
+    for (const { subject, text } of wanted) alarms.restate('QUARANTINED', subject, text);
+    this.#told = subjects;
+  }
+
+  /** How long its firmware takes goes by its name: asked once for each command, in time for the answer to serve it. */
+  #askOnce(machine: Machine, { dispatchedMs }: Attempt): void {
+    const sinceMs = Math.max(dispatchedMs, machine.missedMs);
+    if (this.#askedFor.get(machine) === sinceMs) return;
+    this.#askedFor.set(machine, sinceMs);
+    this.#identities.ask(machine, () => undefined);
+  }
+
+  #kindOf(machine: Machine, verb: string): KindOfVerb | undefined {
+    const firmware = this.#identities.of(machine)?.firmware;
+    return firmware === undefined ? undefined : { model: machine.config.model.id, firmware, verb };
   }
 
   #keepSoon(): void {
@@ -215,14 +227,6 @@ class Watch implements Obedience {
     );
     this.#listFile.keep(Object.fromEntries(list)).catch(() => undefined);
   }
-}
-
-/** A device that does not end in its own time ends here. */
-function atMost<T>(clock: Clock, work: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const cancel = clock.after(2 * IDENTIFY_MS, () => reject(new Fault('NET_TIMEOUT', 'who it is')));
-    work.finally(cancel).then(resolve, reject);
-  });
 }
 
 export const makeObedience = (options: ObedienceOptions): Obedience => new Watch(options);

@@ -175,6 +175,7 @@ class MachineReader implements PollHandlers {
   onFailure(...[index, fault, failures, change]: Parameters<PollHandlers['onFailure']>): void {
     const { plant, frames, deps } = this.#options;
     const machine = machineAt(plant, index);
+    machine.missedMs = deps.clock.monoMs();
     // Without power nobody answers, and nobody is to blame.
     if (isUnpowered(machine)) return;
     // With its outlet read as open, the first question without an answer says enough.

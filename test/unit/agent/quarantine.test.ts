@@ -66,6 +66,30 @@ test('it leaves the list when a command to it is observed, and not before', asyn
   expect(said(bench).at(-1)).toBe('cleared r1-02: sleep was observed');
 });
 
+test('many of a kind are told as one that counts them, and it ends with the last of them', async () => {
+  const bench = makeBench();
+  const miners = [...bench.miners.values()];
+  for (const miner of miners) {
+    miner.behaviour = 'ignores';
+    miner.identify = () => Promise.resolve({ vendor: 'Acme', model: 'M1', firmware: '3.1' });
+  }
+  await bench.clock.advance(6_000);
+  bench.voice.want('r1', 1, all(bench, 'sleep'), forAnHour);
+  await bench.clock.advance(40_000);
+  const kind = 'Acme M1, firmware 3.1, ignores sleep';
+  const words = (count: number, from: number): string =>
+    `${count} machines count as not controllable: ${[0, 1, 2, 3, 4].map((at) => `r1-0${from + at}`).join(', ')}`;
+  expect(said(bench)).toEqual([`raised ${kind}: ${words(8, 1)} and 3 more`]);
+  if (miners[0] !== undefined) miners[0].behaviour = 'good';
+  await bench.clock.advance(90_000);
+  expect(listed(bench)).toHaveLength(7);
+  expect(said(bench).at(-1)).toBe(`raised ${kind}: ${words(7, 2)} and 2 more`);
+  for (const miner of miners) miner.behaviour = 'good';
+  await bench.clock.advance(90_000);
+  expect(listed(bench)).toEqual([]);
+  expect(said(bench).at(-1)).toBe(`cleared ${kind}: none of them is left on the list`);
+});
+
 test('with nobody else left, the guard tells those on the list too: they may obey this time', async () => {
   const bench = makeBench({ capKw: 30 });
   for (const miner of bench.miners.values()) miner.behaviour = 'ignores';

@@ -71,15 +71,16 @@ export class SettingsRig {
 
   readonly #site;
 
-  /** `luxos`: a third miner, with LuxOS, is among them. */
-  constructor({ luxos = false } = {}) {
-    this.#site = luxos ? three : siteOf(two);
+  /** `luxos`: a third miner, with LuxOS, is among them; the device where it is one of the test's own. */
+  constructor({ luxos = false }: { readonly luxos?: boolean | typeof SimulatedLuxos } = {}) {
+    this.#site = luxos === false ? siteOf(two) : three;
     if (ant?.model.kind !== 'asic' || whats?.model.kind !== 'asic' || lux?.model.kind !== 'asic')
       throw new Error('three miners');
     const common = { random: seededRandom(3), startMs: 0, password: 'secret' };
     this.antminer = new SimulatedAntminer({ id: ant.id, model: ant.model, ...common });
     this.whatsminer = new SimulatedWhatsminer({ id: whats.id, model: whats.model, ...common });
-    this.luxos = new SimulatedLuxos({ id: lux.id, model: lux.model, ...common });
+    const Luxos = typeof luxos === 'boolean' ? SimulatedLuxos : luxos;
+    this.luxos = new Luxos({ id: lux.id, model: lux.model, ...common });
     this.#front = makeMemoryFront({
       endpoints: [
         ...this.antminer.endpoints({ host: '127.0.1.1', api: 4_028, http: 80 }),
