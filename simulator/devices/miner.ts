@@ -49,6 +49,11 @@ export function apiAnswer(text: string, afterMs: number): Answer {
   return { kind: 'bytes', bytes: encoder.encode(`${text}\u0000`), afterMs, close: true };
 }
 
+/** A JSON text alone, as firmwares answer whose clients parse all that comes. */
+export function bareAnswer(text: string, afterMs: number): Answer {
+  return { kind: 'bytes', bytes: encoder.encode(text), afterMs, close: true };
+}
+
 /** Bytes that mean nothing, the same for the same `seed`. */
 export function noise(seed: number): Uint8Array {
   return Uint8Array.from(

@@ -14,7 +14,7 @@ import type { WhatsminerToken } from '../../protocols/asic/whatsminer.ts';
 import type { Answer, SimulatedEndpoint, StreamDevice } from '../device.ts';
 import { AsicPower } from '../physics/asic.ts';
 import {
-  apiAnswer,
+  bareAnswer,
   BOOT_MS,
   EPOCH_S,
   firstPools,
@@ -139,26 +139,56 @@ export class SimulatedWhatsminer implements SimulatedMiner, StreamDevice {
     if (request?.['enc'] === 1 && typeof request['data'] === 'string')
       return this.#privileged(request['data'], nowMs, afterMs);
     const cmd = request?.['cmd'] ?? request?.['command'];
-    return apiAnswer(this.#plain(typeof cmd === 'string' ? cmd : '', nowMs), afterMs);
+    return bareAnswer(this.#plain(typeof cmd === 'string' ? cmd : '', nowMs), afterMs);
   }
 
   #plain(cmd: string, nowMs: number): string {
+    const parts = cmd.split('+').map((part) => [part, this.#classic(part, nowMs)] as const);
+    const [first, ...others] = parts;
+    if (first?.[1] !== undefined && others.length === 0) return first[1];
+    // Several at once: of the classic words alone.
+    if (parts.every(([, answer]) => answer !== undefined))
+      return `{${parts.map(([part, answer]) => `"${part}":[${answer}]`).join(',')},"id":1}`;
+    return this.#own(cmd, nowMs);
+  }
+
+  /** What it has of cgminer; undefined when that has no such word. */
+  #classic(cmd: string, nowMs: number): string | undefined {
+    const listed = (code: number, message: string, name: string, list: string): string =>
+      `{"STATUS":[{"STATUS":"S","When":${when(nowMs)},"Code":${code},"Msg":"${message}","Description":"cgminer 4.9.2"}],"${name}":${list},"id":1}`;
+    switch (cmd) {
+      case 'summary':
+        return listed(11, 'Summary', 'SUMMARY', `[${this.#summary(nowMs)}]`);
+      case 'pools':
+        return listed(7, `${this.#pools.length} Pool(s)`, 'POOLS', JSON.stringify(this.#poolList()));
+      case 'devs':
+      case 'edevs':
+        return listed(9, `${BOARDS} ASC(s)`, 'DEVS', this.#boards(nowMs));
+      case 'devdetails':
+        return listed(
+          69,
+          'Device Details',
+          'DEVDETAILS',
+          JSON.stringify([{ DEVDETAILS: 0, Name: 'SM', ID: 0, Model: this.#modelName() }]),
+        );
+      default:
+        return undefined;
+    }
+  }
+
+  /** Words of its own; none of them can be asked together with another. */
+  #own(cmd: string, nowMs: number): string {
     const flat = (level: string, code: number, message: unknown): string =>
       JSON.stringify({ STATUS: level, When: when(nowMs), Code: code, Msg: message, Description: '' });
     switch (cmd) {
-      case 'summary':
-        return `{"STATUS":[{"STATUS":"S","When":${when(nowMs)},"Code":11,"Msg":"Summary","Description":"cgminer 4.9.2"}],"SUMMARY":[${this.#summary(nowMs)}],"id":1}`;
-      case 'pools':
-        return `{"STATUS":[{"STATUS":"S","When":${when(nowMs)},"Code":7,"Msg":"${this.#pools.length} Pool(s)","Description":"cgminer 4.9.2"}],"POOLS":${JSON.stringify(this.#poolList())},"id":1}`;
-      case 'edevs':
-        return `{"STATUS":[{"STATUS":"S","When":${when(nowMs)},"Code":9,"Msg":"3 ASC(s)","Description":"cgminer 4.9.2"}],"DEVS":${this.#boards(nowMs)},"id":1}`;
-      case 'devdetails':
-        return `{"STATUS":[{"STATUS":"S","When":${when(nowMs)},"Code":69,"Msg":"Device Details","Description":"cgminer 4.9.2"}],"DEVDETAILS":[{"DEVDETAILS":0,"Name":"SM","ID":0,"Model":"${this.power.model.id
-          .replace(/^whatsminer-/, '')
-          .replace('-plus', '+')
-          .toUpperCase()}"}],"id":1}`;
       case 'get_version':
         return flat('S', 131, { api_ver: '2.0.5', fw_ver: '20230803.11.REL', platform: 'H616', chip: 'K30' });
+      case 'get_psu':
+        return flat('S', 131, { name: 'P222B', hw_version: '', model: 'P222B', fan_speed: '6000' });
+      case 'get_miner_info':
+        return flat('S', 131, { hostname: 'WhatsMiner', ledstat: this.led === 'auto' ? 'auto' : 'manual' });
+      case 'get_error_code':
+        return flat('S', 131, { error_code: [] });
       case 'status':
         return flat('S', 131, {
           mineroff: String(this.#off),
@@ -172,6 +202,13 @@ export class SimulatedWhatsminer implements SimulatedMiner, StreamDevice {
       default:
         return flat('E', 14, 'invalid cmd');
     }
+  }
+
+  #modelName(): string {
+    return this.power.model.id
+      .replace(/^whatsminer-/, '')
+      .replace('-plus', '+')
+      .toUpperCase();
   }
 
   #saysLimitW(): number {
@@ -225,7 +262,7 @@ export class SimulatedWhatsminer implements SimulatedMiner, StreamDevice {
 
   #privileged(data: string, nowMs: number, afterMs: number): Answer {
     const plainError = (code: number, message: string): Answer =>
-      apiAnswer(
+      bareAnswer(
         JSON.stringify({ STATUS: 'E', When: when(nowMs), Code: code, Msg: message, Description: '' }),
         afterMs,
       );
@@ -289,6 +326,12 @@ export class SimulatedWhatsminer implements SimulatedMiner, StreamDevice {
       case 'set_led':
         this.changes += 1;
         this.led = command['param'] ?? command['color'];
+        return 131;
+      case 'restart_btminer':
+        this.changes += 1;
+        if (ignores) return 131;
+        this.#startedMs = nowMs;
+        this.power.restart(nowMs);
         return 131;
       case 'reboot':
         this.changes += 1;

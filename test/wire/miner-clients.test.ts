@@ -3,9 +3,7 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { afterAll, describe, expect, test } from 'vitest';
 
-import { loadModel } from '../../config/models.ts';
 import { realClock } from '../../host/clock.ts';
-import { seededRandom } from '../../host/random.ts';
 import { SimulatedAuradine } from '../../simulator/devices/auradine.ts';
 import { SimulatedAvalon } from '../../simulator/devices/avalon.ts';
 import { SimulatedBraiinsGraphql } from '../../simulator/devices/braiins-graphql.ts';
@@ -17,8 +15,8 @@ import type { MinerOptions } from '../../simulator/devices/miner-body.ts';
 import { SimulatedProtoRig } from '../../simulator/devices/proto-rig.ts';
 import { SimulatedVnish } from '../../simulator/devices/vnish.ts';
 import { SimulatedWhatsminerV3 } from '../../simulator/devices/whatsminer-v3.ts';
-import { serveEndpoints } from '../../simulator/fronts/socket.ts';
-import { closeAll, hasPeer, opened, startPeer } from './modbus-rigs.ts';
+import { serveMiner } from './miner-rigs.ts';
+import { closeAll, hasPeer, startPeer } from './modbus-rigs.ts';
 
 const run = promisify(execFile);
 const PYTHON = '/usr/bin/python3';
@@ -28,26 +26,11 @@ const withPython = describe.skipIf(!hasPeer(PYTHON, ['-V']));
 
 afterAll(closeAll);
 
-async function serve<Miner extends SimulatedMiner>(
+const serve = <Miner extends SimulatedMiner>(
   host: string,
   make: (options: MinerOptions) => Miner,
   id: string,
-): Promise<Miner> {
-  const model = loadModel(id);
-  if (model.kind !== 'asic') throw new Error(id);
-  const miner = make({
-    id: 'm1',
-    model,
-    random: seededRandom(7),
-    startMs: realClock.monoMs() - 1e8,
-    password: PASSWORD,
-  });
-  const server = await serveEndpoints(miner.endpoints({ host, api: PORT, http: PORT + 1 }), {
-    clock: realClock,
-  });
-  opened.push(() => server.close());
-  return miner;
-}
+): Promise<Miner> => serveMiner({ host, port: PORT, password: PASSWORD }, id, make);
 
 /** What curl shows of a page of the simulated machine there, and its status. */
 const curlAt =

@@ -2,11 +2,10 @@
 import { afterAll, describe, expect, test } from 'vitest';
 
 import type { Device } from '../../agent/driver.ts';
-import { openDevice, parseTarget } from '../../agent/target.ts';
 import { actAndVerify } from '../../agent/verify.ts';
 import { realClock } from '../../host/clock.ts';
-import { makeHttp } from '../../host/http.ts';
-import { closeAll, hasPeer, startPeer, wireIo } from './modbus-rigs.ts';
+import { openMiner, readShortly } from './miner-rigs.ts';
+import { closeAll, hasPeer, startPeer } from './modbus-rigs.ts';
 
 const PYTHON = '/usr/bin/python3';
 const PASSWORD = 'correct horse';
@@ -15,19 +14,7 @@ const wait = { clock: realClock, timeoutMs: 15_000, pollMs: 50 };
 
 afterAll(closeAll);
 
-const open = (url: string): Device =>
-  openDevice(parseTarget(url, { env: { P: PASSWORD } }), { ...wireIo(), http: makeHttp(realClock) });
-
-/** The readings as `[value, unit]`, or why there is none. */
-async function shortly(device: Device): Promise<Record<string, unknown>> {
-  const readings = await device.read('full', 5_000);
-  return Object.fromEntries(
-    Object.entries(readings).map(([name, reading]) => [
-      name,
-      reading.ok ? [reading.value, reading.unit] : reading.why,
-    ]),
-  );
-}
+const open = (url: string): Device => openMiner(url, PASSWORD);
 
 interface Peer {
   readonly script: string;
@@ -228,7 +215,7 @@ withPython('a device that others wrote', () => {
       peer.target(await startPeer(PYTHON, peer.script, ['serve', peer.argument ?? PASSWORD])),
     );
     expect(await device.identify(5_000)).toEqual(peer.identity);
-    expect(await shortly(device)).toMatchObject(peer.reads);
+    expect(await readShortly(device)).toMatchObject(peer.reads);
     expect(await actAndVerify(device, 'sleep', undefined, wait)).toMatchObject({
       stage: 'observed',
       after: { mode: { value: 'sleep' } },

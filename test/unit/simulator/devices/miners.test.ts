@@ -209,6 +209,23 @@ describe('SimulatedWhatsminer', () => {
     expect(miner.changes).toBe(2);
   });
 
+  test('its answers are JSON to the last byte, of several questions at once too', () => {
+    const miner = whatsminer();
+    const ask = (cmd: string): unknown => {
+      const answer = miner.respond(bytesOf({ cmd }), 0);
+      return answer.kind === 'bytes' ? JSON.parse(new TextDecoder().decode(answer.bytes)) : answer.kind;
+    };
+    expect(ask('summary+pools')).toMatchObject({
+      summary: [{ STATUS: [{ STATUS: 'S' }], SUMMARY: [{ 'Power Mode': 'Normal' }] }],
+      pools: [{ STATUS: [{ STATUS: 'S' }], POOLS: [{ Status: 'Alive' }] }],
+    });
+    expect(ask('devs')).toMatchObject({ DEVS: [{ Slot: 0 }, { Slot: 1 }, { Slot: 2 }] });
+    expect(ask('get_error_code')).toMatchObject({ STATUS: 'S', Code: 131, Msg: { error_code: [] } });
+    for (const word of ['get_psu', 'get_miner_info']) expect(ask(word)).toMatchObject({ Code: 131 });
+    // Words of its own stand alone.
+    for (const word of ['summary+status', '', 'summary+']) expect(ask(word)).toMatchObject({ Code: 14 });
+  });
+
   test('once it has stopped lying, a command is carried out whatever its books say', () => {
     const miner = whatsminer();
     miner.fault = 'lies';
