@@ -29,7 +29,8 @@ export function poolSettings(pools: readonly PoolSeen[]): Settings {
 
 /** One way to write an address: firmwares leave out the usual scheme, or end it with a slash. */
 function poolUrl(url: string): string {
-  const text = url.trim().replace(/\/+$/, '').slice(0, MOST_LETTERS);
+  // Cut before it is searched: a device may send slashes without end.
+  const text = url.trim().slice(0, MOST_LETTERS).replace(/\/+$/, '');
   const full = text.includes('://') ? text : `stratum+tcp://${text}`;
   return full.replace(/^[^/]*:\/\/[^/]*/, (front) => front.toLowerCase());
 }

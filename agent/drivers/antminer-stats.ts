@@ -9,6 +9,8 @@ import { MINER_BOUNDS, missing, numberReading, shown, toNumber, uncertain, unrea
 
 /** Above this multiple of its own ideal rate a hashrate carries a wrong unit. */
 const IDEAL_FACTOR = 3;
+/** Of a board's sensors in one text; what comes behind is not looked at. */
+const MOST_LETTERS = 400;
 /** A reachable machine draws something: firmware counts the hash boards alone. */
 const POWER_FLOOR_W = 1;
 
@@ -66,7 +68,7 @@ function hashrateOf(miner: JsonObject, atMs: number): Reading {
 /** `chain_power`: `"3250 W"`, on some models. */
 function powerOf(miner: JsonObject, atMs: number): Reading {
   const raw = field(miner, 'chain_power');
-  const watts = typeof raw === 'string' ? /^\s*(\d+(?:\.\d+)?)\s*W?\s*$/i.exec(raw)?.[1] : raw;
+  const watts = typeof raw === 'string' ? /^(\d+(?:\.\d+)?) *W?$/i.exec(raw.trim())?.[1] : raw;
   if (raw !== undefined && watts === undefined)
     return unreadable('VALUE_INVALID', atMs, `chain_power ${shown(raw)}`);
   const reading = measured(numberReading(watts, MINER_BOUNDS.power, atMs));
@@ -83,7 +85,7 @@ export function measured(reading: Reading): Reading {
 function hottest(raw: unknown, atMs: number): Reading {
   const parts: unknown[] =
     typeof raw === 'string'
-      ? (raw.match(/(?<=^|-)-?\d+(?:\.\d+)?(?=-|$)/g) ?? [])
+      ? (raw.slice(0, MOST_LETTERS).match(/(?<=^|-)-?\d+(?:\.\d+)?(?=-|$)/g) ?? [])
       : isSensors(raw)
         ? [...raw]
         : [raw];

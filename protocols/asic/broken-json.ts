@@ -5,8 +5,13 @@ import type { CgminerAnswer, Json, JsonObject } from './cgminer.ts';
 const NOTES_MAX = 64;
 
 const NOT_FINITE = /^[+-]?(inf|nan|infinity)$/i;
-/** Firmwares print bare numbers as C does: leading zeros, no digit before the point, a sign. */
-const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+/**
+ * Firmwares print bare numbers as C does: leading zeros, no digit before the point, a sign. A digit has one way only to
+ * match: with two, a run of digits of some 100 KB that is no number in the end took minutes.
+ */
+const NUMBER = /^[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?$/i;
+
+const ENDS_WORD: ReadonlySet<number> = new Set([...',}] \n\r\t"[{:'].map((letter) => letter.charCodeAt(0)));
 
 class Cut extends Error {}
 class Noise extends Error {}
@@ -16,7 +21,7 @@ interface Reader {
   readonly maxDepth: number;
   at: number;
   readonly notes: string[];
-  readonly place: string[];
+  readonly place: (string | number)[];
 }
 
 /**
@@ -70,9 +75,7 @@ function readObject(reader: Reader, into: Building, depth: number): void {
     if (reader.text[reader.at] !== ':') throw new Noise('a colon was expected');
     reader.at += 1;
     reader.place.push(key);
-    readInto(reader, depth, (value) => {
-      into[key] = value;
-    });
+    readInto(reader, depth, into, key);
     reader.place.pop();
   }
 }
@@ -82,11 +85,9 @@ function readList(reader: Reader, into: Json[], depth: number): void {
   reader.at += 1;
   for (let count = 0; ; count += 1) {
     if (atEnd(reader, ']', count)) return;
-    reader.place.push(String(count));
+    reader.place.push(count);
     const index = into.length;
-    readInto(reader, depth, (value) => {
-      into[index] = value;
-    });
+    readInto(reader, depth, into, index);
     skipSpace(reader);
     const key = into[index];
     if (reader.text[reader.at] === ':' && typeof key === 'string') {
@@ -95,9 +96,7 @@ function readList(reader: Reader, into: Json[], depth: number): void {
       reader.at += 1;
       const pair = emptyObject();
       into[index] = pair;
-      readInto(reader, depth, (value) => {
-        pair[key] = value;
-      });
+      readInto(reader, depth, pair, key);
     }
     reader.place.pop();
   }
@@ -125,8 +124,11 @@ function atEnd(reader: Reader, closing: string, count: number): boolean {
   }
 }
 
-/** Containers are given to `put` before they are filled, so that a cut keeps what they held. */
-function readInto(reader: Reader, depth: number, put: (value: Json) => void): void {
+/** Reads a value to its place. Containers stand there before they are filled, so that a cut keeps what they held. */
+function readInto(reader: Reader, depth: number, into: Building | Json[], key: string | number): void {
+  const put = (value: Json): void => {
+    (into as Building)[key] = value;
+  };
   skipSpace(reader);
   const next = reader.text[reader.at];
   if (next === undefined) throw new Cut();
@@ -175,24 +177,28 @@ function unescaped(inner: string): string {
 function readWord(reader: Reader): Json {
   const start = reader.at;
   let end = start;
-  while (end < reader.text.length && !',}] \n\r\t"[{:'.includes(reader.text[end] ?? ',')) end += 1;
+  while (end < reader.text.length && !ENDS_WORD.has(reader.text.charCodeAt(end))) end += 1;
   // A word that touches the end of a cut answer may lack its last digits.
   if (end >= reader.text.length) throw new Cut();
   const word = reader.text.slice(start, end);
   reader.at = end;
+  // What begins with another digit than zero is a number to the engine only if it is one here.
+  const first = word.charCodeAt(0);
+  const plain = word === '0' || (first >= 0x31 && first <= 0x39) ? Number(word) : Number.NaN;
+  if (Number.isFinite(plain)) return plain;
   if (word === 'true') return true;
   if (word === 'false') return false;
   if (word === 'null') return null;
-  if (NOT_FINITE.test(word)) return notFinite(reader, word);
   if (NUMBER.test(word)) {
     const value = Number(word);
     return Number.isFinite(value) ? value : notFinite(reader, word);
   }
+  if (NOT_FINITE.test(word)) return notFinite(reader, word);
   throw new Noise(`the word ${excerpt(word)} means nothing`);
 }
 
 function notFinite(reader: Reader, word: string): null {
-  note(reader, `${word} is no number`);
+  note(reader, `${word.slice(0, 40)} is no number`);
   return null;
 }
 

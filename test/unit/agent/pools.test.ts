@@ -46,6 +46,11 @@ test('a password that the device does not tell is set anew, one that it tells is
   ]);
 });
 
+test('an address of slashes without end is cut before it is searched', () => {
+  const url = `pool.example:3333${'/'.repeat(200_000)}x`;
+  expect(poolSettings([{ url, user: 'u' }])['pool.1.url']).toBe('stratum+tcp://pool.example:3333');
+});
+
 test('places beyond the set are to be empty, and everything else is beside it', () => {
   const before = { limit: 3_000, ...poolSettings([...POOLS, { url: 'old:1', user: 'old' }]) };
   expect(poolsWritten(POOLS, before)).toEqual({

@@ -141,6 +141,16 @@ describe('parseCgminer', () => {
     fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => parseCgminer(bytes) !== undefined));
   });
 
+  test.each(['9', '.', '-', ' ', ',', '[', '{', '"', '\\', ':', '1-', '1e', '[0,', 'nan'])(
+    'a run of %j over the whole length that an answer may have is gone through once',
+    (piece) => {
+      const run = piece.repeat(Math.floor(200_000 / piece.length));
+      // Gone through again from each of its letters, it would take minutes.
+      for (const text of [`{"a":1,"b":${run}s","c":2}`, `{"a":1,"b":"${run}s","c":2}`, `{"a":1,${run}s`])
+        expect(parseCgminer(Buffer.from(text))).toBeDefined();
+    },
+  );
+
   test('every cut of an answer keeps a prefix of its fields', () => {
     const whole =
       '{"STATUS":[{"STATUS":"S","Msg":"a \\"b\\""}],"SUMMARY":[{"MHS av":1.5,"Power":3200}],"id":1}';
