@@ -169,7 +169,9 @@ describe('reading', () => {
       why: 'VALUE_INVALID',
     });
     const endless = await read(
-      stats(`"GHS 5s":1,"chain_acn1":114,"chain_power":"1${' '.repeat(200_000)}x","temp_chip1":"${'1-'.repeat(20_000)}1"`),
+      stats(
+        `"GHS 5s":1,"chain_acn1":114,"chain_power":"1${' '.repeat(200_000)}x","temp_chip1":"${'1-'.repeat(20_000)}1"`,
+      ),
     );
     expect(endless['power']).toMatchObject({ why: 'VALUE_INVALID' });
     expect(endless['temperature.chip.1']).toMatchObject({ value: 1 });
