@@ -11,7 +11,7 @@ const NOT_FINITE = /^[+-]?(inf|nan|infinity)$/i;
  */
 const NUMBER = /^[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?$/i;
 
-const ENDS_WORD: ReadonlySet<number> = new Set([...',}] \n\r\t"[{:'].map((letter) => letter.charCodeAt(0)));
+const ENDS_WORD: ReadonlySet<number> = new Set(new TextEncoder().encode(',}] \n\r\t"[{:'));
 
 class Cut extends Error {}
 class Noise extends Error {}
