@@ -58,6 +58,10 @@ export function withFacts<V extends keyof Acts>(
   return verbs as Verbs;
 }
 
+/** What a device can be told, and what each of it truly does. */
+export const factsOf = ({ verbs }: Pick<Device, 'verbs'>): Readonly<Record<string, VerbFacts>> =>
+  Object.fromEntries(Object.entries(verbs).map(([verb, { facts }]) => [verb, facts]));
+
 /** What a driver can tell of the settings of its device. */
 export interface SettingsView {
   /** As last read, with the monotonic time when that reading began; undefined: not read yet. */

@@ -7,6 +7,7 @@ import type { Desired, Lease } from '../protocols/mqtt/desired.ts';
 import { lockoutsSchema } from '../protocols/mqtt/lockouts.ts';
 import type { HeldLockouts, Lock, Lockouts } from '../protocols/mqtt/lockouts.ts';
 import { decodeJson, encodeJson } from '../protocols/mqtt/json.ts';
+import type { AgentVerbs } from '../protocols/mqtt/verbs.ts';
 import { ackSchema, actionSchema } from '../protocols/mqtt/status.ts';
 import type {
   Ack,
@@ -69,6 +70,8 @@ export interface Link {
   observed(utility: Observed['utility']): void;
   /** Retained: the lockouts that are on disk. */
   lockouts(locks: readonly Lock[]): void;
+  /** Retained: what the machines can be told. */
+  verbs(kinds: AgentVerbs['kinds']): void;
   stop(): void;
 }
 
@@ -109,7 +112,7 @@ export function openLink(options: LinkOptions): Link {
   const { site, agent, boot, bus, clock, spool } = options;
   const head = { v: 1 as const, site, agent, boot };
   const topic = (kind: Parameters<typeof agentTopic>[2]): string => agentTopic(site, agent, kind);
-  const seqs = { status: 0, observed: 0, lockouts: 0 };
+  const seqs = { status: 0, observed: 0, lockouts: 0, verbs: 0 };
   let stopped = false;
 
   const batches = makeBatches(clock, (rack, results) =>
@@ -118,6 +121,10 @@ export function openLink(options: LinkOptions): Link {
   /** For what is worthless a second later: lost when it cannot go now. */
   const now = (kind: 'status' | 'observed', message: object): void => {
     bus.publish(topic(kind), encodeJson(message), { qos: 0 }).catch(() => undefined);
+  };
+  /** For what stands until the next of its kind; said again at the next connection when it cannot go now. */
+  const stand = (kind: 'lockouts' | 'verbs', message: object): void => {
+    bus.publish(topic(kind), encodeJson(message), { qos: 1, retain: true }).catch(() => undefined);
   };
   /** What the next message of a kind begins with. */
   const begin = (kind: keyof typeof seqs) => ({ ...head, seq: seqs[kind]++, atMs: clock.wallMs() });
@@ -157,12 +164,11 @@ export function openLink(options: LinkOptions): Link {
       now('observed', { ...begin('observed'), utility } satisfies Observed);
     },
     lockouts: (locks) => {
-      if (!bus.connected || stopped) return;
-      const held: HeldLockouts = { ...begin('lockouts'), locks: [...locks] };
-      bus
-        .publish(topic('lockouts'), encodeJson(held), { qos: 1, retain: true })
-        // Said again at the next connection.
-        .catch(() => undefined);
+      if (bus.connected && !stopped)
+        stand('lockouts', { ...begin('lockouts'), locks: [...locks] } satisfies HeldLockouts);
+    },
+    verbs: (kinds) => {
+      if (bus.connected && !stopped) stand('verbs', { ...begin('verbs'), kinds } satisfies AgentVerbs);
     },
     stop: () => {
       batches.flush();

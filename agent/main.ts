@@ -48,6 +48,7 @@ import { openDevice, parseTarget } from './target.ts';
 import type { Secrets } from './target.ts';
 import { openUtility } from './utility.ts';
 import type { Utility } from './utility.ts';
+import { verbKinds } from './verbs.ts';
 
 export interface AgentOptions {
   readonly site: Site;
@@ -240,6 +241,7 @@ class Agent {
           if (!connected) return;
           this.#spool.rewind();
           this.#lockouts.say();
+          this.#link?.verbs(verbKinds(this.#plant.machines));
         },
       },
     });

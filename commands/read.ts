@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { factsOf } from '../agent/driver.ts';
 import type { Device, Target } from '../agent/driver.ts';
 import { foundTarget, identifyAddress } from '../agent/identify.ts';
 import { openDevice, parseTarget } from '../agent/target.ts';
@@ -123,9 +124,6 @@ export async function readTarget(url: string, timeoutMs: number): Promise<Answer
 /** Nobody asks what a meter can be told; a PDU's outlet is one that can. */
 const isMeter = ({ driver, verbs }: Device): boolean =>
   driver === 'modbus-meter' && Object.keys(verbs).length === 0;
-
-const factsOf = ({ verbs }: Device): Readonly<Record<string, VerbFacts>> =>
-  Object.fromEntries(Object.entries(verbs).map(([verb, { facts }]) => [verb, facts]));
 
 /** Finds out what stands at an address and reads that. What fails behind the finding says it too. */
 async function readUnknown(url: string, timeoutMs: number): Promise<Answer> {

@@ -10,6 +10,7 @@ import { agentEnergySchema } from '../protocols/mqtt/energy.ts';
 import { heldLockoutsSchema } from '../protocols/mqtt/lockouts.ts';
 import { agentEventSchema, observedSchema, resultSchema, statusSchema } from '../protocols/mqtt/status.ts';
 import { agentFilter, agentOfTopic } from '../protocols/mqtt/topics.ts';
+import { verbsSchema } from '../protocols/mqtt/verbs.ts';
 import type { ControllerEvent } from './core/events.ts';
 import { INGESTED } from './core/ingest.ts';
 import type { ControllerDeps, Counts, TelemetryStore } from './main.ts';
@@ -62,6 +63,11 @@ export async function openIntake(options: {
     const { agent, locks } = decodeJson(heldLockoutsSchema, payload);
     checkSpeaker(agent, speaker);
     taker.submit({ kind: 'held-lockouts', agent, locks });
+  });
+  await listen('verbs', (payload, speaker) => {
+    const { agent, kinds } = decodeJson(verbsSchema, payload);
+    checkSpeaker(agent, speaker);
+    taker.submit({ kind: 'verbs', agent, kinds });
   });
   await listen('event', (payload, agent) => intake.message('event', payload, agent));
   await listen('energy', (payload, agent) => intake.message('energy', payload, agent));

@@ -31,6 +31,11 @@ export interface VerbFacts {
   readonly source: string;
 }
 
+/** As it travels: where it is from is for who reads the driver, and what nobody has told is absent. */
+export type ToldFacts = Omit<VerbFacts, 'source' | 'survivesReboot'> & {
+  readonly survivesReboot?: boolean | undefined;
+};
+
 /** What is so of a verb of which nothing else is known. */
 export const PLAIN_VERB = {
   restartsMining: false,
@@ -41,7 +46,7 @@ export const PLAIN_VERB = {
 } as const satisfies Omit<VerbFacts, 'source'>;
 
 /** One verb as a line of a table for people. */
-export function verbText(verb: string, facts: VerbFacts): string {
+export function verbText(verb: string, facts: ToldFacts): string {
   const { effectS, grain, dwellS, survivesReboot } = facts;
   const words = [
     effectS === undefined

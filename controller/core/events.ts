@@ -1,6 +1,7 @@
 import type { Lease } from '../../protocols/mqtt/desired.ts';
 import type { AgentEnergy, IntervalEnergy } from '../../protocols/mqtt/energy.ts';
 import type { Lock } from '../../protocols/mqtt/lockouts.ts';
+import type { AgentVerbs } from '../../protocols/mqtt/verbs.ts';
 import type { AgentEvent, Observed, Result, Status, Stored } from '../../protocols/mqtt/status.ts';
 import type { AiJob, PriceInterval } from '../../protocols/prices/feed.ts';
 import type { AgreeInput, MeterKind } from '../../protocols/console/protocol.ts';
@@ -58,6 +59,8 @@ export type ControllerEvent =
   | { readonly kind: 'observed'; readonly observed: Observed }
   | { readonly kind: 'agent-event'; readonly event: AgentEvent }
   | { readonly kind: 'energy'; readonly energy: AgentEnergy }
+  /** What an agent's machines can be told, as it reaches them. */
+  | { readonly kind: 'verbs'; readonly agent: string; readonly kinds: AgentVerbs['kinds'] }
   | { readonly kind: 'held-lockouts'; readonly agent: string; readonly locks: readonly Lock[] }
   | { readonly kind: 'bus'; readonly connected: boolean }
   | {

@@ -5,7 +5,8 @@ import { clearAlarm, raiseAlarm, setAlarm } from './alarms.ts';
 import type { Effect } from './effects.ts';
 import type { AiJob } from '../../protocols/prices/feed.ts';
 import type { ControllerEvent, Now } from './events.ts';
-import { endSignal, meterOf, rootOf } from './state.ts';
+import { endSignal } from './restoring.ts';
+import { meterOf, rootOf } from './state.ts';
 import type { SiteState } from './state.ts';
 
 export function takeHashprice(

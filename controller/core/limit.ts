@@ -4,7 +4,8 @@ import { breaks, lastDay, obeyedKw } from './contract.ts';
 import type { Effect } from './effects.ts';
 import type { Now } from './events.ts';
 import { estimatedW } from './room.ts';
-import { endSignal, meterOf } from './state.ts';
+import { endSignal } from './restoring.ts';
+import { meterOf } from './state.ts';
 import type { SiteState } from './state.ts';
 
 /** The limit that was in force before the start holds until the utility is heard: silence lifts nothing. */

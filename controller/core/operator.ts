@@ -10,6 +10,7 @@ import { freeLocks, freeManual, placeLock, sayLockouts } from './lockouts.ts';
 import { isKnown, isOurs } from './state.ts';
 import type { Manual, SiteState } from './state.ts';
 import { restMode } from './economics.ts';
+import { lacksWord } from './verbs.ts';
 
 /** The machines a scope names: machine, rack or node ids. Undefined names are left out by the caller's check. */
 export function machinesOf(state: SiteState, scope: readonly string[]): number[] {
@@ -103,6 +104,8 @@ export function blockedBy(
   if (action === 'pools' && state.site.machines[machine]?.model.kind !== 'asic')
     return `${id} is no miner: it has no pools of its own`;
   if (locks.length > 0) return `${id} is ${lockWords(id, locks)}`;
+  const lacks = lacksWord(state, machine, action);
+  if (lacks !== undefined) return lacks;
   const manual = state.manual.get(machine);
   if (manual !== undefined) return `${id} is ${manualWords(id, manual)}`;
   const authority = state.site.machines[machine]?.authority;

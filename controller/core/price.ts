@@ -1,7 +1,7 @@
 import { clearAlarm, raiseAlarm, setAlarm } from './alarms.ts';
 import type { Effect } from './effects.ts';
 import type { ControllerEvent, Now, PriceInput } from './events.ts';
-import { endSignal } from './state.ts';
+import { endSignal } from './restoring.ts';
 import type { PriceState } from './signals.ts';
 import type { SiteState } from './state.ts';
 import { doubtOf, energyRules, hashRules, makeGate, pass } from './witness.ts';

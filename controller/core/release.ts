@@ -7,6 +7,7 @@ import { capsW, committedW, newW, ownCapW, sumByNode } from './room.ts';
 import { isKnown, isOurs, meterOf } from './state.ts';
 import type { SiteState } from './state.ts';
 import type { Target, Targets } from './target.ts';
+import { dwellS } from './verbs.ts';
 import { isWitnessed } from './witness.ts';
 
 /** One machine's change of desired state that may go out now. `deltaW` at the plug, negative for a shed. */
@@ -71,7 +72,10 @@ function tooSoon(state: SiteState, index: number, target: Target, now: Now): boo
     wish.mode === 'mine' ? target.because.owner !== 'price' : target.mode !== 'mine' && target.mode !== 'ai'
   )
     return false;
-  const leastS = wish.mode === 'mine' ? machine.minOnS : machine.minOffS;
+  const leastS =
+    wish.mode === 'mine'
+      ? Math.max(machine.minOnS, dwellS(state, index, 'sleep'))
+      : Math.max(machine.minOffS, dwellS(state, index, 'wake'));
   return now.monoMs - (state.wishMonoMs[index] ?? -Infinity) < leastS * 1_000;
 }
 

@@ -3,6 +3,7 @@ import { METER_MAX_AGE_MS } from '../../protocols/metering/age.ts';
 import type { FaultCode } from '../../protocols/faults.ts';
 import { makeBucket } from '../../protocols/ramp.ts';
 import type { Bucket } from '../../protocols/ramp.ts';
+import type { VerbTable } from '../../protocols/mqtt/verbs.ts';
 import { MODES } from '../../protocols/reading.ts';
 import type { Mode, Reading } from '../../protocols/reading.ts';
 import type { Because, Desired } from '../../protocols/mqtt/desired.ts';
@@ -239,6 +240,8 @@ export interface SiteState {
   readonly priceShare: Share;
   /** Permissions to restart that their agents have not shown to have taken, by id. */
   readonly permits: Map<string, Permit>;
+  /** By machine, what it can be told, as its agent says. */
+  readonly verbs: Map<number, VerbTable>;
   /** The newest last. */
   readonly poolOrders: PoolOrder[];
   leaseSeq: number;
@@ -326,6 +329,7 @@ export function emptyState(site: Site, epoch: number, monoMs: number): SiteState
 const nothingSaid = (): Pick<
   SiteState,
   | 'poolOrders'
+  | 'verbs'
   | 'permits'
   | 'leaseSeq'
   | 'lastLeaseMonoMs'
@@ -337,6 +341,7 @@ const nothingSaid = (): Pick<
 > => ({
   permits: new Map(),
   poolOrders: [],
+  verbs: new Map(),
   leaseSeq: 0,
   lastLeaseMonoMs: -Infinity,
   commandCount: 0,
@@ -375,16 +380,6 @@ export function meterOf(state: SiteState, node: number, monoMs: number): number 
   return Number.isNaN(powerW) || monoMs - (state.meterMonoMs[node] ?? -Infinity) > METER_MAX_AGE_MS
     ? undefined
     : powerW;
-}
-
-const RESTORING_MOST = 64;
-
-/** A signal ended: when it took load, what it took is now given back and that will be said. */
-export function endSignal(state: SiteState, signalId: string): void {
-  if (!state.commands.some((command) => command.signalId === signalId && command.expectedW < 0)) return;
-  state.restoring.add(signalId);
-  for (const oldest of state.restoring)
-    if (state.restoring.size > RESTORING_MOST) state.restoring.delete(oldest);
 }
 
 /** Known to be off: its outlet is open. */

@@ -29,6 +29,7 @@ import type { SiteState } from './state.ts';
 import { decideTargets } from './target.ts';
 import { verify } from './verify.ts';
 import type { Targets } from './target.ts';
+import { takeVerbs } from './verbs.ts';
 import {
   ageMachines,
   ageMeters,
@@ -66,6 +67,8 @@ export function step(state: SiteState, event: ControllerEvent, now: Now): Effect
       return decideOn(takeObserved(state, event.observed, now), state, now);
     case 'held-lockouts':
       return takeHeld(state, event, now);
+    case 'verbs':
+      return takeVerbs(state, event);
     case 'agent-event':
       return takeAgentEvent(state, event.event, now);
     case 'energy':

@@ -31,6 +31,7 @@ import { priceWords } from './price.ts';
 import { estimatedW, limitInForceKw, ownCapW, sumByNode } from './room.ts';
 import { intervalSignals } from './interval-signals.ts';
 import { noticeSignals } from './notice.ts';
+import { verbLines } from './verbs.ts';
 import { isKnown, meterOf, modeAt, rootOf } from './state.ts';
 import type { SiteState } from './state.ts';
 
@@ -378,6 +379,7 @@ export function whyOf(state: SiteState, index: number, now: Now): WhyView {
           ]
         : []),
       ...(alarm === undefined ? [] : [{ label: `alarm ${alarm.code}`, value: alarm.text }]),
+      ...verbLines(state, index),
     ],
     release: release[owner] ?? 'nothing holds it',
   };

@@ -10,7 +10,8 @@ export type AgentTopic =
   | 'result'
   | 'event'
   | 'energy'
-  | 'lockouts';
+  | 'lockouts'
+  | 'verbs';
 /** What is said to an agent: one-shot actions, and how far its frames are stored. */
 export type ToAgentTopic = 'action' | 'ack';
 
