@@ -204,6 +204,14 @@ export type LedgerRecord =
       readonly request: OperatorRequest;
       readonly machines: readonly string[];
     }
+  /** What came of a person's order of other pools: who shows them, and who is named as not known to. */
+  | {
+      readonly t: 'pools';
+      readonly atMs: number;
+      readonly commandId: string;
+      readonly stage: 'observed' | 'failed';
+      readonly machines: readonly string[];
+    }
   /** A person stood up for a value that waited for a witness. */
   | {
       readonly t: 'agree';

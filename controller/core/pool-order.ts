@@ -14,6 +14,8 @@ export interface PoolOrder {
   readonly text: string;
   readonly atMs: number;
   readonly parts: Map<number, PoolPart>;
+  /** Of whom nothing was known yet when the controller started anew: they were perhaps told, and are not told again. */
+  readonly interrupted: Set<number>;
 }
 
 /** As consoles show it: a command without watts. */

@@ -1,14 +1,16 @@
 /** A person's order that machines take another set of pools: said to each once, so many at a time, and followed until each shows it. */
 import type { Action, MachineResult, Result } from '../../protocols/mqtt/status.ts';
-import { clearAlarm, raiseAlarm } from './alarms.ts';
+import { clearAlarm, raiseAlarm, setAlarm } from './alarms.ts';
 import type { Effect } from './effects.ts';
-import type { ControllerEvent, Now } from './events.ts';
+import type { ControllerEvent, LedgerRecord, Now } from './events.ts';
 import { indexesOf } from './ingest.ts';
 import { blockedBy, personOf } from './operator.ts';
 import type { PoolOrder, PoolPart } from './pool-order.ts';
 import type { SiteState } from './state.ts';
 
 const ORDERS_KEPT = 20;
+/** Of the machines of an interrupted order, so many are named. */
+const MOST_NAMED = 8;
 const WINDOW_MS = 10_000;
 /** How long an agent may take to say what came of it, and how long until the machine shows it. */
 const WORD_MS = 60_000;
@@ -17,21 +19,17 @@ const SHOWN_MS = 15 * 60_000;
 /** Already durable: what was still to be said of an older order to the same machines is not said any more. */
 export function takePools(
   state: SiteState,
-  { commandId, actor, request, machines }: Extract<ControllerEvent, { kind: 'operator' }>,
+  event: Extract<ControllerEvent, { kind: 'operator' }>,
   now: Now,
 ): Effect[] {
-  const name = request.pools ?? '';
-  for (const { parts } of state.poolOrders)
-    for (const machine of machines) if (parts.get(machine)?.stage === 'waiting') parts.delete(machine);
+  const { machines } = event;
+  for (const { parts, interrupted } of state.poolOrders)
+    for (const machine of machines) {
+      if (parts.get(machine)?.stage === 'waiting') parts.delete(machine);
+      interrupted.delete(machine);
+    }
   const waiting: PoolPart = { stage: 'waiting', sinceMonoMs: now.monoMs };
-  state.poolOrders.push({
-    id: commandId,
-    name,
-    actor,
-    text: `pools ${name} by ${personOf(actor)}: ${request.reason}`,
-    atMs: now.wallMs,
-    parts: new Map(machines.map((machine) => [machine, waiting])),
-  });
+  state.poolOrders.push(newOrder(event, waiting, { atMs: now.wallMs, interrupted: [] }));
   // One under way is kept however many come after it: whom it names is told, or named in an alarm.
   const over = state.poolOrders.length > ORDERS_KEPT;
   const oldest = over ? state.poolOrders.findIndex((order) => !isOpen(order)) : -1;
@@ -39,7 +37,22 @@ export function takePools(
   return sayPools(state, now);
 }
 
-const isOpen = ({ parts }: PoolOrder): boolean =>
+const newOrder = (
+  event: Pick<Extract<ControllerEvent, { kind: 'operator' }>, 'commandId' | 'actor' | 'request' | 'machines'>,
+  part: PoolPart,
+  { atMs, interrupted }: { readonly atMs: number; readonly interrupted: readonly number[] },
+): PoolOrder => ({
+  id: event.commandId,
+  name: event.request.pools ?? '',
+  actor: event.actor,
+  text: `pools ${event.request.pools ?? ''} by ${personOf(event.actor)}: ${event.request.reason}`,
+  atMs,
+  parts: new Map(event.machines.map((machine) => [machine, part])),
+  interrupted: new Set(interrupted),
+});
+
+const isOpen = ({ parts, interrupted }: PoolOrder): boolean =>
+  interrupted.size > 0 ||
   [...parts.values()].some(
     ({ stage }) => stage === 'waiting' || stage === 'sent' || stage === 'acknowledged',
   );
@@ -52,15 +65,26 @@ export function sayPools(state: SiteState, now: Now): Effect[] {
   );
   let room = state.site.config.control.startsPer10S - young.length;
   const effects: Effect[] = [];
-  for (const order of state.poolOrders)
+  for (const order of state.poolOrders) {
+    effects.push(...sayInterrupted(state, order, now));
     for (const [machine, part] of order.parts) {
       if (part.stage === 'waiting' && room > 0) {
         room -= 1;
         effects.push(...sayOne(state, order, machine, now));
       } else effects.push(...missed(state, order, { machine, part }, now));
     }
+  }
   return effects;
 }
+
+/** An order that a restart of the controller interrupted stands as an alarm until each of its machines has confirmed. */
+const sayInterrupted = (state: SiteState, { id, text, interrupted }: PoolOrder, now: Now): Effect[] =>
+  setAlarm(state, now, interrupted.size > 0, 'POOLS_NOT_SET', id, () => {
+    const ids = [...interrupted].map((machine) => state.site.machines[machine]?.id ?? '');
+    const more = ids.length > MOST_NAMED ? ` and ${ids.length - MOST_NAMED} more` : '';
+    const names = `${ids.slice(0, MOST_NAMED).join(', ')}${more}`;
+    return `the controller started anew during '${text.slice(0, 120)}'; not confirmed by ${ids.length} machines: ${names}; given again, it leaves alone whoever shows these pools`;
+  });
 
 function sayOne(state: SiteState, order: PoolOrder, machine: number, now: Now): Effect[] {
   const site = state.site.machines[machine];
@@ -108,9 +132,22 @@ function fail(
   const id = state.site.machines[machine]?.id ?? '';
   const sinceMonoMs = order.parts.get(machine)?.sinceMonoMs ?? now.monoMs;
   order.parts.set(machine, { stage: 'failed', sinceMonoMs });
+  order.interrupted.delete(machine);
   const text = `${id} is not known to mine at the pools '${order.name}': ${why}`;
-  return raiseAlarm(state, now, 'POOLS_NOT_SET', id, text, order.id);
+  return [note(order, 'failed', [id], now), ...raiseAlarm(state, now, 'POOLS_NOT_SET', id, text, order.id)];
 }
+
+/** Written down, so that after a restart it is known of whom nothing is. */
+const note = (
+  { id: commandId }: PoolOrder,
+  stage: 'observed' | 'failed',
+  machines: readonly string[],
+  now: Now,
+): Effect => ({
+  kind: 'ledger',
+  records: [{ t: 'pools', atMs: now.wallMs, commandId, stage, machines }],
+  after: [],
+});
 
 /** What an agent says of machines that were told. */
 export function takePoolResults(state: SiteState, { results }: Result, now: Now): Effect[] {
@@ -126,5 +163,40 @@ function takeOne(state: SiteState, one: MachineResult, now: Now): Effect[] {
     return fail(state, order, { machine, why: `${one.why ?? ''} ${one.detail ?? ''}`.trim() }, now);
   if (one.stage === 'acknowledged' && part.stage !== 'sent') return [];
   order.parts.set(machine, { ...part, stage: one.stage });
-  return one.stage === 'observed' ? clearAlarm(state, now, 'POOLS_NOT_SET', one.machine) : [];
+  if (one.stage !== 'observed') return [];
+  order.interrupted.delete(machine);
+  return [
+    ...(part.stage === 'observed' ? [] : [note(order, 'observed', [one.machine], now)]),
+    ...clearAlarm(state, now, 'POOLS_NOT_SET', one.machine),
+  ];
+}
+
+/**
+ * Brings back from the ledger the orders that were under way: nobody is told again, since who was told is not known,
+ * and what an agent still says of them is taken.
+ */
+export function recoverPools(state: SiteState, records: readonly LedgerRecord[]): void {
+  const { machines } = indexesOf(state);
+  const orders = new Map<string, PoolOrder>();
+  // As if they had been told at the start: the first seconds after it bring no second portion.
+  const { startedMonoMs: sinceMonoMs } = state;
+  for (const record of records) {
+    if (record.t === 'pools') {
+      const order = orders.get(record.commandId);
+      for (const id of record.machines) {
+        const machine = machines.get(id) ?? -1;
+        order?.parts.set(machine, { stage: record.stage, sinceMonoMs });
+        order?.interrupted.delete(machine);
+      }
+    } else if (record.t === 'operator' && record.request.action === 'pools') {
+      const { atMs } = record;
+      const named = record.machines.flatMap((id) => machines.get(id) ?? []);
+      for (const { interrupted } of orders.values()) for (const machine of named) interrupted.delete(machine);
+      const told = { stage: 'failed', sinceMonoMs } as const;
+      const order = newOrder({ ...record, machines: named }, told, { atMs, interrupted: named });
+      orders.set(record.commandId, order);
+    }
+  }
+  const open = [...orders.values()].filter(({ interrupted }) => interrupted.size > 0);
+  state.poolOrders.push(...open.slice(-ORDERS_KEPT));
 }

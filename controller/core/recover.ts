@@ -8,6 +8,7 @@ import { lastDay } from './contract.ts';
 import { recoverMeters } from './metering.ts';
 import { placeLock } from './lockouts.ts';
 import { applyOperator, personOf } from './operator.ts';
+import { recoverPools } from './pools.ts';
 import { shareAt } from './room.ts';
 import type { LimitState } from './signals.ts';
 import type { Command, SiteState } from './state.ts';
@@ -81,6 +82,7 @@ export function recover(state: SiteState, records: readonly LedgerRecord[], wall
     else if (record.t === 'energy') isNewer(state, record.interval);
     else if (record.t === 'verified') stories.get(record.commandId)?.proofs.set(record.node, record);
   }
+  recoverPools(state, records);
   for (const [machine, hold] of state.holds) if (hold.untilMs <= wallMs) state.holds.delete(machine);
   for (const story of stories.values()) takeUp(state, story, wallMs);
 }

@@ -78,6 +78,27 @@ describe('login', () => {
     expect(operator.asked).toEqual([]);
   });
 
+  test('other pools are ordered by nobody who is not logged in, nor any more after logging out', async () => {
+    const { server, operator } = await up();
+    const pools = { scope: ['r1'], action: 'pools', pools: 'main', reason: 'new contract' };
+    const stranger = dial(server.port);
+    expect((await stranger.call('cmd.preview', pools)).error?.data.reason).toBe('LOGIN_REFUSED');
+    expect((await stranger.closed).code).toBe(4401);
+    const ann = dial(server.port);
+    const token = (await ann.login(server.code)).result?.['token'];
+    const { previewId, hash } = (await ann.call('cmd.preview', pools)).result ?? {};
+    const seen = { previewId, hash, key: 'key-00000003' };
+    const thief = dial(server.port);
+    expect((await thief.call('cmd.execute', seen)).error?.data.reason).toBe('LOGIN_REFUSED');
+    await ann.call('logout', {});
+    const late = dial(server.port);
+    expect((await late.call('auth', { schema: 1, token })).error?.data.reason).toBe('LOGIN_REFUSED');
+    expect(await late.closed).toMatchObject({ code: 4403 });
+    expect(operator.asked).toHaveLength(1);
+    expect(operator.asked[0]).toMatchObject({ actor: 'test#1', input: pools });
+    expect(operator.executed).toBe(0);
+  });
+
   test('wrong codes are throttled, and then the right one too, until the time named', async () => {
     const clock = virtual();
     const { server } = await up(clock);

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import type { OperatorRequest } from '../../../../protocols/console/view.ts';
 import type { MachineResult } from '../../../../protocols/mqtt/status.ts';
+import { recover } from '../../../../controller/core/recover.ts';
 import { viewOf } from '../../../../controller/core/view.ts';
 import { order } from './order.ts';
 import { Plant } from './plant.ts';
@@ -20,6 +21,8 @@ function plantWith(startsPer10S: number): Plant {
 const setPools = (plant: Plant, ids: readonly string[], actor = 'ann#1'): void => {
   const request: OperatorRequest = { scope: ids, action: 'pools', pools: 'main', reason: 'new contract' };
   const machines = plant.state.site.machines.filter((one) => ids.includes(one.id)).map((one) => one.index);
+  const atMs = 1_000_000 + plant.nowMs;
+  plant.records.push({ t: 'operator', atMs, commandId: `op-${actor}`, actor, request, machines: ids });
   plant.take({ kind: 'operator', commandId: `op-${actor}`, actor, request, machines });
 };
 
@@ -118,4 +121,51 @@ test('a lockout that comes while they wait is respected, and a newer order takes
   expect(said(plant)).toEqual(['r1-01', 'r1-02', 'r1-04', 'r1-05', 'r1-06']);
   expect(plant.actions.filter(({ id }) => id.startsWith('op-eve#1-'))).toHaveLength(3);
   expect(alarms(plant).join()).toContain('r1-03');
+});
+
+/** The same site under a controller that starts anew with this ledger. */
+function restarted(before: Plant): Plant {
+  const plant = plantWith(4);
+  recover(plant.state, before.records, 1_000_000 + before.nowMs);
+  return plant.run(3);
+}
+
+test('an order that a restart interrupts is named with who has not confirmed, told to nobody again, and can be given again', () => {
+  const before = plantWith(4);
+  setPools(before, ALL);
+  before.run(12);
+  answer(before, 'r1-01', 'acknowledged');
+  answer(before, 'r1-01', 'observed');
+  answer(before, 'r1-02', 'failed', 'VERB_REFUSED');
+  const plant = restarted(before);
+  expect(said(plant)).toEqual([]);
+  const open = (): string => alarms(plant).join('\n');
+  expect(open()).toContain("the controller started anew during 'pools main by ann: new contract'");
+  expect(open()).toContain('not confirmed by 8 machines: r1-03, r1-04,');
+  // What its agent says late of one that was told is taken.
+  const head = { epoch: 1, generation: 0, ms: 1, atMs: 1, stage: 'observed' } as const;
+  const results = [{ ...head, commandId: 'op-ann#1-r1-03', machine: 'r1-03', verb: 'pools' }];
+  plant.take({
+    kind: 'result',
+    result: { v: 1, site: 'small', agent: 'a1', boot: 1, seq: 1, rack: 'r1', results },
+  });
+  plant.run(1);
+  expect(open()).toContain('not confirmed by 7 machines: r1-04,');
+  setPools(plant, ALL, 'bob#1');
+  plant.run(60);
+  expect(alarms(plant).filter((text) => text.includes('started anew'))).toEqual([]);
+  expect(said(plant)).toEqual(ALL);
+});
+
+test('an order of which everybody has been heard, or that a newer one covers, is over after a restart', () => {
+  const before = plantWith(10);
+  setPools(before, ALL);
+  before.run(12);
+  for (const id of ALL) answer(before, id, id === 'r1-02' ? 'failed' : 'observed');
+  expect(alarms(restarted(before))).toEqual([]);
+  const twice = plantWith(10);
+  setPools(twice, ALL);
+  setPools(twice, ALL, 'bob#1');
+  const plant = restarted(twice);
+  expect(alarms(plant).map((text) => /by (\w+)/.exec(text)?.[1])).toEqual(['bob']);
 });
