@@ -3,9 +3,10 @@ import type { Clock } from '../host/deps.ts';
 import { asFault, Fault } from '../protocols/faults.ts';
 import type { Action, Agree, MachineResult, Trip } from '../protocols/mqtt/status.ts';
 import type { Alarms } from './alarms.ts';
-import { isAtRest } from './core/draw.ts';
+import { isAtRest, settleMs } from './core/draw.ts';
 import { controllerMs, rackPhase } from './core/lease.ts';
 import type { LeaseState } from './core/lease.ts';
+import { COMMAND_POLL_MS } from './machine.ts';
 import type { Machine } from './machine.ts';
 import type { Plant } from './plant.ts';
 import type { SettingsBook } from './settings-book.ts';
@@ -68,6 +69,7 @@ export function makeActions(options: ActionsOptions): Actions {
     } catch (error) {
       say(machine, action, 'failed', clock.monoMs() - beganMs, asFault(error));
     } finally {
+      expectRestart(machine, action, clock.monoMs());
       machine.inFlight = false;
     }
   };
@@ -149,6 +151,15 @@ async function tell(
   if (act === undefined) throw new Fault('VERB_UNSUPPORTED', verb);
   await act(undefined, TIMEOUT_MS);
   return {};
+}
+
+/** That it stands still for a moment after this is our own doing, and no reason to start it again. */
+function expectRestart(machine: Machine, { verb }: Action, nowMs: number): void {
+  const { attempt, config, device } = machine;
+  if (attempt === undefined || (verb !== 'reboot' && verb !== 'pools')) return;
+  if (device.verbs[verb]?.facts.restartsMining !== true) return;
+  const restartsUntilMs = nowMs + settleMs(config.model, 'mine', COMMAND_POLL_MS);
+  machine.attempt = { ...attempt, restartsUntilMs };
 }
 
 /** Looks at what the regular readings have told, until it is shown or the time for that is over. */

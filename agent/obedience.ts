@@ -144,6 +144,8 @@ class Watch implements Obedience {
   trust(machine: Machine, why: string): void {
     if (machine.quarantine === undefined) return;
     machine.quarantine = undefined;
+    // What it ignored then is no answer to what is wanted of it now: it is told anew.
+    if (machine.attempt?.stage !== 'observed') machine.attempt = undefined;
     this.#words.delete(machine.config.id);
     this.#options.alarms.clear('QUARANTINED', machine.config.id, why);
     this.#tellSoon();

@@ -29,6 +29,7 @@ const PATIENCE = 2;
 
 /** While one of these stands, load is not switched for a proof. SHED_SHORTFALL is what a wrong topology looks like. */
 const IN_THE_WAY: readonly FaultCode[] = [
+  'AGENT_LOST',
   'CAP_EXCEEDED',
   'FEED_LOST',
   'LEASE_LOST',

@@ -39,6 +39,7 @@ const table = {
   DESIRED_STALE: { cause: 'a desired state is older than the one in force', next: 'nothing: it was refused', retry: 'never' },
   DESIRED_EXPIRED: { cause: 'a desired state has expired', next: 'nothing: no new action was started for it', retry: 'never' },
   LEASE_STALE: { cause: 'the controller is silent: nothing is raised', next: 'check the controller', retry: 'later' },
+  AGENT_LOST: { cause: 'an agent is not heard: what it reads is unknown here, and only its own guard works there', next: 'check its box, its process and its way to the broker; without the controller it goes into its fail-safe by itself', retry: 'later' },
   LEASE_LOST: { cause: 'the controller is silent for too long: the fail-safe is in force', next: 'check controller and broker', retry: 'later' },
   ENVELOPE_REFUSED: { cause: 'the command is outside the agent’s own limits', next: 'see the limit it names; change the site file if the limit is wrong', retry: 'later' },
   RAMP_WAIT: { cause: 'the command waits until a node’s ramp has room for it', next: 'nothing: it goes out as soon as the ramp allows; see the node it names', retry: 'later' },

@@ -5,7 +5,7 @@ import type { FaultCode } from '../../protocols/faults.ts';
 import type { Owner } from '../../protocols/mqtt/desired.ts';
 import type { LeasePhase } from '../../protocols/mqtt/status.ts';
 import type { Mode } from '../../protocols/reading.ts';
-import { drawW, restMode, satisfies, settleMs } from './draw.ts';
+import { drawW, isAtRest, restMode, satisfies, settleMs } from './draw.ts';
 
 /** A command given up is tried again no sooner than this. */
 export const RETRY_MS = 60_000;
@@ -50,6 +50,8 @@ export interface Attempt {
   readonly endedMs?: number;
   readonly stage: 'sent' | 'acknowledged' | 'ambiguous' | 'observed' | 'failed';
   readonly why?: FaultCode | undefined;
+  /** Until then it may be seen at rest for a restart that we ordered meanwhile: new pools, a reboot. Monotonic ms. */
+  readonly restartsUntilMs?: number;
 }
 
 /** What the machine showed last. `beganMs`: monotonic, when that reading began. */
@@ -239,6 +241,8 @@ function pursue(input: ReconcileInput, goal: Goal, step: Step, nowMs: number): D
     if (sight.mode === undefined && (step.raise || wasTold(model, toldBefore, step))) return none('unseen');
     return dwells(input, goal, step) ? none('settling') : dispatch(1);
   }
+  if (attempt.stage === 'observed' && !isAtRest(goal.mode) && nowMs < (attempt.restartsUntilMs ?? -Infinity))
+    return none('settling');
   if (attempt.stage === 'observed')
     return sight.mode === undefined ? none('unseen') : dispatch(1, sight.beganMs > attempt.dispatchedMs);
   if (attempt.stage === 'failed')

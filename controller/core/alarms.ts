@@ -6,6 +6,7 @@ import type { Alarm, SiteState } from './state.ts';
 
 const HIGH: readonly FaultCode[] = [
   'CAP_EXCEEDED',
+  'AGENT_LOST',
   'LEASE_LOST',
   'LIMIT_INFEASIBLE',
   'AI_INTERRUPTED',

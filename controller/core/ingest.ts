@@ -3,7 +3,7 @@ import { flowOf, learnCapW } from '../../protocols/loading.ts';
 import { modeOf, numberOf } from '../../protocols/reading.ts';
 import type { Readings } from '../../protocols/reading.ts';
 import type { MachineResult, Result, Status } from '../../protocols/mqtt/status.ts';
-import { clearAlarm, raiseAlarm, setAlarm, toldBefore } from './alarms.ts';
+import { clearAlarm, raiseAlarm, toldBefore } from './alarms.ts';
 import { reissue } from './commands.ts';
 import { drawW } from './economics.ts';
 import type { Effect } from './effects.ts';
@@ -210,6 +210,7 @@ export function takeStatus(state: SiteState, status: Status, now: Now): Effect[]
   state.agents.set(status.agent, {
     boot: status.boot,
     heardMonoMs: status.online ? now.monoMs : (known?.heardMonoMs ?? -Infinity),
+    sinceMonoMs: known?.online === true && !fresh ? known.sinceMonoMs : now.monoMs,
     online: status.online,
     phase: status.online ? status.phase : 'lost',
     nonce: status.online ? status.nonce : '',
@@ -231,7 +232,6 @@ export function takeStatus(state: SiteState, status: Status, now: Now): Effect[]
   return [
     ...back,
     ...(fresh ? endOld(state, now, status.agent, status.boot) : []),
-    ...setAlarm(state, now, !status.online, 'LEASE_LOST', status.agent, `agent ${status.agent} is off line`),
     ...status.guarding.flatMap((node) =>
       raiseAlarm(state, now, 'CAP_EXCEEDED', node, `the agent's guard sheds load below ${node}`),
     ),

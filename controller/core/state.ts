@@ -7,10 +7,10 @@ import type { VerbTable } from '../../protocols/mqtt/verbs.ts';
 import { MODES } from '../../protocols/reading.ts';
 import type { Mode, Reading } from '../../protocols/reading.ts';
 import type { Because, Desired } from '../../protocols/mqtt/desired.ts';
-import type { RunningInterval } from '../../protocols/mqtt/energy.ts';
 import type { Lock } from '../../protocols/mqtt/lockouts.ts';
-import type { Action, Inhibition, LeasePhase, Stored } from '../../protocols/mqtt/status.ts';
+import type { Action } from '../../protocols/mqtt/status.ts';
 import type { AiJob } from '../../protocols/prices/feed.ts';
+import type { AgentState } from './agents.ts';
 import { auxiliariesOf } from './auxiliaries.ts';
 import type { Auxiliaries } from './auxiliaries.ts';
 import type { PoolOrder } from './pool-order.ts';
@@ -77,33 +77,6 @@ export interface Alarm {
   toldBy: { readonly agent: string; readonly boot: number } | null;
 }
 
-export interface AgentState {
-  boot: number;
-  heardMonoMs: number;
-  online: boolean;
-  phase: LeasePhase;
-  nonce: string;
-  /** By number of its start: how far what it said is stored. Earlier starts are forgotten once it was told. */
-  stored: Map<number, Stored>;
-  /** A frame could not be understood: everything kept must be said again. */
-  resend: boolean;
-  /** The controller's clock minus the agent's, at least, ms. */
-  clockOffsetMs: number;
-  spooled: number;
-  guarding: readonly string[];
-  /** What its inputs hold back, as last said: it stands while the agent is silent. */
-  inhibitions: readonly Inhibition[];
-  /** Outlets it sees open, as last said. */
-  openOutlets: readonly string[];
-  /** Machines it has on its quarantine list, or that have no word for rest, as last said. */
-  unmovable: ReadonlySet<string>;
-  /** The market's intervals under way, as last said. */
-  intervals: readonly RunningInterval[];
-  host: Readonly<Record<string, number>> | null;
-  /** When its racks were last commanded anew after a fail-safe. */
-  reissuedMonoMs: number;
-}
-
 /** Who released a machine to manual, when and why. */
 export interface Manual {
   readonly by: string;
@@ -146,6 +119,8 @@ export interface SiteState {
   /** False until the first picture of the site is complete enough to command. */
   deciding: boolean;
   busConnected: boolean;
+  /** Since when it is. */
+  busMonoMs: number;
 
   /** Index in MODES, -1: unknown. */
   readonly mode: Int8Array;
@@ -267,6 +242,7 @@ export function emptyState(site: Site, epoch: number, monoMs: number): SiteState
     startedMonoMs: monoMs,
     deciding: false,
     busConnected: false,
+    busMonoMs: -Infinity,
     mode: new Int8Array(machines).fill(-1),
     modeAtMs: nan(machines),
     heardMonoMs: new Float64Array(machines).fill(-Infinity),

@@ -3,6 +3,7 @@ import type { Lease } from '../../protocols/mqtt/desired.ts';
 import { JUDGED_BY_CONTROLLER } from '../../protocols/mqtt/status.ts';
 import type { AgentEvent } from '../../protocols/mqtt/status.ts';
 import { adoptAll } from './adopt.ts';
+import { ageAgents } from './agents.ts';
 import { acknowledge, clearAlarm, raiseAlarm, setAlarm } from './alarms.ts';
 import { takeEnergy } from './energy.ts';
 import { issue, restWhereFound, sayAgain } from './commands.ts';
@@ -116,6 +117,7 @@ function takeAgentEvent(state: SiteState, event: AgentEvent, now: Now): Effect[]
 
 /** Everything retained is said again after a reconnect: the broker holds no truth. */
 function takeBus(state: SiteState, connected: boolean, now: Now): Effect[] {
+  if (connected && !state.busConnected) state.busMonoMs = now.monoMs;
   state.busConnected = connected;
   const alarm = setAlarm(state, now, !connected, 'BUS_OFFLINE', 'broker', FAULTS.BUS_OFFLINE.cause);
   if (!connected) return alarm;
@@ -184,17 +186,6 @@ function takeDrift(state: SiteState, now: Now): Effect[] {
   return changed.length === 0
     ? []
     : sayAgain(state, new Set(changed.map((machine) => state.site.machines[machine]?.rack ?? '')), text, now);
-}
-
-/** An agent that is not heard any more is gone: nothing is raised on its word. */
-function ageAgents(state: SiteState, now: Now): Effect[] {
-  return [...state.agents].flatMap(([id, agent]): Effect[] => {
-    if (!agent.online || now.monoMs - agent.heardMonoMs <= state.site.config.lease.t1S * 1_000) return [];
-    agent.online = false;
-    agent.phase = 'lost';
-    agent.nonce = '';
-    return setAlarm(state, now, true, 'LEASE_LOST', id, `agent ${id} is not heard`);
-  });
 }
 
 /** Agents heard, their first round of polls in, and the inputs known or known to fail. */

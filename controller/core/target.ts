@@ -67,7 +67,7 @@ export function decideTargets(state: SiteState, now: Now): Targets {
     const free = ours && !refuses(state, index, now);
     const fixed = ours ? fixedTarget(state, index, now) : undefined;
     if (!free || fixed !== undefined) {
-      of[index] = fixed ?? (ours ? state.wish[index] : undefined);
+      of[index] = fixed ?? (ours ? (state.wish[index] ?? goesOn(state, index, now)) : undefined);
       base[index] = free && fixed !== undefined ? drawW(state, index, fixed.mode) : believedW(state, index);
       continue;
     }
@@ -127,6 +127,13 @@ function refuses(state: SiteState, index: number, now: Now): boolean {
   if (model === undefined || wish !== restMode(model)) return false;
   const mode = modeAt(state.mode[index] ?? -1);
   return (mode === 'mine' || mode === 'ai') && !inTransition(state, index, now.monoMs);
+}
+
+/** Of whom nothing is wanted yet, as of one that a person gives back: it goes on with work that pays, and is not told to rest for being listed. */
+function goesOn(state: SiteState, index: number, now: Now): Target | undefined {
+  const choice = choiceOf(state, index, undefined, now);
+  const pays = choice !== undefined && choice.usdPerHour > 0;
+  return pays && modeAt(state.mode[index] ?? -1) === choice.mode ? working(state, index, choice) : undefined;
 }
 
 /**

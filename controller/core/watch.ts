@@ -1,4 +1,5 @@
 import { METER_MAX_AGE_MS } from '../../protocols/metering/age.ts';
+import { heardSinceMs } from './agents.ts';
 import { raiseAlarm, setAlarm, subjectsOf } from './alarms.ts';
 
 import type { Effect } from './effects.ts';
@@ -86,14 +87,21 @@ export function ageMachines(state: SiteState, now: Now): Effect[] {
   const toldLost = subjectsOf(state, 'DEVICE_LOST');
   for (const rack of state.site.racks) {
     let lost = 0;
+    const sinceMs = heardSinceMs(state, state.site.machines[rack.machines[0] ?? -1]?.agent ?? '');
+    const isLost = (index: number): boolean =>
+      !isKnown(state, index) &&
+      now.monoMs - Math.max(state.heardMonoMs[index] ?? -Infinity, sinceMs ?? Infinity) >
+        (state.site.machines[index]?.periodMs ?? 10_000) * state.site.config.control.lostAfterPolls;
     for (const index of rack.machines) {
       const period = state.site.machines[index]?.periodMs ?? 10_000;
       const silentMs = now.monoMs - Math.max(state.heardMonoMs[index] ?? -Infinity, state.startedMonoMs);
       if (silentMs > period * state.site.config.control.lostAfterPolls + 2_000) {
         forgetMachine(state, index);
       }
-      if (!isKnown(state, index) && silentMs > period * state.site.config.control.lostAfterPolls) lost++;
+      if (isLost(index)) lost++;
     }
+    // Who is seen through an agent that is not heard is not blamed for it: what was said of it before stands.
+    if (sinceMs === undefined) continue;
     const whole = lost >= 3 && lost >= rack.machines.length * 0.8;
     effects.push(
       ...setAlarm(
@@ -107,12 +115,9 @@ export function ageMachines(state: SiteState, now: Now): Effect[] {
     );
     for (const index of rack.machines) {
       const id = state.site.machines[index]?.id ?? '';
-      const silent =
-        now.monoMs - Math.max(state.heardMonoMs[index] ?? -Infinity, state.startedMonoMs) >
-        (state.site.machines[index]?.periodMs ?? 10_000) * state.site.config.control.lostAfterPolls;
-      const isLost = !whole && silent && !isKnown(state, index);
-      if (isLost || toldLost.has(id))
-        effects.push(...setAlarm(state, now, isLost, 'DEVICE_LOST', id, `${id} does not answer`));
+      const alone = !whole && isLost(index);
+      if (alone || toldLost.has(id))
+        effects.push(...setAlarm(state, now, alone, 'DEVICE_LOST', id, `${id} does not answer`));
     }
   }
   return effects;
@@ -120,7 +125,8 @@ export function ageMachines(state: SiteState, now: Now): Effect[] {
 
 export function ageMeters(state: SiteState, now: Now): Effect[] {
   return state.site.meters.flatMap((meter) => {
-    const silentMs = now.monoMs - Math.max(state.meterHeard[meter.index] ?? -Infinity, state.startedMonoMs);
+    const sinceMs = heardSinceMs(state, meter.agent);
+    const silentMs = now.monoMs - Math.max(state.meterHeard[meter.index] ?? -Infinity, sinceMs ?? Infinity);
     return silentMs > METER_MAX_AGE_MS + meter.periodMs
       ? raiseAlarm(
           state,

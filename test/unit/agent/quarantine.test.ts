@@ -130,6 +130,27 @@ test('it stays on the list over a restart of the agent, until a person has had i
   expect(listed(second)).toEqual([]);
 });
 
+test('given back by a person while its rest is still wanted, it is told anew before it is on the list again', async () => {
+  const bench = await withLiar();
+  const manual = {
+    id: 'op-1',
+    kind: 'manual',
+    by: 'anna',
+    sinceMs: START_MS,
+    reason: 'looked after',
+  } as const;
+  bench.voice.lock('r1', [{ ...manual, machines: ['r1-02'], freed: [] }]);
+  await bench.clock.advance(3_000);
+  const told = bench.miners.get('r1-02')?.calls.length;
+  bench.voice.lock('r1', [{ ...manual, machines: [], freed: ['r1-02'] }]);
+  await bench.clock.advance(3_000);
+  expect(listed(bench)).toEqual([]);
+  expect(bench.miners.get('r1-02')?.calls.slice(told)).toEqual(['sleep']);
+  await bench.clock.advance(40_000);
+  expect(bench.miners.get('r1-02')?.calls.slice(told)).toEqual(['sleep', 'sleep']);
+  expect(listed(bench)).toEqual(['r1-02']);
+});
+
 test.each(['never', 'under-load'] as const)(
   'an outlet of policy %s, everything behind it ignoring: cut as the last rung, or not at all',
   async (policy) => {

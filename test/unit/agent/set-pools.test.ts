@@ -46,6 +46,8 @@ test('pools are set once by each id, observed by a reading after it, and nothing
   expect(poolsOf(rig.whatsminer.settings())).toEqual(expected('r1-02'));
   expect([rig.antminer, rig.whatsminer].map((miner) => beside(miner.settings()))).toEqual(before);
   expect([rig.alarms('FOREIGN_WRITER'), rig.alarms('SETTING_DISTURBED')]).toEqual([[], []]);
+  // That it stands idle while it begins anew is our own doing.
+  expect(rig.alarms('SELF_WOKEN')).toEqual([]);
   expect(JSON.stringify([rig.voice.results, rig.voice.events])).not.toContain('pool-secret');
   // From now on these are the ones that nobody else may change.
   rig.antminer.anotherWrites({ pools: [{ url: 'stratum+tcp://thief.example:1', user: 't', pass: 'x' }] }, 0);

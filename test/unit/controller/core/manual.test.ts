@@ -30,6 +30,18 @@ test('released to manual, machines are left as people leave them, whatever price
   expect(newest(plant, 'r1')).toEqual([]);
 });
 
+test('given back while its agent still has it on the quarantine list, a machine whose work pays is not told to rest', () => {
+  const plant = new Plant().run(20);
+  plant.quarantined = ['r1-01'];
+  plant.run(3);
+  order(plant, 'anna#1', 'manual', ['r1-01']);
+  plant.run(3);
+  order(plant, 'anna#1', 'automatic', ['r1-01']);
+  plant.run(10);
+  expect(plant.state.wish[0]?.mode).toBe('mine');
+  expect(plant.mode[0]).toBe('mine');
+});
+
 test('what they draw is not taken for room: others give way to the limit in their place', () => {
   const plant = new Plant().run(20);
   order(plant, 'anna#1', 'manual', r1);
