@@ -161,7 +161,12 @@ export class SimulatedWhatsminerV3 extends MinerBody implements StreamDevice {
     const parts: Readonly<Record<string, unknown>> = {
       network: { hostname: 'WhatsMiner', proto: 'dhcp', mac: 'CA:01:14:00:04:EB' },
       miner: { working: String(!this.asleep), type, 'hash-board': 'K40', 'board-num': String(BOARDS) },
-      system: { api: '3.0.2', platform: 'H616', fwversion: '20251209.16.Rel2', ledstatus: 'auto' },
+      system: {
+        api: '3.0.2',
+        platform: 'H616',
+        fwversion: '20251209.16.Rel2',
+        ledstatus: this.led === 'auto' ? 'auto' : 'manual',
+      },
       power: { model: 'P221B', fanspeed: 6_000, mode: '1' },
       salt: this.#salt,
       'error-code': [],

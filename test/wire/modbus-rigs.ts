@@ -50,7 +50,8 @@ export function startSwitchyard(args: readonly string[]): Promise<string> {
   ]);
 }
 
-function firstLine(command: string, args: readonly string[]): Promise<string> {
+/** Starts a program that goes on until `closeAll`; its first line. */
+export function firstLine(command: string, args: readonly string[]): Promise<string> {
   const child: ChildProcess = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   opened.push(() => {
     child.kill('SIGKILL');

@@ -4,6 +4,7 @@
  */
 import { afterAll, expect, test } from 'vitest';
 
+import { SimulatedWhatsminerV3 } from '../../simulator/devices/whatsminer-v3.ts';
 import { SimulatedWhatsminer } from '../../simulator/devices/whatsminer.ts';
 import { serveMiner } from './miner-rigs.ts';
 import { closeAll } from './modbus-rigs.ts';
@@ -128,3 +129,84 @@ describeWith('UpstreamData/pyasic', 'pyasic/rpc/btminer.py')('UpstreamData/pyasi
     ]);
   });
 });
+
+describeWith('tetherto/miningos-wrk-miner-whatsminer', 'workers')(
+  'tetherto/miningos-wrk-miner-whatsminer, workers/lib/protocols',
+  () => {
+    const client = (handler: string, { host }: { host: string }, password: string): Client => ({
+      script: 'miningos-whatsminer.ts',
+      repository: 'tetherto/miningos-wrk-miner-whatsminer',
+      words: [handler, host, PORT, password],
+    });
+
+    test('wm-api-v2.js reads and commands a simulated Whatsminer of API v2', async () => {
+      const place = at(3);
+      const miner = await serveMiner(place, 'whatsminer-m60', (options) => new SimulatedWhatsminer(options));
+      const read = (command: string): Step => ['requestRead', command];
+      const write = (command: string, words: object = {}): Step => ['requestWrite', command, words];
+      await expectSteps(client('wm-api-v2', place, 'wrong'), [
+        [write('power_off'), { error: 'Error: ERR_JSON_CMD' }],
+      ]);
+      expect(miner.changes).toBe(0);
+      const none = { pool2: '', worker2: '', passwd2: '', pool3: '', worker3: '', passwd3: '' };
+      const one = { pool1: 'stratum+tcp://new.example:3333', worker1: 'acct.w1', passwd1: 'x' };
+      await expectSteps(client('wm-api-v2', place, PASSWORD), [
+        ...Object.entries(WHATSMINER_SAYS).map(([command, says]) => [read(command), says] as const),
+        [write('power_off', { respbefore: 'true' }), OK],
+        [read('status'), isOff('true')],
+        [write('power_on'), OK],
+        [read('status'), isOff('false')],
+        [write('adjust_power_limit', { power_limit: '2500' }), OK],
+        [read('summary'), limitIs(2_500)],
+        [write('set_low_power'), OK],
+        [read('summary'), modeIs('Low')],
+        [write('update_pools', { ...one, ...none }), OK],
+        [read('pools'), NEW_POOL],
+        [write('set_led', { color: 'red', period: 200, duration: 100, start: 0 }), OK],
+        [read('get_miner_info'), lightIs('manual')],
+        [write('nonsense'), { STATUS: 'E', Code: 14 }],
+        [write('reboot'), OK],
+      ]);
+    });
+
+    test('wm-api-v3.js reads and commands a simulated Whatsminer of API v3', async () => {
+      const place = at(4);
+      const miner = await serveMiner(
+        place,
+        'whatsminer-m66',
+        (options) => new SimulatedWhatsminerV3(options),
+      );
+      const read = (command: string, param?: string): Step => ['requestRead', command, { param }];
+      const done = { code: 0, msg: 'ok' };
+      await expectSteps(client('wm-api-v3', place, 'wrong'), [
+        [['authenticate'], { salt: expect.any(String) }],
+        [['write', 'set.miner.service', 'stop'], { code: -4 }],
+      ]);
+      expect(miner.changes).toBe(0);
+      await expectSteps(client('wm-api-v3', place, PASSWORD), [
+        [read('get.miner.status', 'summary'), { msg: { summary: { 'power-limit': 5_492 } } }],
+        [
+          read('get.miner.status', 'edevs+summary'),
+          { msg: { edevs: [{ id: 0 }, { id: 1 }, { id: 2 }], summary: { 'factory-hash': 276 } } },
+        ],
+        [read('get.miner.status', 'pools'), { msg: { pools: [{ 'stratum-active': true }] } }],
+        [read('get.miner.status'), { code: -3 }],
+        [read('get.device.info', 'error-code'), { msg: { 'error-code': [] } }],
+        // Of two answers it makes one.
+        [read('get.miner.setting'), { msg: { 'power-mode': 'normal', 'miner-working': 'true' } }],
+        [read('get.nonsense'), { code: -2 }],
+        [['write', 'set.miner.service', 'stop'], done],
+        [read('get.device.info', 'miner'), { msg: { miner: { working: 'false' } } }],
+        [['write', 'set.miner.service', 'start'], done],
+        [read('get.device.info', 'miner'), { msg: { miner: { working: 'true' } } }],
+        [['write', 'set.miner.power_limit', 4_009], done],
+        [read('get.miner.status', 'summary'), { msg: { summary: { 'power-limit': 4_009 } } }],
+        [['write', 'set.miner.power_mode', 'low'], done],
+        [read('get.miner.setting'), { msg: { 'power-mode': 'low' } }],
+        [['write', 'set.system.led', [{ color: 'red', period: 200, duration: 100, start: 0 }]], done],
+        [read('get.device.info', 'system'), { msg: { system: { ledstatus: 'manual' } } }],
+        [['write', 'set.system.reboot'], done],
+      ]);
+    });
+  },
+);

@@ -6,6 +6,8 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect } from 'vitest';
 
+import { firstLine } from '../modbus-rigs.ts';
+
 const run = promisify(execFile);
 const FOLDER = process.env['SWITCHYARD_OTHERS'];
 const PYTHON = '/usr/bin/python3';
@@ -49,4 +51,10 @@ export async function expectSteps(
   const { stdout } = await run(command, argv, { timeout: 60_000, maxBuffer: 16 * 1024 * 1024 });
   const returned = JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as unknown;
   expect(returned).toMatchObject(steps.map(([, returns]) => returns));
+}
+
+/** Starts a mock machine of that checkout, until `closeAll`. */
+export async function startMock(repository: string, options: object): Promise<void> {
+  const path = fileURLToPath(new URL('miningos-mock.ts', import.meta.url));
+  await firstLine(process.execPath, [path, checkoutOf(repository), JSON.stringify(options)]);
 }

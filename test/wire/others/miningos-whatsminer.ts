@@ -1,0 +1,43 @@
+/**
+ * Runs a protocol handler of tetherto/miningos-wrk-miner-whatsminer, unchanged: CHECKOUT FILE HOST PORT PASSWORD STEPS.
+ * FILE is below workers/lib/protocols. A step is
+ * [method, words...]; prints the answers as one line of JSON.
+ */
+import { createRequire } from 'node:module';
+import * as net from 'node:net';
+
+type Handler = Record<string, (...words: unknown[]) => Promise<unknown>>;
+
+const [, , checkout = '', file = '', host = '', port = '', password = '', calls = '[]'] = process.argv;
+const Api = createRequire(`${checkout}/`)(`./workers/lib/protocols/${file}`) as new (
+  options: object,
+) => Handler;
+
+/** In place of its worker's connection: one request, and all that comes until the other side closes. */
+function request(text: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = net.connect({ host, port: Number(port) }, () => socket.write(text));
+    let answer = '';
+    socket.setEncoding('utf8');
+    socket.on('data', (part: string) => (answer += part));
+    socket.once('error', reject);
+    socket.once('close', () => resolve(answer));
+  });
+}
+
+const api = new Api({ address: host, port: Number(port), password, rpc: { request } });
+/** Its handler of API v3 makes tokens and frames, and leaves it to the caller to send a command with them. */
+async function write(cmd: string, param: unknown): Promise<unknown> {
+  const made = (await api['generateTokenInfo']?.(cmd)) as { token: string; ts: number };
+  return api['_framedRequest']?.({ cmd, ts: made.ts, token: made.token, account: 'super', param });
+}
+
+const answers: unknown[] = [];
+for (const [method = '', ...words] of JSON.parse(calls) as [string, ...unknown[]][]) {
+  try {
+    answers.push(await (method === 'write' ? write(String(words[0]), words[1]) : api[method]?.(...words)));
+  } catch (error) {
+    answers.push({ error: String(error) });
+  }
+}
+process.stdout.write(`\n${JSON.stringify(answers)}\n`);
