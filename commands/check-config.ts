@@ -14,7 +14,7 @@ import type { Site } from '../config/site.ts';
 import { isVirtual } from '../protocols/metering/virtual.ts';
 import { makeLog } from '../host/log.ts';
 import { realEffects } from '../host/real.ts';
-import { asFault, Fault, FAULTS } from '../protocols/faults.ts';
+import { asFault, Fault, FAULTS, sentence } from '../protocols/faults.ts';
 import type { FaultCode } from '../protocols/faults.ts';
 import { planCapW } from '../protocols/loading.ts';
 import { probeSite } from './probe.ts';
@@ -228,7 +228,7 @@ function textOf({ file, problems, warnings, summary, probes }: Outcome): string 
   for (const warning of warnings)
     lines.push(`${file}:${warning.line}:${warning.column} warning ${warning.message}`);
   for (const code of new Set(problems.map((problem) => problem.code)))
-    lines.push(`Next: ${FAULTS[code].next}.`);
+    lines.push(`Next: ${sentence(FAULTS[code].next)}`);
   if (summary) lines.push(...summaryLines(summary));
   if (probes) lines.push(...probeLines(probes));
   return `${lines.join('\n')}\n`;
@@ -252,7 +252,7 @@ function probeLines(probes: readonly Probe[]): string[] {
   const failed = probes.filter(({ ok }) => !ok);
   const lines = failed.map(
     ({ id, target, fault }) =>
-      `${id} ${fault?.code ?? 'INTERNAL'} ${fault?.detail ?? ''} [${target}]${fault ? ` Next: ${fault.next}.` : ''}`,
+      `${id} ${fault?.code ?? 'INTERNAL'} ${fault?.detail ?? ''} [${target}]${fault ? ` Next: ${sentence(fault.next)}` : ''}`,
   );
   return [
     ...lines,

@@ -85,7 +85,10 @@ export function parseSite(
   } catch (error) {
     if (!(error instanceof SiteInvalid)) throw error;
     const names = new Set(parsed.data.nodes.map(({ id }) => id));
-    const broken = error.problems.map((problem) => withSuggestion(problem, parsed.data, names));
+    const found = error.problems.map((problem) => withSuggestion(problem, parsed.data, names));
+    // A node that stands there and has no place in the tree is wrong itself: who names it is not.
+    const roots = found.filter(({ path, message }) => !isThere(entry(parsed.data, path), message, names));
+    const broken = roots.length > 0 ? roots : found;
     throw invalid([...broken, ...profileProblems].map(place));
   }
   if (profileProblems.length > 0) throw invalid(profileProblems.map(place));
@@ -201,6 +204,9 @@ function withSuggestion(
   const suggestion = typeof name === 'string' ? nearestWord(name, nodes) : undefined;
   return { path: problem.path, message, ...(suggestion !== undefined && { suggestion }) };
 }
+
+const isThere = (name: unknown, message: string, nodes: ReadonlySet<string>): boolean =>
+  message.startsWith('there is no node') && typeof name === 'string' && nodes.has(name);
 
 interface Known {
   readonly models: ReadonlySet<string>;

@@ -123,6 +123,15 @@ const table = {
 export type FaultCode = keyof typeof table;
 export const FAULTS: Readonly<Record<FaultCode, FaultText>> = table;
 
+/** A text as a sentence: with one end, whatever it ended with. */
+export const sentence = (text: string): string => {
+  const whole = text.trimEnd().replace(/\.{2,}$/u, '.');
+  return /[.!?…]$/u.test(whole) ? whole : `${whole}.`;
+};
+
+/** What happened, and what to do about it. */
+export const withNext = (text: string, next: string): string => `${sentence(text)} Next: ${sentence(next)}`;
+
 /** Every error thrown or reported: a code, what happened here, and by its code the next step. */
 export class Fault extends Error {
   override readonly name = 'Fault';

@@ -46,9 +46,13 @@ export const PLAIN_VERB = {
 } as const satisfies Omit<VerbFacts, 'source'>;
 
 /** One verb as a line of a table for people. */
-export function verbText(verb: string, facts: ToldFacts): string {
+export const verbText = (verb: string, facts: ToldFacts): string =>
+  `${verb.padEnd(12)} ${verbWords(facts).join('; ')}`;
+
+/** What a verb truly does, in words. */
+export function verbWords(facts: ToldFacts): string[] {
   const { effectS, grain, dwellS, survivesReboot } = facts;
-  const words = [
+  return [
     effectS === undefined
       ? 'no reading shows it'
       : `shows after ${effectS.typical} s, at most ${effectS.atMost} s`,
@@ -59,7 +63,6 @@ export function verbText(verb: string, facts: ToldFacts): string {
     ...(dwellS > 0 ? [`for money again after ${dwellS} s`] : []),
     ...(grain === undefined ? [] : [grainText(grain)]),
   ];
-  return `${verb.padEnd(12)} ${words.join('; ')}`;
 }
 
 function grainText(grain: PowerGrain): string {

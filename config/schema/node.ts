@@ -94,7 +94,7 @@ export const nodeSchema = z
     message: 'capA needs phaseV, the nominal voltage between phase and neutral',
     path: ['capA'],
   })
-  .refine((node) => (node.auxiliary?.fixedKw ?? 0) < node.capKw, {
+  .refine(({ auxiliary, capKw }) => auxiliary === undefined || auxiliary.fixedKw < capKw, {
     message: 'fixedKw takes all that the node may carry (capKw): nothing is left for machines',
     path: ['auxiliary', 'fixedKw'],
   });

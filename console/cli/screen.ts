@@ -1,3 +1,4 @@
+import { withNext } from '../../protocols/faults.ts';
 import type { ConsoleView, MachineView } from '../../protocols/console/view.ts';
 import type { Mode } from '../../protocols/reading.ts';
 import {
@@ -15,6 +16,7 @@ import {
   usdText,
 } from '../format.ts';
 import { fit } from './text.ts';
+import { byUrgency } from './words.ts';
 
 /** One line of the screen; `style` says how much attention it asks. */
 export interface ScreenLine {
@@ -149,12 +151,9 @@ function rackLine(id: string, members: readonly MachineView[]): ScreenLine {
 }
 
 function alarmLines(view: ConsoleView, nowMs: number, most: number): ScreenLine[] {
-  const sorted = view.alarms.toSorted(
-    (a, b) => Number(a.acknowledgedBy !== null) - Number(b.acknowledgedBy !== null) || b.sinceMs - a.sinceMs,
-  );
-  const rows = sorted.map((alarm) =>
+  const rows = byUrgency(view.alarms).map((alarm) =>
     line(
-      `  ${alarm.acknowledgedBy === null ? '!' : ' '} ${alarm.id}  ${alarm.code} ${alarm.subject}: ${alarm.text}. Next: ${alarm.next} (${durationText(nowMs - alarm.sinceMs)})`,
+      `  ${alarm.acknowledgedBy === null ? '!' : ' '} ${alarm.id}  ${alarm.code} ${withNext(`${alarm.subject}: ${alarm.text}`, alarm.next)} (${durationText(nowMs - alarm.sinceMs)})`,
       alarm.acknowledgedBy !== null ? 'dim' : alarm.priority === 'high' ? 'bad' : 'warn',
     ),
   );

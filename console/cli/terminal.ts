@@ -12,7 +12,7 @@ import type { Asked } from './commandline.ts';
 import { Prompt } from './prompt.ts';
 import { screenLines } from './screen.ts';
 import { plain, plainJson } from './text.ts';
-import { previewText, styled, summary } from './words.ts';
+import { alarmText, previewText, statusLines, styled, summary } from './words.ts';
 
 const DRAW_GAP_MS = 250;
 const SUMMARY_GAP_MS = 10_000;
@@ -204,7 +204,7 @@ class Terminal {
     const known = new Map(before?.alarms.map((alarm) => [alarm.id, alarm]));
     for (const alarm of view.alarms) {
       if (!known.has(alarm.id))
-        this.#print(`ALARM ${alarm.id} ${alarm.code} ${alarm.subject}: ${alarm.text}. Next: ${alarm.next}`, {
+        this.#print(alarmText(alarm), {
           event: 'alarm',
           ...alarm,
         });
@@ -270,7 +270,7 @@ class Terminal {
     else if (asked.kind === 'code') {
       const { code } = await link.request('code.new', {});
       this.#print(`one-time code for one more console, good for 15 minutes: ${code}`, { code });
-    } else if (this.#view !== undefined) this.#print(summary(this.#view), { view: this.#view });
+    } else if (this.#view !== undefined) this.#print(statusLines(this.#view), { view: this.#view });
     return true;
   }
 
@@ -324,12 +324,14 @@ class Terminal {
     return this.#prompt.ask(text);
   }
 
-  #print(text: string, json: object): void {
+  /** Of several lines the screen, which has a list of its own for what follows, shows the first. */
+  #print(text: string | readonly string[], json: object): void {
+    const lines = [text].flat();
     if (this.#options.json === true) this.#options.output.write(`${plainJson(json)}\n`);
     else if (this.#live && !this.#ended) {
-      this.#messages = [...this.#messages.slice(-3), text];
+      this.#messages = [...this.#messages.slice(-3), lines[0] ?? ''];
       this.#draw();
-    } else this.#options.output.write(`${plain(text, 2_000)}\n`);
+    } else for (const line of lines) this.#options.output.write(`${plain(line, 2_000)}\n`);
   }
 
   #draw(): void {

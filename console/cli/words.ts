@@ -1,4 +1,5 @@
-import type { ConsoleView, OperatorRequest, Preview } from '../../protocols/console/view.ts';
+import { withNext } from '../../protocols/faults.ts';
+import type { AlarmView, ConsoleView, OperatorRequest, Preview } from '../../protocols/console/view.ts';
 import { deltaKwText, kwText, powerText, usdText } from '../format.ts';
 import type { ScreenLine } from './screen.ts';
 
@@ -19,6 +20,30 @@ export function styled({ text, style }: ScreenLine): string {
 /** The site in one line. */
 export function summary({ site, alarms }: ConsoleView): string {
   return `${site.name}: ${powerText(site.powerW)} of ${kwText(site.limitKw)} (${site.limitFrom}), plan ${kwText(site.planKw)}, price ${usdText(site.priceUsdPerMwh)}/MWh (${site.priceQuality}), ${usdText(site.usdPerHour)}/h, ${site.reporting}/${site.expected} reporting, ${alarms.length} alarms${site.underControl ? '' : ', NOT UNDER CONTROL'}`;
+}
+
+/** Of the alarms, so many are named. */
+const ALARMS_NAMED = 5;
+const URGENCY = { high: 0, medium: 1, low: 2 } as const;
+
+/** An alarm in one line, with what to do. */
+export const alarmText = (alarm: AlarmView): string =>
+  `ALARM ${alarm.id} ${alarm.code} ${withNext(`${alarm.subject}: ${alarm.text}`, alarm.next)}`;
+
+/** Those nobody has acknowledged first, of those the worst, of those the newest. */
+export const byUrgency = (alarms: readonly AlarmView[]): AlarmView[] =>
+  alarms.toSorted(
+    (a, b) =>
+      Number(a.acknowledgedBy !== null) - Number(b.acknowledgedBy !== null) ||
+      URGENCY[a.priority] - URGENCY[b.priority] ||
+      b.sinceMs - a.sinceMs,
+  );
+
+/** The site in one line, then its worst alarms, and how many more there are. */
+export function statusLines(view: ConsoleView): string[] {
+  const named = byUrgency(view.alarms).slice(0, ALARMS_NAMED);
+  const more = view.alarms.length - named.length;
+  return [summary(view), ...named.map(alarmText), ...(more > 0 ? [`and ${more} more alarms`] : [])];
 }
 
 /** What a command would do, in one line. */

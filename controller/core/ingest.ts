@@ -1,4 +1,5 @@
 import { METER_MAX_AGE_MS } from '../../protocols/metering/age.ts';
+import { sentence } from '../../protocols/faults.ts';
 import { flowOf, learnCapW } from '../../protocols/loading.ts';
 import { modeOf, numberOf } from '../../protocols/reading.ts';
 import type { Readings } from '../../protocols/reading.ts';
@@ -346,6 +347,7 @@ function takeOne(state: SiteState, one: MachineResult, now: Now): Effect[] {
   if (one.stage === 'refused' && one.why !== 'AUTHORITY_REFUSED' && one.why !== 'CYCLES_SPENT') return [];
   state.stage[index] = 'failed';
   state.disobeys[index] = 1;
-  const text = `${one.machine} was told to ${wish.mode} and does not: ${one.detail ?? one.why}. Its load was taken elsewhere.`;
+  const what = sentence(`${one.machine} was told to ${wish.mode} and does not: ${one.detail ?? one.why}`);
+  const text = `${what} Its load was taken elsewhere`;
   return raiseAlarm(state, now, 'COMMAND_IGNORED', one.machine, text, commandId);
 }

@@ -1,7 +1,7 @@
 /** What machines can be told, by their agents' tables: nobody is asked for what its firmware has no word for. */
 import type { OperatorAction } from '../../protocols/console/protocol.ts';
 import type { VerbTable } from '../../protocols/mqtt/verbs.ts';
-import { verbText } from '../../protocols/verb-facts.ts';
+import { verbWords } from '../../protocols/verb-facts.ts';
 import type { Effect } from './effects.ts';
 import type { ControllerEvent } from './events.ts';
 import { indexesOf } from './ingest.ts';
@@ -58,5 +58,5 @@ export function verbLines(state: SiteState, index: number): { label: string; val
   if (table === undefined) return [];
   const verbs = Object.entries(table);
   if (verbs.length === 0) return [{ label: 'can be told', value: 'nothing' }];
-  return verbs.map(([verb, facts]) => ({ label: 'can be told', value: verbText(verb, facts) }));
+  return verbs.map(([verb, facts]) => ({ label: `can be told ${verb}`, value: verbWords(facts).join(', ') }));
 }

@@ -241,6 +241,11 @@ test('all problems at once, in order of line', () => {
   ]);
 });
 
+test('a node without a place in the tree is named once, and not again by all that hangs on it', () => {
+  const { problems } = problemsOf(GOOD.replace('parent: feeder-1', 'parent: feeder-9'));
+  expect(problems.map(({ path }) => path)).toEqual(['nodes.2.parent']);
+});
+
 describe('loadSite', () => {
   const load = async (bytes: Uint8Array | undefined): Promise<unknown> =>
     loadSite('site.yaml', async () => bytes, MODELS, PROFILES).then(

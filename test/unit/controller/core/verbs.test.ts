@@ -63,11 +63,11 @@ test('what a machine can be told stands with why it is in its state', () => {
   tell(plant, [{ verbs: { sleep: PLAIN_VERB, 'power-limit': LIMIT }, machines: ['r1-01'] }]);
   const said = (index: number): string[] =>
     whyOf(plant.state, index, now)
-      .inputs.filter(({ label }) => label === 'can be told')
-      .map(({ value }) => value);
+      .inputs.filter(({ label }) => label.startsWith('can be told'))
+      .map(({ label, value }) => `${label}: ${value}`);
   expect(said(0)).toEqual([
-    'sleep        no reading shows it',
-    'power-limit  shows after 60 s, at most 240 s; restarts mining; for money again after 300 s; in steps of 1 W, 2000 to 3600 W',
+    'can be told sleep: no reading shows it',
+    'can be told power-limit: shows after 60 s, at most 240 s, restarts mining, for money again after 300 s, in steps of 1 W, 2000 to 3600 W',
   ]);
   expect(said(1)).toEqual([]);
 });
