@@ -23,5 +23,9 @@ test('a sentence stays what it is, and nothing else gets two ends', () => {
     'and so on…',
     'of 3.5 kW.',
   ]);
-  fc.assert(fc.property(fc.string(), (text) => expect(sentence(sentence(text))).toBe(sentence(text))));
+  fc.assert(
+    fc.property(fc.string(), (text) => {
+      expect(sentence(sentence(text))).toBe(sentence(text));
+    }),
+  );
 });
