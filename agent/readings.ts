@@ -20,6 +20,8 @@ export const MINER_BOUNDS = {
   fan: { unit: 'rpm', min: 0, max: 30_000 },
   uptime: { unit: 's', min: 0, max: 20 * 366 * 86_400 },
   shares: { unit: '1', min: 0, max: 1e15 },
+  boards: { unit: '1', min: 0, max: 32 },
+  chips: { unit: '1', min: 0, max: 10_000 },
 } as const satisfies Record<string, Bounds>;
 
 /** A number from a device, checked; what is not one becomes VALUE_MISSING or VALUE_INVALID. `scale` brings it to `bounds.unit`. */

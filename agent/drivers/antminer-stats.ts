@@ -5,12 +5,15 @@ import { Fault } from '../../protocols/faults.ts';
 import type { Reading } from '../../protocols/reading.ts';
 import { gigahash } from '../../protocols/units.ts';
 import type { Asked } from '../ask-cgminer.ts';
+import { boardReadings } from '../boards.ts';
+import type { BoardTold } from '../boards.ts';
 import { MINER_BOUNDS, missing, numberReading, shown, toNumber, uncertain, unreadable } from '../readings.ts';
 
 /** Above this multiple of its own ideal rate a hashrate carries a wrong unit. */
 const IDEAL_FACTOR = 3;
 /** Of a board's sensors in one text; what comes behind is not looked at. */
 const MOST_LETTERS = 400;
+const MOST_BOARDS = 8;
 /** A reachable machine draws something: firmware counts the hash boards alone. */
 const POWER_FLOOR_W = 1;
 
@@ -33,7 +36,8 @@ export function statsReadings(miner: JsonObject, atMs: number): Record<string, R
     power: powerOf(miner, atMs),
     uptime: numberReading(field(miner, 'Elapsed'), MINER_BOUNDS.uptime, atMs),
   };
-  for (let index = 1; index <= 8; index += 1) {
+  Object.assign(readings, boardReadings(boardsOf(miner, atMs), atMs));
+  for (let index = 1; index <= MOST_BOARDS; index += 1) {
     const fan = field(miner, `fan${index}`);
     if (fan !== undefined) readings[`fan.${index}`] = numberReading(fan, MINER_BOUNDS.fan, atMs);
     // A place without a board has no chips and all-zero temperatures.
@@ -44,6 +48,27 @@ export function statsReadings(miner: JsonObject, atMs: number): Record<string, R
     if (chip !== undefined) readings[`temperature.chip.${index}`] = hottest(chip, atMs);
   }
   return readings;
+}
+
+/** A place without a board has no chips. Of a board `chain_acs` shows each chip: `o` answers, `x` does not, `-` is missing. */
+function boardsOf(miner: JsonObject, atMs: number): readonly BoardTold[] {
+  const boards: BoardTold[] = [];
+  for (let place = 1; place <= MOST_BOARDS; place += 1) {
+    const found = toNumber(field(miner, `chain_acn${place}`));
+    if (found === undefined) continue;
+    const shown = field(miner, `chain_acs${place}`);
+    const answering = typeof shown === 'string' ? (shown.match(/o/g)?.length ?? 0) : 0;
+    const rate = field(miner, `chain_rate${place}`);
+    boards.push({
+      place,
+      gone: found <= 0,
+      chips: answering > 0 ? answering : found,
+      ...(rate !== undefined && {
+        rate: numberReading(rate, MINER_BOUNDS.hashrate, atMs, gigahash(1)),
+      }),
+    });
+  }
+  return boards;
 }
 
 function hashrateOf(miner: JsonObject, atMs: number): Reading {

@@ -11,6 +11,7 @@ import type { Identity, Reading, Readings } from '../../protocols/reading.ts';
 import { PLAIN_VERB } from '../../protocols/verb-facts.ts';
 import { askCgminer, Deadline, poolReadings, poolsTold } from '../ask-cgminer.ts';
 import type { Asked } from '../ask-cgminer.ts';
+import { boardReadings, devBoard } from '../boards.ts';
 import { withFacts } from '../driver.ts';
 import type { BeforeWrite, Device, DeviceIo, Driver, Settings, SettingsView, Target } from '../driver.ts';
 import {
@@ -167,13 +168,18 @@ class Auradine implements Device {
           : numberReading(setup.settings['powerLimit'], MINER_BOUNDS.power, setup.atMs);
     const devs = await this.#ask('devs', deadline);
     if (devs instanceof Fault) readings['temperature.board.1'] = this.#unread(devs);
-    else
-      for (const board of listOf(devs.value, 'DEVS', MOST_BOARDS))
-        readings[`temperature.board.${toNumber(field(board, 'ID')) ?? 0}`] = numberReading(
+    else {
+      const boards = listOf(devs.value, 'DEVS', MOST_BOARDS).map((board) => {
+        const place = toNumber(field(board, 'ID')) ?? 0;
+        readings[`temperature.board.${place}`] = numberReading(
           field(board, 'Temperature'),
           MINER_BOUNDS.temperature,
           devs.atMs,
         );
+        return devBoard(board, place, devs.atMs);
+      });
+      Object.assign(readings, boardReadings(boards, devs.atMs));
+    }
     const fan = await tried(this.#session.get('fan', deadline));
     if (fan instanceof Fault) readings['fan.1'] = this.#unread(fan);
     else

@@ -8,17 +8,18 @@ import { avalonNumbers, avalonWords, encodeAvalon, parseAvalon } from '../../pro
 import type { AvalonDialect, AvalonWords } from '../../protocols/asic/avalon.ts';
 import { field, isList, isObject, sectionOf, statusOf } from '../../protocols/asic/cgminer.ts';
 import { asFault, Fault } from '../../protocols/faults.ts';
-import type { Identity, Reading, Readings } from '../../protocols/reading.ts';
-import { gigahash } from '../../protocols/units.ts';
+import type { Identity, Readings } from '../../protocols/reading.ts';
 import { PLAIN_VERB } from '../../protocols/verb-facts.ts';
 import { askBytes, Deadline, poolReadings, poolsTold } from '../ask-cgminer.ts';
 import type { Asked } from '../ask-cgminer.ts';
 import { withFacts } from '../driver.ts';
 import type { BeforeWrite, Device, DeviceIo, Driver, Settings, SettingsView, Target } from '../driver.ts';
-import { errorsReading, modeReading, powerReading, rateReading, wordOf } from '../miner-readings.ts';
+import { wordOf } from '../miner-readings.ts';
 import { checkOptions, portOption } from '../options.ts';
 import { hasPools, poolSettings } from '../pools.ts';
-import { MINER_BOUNDS, missing, numberReading, toNumber, uncertain, unreadable } from '../readings.ts';
+import { toNumber, unreadable } from '../readings.ts';
+import { statsReadings } from './avalon-stats.ts';
+import type { Stats } from './avalon-stats.ts';
 
 /** Commands that give the bracket string, the shortest first; which of them a firmware has is found out once. */
 const STATS = ['litestats', 'estats', 'stats'] as const;
@@ -26,14 +27,6 @@ const STATS = ['litestats', 'estats', 'stats'] as const;
 const AHEAD_S = 5;
 /** So long after an unanswered soft-on a machine that sleeps on did not know the word. */
 const SOFT_ON_MS = 20_000;
-/** `SoftOFF` of a machine that boots. Other values above zero: it was switched off softly. */
-const SOFT_BOOT = 6;
-/** Of the supply's seven figures: watts to the boards, and watts from the wall. */
-const PS_BOARDS = 4;
-const PS_WALL = 6;
-/** No supply takes more of the wall than this for what it gives. */
-const SUPPLY_FACTOR = 1.35;
-
 /** What its verbs truly do. Times are estimates from documents. */
 const VERBS = {
   sleep: {
@@ -74,10 +67,6 @@ export const avalon: Driver = {
     return new Avalon(target, io);
   },
 };
-
-interface Stats extends Asked {
-  readonly words: AvalonWords;
-}
 
 class Avalon implements Device {
   readonly driver = 'avalon';
@@ -291,82 +280,6 @@ class Avalon implements Device {
     const why = verb === 'setpool' ? '' : `: ${status?.message.slice(0, 100) ?? 'no status in the answer'}`;
     throw new Fault('VERB_REFUSED', `${verb === 'setpool' ? verb : words}${why}`);
   }
-}
-
-function statsReadings({ words, value, atMs, partial }: Stats): Record<string, Reading> {
-  const one = (name: string): number | undefined => avalonNumbers(words, name)[0];
-  const hashrate = rateReading(
-    [
-      [one('GHSspd'), false],
-      [one('GHSavg'), true],
-    ],
-    // What it calls the rate of its design is an average since the start: no bound.
-    { scale: gigahash(1), factory: undefined, atMs },
-  );
-  const [outer] = sectionOf(value, 'STATS');
-  const readings: Record<string, Reading> = {
-    hashrate: partial && !hashrate.ok ? unreadable('ANSWER_PARTIAL', atMs) : hashrate,
-    power: powerOf(words, atMs),
-    uptime: numberReading(one('Elapsed') ?? (outer && field(outer, 'Elapsed')), MINER_BOUNDS.uptime, atMs),
-  };
-  readings['mode'] = modeOf(readings['hashrate'] ?? missing(atMs), words, atMs);
-  const temperature = (name: string, raw: number | undefined): void => {
-    // A sensor at zero is one of a board without power.
-    if (raw !== undefined)
-      readings[name] =
-        raw === 0 ? missing(atMs, 'no sensor answers') : numberReading(raw, MINER_BOUNDS.temperature, atMs);
-  };
-  temperature('temperature.ambient', one('ITemp') ?? one('Temp'));
-  temperature('temperature.chip.max', one('TMax'));
-  for (const [index, raw] of avalonNumbers(words, 'MTmax').slice(0, 16).entries())
-    temperature(`temperature.chip.${index + 1}`, raw);
-  for (const [index, raw] of avalonNumbers(words, 'HBOTemp').slice(0, 16).entries())
-    temperature(`temperature.board.${index + 1}`, raw);
-  for (let index = 1; index <= 8; index += 1)
-    if (words.has(`Fan${index}`))
-      readings[`fan.${index}`] = numberReading(one(`Fan${index}`), MINER_BOUNDS.fan, atMs);
-  const errors = ['ECHU', 'ECMM'].filter((name) => words.has(name));
-  if (errors.length > 0)
-    readings['errors'] = errorsReading(
-      errors.flatMap((name) =>
-        avalonNumbers(words, name).map((code, unit) => (code === 0 ? '' : `${name}${unit + 1} ${code}`)),
-      ),
-      atMs,
-    );
-  if (words.has('WORKMODE'))
-    readings['workMode'] = numberReading(one('WORKMODE'), { unit: '1', min: 0, max: 99 }, atMs);
-  return readings;
-}
-
-/** What it draws from the wall: by a figure of its own, or the last of the supply's seven; else what its boards draw. */
-function powerOf(words: AvalonWords, atMs: number): Reading {
-  const wall = avalonNumbers(words, 'WALLPOWER')[0];
-  if (wall !== undefined) return powerReading(wall, atMs, true);
-  const supply = avalonNumbers(words, 'PS');
-  const boardsW = supply[PS_BOARDS];
-  const wallW = supply[PS_WALL];
-  if (boardsW === undefined) return missing(atMs);
-  if (wallW !== undefined && wallW >= boardsW && (boardsW === 0 || wallW <= boardsW * SUPPLY_FACTOR))
-    return powerReading(wallW, atMs, true);
-  return uncertain(powerReading(boardsW, atMs, true), 'counts the hash boards alone');
-}
-
-/** Hashing is proof of mining. Not hashing, it says whether it was switched off softly. */
-function modeOf(hashrate: Reading, words: AvalonWords, atMs: number): Reading {
-  const [softOff] = avalonNumbers(words, 'SoftOFF');
-  const isOff =
-    (softOff ?? 0) > 0 && softOff !== SOFT_BOOT && /in idle/i.test(words.get('SYSTEMSTATU') ?? '');
-  if (hashrate.ok && Number(hashrate.value) > 0 && hashrate.quality === 'good') {
-    const mining = modeReading('mine', atMs);
-    return isOff ? uncertain(mining, 'says that it was switched off softly') : mining;
-  }
-  if (!hashrate.ok && hashrate.why !== 'VALUE_MISSING') return hashrate;
-  if (softOff === undefined)
-    return missing(atMs, 'not hashing, and it does not say whether it was switched off');
-  if (isOff) return modeReading('sleep', atMs);
-  return hashrate.ok && Number(hashrate.value) > 0
-    ? uncertain(modeReading('mine', atMs), 'average only')
-    : modeReading('idle', atMs);
 }
 
 /** What a curtailment must leave as it is, as far as the device says. */

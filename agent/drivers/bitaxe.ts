@@ -134,6 +134,8 @@ class Bitaxe implements Device {
         ['temperature.chip.1', 'temp', MINER_BOUNDS.temperature],
         ['fan.1', 'fanrpm', MINER_BOUNDS.fan],
         ['uptime', 'uptimeSeconds', MINER_BOUNDS.uptime],
+        // What the board was made with; how many of them answer it does not say.
+        ['chips.expected', 'asicCount', MINER_BOUNDS.chips],
       ]),
     };
   }

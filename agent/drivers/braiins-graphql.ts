@@ -9,6 +9,8 @@ import { asFault, Fault } from '../../protocols/faults.ts';
 import type { Identity, Reading, Readings } from '../../protocols/reading.ts';
 import { PLAIN_VERB } from '../../protocols/verb-facts.ts';
 import { Deadline } from '../ask-cgminer.ts';
+import { boardReadings } from '../boards.ts';
+import type { BoardTold } from '../boards.ts';
 import { withFacts } from '../driver.ts';
 import type { BeforeWrite, Device, DeviceIo, Driver, Settings, SettingsView, Target } from '../driver.ts';
 import { listOf, modeReading, partOf, powerReading, rateReading, wordOf } from '../miner-readings.ts';
@@ -26,7 +28,7 @@ const STARTS_S = 120;
 const NOW =
   '{bos{uptime{durationS}}bosminer{info{workSolver{realHashrate{mhs5S}nominalMhs}fans{name rpm}summary{power{approxConsumptionW limitW}}}}}';
 const BOARDS =
-  '{bosminer{info{workSolver{childSolvers{name realHashrate{mhs5S}temperatures{name degreesC}}}}}}';
+  '{bosminer{info{workSolver{childSolvers{name hwDetails{chips}realHashrate{mhs5S}temperatures{name degreesC}}}}}}';
 const SETTINGS =
   '{bosminer{config{... on BosminerConfig{autotuning{enabled mode powerTarget}}}info{poolGroups{pools{url user active}}}}}';
 const SERVICE = '{bos{uptime{durationS}}bosminer{uptime{durationS}}}';
@@ -193,6 +195,7 @@ class BraiinsGraphql implements Device {
       return;
     }
     const solver = partOf(boards.data, 'bosminer', 'info', 'workSolver');
+    const told: BoardTold[] = [];
     for (const [index, board] of listOf(solver, 'childSolvers', MOST_PARTS).entries()) {
       const slot = toNumber(field(board, 'name')) ?? index + 1;
       for (const sensor of listOf(board, 'temperatures', MOST_PARTS)) {
@@ -204,7 +207,16 @@ class BraiinsGraphql implements Device {
             boards.atMs,
           );
       }
+      const rate = partOf(board, 'realHashrate', 'mhs5S');
+      told.push({
+        place: slot,
+        chips: toNumber(partOf(board, 'hwDetails', 'chips')),
+        ...(rate !== undefined && {
+          rate: numberReading(rate, MINER_BOUNDS.hashrate, boards.atMs, MEGAHASH),
+        }),
+      });
     }
+    Object.assign(readings, boardReadings(told, boards.atMs));
   }
 
   #makeVerbs(): Device['verbs'] {

@@ -11,6 +11,8 @@ import type { Identity, Reading, Readings } from '../../protocols/reading.ts';
 import { PLAIN_VERB } from '../../protocols/verb-facts.ts';
 import { Deadline } from '../ask-cgminer.ts';
 import type { JsonPage } from '../ask-json.ts';
+import { boardReadings } from '../boards.ts';
+import type { BoardTold } from '../boards.ts';
 import { withFacts } from '../driver.ts';
 import type { BeforeWrite, Device, DeviceIo, Driver, Settings, SettingsView, Target } from '../driver.ts';
 import { listOf, modeReading, partOf, powerReading, rateReading, wordOf } from '../miner-readings.ts';
@@ -198,14 +200,26 @@ class Braiins implements Device {
     const boards = await this.#page('miner/hw/hashboards', deadline);
     if (boards instanceof Fault)
       readings['temperature.board.1'] = unreadable(boards.code, this.#io.clock.wallMs(), boards.detail);
-    else
+    else {
+      const told: BoardTold[] = [];
       for (const [index, board] of listOf(boards.value, 'hashboards', MOST_BOARDS).entries()) {
         const slot = toNumber(field(board, 'id')) ?? index + 1;
         const temperature = (...path: string[]): Reading =>
           numberReading(partOf(board, ...path, 'degree_c'), MINER_BOUNDS.temperature, boards.atMs);
         readings[`temperature.board.${slot}`] = temperature('board_temp');
         readings[`temperature.chip.${slot}`] = temperature('highest_chip_temp', 'temperature');
+        const rate = partOf(board, 'stats', 'real_hashrate', 'last_5s', 'gigahash_per_second');
+        told.push({
+          place: slot,
+          gone: field(board, 'enabled') === false,
+          chips: toNumber(field(board, 'chips_count')),
+          ...(rate !== undefined && {
+            rate: numberReading(rate, MINER_BOUNDS.hashrate, boards.atMs, GIGAHASH),
+          }),
+        });
       }
+      Object.assign(readings, boardReadings(told, boards.atMs));
+    }
     const cooling = await this.#page('cooling/state', deadline);
     if (cooling instanceof Fault) {
       readings['fan.1'] = unreadable(cooling.code, this.#io.clock.wallMs(), cooling.detail);

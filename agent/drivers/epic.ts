@@ -11,6 +11,8 @@ import { PLAIN_VERB } from '../../protocols/verb-facts.ts';
 import { Deadline } from '../ask-cgminer.ts';
 import { askJson } from '../ask-json.ts';
 import type { JsonPage } from '../ask-json.ts';
+import { boardReadings, madeWith } from '../boards.ts';
+import type { BoardTold } from '../boards.ts';
 import { withFacts } from '../driver.ts';
 import type { BeforeWrite, Device, DeviceIo, Driver, Settings, SettingsView, Target } from '../driver.ts';
 import { LoginPause } from '../login-pause.ts';
@@ -90,8 +92,10 @@ class Epic implements Device {
   readonly #origin: string;
   readonly #login: LoginPause;
   #newest: ReturnType<SettingsView['newest']>;
-  /** What it says it was made for, MH/s. */
+  /** What it says it was made for, MH/s, and with. */
   #factoryMhs: number | undefined;
+  #boards: number | undefined;
+  #chips: number | undefined;
 
   constructor(target: Target, io: DeviceIo) {
     this.#io = io;
@@ -128,7 +132,10 @@ class Epic implements Device {
       power: powerOf(value, atMs),
       mode: modeOf(value, hashrate),
     };
-    if (scope === 'full') addFull(readings, value, atMs);
+    if (scope === 'full') {
+      addFull(readings, value, atMs);
+      Object.assign(readings, madeWith(this.#boards, this.#chips, atMs));
+    }
     return readings;
   }
 
@@ -156,6 +163,9 @@ class Epic implements Device {
     const page = await this.#get('capabilities', deadline);
     const factoryThs = toNumber(partOf(page.value, 'Default Hashrate'));
     if (factoryThs !== undefined) this.#factoryMhs = factoryThs * TH_IN_MH;
+    this.#boards = toNumber(partOf(page.value, 'Max HBs'));
+    const perBoard = toNumber(partOf(page.value, 'Performance Estimator', 'Chip Count'));
+    if (this.#boards !== undefined && perBoard !== undefined) this.#chips = this.#boards * perBoard;
     return page;
   }
 
@@ -258,12 +268,15 @@ class Epic implements Device {
   }
 }
 
+/** The first of a board's figures is MH/s. */
+function rateOf(board: JsonObject): Json | undefined {
+  const rate = field(board, 'Hashrate');
+  return isList(rate) ? rate[0] : rate;
+}
+
 /** Of its boards together, MH/s; undefined: no boards. One that cannot be read spoils the sum. */
 function boardsRate(summary: JsonObject): Json | undefined {
-  const rates = listOf(summary, 'HBs', MOST_PARTS).map((board) => {
-    const rate = field(board, 'Hashrate');
-    return isList(rate) ? (rate[0] ?? null) : (rate ?? null);
-  });
+  const rates = listOf(summary, 'HBs', MOST_PARTS).map((board) => rateOf(board) ?? null);
   if (rates.length === 0) return undefined;
   const numbers = rates.map(toNumber);
   const bad = numbers.indexOf(undefined);
@@ -314,12 +327,24 @@ function addFull(readings: Record<string, Reading>, summary: JsonObject, atMs: n
       MINER_BOUNDS.temperature,
       atMs,
     );
+  Object.assign(readings, boardReadings(boardsOf(summary, atMs), atMs));
   const fans = partOf(summary, 'Fans Rpm');
   for (const [name, rpm] of Object.entries(isObject(fans) ? fans : {}).slice(0, MOST_PARTS)) {
     const n = /^Fans Speed (\d{1,2})$/.exec(name)?.[1];
     // A place without a fan is null; a fan that stands still is zero.
     if (n !== undefined && rpm !== null) readings[`fan.${n}`] = numberReading(rpm, MINER_BOUNDS.fan, atMs);
   }
+}
+
+/** Those that are on: one that is off, and all while it is stopped, it does not list. */
+function boardsOf(summary: JsonObject, atMs: number): readonly BoardTold[] {
+  return listOf(summary, 'HBs', MOST_PARTS).map((board, n) => {
+    const rate = rateOf(board);
+    return {
+      place: (toNumber(field(board, 'Index')) ?? n) + 1,
+      ...(rate !== undefined && { rate: numberReading(rate, MINER_BOUNDS.hashrate, atMs, MEGAHASH) }),
+    };
+  });
 }
 
 /** The one algorithm that its tuner is set to. */

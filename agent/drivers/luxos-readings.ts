@@ -40,6 +40,15 @@ export function modeOf(
     : modeReading('idle', config.atMs);
 }
 
+/** Boards that its configuration counts; of their chips it tells nothing that is asked for here. */
+export function boardsFound({
+  config,
+  atMs,
+}: Asked & { readonly config: JsonObject }): Record<string, Reading> {
+  const count = field(config, 'ASC Count');
+  return count === undefined ? {} : { 'boards.count': numberReading(count, MINER_BOUNDS.boards, atMs) };
+}
+
 /** The hottest of a board's four corners; a sensor at zero is not connected. */
 export function hottest(board: JsonObject, atMs: number): Reading {
   const corners: readonly (Json | undefined)[] = ['TopLeft', 'TopRight', 'BottomLeft', 'BottomRight'].map(

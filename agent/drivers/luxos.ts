@@ -18,7 +18,7 @@ import { checkOptions, portOption } from '../options.ts';
 import { hasPools, poolSettings } from '../pools.ts';
 import { MINER_BOUNDS, missing, numberReading, toNumber, unreadable } from '../readings.ts';
 import { setPools } from './luxos-pools.ts';
-import { hottest, modeOf, powerOf } from './luxos-readings.ts';
+import { boardsFound, hottest, modeOf, powerOf } from './luxos-readings.ts';
 import { LuxosSession } from './luxos-session.ts';
 import type { Say } from './luxos-session.ts';
 
@@ -187,6 +187,7 @@ class Luxos implements Device {
     { beganMs, deadline }: { beganMs: number; deadline: Deadline },
   ): Promise<void> {
     const failed = (fault: Fault): Reading => unreadable(fault.code, this.#io.clock.wallMs(), fault.detail);
+    if (config && !(config instanceof Fault)) Object.assign(readings, boardsFound(config));
     const temps = await this.#try('temps', deadline);
     if (temps instanceof Fault) readings['temperature.board.1'] = failed(temps);
     else

@@ -11,28 +11,21 @@ import type { Identity, Reading, Readings } from '../../protocols/reading.ts';
 import { PLAIN_VERB } from '../../protocols/verb-facts.ts';
 import { Deadline } from '../ask-cgminer.ts';
 import type { JsonPage } from '../ask-json.ts';
+import { boardReadings } from '../boards.ts';
+import type { BoardTold } from '../boards.ts';
 import { withFacts } from '../driver.ts';
 import type { BeforeWrite, Device, DeviceIo, Driver, Settings, SettingsView, Target } from '../driver.ts';
-import {
-  listOf,
-  modeReading,
-  partOf,
-  powerReading,
-  rateReading,
-  tried,
-  sharesReadings,
-  wordOf,
-} from '../miner-readings.ts';
+import { listOf, modeReading, partOf, powerReading, rateReading, tried, wordOf } from '../miner-readings.ts';
 import { hasPools, poolSettings } from '../pools.ts';
-import type { PoolSeen } from '../pools.ts';
 import { checkOptions, portOption } from '../options.ts';
-import { MINER_BOUNDS, missing, numberReading, toNumber, uncertain, unreadable } from '../readings.ts';
+import { MINER_BOUNDS, numberReading, toNumber, uncertain, unreadable } from '../readings.ts';
+import { poolReadings, poolSeen, poolsOf } from './proto-rig-pools.ts';
 import { ProtoRigSession } from './proto-rig-session.ts';
 
 const GIGAHASH = 1e9;
+const TERAHASH = 1e12;
 const MOST_BOARDS = 16;
 const MOST_FANS = 16;
-const MOST_POOLS = 8;
 /** The longest blinking the rig grants, s; it ends by itself. */
 const LOCATE_S = 300;
 /** What a new power target must leave as it is: a PUT may set what it leaves out to a default. */
@@ -202,12 +195,17 @@ class ProtoRig implements Device {
       readings['temperature.board.1'] = this.#unread(page);
       return;
     }
-    for (const [at, board] of listOf(page.value, 'hashboards', MOST_BOARDS).entries())
-      readings[`temperature.board.${(toNumber(field(board, 'index')) ?? at) + 1}`] = celsius(
-        partOf(board, 'temperature'),
-        'average',
-        page.atMs,
-      );
+    const boards = listOf(page.value, 'hashboards', MOST_BOARDS).map((board, at): BoardTold => {
+      const place = (toNumber(field(board, 'index')) ?? at) + 1;
+      readings[`temperature.board.${place}`] = celsius(partOf(board, 'temperature'), 'average', page.atMs);
+      const rate = partOf(board, 'hashrate', 'value');
+      const isTerahash = partOf(board, 'hashrate', 'unit') === 'TH/s';
+      return {
+        place,
+        ...(isTerahash && { rate: numberReading(rate, MINER_BOUNDS.hashrate, page.atMs, TERAHASH) }),
+      };
+    });
+    Object.assign(readings, boardReadings(boards, page.atMs));
   }
 
   async #addFans(readings: Record<string, Reading>, deadline: Deadline): Promise<void> {
@@ -346,38 +344,6 @@ function celsius(values: Json | undefined, name: string, atMs: number): Reading 
     return unreadable('VALUE_INVALID', atMs, `in ${wordOf(unit).slice(0, 10)}`);
   return numberReading(partOf(values, name), MINER_BOUNDS.temperature, atMs);
 }
-
-const poolReadings = (page: JsonPage): Record<string, Reading> => ({
-  'pool.active': activePool(page),
-  ...sharesReadings(
-    poolsOf(page.value).map((pool) => ({
-      accepted: field(pool, 'accepted'),
-      rejected: field(pool, 'rejected'),
-    })),
-    page.atMs,
-  ),
-});
-
-/** All that can be reached are called active: the first by priority is at work. */
-function activePool({ value, atMs }: JsonPage): Reading {
-  const pools = poolsOf(value);
-  if (pools.length === 0) return missing(atMs);
-  const first = pools.find(
-    (pool) => field(pool, 'enabled') !== false && wordOf(field(pool, 'status')) === 'Active',
-  );
-  return { ok: true, value: wordOf(first && field(first, 'url')), unit: 'text', quality: 'good', atMs };
-}
-
-const priorityOf = (pool: JsonObject): number => toNumber(field(pool, 'priority')) ?? MOST_POOLS;
-
-/** By priority, whatever their order is. */
-const poolsOf = (page: Json | undefined): readonly JsonObject[] =>
-  listOf(page, 'pools', MOST_POOLS).toSorted((a, b) => priorityOf(a) - priorityOf(b));
-
-const poolSeen = (pool: JsonObject): PoolSeen => ({
-  url: wordOf(field(pool, 'url')),
-  user: wordOf(field(pool, 'user')),
-});
 
 function targetSettings(target: JsonObject): Record<string, string | number> {
   const settings: Record<string, string | number> = {};

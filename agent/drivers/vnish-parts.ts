@@ -2,14 +2,23 @@
 import { field } from '../../protocols/asic/cgminer.ts';
 import type { Json, JsonObject } from '../../protocols/asic/cgminer.ts';
 import type { Reading } from '../../protocols/reading.ts';
+import { boardReadings } from '../boards.ts';
+import type { BoardTold } from '../boards.ts';
 import { listOf, partOf, sharesReadings, wordOf } from '../miner-readings.ts';
 import { MINER_BOUNDS, missing, numberReading, textReading, toNumber } from '../readings.ts';
 
 const MOST_PARTS = 16;
+/** States of a board that takes no part. */
+const LOST: readonly string[] = ['disconnected', 'disabled', 'failure'];
 export const MOST_POOLS = 8;
 
 /** Hottest of each board and of its chips; zero is a sensor that does not answer. */
-export function addParts(readings: Record<string, Reading>, miner: Json | undefined, atMs: number): void {
+export function addParts(
+  readings: Record<string, Reading>,
+  miner: Json | undefined,
+  { scale, atMs }: { scale: number; atMs: number },
+): void {
+  const boards: BoardTold[] = [];
   const temperature = (board: JsonObject, part: string): Reading => {
     const hottest = partOf(board, part, 'max');
     return toNumber(hottest) === 0 ? missing(atMs) : numberReading(hottest, MINER_BOUNDS.temperature, atMs);
@@ -18,7 +27,14 @@ export function addParts(readings: Record<string, Reading>, miner: Json | undefi
     const slot = toNumber(field(board, 'id')) ?? index + 1;
     readings[`temperature.board.${slot}`] = temperature(board, 'pcb_temp');
     readings[`temperature.chip.${slot}`] = temperature(board, 'chip_temp');
+    const rate = field(board, 'hr_realtime');
+    boards.push({
+      place: slot,
+      gone: LOST.includes(wordOf(partOf(board, 'status', 'state'))),
+      ...(rate !== undefined && { rate: numberReading(rate, MINER_BOUNDS.hashrate, atMs, scale) }),
+    });
   }
+  Object.assign(readings, boardReadings(boards, atMs));
   for (const [index, fan] of listOf(partOf(miner, 'cooling'), 'fans', MOST_PARTS).entries())
     readings[`fan.${(toNumber(field(fan, 'id')) ?? index) + 1}`] = numberReading(
       field(fan, 'rpm'),

@@ -129,7 +129,7 @@ class Vnish implements Device {
       MINER_BOUNDS.uptime,
       info.atMs,
     );
-    addParts(readings, miner, atMs);
+    addParts(readings, miner, { scale: this.#measure ?? USUAL_MEASURE, atMs });
     Object.assign(readings, poolReadings(miner, atMs));
     readings['power.limit'] = await this.#limitReading(deadline);
     if (this.#hasPassword) await this.#readSettings(deadline, beganMs).catch(() => undefined);

@@ -12,6 +12,8 @@ import { gigahash, megahash } from '../../protocols/units.ts';
 import { PLAIN_VERB } from '../../protocols/verb-facts.ts';
 import { Deadline, poolReadings, poolsTold } from '../ask-cgminer.ts';
 import type { Asked } from '../ask-cgminer.ts';
+import { boardReadings, devBoard } from '../boards.ts';
+import type { BoardTold } from '../boards.ts';
 import { withFacts } from '../driver.ts';
 import type { BeforeWrite, Device, DeviceIo, Driver, Settings, SettingsView, Target } from '../driver.ts';
 import { errorsReading, listOf, partOf, tried } from '../miner-readings.ts';
@@ -184,10 +186,12 @@ class Whatsminer implements Device {
             ? this.#session.ask('devs', deadline)
             : Promise.reject(asFault(error)),
         );
+      const boards: BoardTold[] = [];
       sectionOf(devices.value, 'DEVS')
         .slice(0, 16)
         .forEach((board, index) => {
           const slot = (toNumber(field(board, 'Slot')) ?? index) + 1;
+          boards.push(devBoard(board, slot, devices.atMs));
           readings[`temperature.board.${slot}`] = numberReading(
             field(board, 'Temperature'),
             MINER_BOUNDS.temperature,
@@ -199,6 +203,7 @@ class Whatsminer implements Device {
             devices.atMs,
           );
         });
+      Object.assign(readings, boardReadings(boards, devices.atMs));
     } catch (error) {
       readings['temperature.board.1'] = unreadable(asFault(error).code, this.#io.clock.wallMs());
     }

@@ -11,6 +11,8 @@ import type { Identity, Reading, Readings } from '../../protocols/reading.ts';
 import { PLAIN_VERB } from '../../protocols/verb-facts.ts';
 import { Deadline } from '../ask-cgminer.ts';
 import type { Asked } from '../ask-cgminer.ts';
+import { boardReadings } from '../boards.ts';
+import type { BoardTold } from '../boards.ts';
 import { withFacts } from '../driver.ts';
 import type { BeforeWrite, Device, DeviceIo, Driver, Settings, SettingsView, Target } from '../driver.ts';
 import {
@@ -139,7 +141,7 @@ class WhatsminerV3 implements Device {
     });
     if (!full) return readings;
     readings['pool.active'] = activePool(partOf(message, 'pools'), atMs);
-    Object.assign(readings, boardReadings(partOf(message, 'edevs'), atMs));
+    Object.assign(readings, edevsReadings(partOf(message, 'edevs'), atMs));
     await this.#session
       .ask('get.miner.setting', undefined, deadline)
       .then(({ value }) => {
@@ -306,8 +308,9 @@ function summaryReadings(summary: JsonObject, atMs: number): Record<string, Read
   return readings;
 }
 
-function boardReadings(edevs: Asked['value'][string] | undefined, atMs: number): Record<string, Reading> {
+function edevsReadings(edevs: Asked['value'][string] | undefined, atMs: number): Record<string, Reading> {
   const readings: Record<string, Reading> = {};
+  const boards: BoardTold[] = [];
   for (const [index, board] of (isList(edevs) ? edevs : []).slice(0, MOST_BOARDS).entries()) {
     if (!isObject(board)) continue;
     const slot = (toNumber(field(board, 'id')) ?? index) + 1;
@@ -316,8 +319,21 @@ function boardReadings(edevs: Asked['value'][string] | undefined, atMs: number):
       MINER_BOUNDS.temperature,
       atMs,
     );
+    const factory = toNumber(field(board, 'factory-hash'));
+    boards.push({
+      place: slot,
+      gone: wordOf(field(board, 'status')).toLowerCase() === 'dead',
+      chips: toNumber(field(board, 'effective-chips')),
+      rate: rateReading(
+        [
+          [field(board, 'hash-realtime'), false],
+          [field(board, 'hash-average'), true],
+        ],
+        { scale: TERAHASH, factory, atMs },
+      ),
+    });
   }
-  return readings;
+  return { ...readings, ...boardReadings(boards, atMs) };
 }
 
 function activePool(pools: Asked['value'][string] | undefined, atMs: number): Reading {

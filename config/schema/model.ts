@@ -27,6 +27,9 @@ const common = {
 export const asicModelSchema = z.strictObject({
   kind: z.literal('asic'),
   ...common,
+  /** Hash boards, and chips on all of them, as it leaves the factory; absent: units differ, or it is not known. */
+  boards: z.int().positive().optional(),
+  chips: z.int().positive().optional(),
   /** Power levels it can mine at, ascending; the last is its default. */
   rungs: z
     .array(z.strictObject({ powerW: z.number().positive(), hashrateThs: z.number().positive() }))

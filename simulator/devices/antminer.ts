@@ -13,6 +13,7 @@ import type {
   StreamDevice,
 } from '../device.ts';
 import { AsicPower } from '../physics/asic.ts';
+import { BOARDS, boardWords } from './antminer-boards.ts';
 import { DigestGate } from './digest-gate.ts';
 import {
   apiAnswer,
@@ -60,8 +61,6 @@ interface Settings {
 
 const NORMAL = 0;
 const ASLEEP = 1;
-const BOARDS = 3;
-const CHIPS = 114;
 
 export class SimulatedAntminer implements SimulatedMiner, StreamDevice, HttpDevice {
   readonly id: string;
@@ -242,13 +241,10 @@ export class SimulatedAntminer implements SimulatedMiner, StreamDevice, HttpDevi
     if (this.#silent(nowMs)) return '[]';
     const ghs = this.power.hashrate(nowMs) / 1e9;
     const board = Math.round(this.power.boardC(nowMs));
-    const rate = (ghs / BOARDS).toFixed(2);
+    const left = this.power.boardsLeft(BOARDS);
     const fan = Math.round(3_000 + board * 40);
-    let text = `[${this.#header},{"STATS":0,"ID":"BTM_SOC0","Elapsed":${this.#elapsedS(nowMs)},"Calls":0,"GHS 5s":${ghs.toFixed(2)},"GHS av":${ghs.toFixed(2)},"rate_30m":${ghs.toFixed(2)},"Mode":2,"miner_count":${BOARDS},"frequency":675,"fan_num":4,"fan1":${fan},"fan2":${fan - 60},"fan3":${fan + 60},"fan4":${fan}`;
-    for (let n = 1; n <= BOARDS; n += 1) {
-      const c = board + n - 2;
-      text += `,"freq${n}":675,"chain_acn${n}":${CHIPS},"chain_rate${n}":"${rate}","temp_pcb${n}":"${c - 9}-${c - 8}-${c - 1}-${c}","temp_chip${n}":"${c - 4}-${c - 3}-${c + 4}-${c + 5}"`;
-    }
+    let text = `[${this.#header},{"STATS":0,"ID":"BTM_SOC0","Elapsed":${this.#elapsedS(nowMs)},"Calls":0,"GHS 5s":${ghs.toFixed(2)},"GHS av":${ghs.toFixed(2)},"rate_30m":${ghs.toFixed(2)},"Mode":2,"miner_count":${left},"frequency":675,"fan_num":4,"fan1":${fan},"fan2":${fan - 60},"fan3":${fan + 60},"fan4":${fan}`;
+    text += boardWords(this.power, { left, ghs, board });
     text += `,"chain_acn4":0,"temp_pcb4":"0-0-0-0","temp_chip4":"0-0-0-0"`;
     // The firmware counts the supply of the boards, not fans and control board.
     if (this.#reportsPower) text += `,"chain_power":"${Math.round(this.power.powerW(nowMs))} W"`;

@@ -89,6 +89,7 @@ export class SimulatedAuradine extends MinerBody implements HttpDevice, StreamDe
 
   #api(command: unknown, nowMs: number): string | undefined {
     const rateMhs = this.ratesHs(nowMs) / 1e6;
+    const left = this.power.boardsLeft(BOARDS);
     switch (command) {
       case 'version':
         return this.#said('S', 22, 'GCMiner versions', nowMs, [
@@ -100,16 +101,16 @@ export class SimulatedAuradine extends MinerBody implements HttpDevice, StreamDe
         return this.#said('S', 11, 'Summary', nowMs, [['SUMMARY', [summary]]]);
       }
       case 'devs':
-        return this.#said('S', 9, `${BOARDS} Dev(s)`, nowMs, [
+        return this.#said('S', 9, `${left} Dev(s)`, nowMs, [
           [
             'DEVS',
-            Array.from({ length: BOARDS }, (_, at) => ({
+            Array.from({ length: left }, (_, at) => ({
               DEV: at + 1,
               Name: 'ASICBoard',
               ID: at + 1,
               Status: 'Alive',
               Temperature: Math.round((this.power.boardC(nowMs) + at) * 100) / 100,
-              'MHS 5s': rateMhs / BOARDS,
+              'MHS 5s': rateMhs / left,
             })),
           ],
         ]);
@@ -268,7 +269,7 @@ export class SimulatedAuradine extends MinerBody implements HttpDevice, StreamDe
     const boardC = this.power.boardC(nowMs);
     const sensors = (count: number, firstC: number): unknown[] =>
       Array.from({ length: count }, (_, ID) => ({ ID, Temperature: firstC + ID }));
-    return Array.from({ length: BOARDS + 1 }, (_, ID) => ({
+    return Array.from({ length: this.power.boardsLeft(BOARDS) + 1 }, (_, ID) => ({
       ID,
       Name: ID === 0 ? 'Control Board' : `Hash Board ${ID}`,
       BoardTemp: sensors(ID === 0 ? 1 : 5, boardC),

@@ -9,6 +9,7 @@ import { MinerBody, whenS } from './miner-body.ts';
 import type { MinerOptions } from './miner-body.ts';
 
 const BOARDS = 3;
+const CHIPS = 120;
 /** Of what it takes from the wall its supply gives this share to the boards. */
 const SUPPLY = 0.91;
 const DESCRIPTION = 'cgminer 4.11.1';
@@ -212,19 +213,24 @@ export class SimulatedAvalon extends MinerBody implements StreamDevice {
     const ambientC = Math.round(this.power.ambientC(nowMs));
     const wallW = Math.round(this.saysW(nowMs));
     const boardsW = hashing ? Math.round(wallW * SUPPLY) : 0;
+    const left = this.power.boardsLeft(BOARDS);
     const per = (value: (board: number) => number): string =>
-      Array.from({ length: BOARDS }, (_, board) => String(value(board))).join(' ');
+      Array.from({ length: left }, (_, board) => String(value(board))).join(' ');
     const temps = (add: number): string => per((board) => (hashing ? boardC + board + add : 0));
     const fan = this.asleep ? 0 : 5_300;
+    const chips = this.power.chipsPerBoard(BOARDS) ?? CHIPS;
+    const volts = Array.from({ length: left }, (_, n) => `PVT_V${n}[${'306 '.repeat(chips).trim()}]`).join(
+      ' ',
+    );
     return (
       `Ver[1246-83-21072802_4ec6bb0_211fc46] DNA[02010000cbd2fd6d] MEMFREE[1201472.0] NETFAIL[0 0 0 0 0 0 0 0] ` +
-      `SYSTEMSTATU[Work: In ${this.asleep ? 'Idle' : 'Work'}, Hash Board: 3 ] Elapsed[${this.upS(nowMs)}] ` +
+      `SYSTEMSTATU[Work: In ${this.asleep ? 'Idle' : 'Work'}, Hash Board: ${left} ] Elapsed[${this.upS(nowMs)}] ` +
       `DH[2.732%] Temp[${ambientC}] TMax[${hashing ? boardC + 12 : 0}] TAvg[${hashing ? boardC : 0}] ` +
       `Fan1[${fan}] Fan2[${fan + (fan > 0 ? 48 : 0)}] Fan3[${fan}] Fan4[${fan}] FanR[72%] Vo[329] ` +
       `PS[0 1214 ${hashing ? 1_316 : 0} ${Math.round(boardsW / 13.16)} ${boardsW} 1320 ${wallW}] ` +
       `GHSspd[${ghs.toFixed(2)}] GHSmm[${(ghs * 1.03).toFixed(2)}] GHSavg[${ghs.toFixed(2)}] Led[${this.led}] ` +
-      `MGHS[${per(() => Number((ghs / BOARDS).toFixed(2)))}] MTmax[${temps(12)}] MTavg[${temps(0)}] Core[A3201] ` +
-      `SoftOFF[${this.asleep ? 4 : 0}] ECHU[0 0 0] MPO[3200] WORKMODE[${this.workMode}]`
+      `MGHS[${per(() => Number((ghs / left).toFixed(2)))}] MTmax[${temps(12)}] MTavg[${temps(0)}] Core[A3201] ` +
+      `SoftOFF[${this.asleep ? 4 : 0}] ECHU[0 0 0] MPO[3200] ${volts} WORKMODE[${this.workMode}]`
     );
   }
 }

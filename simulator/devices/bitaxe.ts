@@ -93,6 +93,7 @@ export class SimulatedBitaxe extends MinerBody implements HttpDevice {
     const powerW = this.saysW(nowMs);
     return {
       ASICModel: 'BM1368',
+      asicCount: 1,
       version: this.#version,
       boardVersion: '401',
       power: powerW,

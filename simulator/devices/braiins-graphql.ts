@@ -22,6 +22,7 @@ const SESSION_LIFE_MS = 3_600_000;
 /** The tuner comes to a new target in this time, step by step. */
 const SETTLE = { ms: 180_000, steps: 9 };
 const BOARDS = 3;
+const CHIPS = 126;
 const FANS = 4;
 const DONE: Type = { __typename: 'VoidResult', void: 'void' };
 
@@ -245,14 +246,15 @@ export class SimulatedBraiinsGraphql extends MinerBody implements HttpDevice, St
   #solver(nowMs: number): Type {
     const boardC = this.power.boardC(nowMs);
     const sixteenth = (value: number): number => Math.round(value * 16) / 16;
+    const left = this.power.boardsLeft(BOARDS);
     return {
       nominalMhs: this.factoryThs() * 1e6,
       realHashrate: this.#rate(this.ratesHs(nowMs)),
-      childSolvers: Array.from({ length: BOARDS }, (_, n) => ({
+      childSolvers: Array.from({ length: left }, (_, n) => ({
         name: String(n + 1),
         nominalMhs: (this.factoryThs() * 1e6) / BOARDS,
-        realHashrate: this.#rate(this.ratesHs(nowMs) / BOARDS),
-        hwDetails: { chips: 126, frequencyMhz: 525, voltageV: 13.2 },
+        realHashrate: this.#rate(this.ratesHs(nowMs) / left),
+        hwDetails: { chips: this.power.chipsPerBoard(BOARDS) ?? CHIPS, frequencyMhz: 525, voltageV: 13.2 },
         temperatures: [
           { name: 'Board', degreesC: sixteenth(boardC + n - 1) },
           { name: 'Chip', degreesC: sixteenth(boardC + n + 14) },

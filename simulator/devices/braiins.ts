@@ -12,6 +12,7 @@ const TOKEN_LIFE_S = 3_600;
 /** The tuner comes to a new target in this time, step by step. */
 const SETTLE = { ms: 180_000, steps: 9 };
 const BOARDS = 3;
+const CHIPS = 126;
 const FANS = 4;
 const NORMAL = 2;
 const PAUSED = 3;
@@ -197,13 +198,14 @@ export class SimulatedBraiins extends MinerBody implements HttpDevice {
   #boards(nowMs: number): unknown[] {
     const boardC = this.power.boardC(nowMs);
     const tenth = (value: number): number => Math.round(value * 10) / 10;
-    return Array.from({ length: BOARDS }, (_, n) => ({
+    const left = this.power.boardsLeft(BOARDS);
+    return Array.from({ length: left }, (_, n) => ({
       id: String(n + 1),
       enabled: true,
-      chips_count: 126,
+      chips_count: this.power.chipsPerBoard(BOARDS) ?? CHIPS,
       board_temp: { degree_c: tenth(boardC + n - 1) },
       highest_chip_temp: { id: 1, temperature: { degree_c: tenth(boardC + n + 12) } },
-      stats: { real_hashrate: this.#rates(this.ratesHs(nowMs) / BOARDS) },
+      stats: { real_hashrate: this.#rates(this.ratesHs(nowMs) / left) },
     }));
   }
 }

@@ -11,6 +11,7 @@ import type { MinerOptions } from './miner-body.ts';
 /** The tuner comes to a new target in this time; what it is told meanwhile is taken and dropped. */
 const SETTLE = { ms: 120_000, steps: 6 };
 const BOARDS = 3;
+const CHIPS = 110;
 const FANS = 4;
 const LEAST_W = 1_000;
 const MOST_W = 3_600;
@@ -144,6 +145,7 @@ export class SimulatedEpic extends MinerBody implements HttpDevice {
       'Default Hashrate': this.factoryThs(),
       'Max HBs': BOARDS,
       Model: 'AntMiner S19 XP',
+      'Performance Estimator': { 'Chip Count': this.power.chipsPerBoard(BOARDS) ?? CHIPS },
       PerpetualTune: [
         { algorithm: 'VoltageOptimizer', name: 'Voltage Optimizer', min: 60, max: 300 },
         ...(this.#algorithm === 'PowerTune' ? [inWatts] : []),
@@ -155,6 +157,7 @@ export class SimulatedEpic extends MinerBody implements HttpDevice {
     const mhs = this.ratesHs(nowMs) / 1e6;
     const boardC = this.power.boardC(nowMs);
     const [pool] = this.pools;
+    const left = this.power.boardsLeft(BOARDS);
     return {
       Fans: {
         'Fan Mode': { Auto: { 'Idle Speed': this.fanSpeed, 'Target Temperature': 60 } },
@@ -169,9 +172,9 @@ export class SimulatedEpic extends MinerBody implements HttpDevice {
       // Stopped it has its boards off, and nothing to say of them.
       HBs: this.asleep
         ? null
-        : Array.from({ length: BOARDS }, (_, Index) => ({
+        : Array.from({ length: left }, (_, Index) => ({
             Index,
-            Hashrate: [mhs / BOARDS, 100, 0.8],
+            Hashrate: [mhs / left, 100, 0.8],
             'Core Clock Avg': 487.5,
             Temperature: Math.round((boardC + Index) * 1_000) / 1_000,
           })),

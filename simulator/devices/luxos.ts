@@ -73,7 +73,7 @@ export class SimulatedLuxos extends MinerBody implements StreamDevice {
       case 'profiles':
         return ok(323, 'List profiles', ['PROFILES', this.#profiles()]);
       case 'temps':
-        return ok(201, `${BOARDS} Temp(s)`, ['TEMPS', this.#temps(nowMs)]);
+        return ok(201, `${this.power.boardsLeft(BOARDS)} Temp(s)`, ['TEMPS', this.#temps(nowMs)]);
       case 'fans':
         return ok(202, `${FANS} Fan(s)`, [
           'FANS',
@@ -227,6 +227,7 @@ export class SimulatedLuxos extends MinerBody implements StreamDevice {
       OS: 'LuxOS',
       CurtailMode: this.asleep ? 'Sleep' : 'None',
       IsAtmEnabled: this.atm,
+      'ASC Count': this.power.boardsLeft(BOARDS),
       IsPowerSupplyOn: !this.asleep,
       NameplateTHS: this.factoryThs(),
       Profile:
@@ -255,7 +256,7 @@ export class SimulatedLuxos extends MinerBody implements StreamDevice {
   #temps(nowMs: number): readonly unknown[] {
     const boardC = this.power.boardC(nowMs);
     const half = (value: number): number => Math.round(value * 2) / 2;
-    return Array.from({ length: BOARDS }, (_, ID) => ({
+    return Array.from({ length: this.power.boardsLeft(BOARDS) }, (_, ID) => ({
       TEMP: ID,
       ID,
       TopLeft: half(boardC + ID),

@@ -200,10 +200,10 @@ export class SimulatedProtoRig extends MinerBody implements HttpDevice {
       case 'telemetry':
         return {
           timestamp: '2026-11-23T00:00:00Z',
-          hashboards: Array.from({ length: BOARDS }, (_, index) => ({
+          hashboards: Array.from({ length: this.power.boardsLeft(BOARDS) }, (_, index) => ({
             index,
             serial_number: `HB-${this.id}-${index}`,
-            hashrate: { unit: 'TH/s', value: this.ratesHs(nowMs) / BOARDS / 1e12 },
+            hashrate: { unit: 'TH/s', value: this.ratesHs(nowMs) / this.power.boardsLeft(BOARDS) / 1e12 },
             temperature: { unit: '°C', inlet: boardC - 8, outlet: boardC + 8, average: boardC + index },
           })),
         };
@@ -270,8 +270,8 @@ export class SimulatedProtoRig extends MinerBody implements HttpDevice {
       average_hb_temp_c: this.power.boardC(nowMs),
       reboot_uptime_s: this.upS(nowMs),
       mining_uptime_s: this.elapsedS(nowMs),
-      hashboards_installed: BOARDS,
-      hashboards_mining: rateGhs > 0 ? BOARDS : 0,
+      hashboards_installed: this.power.boardsLeft(BOARDS),
+      hashboards_mining: rateGhs > 0 ? this.power.boardsLeft(BOARDS) : 0,
     };
   }
 

@@ -305,6 +305,7 @@ export class SimulatedVnish extends MinerBody implements HttpDevice {
 
   #summary(nowMs: number): unknown {
     const ghs = this.ratesHs(nowMs) / 1e9;
+    const left = this.power.boardsLeft(BOARDS);
     const boardC = Math.round(this.power.boardC(nowMs));
     return {
       miner_status: this.#state(nowMs),
@@ -341,9 +342,9 @@ export class SimulatedVnish extends MinerBody implements HttpDevice {
       // Stopped it has no boards to speak of.
       chains: this.asleep
         ? []
-        : Array.from({ length: BOARDS }, (_, n) => ({
+        : Array.from({ length: left }, (_, n) => ({
             id: n + 1,
-            hr_realtime: ghs / BOARDS,
+            hr_realtime: ghs / left,
             pcb_temp: { min: boardC - 6, max: boardC + n - 1 },
             chip_temp: { min: boardC + 4, max: boardC + n + 12 },
             status: { state: 'mining' },

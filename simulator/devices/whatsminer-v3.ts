@@ -11,6 +11,7 @@ import { MinerBody, whenS } from './miner-body.ts';
 import type { MinerOptions } from './miner-body.ts';
 
 const BOARDS = 3;
+const CHIPS = 75;
 const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
 const OK = 0;
 const FAILED = -1;
@@ -220,12 +221,15 @@ export class SimulatedWhatsminerV3 extends MinerBody implements StreamDevice {
 
   #boards(nowMs: number): unknown {
     const boardC = this.power.boardC(nowMs);
-    const ths = this.ratesHs(nowMs) / 1e12 / BOARDS;
-    return Array.from({ length: BOARDS }, (_, id) => ({
+    const left = this.power.boardsLeft(BOARDS);
+    const ths = this.ratesHs(nowMs) / 1e12 / left;
+    return Array.from({ length: left }, (_, id) => ({
       id,
       'hash-average': Number(ths.toFixed(3)),
       'hash-realtime': Number(ths.toFixed(3)),
       'chip-temp-max': Math.round((boardC + id + 11) * 10) / 10,
+      'effective-chips': this.power.chipsPerBoard(BOARDS) ?? CHIPS,
+      'factory-hash': this.factoryThs() / BOARDS,
       status: this.asleep ? 'dead' : 'alive',
     }));
   }

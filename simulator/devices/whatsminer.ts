@@ -46,6 +46,7 @@ export interface WhatsminerOptions {
 const TOKEN_LIFE_MS = 30 * 60_000;
 const TOKENS_MAX = 32;
 const BOARDS = 3;
+const CHIPS = 135;
 /** Stands for none. */
 const NO_LIMIT_W = 99_999;
 /** A token given out. Its sign is made when a command comes: most tokens are never used, and a sign is a thousand rounds. */
@@ -238,15 +239,17 @@ export class SimulatedWhatsminer implements SimulatedMiner, StreamDevice {
 
   #boards(nowMs: number): string {
     const board = this.power.boardC(nowMs);
-    const mhs = this.power.hashrate(nowMs) / 1e6 / BOARDS;
+    const left = this.power.boardsLeft(BOARDS);
+    const mhs = this.power.hashrate(nowMs) / 1e6 / left;
     return JSON.stringify(
-      Array.from({ length: BOARDS }, (_, slot) => ({
+      Array.from({ length: left }, (_, slot) => ({
         ASC: slot,
         Slot: slot,
         Status: 'Alive',
         Temperature: Number((board + slot - 1).toFixed(2)),
         'Chip Temp Max': Number((board + slot + 11).toFixed(2)),
         'MHS av': Number(mhs.toFixed(2)),
+        'Effective Chips': this.power.chipsPerBoard(BOARDS) ?? CHIPS,
       })),
     );
   }

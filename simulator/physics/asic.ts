@@ -55,6 +55,8 @@ export class AsicPower implements Load {
   #noiseW = 0;
   #noiseRate = 0;
   #riseK: number;
+  /** Hash boards that have gone, and of how many. */
+  #gone = { lost: 0, of: 1 };
 
   constructor({ id, model, random, startMs, ambientC, mode = 'mine' }: AsicPowerOptions) {
     this.id = id;
@@ -83,7 +85,7 @@ export class AsicPower implements Load {
     const share = at(this.#rate, this.#nowMs);
     return share <= 0
       ? 0
-      : Math.max(0, this.#fullThs() * this.#unitRate * share * (1 + this.#noiseRate)) * 1e12;
+      : Math.max(0, this.#fullThs() * this.#unitRate * this.#left() * share * (1 + this.#noiseRate)) * 1e12;
   }
 
   /** °C at the boards. */
@@ -131,6 +133,22 @@ export class AsicPower implements Load {
     this.#power = level(0);
     this.#rate = level(0);
     this.#rampUp(this.#nowMs);
+  }
+
+  /** So many of its hash boards have died: the others draw and hash on. */
+  loseBoards(nowMs: number, lost: number, of: number): void {
+    this.#advance(nowMs);
+    this.#gone = { lost, of };
+  }
+
+  /** How many of this many boards are left. */
+  boardsLeft(of: number): number {
+    return Math.max(0, of - this.#gone.lost);
+  }
+
+  /** Chips on one board of this many, by its model; undefined: it does not say. */
+  chipsPerBoard(of: number): number | undefined {
+    return this.model.chips === undefined ? undefined : Math.round(this.model.chips / of);
   }
 
   /** Sets the power limit, W, kept between the model's levels. */
@@ -188,8 +206,12 @@ export class AsicPower implements Load {
     if (!this.#supplied) return 0;
     const share = at(this.#power, this.#nowMs);
     const asleep = this.model.sleepW;
-    const span = Math.max(0, this.#limitW * this.#unit - asleep);
+    const span = Math.max(0, this.#limitW * this.#unit - asleep) * this.#left();
     return asleep + span * share * (1 + this.#noiseW);
+  }
+
+  #left(): number {
+    return Math.max(0, 1 - this.#gone.lost / this.#gone.of);
   }
 
   #fullW(): number {

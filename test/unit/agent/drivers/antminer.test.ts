@@ -318,6 +318,12 @@ describe.skipIf(RECORDINGS === '' || !existsSync(CAPTURE))('answers recorded fro
       'fan.2': 5_880,
       'fan.3': 5_040,
       'fan.4': 5_040,
+      // chain_acn1 to 3 are 114, all of them `o` in chain_acs; chain_rate in GH/s.
+      'boards.count': 3,
+      'chips.count': 342,
+      'hashrate.board.1': 37_603.3e9,
+      'hashrate.board.2': 35_536.22e9,
+      'hashrate.board.3': 37_427.38e9,
       'temperature.board.1': 73,
       'temperature.board.2': 66,
       'temperature.board.3': 64,

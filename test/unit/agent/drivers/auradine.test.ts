@@ -92,6 +92,9 @@ describe('reading', () => {
       'power.limit': 2_000,
       mode: 'mine',
       uptime: 56_696,
+      // MH/s; the second says no rate, and is there.
+      'boards.count': 2,
+      'hashrate.board.1': 6.8e12,
       'temperature.board.1': 28.25,
       'temperature.board.2': 29.06,
       'temperature.chip.1': 46.2,

@@ -7,7 +7,7 @@ import type { StreamDevice } from '../../../../simulator/device.ts';
 import { SimulatedAvalon } from '../../../../simulator/devices/avalon.ts';
 import { loadModel } from '../../../../config/models.ts';
 import { seededRandom } from '../../../../host/random.ts';
-import { api, codeOf, makeBench } from './miner-bench.ts';
+import { api, boardRates, codeOf, makeBench } from './miner-bench.ts';
 
 const URL_JSON = 'avalon://10.0.0.1';
 const URL_TEXT = 'avalon://10.0.0.1?dialect=text';
@@ -315,6 +315,9 @@ describe.skipIf(RECORDINGS === '' || !existsSync(CAPTURE))('answers recorded fro
       mode: 'mine',
       workMode: 1,
       'temperature.ambient': 30,
+      // Hash Board: 3; 120 voltages of chips on each, none of them 0; MGHS, which add up to the average.
+      'chips.count': 360,
+      ...boardRates(26.90701, 26.02506, 26.72456),
       'temperature.chip.max': 77,
       'temperature.chip.1': 77,
       'temperature.chip.2': 77,
@@ -331,9 +334,9 @@ describe.skipIf(RECORDINGS === '' || !existsSync(CAPTURE))('answers recorded fro
   });
 
   test.each([
-    ['litestats', 37_977],
-    ['stats', 37_850],
-  ])('a Q switched off softly, by %s', async (command, uptime) => {
+    ['litestats', 37_977, 44_350.83e9],
+    ['stats', 37_850, 44_499.41e9],
+  ])('a Q switched off softly, by %s', async (command, uptime, boardHs) => {
     expect(await readRecorded({ [command]: text(command), pools: text('pools') })).toEqual({
       hashrate: 0,
       power: 146,
@@ -343,6 +346,9 @@ describe.skipIf(RECORDINGS === '' || !existsSync(CAPTURE))('answers recorded fro
       'temperature.ambient': 26,
       'temperature.chip.max': 'VALUE_MISSING',
       'temperature.board.1': 27,
+      // An average since the start, as it says of all boards together.
+      'boards.count': 1,
+      'hashrate.board.1': boardHs,
       'fan.1': 0,
       'fan.2': 0,
       'fan.3': 0,

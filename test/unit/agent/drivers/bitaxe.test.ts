@@ -98,6 +98,7 @@ test.skipIf(RECORDINGS === '' || !existsSync(CAPTURE))(
       hashrate: 1_000e9,
       power: 2.650_000_095_367_43,
       mode: 'mine',
+      'chips.expected': 1,
       'temperature.chip.1': 59.875,
       'fan.1': 3_517,
       uptime: 4,

@@ -304,6 +304,12 @@ describe.skipIf(RECORDINGS === '' || !existsSync(CAPTURE))(
         'power.limit': 3_500,
         uptime: 717_641,
         mode: 'mine',
+        // 65 chips on each of three; mhs5S.
+        'boards.count': 3,
+        'chips.count': 195,
+        'hashrate.board.1': expect.closeTo(74.099_684e12, -8),
+        'hashrate.board.2': expect.closeTo(82.520_21e12, -8),
+        'hashrate.board.3': expect.closeTo(74.457_706e12, -8),
         'temperature.board.1': 56.4375,
         'temperature.chip.1': 71.4375,
         'temperature.board.2': 53.375,

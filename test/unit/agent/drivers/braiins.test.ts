@@ -349,6 +349,12 @@ describe.skipIf(RECORDINGS === '' || !existsSync(CAPTURE))(
         'power.limit': 3_031,
         uptime: 69_725,
         mode: 'mine',
+        // chips_count 110 on each of three; last_5s in GH/s.
+        'boards.count': 3,
+        'chips.count': 330,
+        'hashrate.board.1': expect.closeTo(50_137.729e9, -8),
+        'hashrate.board.2': expect.closeTo(47_859.278e9, -8),
+        'hashrate.board.3': expect.closeTo(50_362.69e9, -8),
         'temperature.board.1': 55.5,
         'temperature.chip.1': 70.5,
         'temperature.board.2': 52,

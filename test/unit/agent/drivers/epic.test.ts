@@ -286,6 +286,12 @@ test.skipIf(RECORDINGS === '' || !existsSync(CAPTURE))(
       'shares.rejected': 2,
       errors: '',
       'power.limit': 'VALUE_MISSING',
+      // The first of three is off, and HBs lists the two others; Max HBs 3 with a Chip Count of 110; MH/s.
+      'boards.count': 2,
+      'boards.expected': 3,
+      'chips.expected': 330,
+      'hashrate.board.2': 49_440_724e6,
+      'hashrate.board.3': 49_925_124e6,
       'temperature.board.2': 67,
       'temperature.board.3': 64.312,
       'fan.1': 5_971,

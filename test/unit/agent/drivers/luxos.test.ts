@@ -359,6 +359,8 @@ describe.skipIf(RECORDINGS === '' || !existsSync(CAPTURE))('answers recorded fro
       'power.limit': 1_188,
       uptime: 3_453,
       mode: 'mine',
+      // ASC Count
+      'boards.count': 3,
       'temperature.board.1': 47,
       'temperature.board.2': 47,
       'temperature.board.3': 47,

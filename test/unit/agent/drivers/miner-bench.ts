@@ -1,4 +1,6 @@
 /** Drivers over devices in memory, in virtual time: what the tests of the miner drivers share. */
+import { expect } from 'vitest';
+
 import type { Device, DeviceIo } from '../../../../agent/driver.ts';
 import { openDevice, parseTarget } from '../../../../agent/target.ts';
 import type { Random } from '../../../../host/deps.ts';
@@ -107,3 +109,11 @@ export async function codeOf(work: Promise<unknown> | undefined): Promise<string
     return error instanceof Error && 'code' in error ? String(error.code) : String(error);
   }
 }
+
+/** `boards.count`, and `hashrate.board.1` and on from TH/s. */
+export const boardRates = (...ths: readonly number[]): Record<string, unknown> => ({
+  'boards.count': ths.length,
+  ...Object.fromEntries(
+    ths.map((rate, at) => [`hashrate.board.${at + 1}`, expect.closeTo(rate * 1e12, -8) as unknown]),
+  ),
+});

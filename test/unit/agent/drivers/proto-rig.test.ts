@@ -8,7 +8,7 @@ import { seededRandom } from '../../../../host/random.ts';
 import type { Readings } from '../../../../protocols/reading.ts';
 import type { HttpAnswer, SimulatedEndpoint } from '../../../../simulator/device.ts';
 import { SimulatedProtoRig } from '../../../../simulator/devices/proto-rig.ts';
-import { codeOf, makeBench } from './miner-bench.ts';
+import { boardRates, codeOf, makeBench } from './miner-bench.ts';
 import type { Bench } from './miner-bench.ts';
 
 const URL_PLAIN = 'proto-rig://10.0.0.1';
@@ -373,6 +373,7 @@ describe.skipIf(RECORDINGS === '' || !existsSync(CAPTURE))('answers recorded at 
       'power.limit': 3_400,
       mode: 'mine',
       uptime: 28,
+      ...boardRates(36.44848, 33.618811, 35.78954, 36.166744),
       'temperature.board.1': 48.434_899_378_316_55,
       'temperature.board.2': 45.580_851_804_909_02,
       'temperature.board.3': 46.458_926_981_777_83,

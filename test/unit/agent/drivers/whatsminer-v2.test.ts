@@ -193,6 +193,12 @@ describe.skipIf(RECORDINGS === '' || !existsSync(CAPTURE))('answers recorded fro
       'fan.2': 5_280,
       'temperature.ambient': 28.5,
       'temperature.chip.max': 81,
+      // 135 Effective Chips each; of rates there is MHS av alone.
+      'boards.count': 3,
+      'chips.count': 405,
+      'hashrate.board.1': 41.5e12,
+      'hashrate.board.2': 41.8e12,
+      'hashrate.board.3': 41.7e12,
       'temperature.board.1': 65,
       'temperature.board.2': 66,
       'temperature.board.3': 67,

@@ -270,6 +270,12 @@ describe.skipIf(RECORDINGS === '' || !existsSync(CAPTURE))('answers recorded fro
       'fan.2': 5_280,
       'temperature.ambient': 28.5,
       'temperature.chip.max': 82,
+      // 75 effective-chips each; hash-realtime in TH/s.
+      'boards.count': 3,
+      'chips.count': 225,
+      'hashrate.board.1': 57.2e12,
+      'hashrate.board.2': 57e12,
+      'hashrate.board.3': 57.1e12,
       'temperature.board.1': 41.1,
       'temperature.board.2': 40.1,
       'temperature.board.3': 41.5,
