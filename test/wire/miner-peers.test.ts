@@ -116,6 +116,8 @@ const PEERS: Readonly<Record<string, Peer>> = {
       'power.limit': [3_250, 'W'],
       uptime: [90_000, 's'],
       mode: ['mine', 'text'],
+      'boards.count': [2, '1'],
+      'chips.count': [226, '1'],
       'temperature.board.1': [61.5, '°C'],
       'temperature.chip.1': [77, '°C'],
       'fan.2': [5_874, 'rpm'],

@@ -69,9 +69,9 @@ def tree(in_session):
     running = not STATE["stopped"] and time.monotonic() - STATE["since"] > 1
     mhs, watts = (109500250000.5 / 1000, min(3230, STATE["target"])) if running else (0.0, 70)
     solver = {"nominalMhs": 110000000.0, "realHashrate": {"mhs5S": mhs}, "childSolvers": [
-        {"name": "1", "realHashrate": {"mhs5S": mhs / 2},
+        {"name": "1", "hwDetails": {"chips": 114, "frequencyMhz": 525.0}, "realHashrate": {"mhs5S": mhs / 2},
          "temperatures": [{"name": "Board", "degreesC": 61.5}, {"name": "Chip", "degreesC": 77.0}]},
-        {"name": "2", "realHashrate": {"mhs5S": mhs / 2}, "temperatures": []}]}
+        {"name": "2", "hwDetails": {"chips": 112}, "realHashrate": {"mhs5S": mhs / 2}, "temperatures": []}]}
     live = {"workSolver": solver, "fans": [{"name": "0", "rpm": 5904, "speed": 90}, {"name": "1", "rpm": 5874, "speed": 90}],
             "summary": {"power": {"approxConsumptionW": watts, "limitW": STATE["target"]}}}
     if STATE["stopped"]:
