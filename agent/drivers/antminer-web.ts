@@ -38,9 +38,13 @@ export class AntminerWeb {
     return parsed(path, await this.#post(path, body, deadline));
   }
 
-  /** As `post`, of which only the status counts: what the page says is not read. */
-  async tell(path: string, body: string, deadline: Deadline): Promise<void> {
-    await this.#post(path, body, deadline);
+  /**
+   * Opens a page that is a deed, as the vendor's own page does: by GET, or by POST on firmware that takes nothing else
+   * (HTTP 405). Only the status counts: what it says is not read. Rejects as `json`.
+   */
+  async tell(path: string, deadline: Deadline): Promise<void> {
+    const { status } = await this.#request('GET', path, undefined, deadline, [200, 405]);
+    if (status === 405) await this.#request('POST', path, '{}', deadline);
   }
 
   async #post(path: string, body: string, deadline: Deadline): Promise<HttpResponse> {
@@ -54,6 +58,7 @@ export class AntminerWeb {
     path: string,
     body: string | undefined,
     deadline: Deadline,
+    fine: readonly number[] = [200],
   ): Promise<HttpResponse> {
     let response = await this.#send(method, path, body, deadline);
     if (response.status === 401) {
@@ -71,7 +76,7 @@ export class AntminerWeb {
     if (response.status === 404) throw new Fault('VERB_UNSUPPORTED', `${this.#base}${path}: no such page`);
     if (response.status === 429 || response.status === 503)
       throw new Fault('QUEUE_FULL', `${this.#base}${path}: HTTP ${response.status}`);
-    if (response.status !== 200)
+    if (!fine.includes(response.status))
       throw new Fault('ANSWER_GARBAGE', `${this.#base}${path}: HTTP ${response.status}`);
     return response;
   }

@@ -1,6 +1,6 @@
 /**
  * Bitmain Antminer with stock firmware of 2020 and later (S19 family to S21).
- * Verified on recorded answers (4028 `stats`, `summary`, `pools`, `version`); the CGI pages from documents only.
+ * Verified on recorded answers (4028 `stats`, `summary`, `pools`, `version`) and on a mock by others (its CGI pages).
  */
 import type { Pool } from '../../config/pools.ts';
 import type { Endpoint } from '../../host/deps.ts';
@@ -18,6 +18,7 @@ import { hasPools } from '../pools.ts';
 import { MINER_BOUNDS, middleMs, missing, numberReading, uncertain, unreadable } from '../readings.ts';
 import { confWith, settingsOf, WORK_MODE, workModeOf } from './antminer-conf.ts';
 import { measured, minerStats, silentReadings, statsReadings } from './antminer-stats.ts';
+import { statsOfPage } from './antminer-page.ts';
 import { AntminerWeb } from './antminer-web.ts';
 
 /** A miner that says nothing of hashing and was seen configured to sleep this recently still sleeps: one connection less. */
@@ -121,10 +122,7 @@ class Antminer implements Device {
   async read(scope: 'fast' | 'full', timeoutMs: number): Promise<Readings> {
     const deadline = new Deadline(this.#io.clock, timeoutMs);
     const startMs = this.#io.clock.monoMs();
-    const stats = await askCgminer(this.#io, this.door, 'stats', deadline).catch((error: unknown) =>
-      asFault(error),
-    );
-    if (stats instanceof Fault && !(stats.code === 'NET_REFUSED' && this.#web)) throw stats;
+    const stats = await this.#stats(deadline);
     const atMs = stats instanceof Fault ? middleMs(this.#io.clock, startMs) : stats.atMs;
     const miner = stats instanceof Fault ? undefined : minerStats(stats.value);
     const readings: Record<string, Reading> = miner
@@ -139,6 +137,20 @@ class Antminer implements Device {
       readings['power'] = await this.#portPower(deadline);
     if (scope === 'full') await this.#addFull(readings, deadline, workMode);
     return readings;
+  }
+
+  /** By the API, or where it is closed by the page with the same figures; why not, when there is no such page. */
+  async #stats(deadline: Deadline): Promise<Asked | Fault> {
+    const told = await askCgminer(this.#io, this.door, 'stats', deadline).catch(asFault);
+    if (!(told instanceof Fault)) return told;
+    if (told.code !== 'NET_REFUSED' || !this.#web) throw told;
+    const startMs = this.#io.clock.monoMs();
+    try {
+      const value = statsOfPage(await this.#web.json('/cgi-bin/stats.cgi', deadline));
+      return { value, partial: false, notes: [], atMs: middleMs(this.#io.clock, startMs) };
+    } catch {
+      return told;
+    }
   }
 
   close(): void {}
@@ -169,7 +181,10 @@ class Antminer implements Device {
       try {
         const asked = await workMode();
         if (asked === undefined) return missing(atMs, 'the configuration names no work mode');
-        if (asked !== WORK_MODE.sleep) return mode('idle');
+        if (asked !== WORK_MODE.sleep)
+          return stats instanceof Fault
+            ? missing(atMs, 'the mining API is closed, and no page says whether it mines')
+            : mode('idle');
         if (writes === this.#writes) this.#sleepProvenMs = askedMs;
       } catch (error) {
         if (stats instanceof Fault) throw stats;
@@ -304,7 +319,7 @@ function makeVerbs(device: Antminer, web: AntminerWeb): Device['verbs'] {
       await web.json('/cgi-bin/get_system_info.cgi', deadline);
       try {
         // What it says on its way down is no more than a page; a status of failure is no reboot.
-        await web.tell('/cgi-bin/reboot.cgi', '', deadline);
+        await web.tell('/cgi-bin/reboot.cgi', deadline);
       } catch (error) {
         if (asFault(error).code !== 'NET_RESET') throw error;
       }

@@ -14,6 +14,8 @@ import type {
 } from '../device.ts';
 import { AsicPower } from '../physics/asic.ts';
 import { BOARDS, boardWords } from './antminer-boards.ts';
+import { antminerPage } from './antminer-pages.ts';
+import type { AntminerTells } from './antminer-pages.ts';
 import { DigestGate } from './digest-gate.ts';
 import {
   apiAnswer,
@@ -23,6 +25,7 @@ import {
   noise,
   objectOf,
   poolSettings,
+  poolsIn,
   requestText,
   SLOW_MS,
   WAKES_AFTER_MS,
@@ -297,24 +300,16 @@ export class SimulatedAntminer implements SimulatedMiner, StreamDevice, HttpDevi
   /** Undefined for a page there is not. */
   #page({ method, path, body }: DeviceHttpRequest, nowMs: number): string | undefined {
     const name = /^\/cgi-bin\/([\w.]+)/.exec(path)?.[1];
+    // A script that asks for neither method nor body.
+    if (name === 'reboot.cgi') return this.#reboot(nowMs);
     if (method === 'GET') {
       switch (name) {
         case 'get_miner_conf.cgi':
           return JSON.stringify(this.conf());
-        case 'get_system_info.cgi':
-          return JSON.stringify({
-            minertype: this.#type,
-            nettype: 'DHCP',
-            macaddr: '02:00:00:00:00:01',
-            hostname: 'Antminer',
-            serinum: this.id,
-            firmware_type: 'Release',
-            system_filesystem_version: 'Tue Mar  4 10:00:00 CST 2025',
-          });
         case 'get_blink_status.cgi':
           return JSON.stringify({ blink: this.blinking });
         default:
-          return undefined;
+          return antminerPage(name, this.#tells(nowMs));
       }
     }
     switch (name) {
@@ -326,24 +321,38 @@ export class SimulatedAntminer implements SimulatedMiner, StreamDevice, HttpDevi
         this.blinking = blink === true || blink === 'true';
         return JSON.stringify({ code: this.blinking ? 'B000' : 'B100' });
       }
-      case 'reboot.cgi':
-        this.changes += 1;
-        if (this.fault === 'ignores') return '{}';
-        this.#bootUntilMs = nowMs + BOOT_MS;
-        this.#startedMs = this.#bootUntilMs;
-        this.power.restart(nowMs);
-        return '{}';
       default:
         return undefined;
     }
+  }
+
+  #reboot(nowMs: number): string {
+    this.changes += 1;
+    if (this.fault === 'ignores') return '{}';
+    this.#bootUntilMs = nowMs + BOOT_MS;
+    this.#startedMs = this.#bootUntilMs;
+    this.power.restart(nowMs);
+    return '{}';
+  }
+
+  #tells(nowMs: number): AntminerTells {
+    const section = (text: string) => JSON.parse(text) as AntminerTells['stats'];
+    return {
+      id: this.id,
+      type: this.#type,
+      mode: this.#settings.mode,
+      stats: section(this.#stats(nowMs)),
+      summary: section(this.#summary(nowMs)),
+      pools: section(JSON.stringify(this.#pools(nowMs))),
+    };
   }
 
   #setConf(body: string, nowMs: number): string {
     const conf = objectOf(body);
     const mode = conf?.['bitmain-work-mode'] ?? conf?.['miner-mode'];
     const asked = this.#old ? conf?.['miner-mode'] : mode;
-    const pools = conf?.['pools'];
-    if (!conf || ![0, 1, 2, 3].includes(Number(asked)) || !isPools(pools)) {
+    const pools = poolsIn(conf?.['pools'], ['url', 'user', 'pass']);
+    if (!conf || ![0, 1, 2, 3].includes(Number(asked)) || pools?.length !== 3) {
       return JSON.stringify({ stats: 'error', code: 'M001', msg: 'illegal request' });
     }
     this.changes += 1;
@@ -381,15 +390,4 @@ export class SimulatedAntminer implements SimulatedMiner, StreamDevice, HttpDevi
 
 function textOf(value: unknown): string {
   return typeof value === 'string' ? value : (JSON.stringify(value) ?? '');
-}
-
-function isPools(value: unknown): value is readonly SimulatedPool[] {
-  return (
-    Array.isArray(value) &&
-    value.length === 3 &&
-    value.every((pool: unknown) => {
-      const { url, user, pass } = (pool ?? {}) as Partial<Record<string, unknown>>;
-      return typeof url === 'string' && typeof user === 'string' && typeof pass === 'string';
-    })
-  );
 }

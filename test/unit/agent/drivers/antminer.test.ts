@@ -287,6 +287,29 @@ describe('reboot', () => {
     const { verbs } = bench.device(URL_PASSWORD);
     expect(await codeOf(bench.run(verbs.reboot?.(undefined, 1_000) ?? Promise.resolve()))).toBe(code);
   });
+
+  // As asic-rs does (antminer/src/backends/v2020/web.rs).
+  test('a page that takes no GET is told by POST', async () => {
+    const asked: string[] = [];
+    const respondHttp = ({
+      method,
+      path,
+      body,
+    }: {
+      method: string;
+      path: string;
+      body: string;
+    }): HttpAnswer => {
+      if (path.includes('reboot')) asked.push(`${method} ${body}`);
+      const status = path.includes('reboot') && method === 'GET' ? 405 : 200;
+      return { kind: 'response', afterMs: 0, headers: {}, status, body: '{"minertype":"x"}' };
+    };
+    const bench = makeBench([{ kind: 'http', host: '10.0.0.1', port: 80, device: { respondHttp } }]);
+    await bench.run(
+      bench.device(URL_PASSWORD).verbs.reboot?.(undefined, 1_000) ?? Promise.reject(new Error()),
+    );
+    expect(asked).toEqual(['GET ', 'POST {}']);
+  });
 });
 
 /** Real devices' answers are not ours to pass on: who has them names the folder they are in. */
