@@ -1,6 +1,6 @@
 import { field, isList, isObject, sectionOf } from '../../protocols/asic/cgminer.ts';
 import type { Json, JsonObject } from '../../protocols/asic/cgminer.ts';
-import { toNumber } from '../readings.ts';
+import { shown, toNumber } from '../readings.ts';
 
 /** GH/s in one of its units: `rate_unit` of recorded answers is GH/s on the Bitcoin models. */
 const UNITS: Readonly<Record<string, number>> = { 'h/s': 1e-9, 'mh/s': 1e-3, 'gh/s': 1, 'th/s': 1e3 };
@@ -20,7 +20,7 @@ function translated(said: JsonObject): JsonObject {
     const value = field(from, name);
     const number = toNumber(value);
     if (value === undefined || number === undefined) return value;
-    return factor === undefined ? `${number} ${String(unit)}` : number * factor;
+    return factor === undefined ? `${number} ${shown(unit ?? '')}` : number * factor;
   };
   const words: Record<string, Json> = {};
   const put = (name: string, value: Json | undefined): void => {
