@@ -93,6 +93,7 @@ function statsOf(said: Words, mode: number): Words {
         rate_ideal: ideal / boards.length,
         rate_real: Number(said[`chain_rate${place}`]),
         asic_num: said[`chain_acn${place}`],
+        asic: said[`chain_acs${place}`],
         temp_pic: pcb.map((degrees) => degrees - 10),
         temp_pcb: pcb,
         temp_chip: sensors(said[`temp_chip${place}`]),
