@@ -1,35 +1,21 @@
 /**
- * The miners of the floor bench: the declared mix, and what each family answers, written from captured answers. A mark
- * `<quantity*scale least most decimals>` is a figure that differs per machine and per poll; several marks of one
- * quantity stand for the highest of them, one without a name for what no reading is made of.
+ * The miners of the floor bench of the families that most floors are made of, and what each answers, written from
+ * captured answers. What they share, and how an answer is made of them, stands in `floor-page.ts`.
  */
-export interface Family {
-  readonly name: string;
-  /** Of the racks, %. */
-  readonly sharePct: number;
-  readonly model: string;
-  readonly kind: 'tcp' | 'v3' | 'http';
-  /** Where its machines listen, each on an address of its own. */
-  readonly port: number;
-  /** By command or path. `fast` is what every poll asks first: so many polls were made. */
-  readonly fast: string;
-  readonly pages: Readonly<Record<string, string>>;
-}
+import { cgminerPools, list, STATUS } from './floor-page.ts';
+import type { Family } from './floor-page.ts';
 
-const STATUS =
-  '"STATUS":[{"STATUS":"S","When":<* 1790000000 1799999999 0>,"Code":70,"Msg":"ok","Description":"cgminer 1.0.0"}]';
-const list = (count: number, one: (n: number) => string, from = 1): string =>
-  Array.from({ length: count }, (_, index) => one(index + from)).join(',');
 const chips = `"${' ooo'.repeat(38)}"`;
 
 const antminerStats = `{${STATUS},"STATS":[{"BMMiner":"1.0.0","CompileTime":"Tue Dec  6 16:12:30 CST 2022","Miner":"49.0.1.3","Type":"Antminer S19 Pro"},{"Calls":0,"Elapsed":<uptime 1000 999999 0>,"GHS 5s":<hashrate*1e9 90000 130000 2>,"GHS av":<* 90000 130000 2>,"ID":"BTM_SOC0","Max":0,"Min":99999999,"Mode":2,"STATS":0,"Wait":0,${list(3, (n) => `"chain_acn${n}":114,"chain_acs${n}":${chips},"chain_hw${n}":<* 0 999 0>,"chain_rate${n}":"<* 30000 40000 2>","freq${n}":525,"temp_chip${n}":"<temperature.chip.${n} 50 80 0>-<temperature.chip.${n} 50 80 0>-<temperature.chip.${n} 50 80 0>-<temperature.chip.${n} 50 80 0>","temp_pcb${n}":"<temperature.board.${n} 40 70 0>-<temperature.board.${n} 40 70 0>-<temperature.board.${n} 40 70 0>-<temperature.board.${n} 40 70 0>","temp_pic${n}":"<* 40 70 0>-<* 40 70 0>-54-55"`)},"chain_acn4":0,"chain_acs4":"","chain_hw4":0,"chain_rate4":"","freq4":0,"temp_chip4":"0-0-0-0","temp_pcb4":"0-0-0-0","temp_pic4":"0-0-0-0",${list(4, (n) => `"fan${n}":<fan.${n} 4000 6500 0>`)},"chain_power":"<power 3000 3500 0> W","fan_num":4,"frequency":525,"miner_count":3,"miner_id":"8144d5ca79104814","miner_version":"49.0.1.3","no_matching_work":<* 0 999 0>,"rate_30m":<* 90000 130000 2>,"rate_unit":"GH","temp_max":0,"temp_num":3,"total rate":<* 90000 130000 2>,"total_acn":342,"total_freqavg":525,"total_rateideal":110000.0}],"id":1}\u0000`;
 
-const cgminerPools = `{${STATUS},"POOLS":[${list(3, (n) => `{"POOL":${n},"Priority":${n - 1},"Status":"Alive","Accepted":<* 0 99999 0>,"Rejected":<* 0 99 0>,"Stratum Active":${n === 1},"URL":"stratum+tcp://pool${n}.example:3333","User":"site.machine"}`)}],"id":1}`;
-
-const whatsminerSummary = `{${STATUS},"SUMMARY":[{"Accepted":<* 0 99999 0>,"Best Share":<* 0 99999999 0>,"Chip Temp Avg":<* 60 80 1>,"Chip Temp Max":<temperature.chip.max 70 90 1>,"Chip Temp Min":<* 50 70 1>,"Elapsed":<* 1000 999999 0>,"Env Temp":<temperature.ambient 10 40 1>,"Factory GHS":126000,"Fan Speed In":<fan.1 4000 6500 0>,"Fan Speed Out":<fan.2 4000 6500 0>,"HS RT":<hashrate*1e6 110000000 130000000 2>,"Hash Stable":true,"MAC":"D4:01:02:03:04:05","MHS av":<* 110000000 130000000 2>,"MHS 5s":<* 110000000 130000000 2>,"MHS 1m":<* 110000000 130000000 2>,"MHS 5m":<* 110000000 130000000 2>,"MHS 15m":<* 110000000 130000000 2>,"Pool Rejected%":<* 0 5 4>,"Power":<power 3000 3500 0>,"Power Rate":<* 20 30 2>,"Power Limit":<power.limit 3300 3600 0>,"Power Mode":"Normal","Target Freq":600,"freq_avg":<* 500 700 0>,"Uptime":<uptime 1000 999999 0>,"Upfreq Complete":1}],"id":1}`;
+const whatsminerSummary = `{${STATUS},"SUMMARY":[{"Accepted":<* 0 99999 0>,"Best Share":<* 0 99999999 0>,"Chip Temp Avg":<* 60 80 1>,"Chip Temp Max":<temperature.chip.max 70 90 1>,"Chip Temp Min":<* 50 70 1>,"Elapsed":<* 1000 999999 0>,"Env Temp":<temperature.ambient 10 40 1>,"Factory GHS":126000,"Fan Speed In":<fan.1 4000 6500 0>,"Fan Speed Out":<fan.2 4000 6500 0>,"HS RT":<hashrate*1e6 110000000 130000000 2>,"Hash Stable":true,"MAC":"D4:01:02:03:04:05","MHS av":<* 110000000 130000000 2>,"MHS 5s":<* 110000000 130000000 2>,"MHS 1m":<* 110000000 130000000 2>,"MHS 5m":<* 110000000 130000000 2>,"MHS 15m":<* 110000000 130000000 2>,"Pool Rejected%":<* 0 5 4>,"Power":<power 3000 3500 0>,"Power Rate":<* 20 30 2>,"Power Limit":<=power.limit 3300 3600 0>,"Power Mode":"Normal","Target Freq":600,"freq_avg":<* 500 700 0>,"Uptime":<uptime 1000 999999 0>,"Upfreq Complete":1}],"id":1}`;
 const whatsminerDevices = `{${STATUS},"DEVS":[${list(3, (n) => `{"ASC":${n - 1},"Slot":${n - 1},"Status":"Alive","Accepted":<* 0 9999 0>,"Chip Frequency":600,"Chip Temp Avg":<* 60 80 1>,"Chip Temp Max":<temperature.chip.${n} 70 90 1>,"Chip Temp Min":<* 50 70 1>,"Effective Chips":135,"Enabled":"Y","Factory GHS":42000,"MHS av":<* 40000000 43000000 2>,"Name":"SM","PCB SN":"BHM5CSD1302803K3000${n}","Temperature":<temperature.board.${n} 40 70 1>}`)}],"id":1}`;
 
-const v3Summary = `"summary":{"Debug":"","board-temperature":[${list(3, (n) => `<temperature.board.${n} 30 60 1>`)}],"bootup-time":1323,"chip-temp-avg":<* 60 80 1>,"chip-temp-max":<temperature.chip.max 70 90 1>,"chip-temp-min":<* 50 70 1>,"elapsed":<uptime 1000 999999 0>,"environment-temperature":<temperature.ambient 10 40 1>,"factory-hash":181.051,"fan-speed-in":<fan.1 4000 6500 0>,"fan-speed-out":<fan.2 4000 6500 0>,"freq-avg":<* 500 700 0>,"hash-15min":<* 160 180 3>,"hash-1min":<* 160 180 3>,"hash-average":<* 160 180 3>,"hash-realtime":<hashrate*1e12 160 180 3>,"power-5min":<* 3000 3500 1>,"power-limit":<power.limit 3500 3700 0>,"power-rate":<* 15 20 2>,"power-realtime":<power 3000 3500 1>,"pool-rejected":<* 0 9 3>,"accepted":<* 0 99999 0>,"rejected":<* 0 99 0>,"best-share":<* 0 99999999 0>,"up-freq-finish":1}`;
+const whatsminerErrors =
+  '{"STATUS":"S","When":<* 1790000000 1799999999 0>,"Code":131,"Msg":{"error_code":[]},"Description":""}';
+
+const v3Summary = `"summary":{"Debug":"","board-temperature":[${list(3, (n) => `<temperature.board.${n} 30 60 1>`)}],"bootup-time":1323,"chip-temp-avg":<* 60 80 1>,"chip-temp-max":<temperature.chip.max 70 90 1>,"chip-temp-min":<* 50 70 1>,"elapsed":<uptime 1000 999999 0>,"environment-temperature":<temperature.ambient 10 40 1>,"factory-hash":181.051,"fan-speed-in":<fan.1 4000 6500 0>,"fan-speed-out":<fan.2 4000 6500 0>,"freq-avg":<* 500 700 0>,"hash-15min":<* 160 180 3>,"hash-1min":<* 160 180 3>,"hash-average":<* 160 180 3>,"hash-realtime":<hashrate*1e12 160 180 3>,"power-5min":<* 3000 3500 1>,"power-limit":<=power.limit 3500 3700 0>,"power-rate":<* 15 20 2>,"power-realtime":<power 3000 3500 1>,"pool-rejected":<* 0 9 3>,"accepted":<* 0 99999 0>,"rejected":<* 0 99 0>,"best-share":<* 0 99999999 0>,"up-freq-finish":1}`;
 const v3 = (message: string): string =>
   `{"code":0,"when":<* 1790000000 1799999999 0>,"desc":"ok","msg":{${message}}}`;
 const v3Full = `${v3Summary},"pools":[{"account":"site.machine","pool-priority":0,"status":"alive","stratum-active":true,"url":"stratum+tcp://pool.example:3333"}],"edevs":[${list(3, (n) => `{"id":${n - 1},"chip-temp-avg":<* 60 80 1>,"chip-temp-max":<temperature.chip.${n} 70 90 1>,"chip-temp-min":<* 50 70 1>,"effective-chips":75,"factory-hash":60.35,"freq":<* 500 700 1>,"hash-average":<* 50 60 3>,"hash-realtime":<* 50 60 3>,"status":"alive"}`)}]`;
@@ -60,45 +46,50 @@ const avalonStats = `{${STATUS},"STATS":[{"STATS":0,"ID":"AVA100","Elapsed":<* 1
 
 const bitaxeInfo = `{"ASICModel":"BM1368","asicCount":1,"autofanspeed":1,"bestDiff":"<* 100 999 0>k","bestSessionDiff":"<* 100 999 0>","boardVersion":"401","coreVoltage":1166,"coreVoltageActual":<* 1150 1180 0>,"current":<* 500 9999 2>,"expectedHashrate":<* 1100 1200 2>,"fallbackStratumPort":3333,"fallbackStratumURL":"pool2.example","fallbackStratumUser":"site.machine","fanrpm":<fan.1 3000 5000 0>,"fanspeed":<* 30 99 0>,"freeHeap":<* 8000000 8999999 0>,"frequency":490,"hashRate":<hashrate*1e9 900 1300 0>,"hashRate_1m":<* 900 1300 3>,"hashRate_10m":<* 900 1300 3>,"hashRate_1h":<* 900 1300 3>,"errorPercentage":<* 0 2 4>,"hostname":"bitaxe","isUsingFallbackStratum":0,"macAddr":"AA:BB:CC:DD:EE:FF","overheat_mode":0,"power":<power 10 20 11>,"responseTime":<* 10 99 2>,"sharesAccepted":<* 0 9999 0>,"sharesRejected":<* 0 99 0>,"smallCoreCount":1276,"ssid":"Test","stratumDiff":<* 1000 9999 0>,"stratumPort":3333,"stratumURL":"pool.example","stratumUser":"site.machine","temp":<temperature.chip.1 50 65 3>,"uptimeSeconds":<uptime 1000 999999 0>,"version":"v2.9.0","voltage":<* 5000 5300 0>,"vrTemp":<* 40 80 1>,"wifiRSSI":-<* 30 80 0>,"wifiStatus":"Connected!"}`;
 
-/** The mix that the bench declares. Every figure of a family stands in the pages that its driver asks. */
-export const FAMILIES: readonly Family[] = [
+/** Every figure of a family stands in the pages that its driver asks. */
+export const OLDER: readonly Family[] = [
   {
     name: 'antminer',
-    sharePct: 40,
+    sharePct: 36,
     model: 'antminer-s19j-pro',
-    kind: 'tcp',
-    port: 24_028,
+    doors: { api: { port: 24_028, way: 'tcp' } },
     fast: 'stats',
     pages: { stats: antminerStats, pools: cgminerPools },
   },
   {
     name: 'whatsminer',
-    sharePct: 20,
+    sharePct: 18,
     model: 'whatsminer-m30s-plus',
-    kind: 'tcp',
-    port: 24_029,
+    doors: { api: { port: 24_029, way: 'tcp' } },
     fast: 'summary',
-    pages: { summary: whatsminerSummary, pools: cgminerPools, edevs: whatsminerDevices },
+    pages: {
+      summary: whatsminerSummary,
+      pools: cgminerPools,
+      edevs: whatsminerDevices,
+      get_error_code: whatsminerErrors,
+    },
   },
   {
     name: 'whatsminer-v3',
     sharePct: 10,
     model: 'whatsminer-m60',
-    kind: 'v3',
-    port: 24_433,
+    doors: { api: { port: 24_433, way: 'v3' } },
     fast: 'get.miner.status summary',
     pages: {
       'get.miner.status summary': v3(v3Summary),
       'get.miner.status summary+pools+edevs': v3(v3Full),
-      'get.miner.setting': v3('"power-limit":3600,"power-mode":"normal","upfreq-speed":<* 0 9 0>'),
+      'get.miner.setting': v3(
+        '"power-limit":<=power.limit 3500 3700 0>,"power-mode":"normal","upfreq-speed":<* 0 9 0>',
+      ),
+      'get.device.info error-code': v3('"error-code":[]'),
     },
   },
   {
     name: 'braiins',
-    sharePct: 15,
+    sharePct: 14,
     model: 'antminer-s19j-pro-braiins',
-    kind: 'http',
-    port: 24_080,
+    doors: { http: { port: 24_080, way: 'http' } },
+    login: true,
     fast: '/api/v1/miner/stats',
     pages: {
       '/api/v1/auth/login': '{"token":"abcdefgh","timeout_s":3600}',
@@ -110,17 +101,16 @@ export const FAMILIES: readonly Family[] = [
       '/api/v1/pools':
         '[{"name":"group","pools":[{"active":true,"alive":true,"enabled":true,"stats":{"accepted_shares":<* 0 99999 0>},"uid":"bCY9U0ZakyIy9PUH","url":"stratum+tcp://pool.example:3333","user":"site.machine"}],"strategy":{"quota":{"value":1}}}]',
       '/api/v1/performance/tuner-state':
-        '{"mode_state":{"powertargetmodestate":{"current_target":{"watt":<power.limit 3000 3100 0>}}},"overall_tuner_state":2}',
+        '{"mode_state":{"powertargetmodestate":{"current_target":{"watt":<=power.limit 3000 3100 0>}}},"overall_tuner_state":2}',
       '/api/v1/configuration/miner':
-        '{"pool_groups":[],"tuner":{"enabled":true,"power_target":{"watt":3031},"tuner_mode":1}}',
+        '{"pool_groups":[],"tuner":{"enabled":true,"power_target":{"watt":<=power.limit 3000 3100 0>},"tuner_mode":1}}',
     },
   },
   {
     name: 'luxos',
-    sharePct: 5,
+    sharePct: 4,
     model: 'antminer-s19k-pro-luxos',
-    kind: 'tcp',
-    port: 24_030,
+    doors: { api: { port: 24_030, way: 'tcp' } },
     fast: 'summary',
     pages: {
       summary: luxosSummary,
@@ -134,83 +124,18 @@ export const FAMILIES: readonly Family[] = [
   },
   {
     name: 'avalon',
-    sharePct: 5,
+    sharePct: 4,
     model: 'avalon-1246',
-    kind: 'tcp',
-    port: 24_031,
+    doors: { api: { port: 24_031, way: 'tcp' } },
     fast: 'litestats',
     pages: { litestats: avalonStats, pools: cgminerPools },
   },
   {
     name: 'bitaxe',
-    sharePct: 5,
+    sharePct: 4,
     model: 'antminer-s19j-pro',
-    kind: 'http',
-    port: 24_081,
+    doors: { http: { port: 24_081, way: 'http' } },
     fast: '/api/system/info',
     pages: { '/api/system/info': bitaxeInfo },
   },
 ];
-
-export const HTTP_PASSWORD_ENV = 'FLOOR_PASSWORD';
-
-/** What a machine said in one answer, in the units of readings. */
-export type Said = Readonly<Record<string, number>>;
-
-interface Mark {
-  readonly quantity: string;
-  readonly scale: number;
-  readonly least: number;
-  readonly steps: number;
-  readonly decimals: number;
-}
-
-const MARK = /<([\w.]*)(?:\*(\S*))? (\S+) (\S+) (\d+)>/g;
-
-/** An answer cut at its marks once, so that making one is little work. */
-export class Page {
-  readonly #texts: readonly string[];
-  readonly #marks: readonly Mark[];
-
-  constructor(template: string) {
-    const texts: string[] = [];
-    const marks: Mark[] = [];
-    let end = 0;
-    for (const found of template.matchAll(MARK)) {
-      const [whole, quantity = '', scale, least, most, decimals] = found;
-      texts.push(template.slice(end, found.index));
-      end = found.index + whole.length;
-      const places = 10 ** Number(decimals);
-      marks.push({
-        quantity,
-        scale: scale === undefined || scale === '' ? 1 : Number(scale),
-        least: Number(least),
-        steps: (Number(most) - Number(least)) * places,
-        decimals: Number(decimals),
-      });
-    }
-    texts.push(template.slice(end));
-    this.#texts = texts;
-    this.#marks = marks;
-  }
-
-  /** Figures that differ from answer to answer. */
-  get figures(): number {
-    return this.#marks.length;
-  }
-
-  /** The answer of a machine, numbered `serial`, and with `said` what it said in it. */
-  make(machine: number, serial: number, said?: Record<string, number>): string {
-    let text = this.#texts[0] ?? '';
-    let seed = Math.imul(machine + 1, 0x9e3779b1) ^ Math.imul(serial + 1, 0x85ebca6b);
-    for (const [place, { quantity, scale, least, steps, decimals }] of this.#marks.entries()) {
-      seed = Math.imul(seed ^ (seed >>> 15), 0x2c1b3c6d) + 0x6d2b79f5;
-      const chance = ((seed ^ (seed >>> 13)) >>> 0) / 0x1_0000_0000;
-      const value = (least + Math.floor(chance * (steps + 1)) / 10 ** decimals).toFixed(decimals);
-      text += value + (this.#texts[place + 1] ?? '');
-      if (said !== undefined && quantity !== '')
-        said[quantity] = Math.max(said[quantity] ?? Number.NEGATIVE_INFINITY, Number(value) * scale);
-    }
-    return text;
-  }
-}

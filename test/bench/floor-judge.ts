@@ -7,7 +7,7 @@ import type { Table } from '../../protocols/mqtt/columns.ts';
 import { readingsOf } from '../../protocols/mqtt/rows.ts';
 import type { Ack } from '../../protocols/mqtt/status.ts';
 import type { Reading } from '../../protocols/reading.ts';
-import { WATCHED } from './floor-layout.ts';
+import { familyOf, rackOf, WATCHED } from './floor-layout.ts';
 import type { Spoken } from './floor-peer.ts';
 
 /** What a sample was read from was said at most this long before or after the time it tells, ms: half a period. */
@@ -18,7 +18,8 @@ const ACK_MS = 500;
 const SITE = 'floor';
 
 export interface Verdict {
-  /** Samples of the watched machines that were compared. */
+  /** Watched machines of which samples were compared, and how many samples. */
+  readonly machines: number;
   readonly samples: number;
   readonly different: number;
   /** Readings of theirs without a value. */
@@ -27,6 +28,7 @@ export interface Verdict {
   readonly missing: number;
   readonly frames: number;
   readonly firstDifferent: string | undefined;
+  readonly firstMissing: string | undefined;
 }
 
 interface Sample {
@@ -78,11 +80,13 @@ export class FloorJudge {
   }
 
   verdict(): Verdict {
-    let [samples, different, failed, missing] = [0, 0, 0, 0];
+    let [machines, samples, different, failed, missing] = [0, 0, 0, 0, 0];
     let firstDifferent: string | undefined;
+    let firstMissing: string | undefined;
     for (const [machine, taken] of this.#samples) {
       const spoken = this.#spoken.get(machine) ?? [];
       const used = new Set<string>();
+      const samplesBefore = samples;
       for (const { quantity, reading } of taken.values()) {
         if (!reading.ok) failed += 1;
         const from = reading.ok ? nearest(spoken, quantity, reading.atMs) : undefined;
@@ -96,9 +100,21 @@ export class FloorJudge {
         different += 1;
         firstDifferent ??= `${machine} ${quantity}: ${JSON.stringify(reading)} where ${truth} was said`;
       }
-      missing += this.#unheard(taken, spoken, used);
+      if (samples > samplesBefore) machines += 1;
+      const unheard = this.#unheard(machine, taken, spoken, used);
+      missing += unheard.length;
+      firstMissing ??= unheard[0];
     }
-    return { samples, different, failed, missing, frames: this.#frames, firstDifferent };
+    return {
+      machines,
+      samples,
+      different,
+      failed,
+      missing,
+      frames: this.#frames,
+      firstDifferent,
+      firstMissing,
+    };
   }
 
   #isSaid(quantity: string, spoken: readonly Spoken[]): boolean {
@@ -106,15 +122,24 @@ export class FloorJudge {
   }
 
   /** Figures said while frames came, and in none of them. */
-  #unheard(taken: ReadonlyMap<string, Sample>, spoken: readonly Spoken[], used: ReadonlySet<string>): number {
+  #unheard(
+    machine: string,
+    taken: ReadonlyMap<string, Sample>,
+    spoken: readonly Spoken[],
+    used: ReadonlySet<string>,
+  ): readonly string[] {
+    const { name, seldom } = familyOf(rackOf(machine));
+    const heard = new Set([...used].map((one) => one.slice(0, one.indexOf(' '))));
     const times = [...taken.values()].map(({ reading }) => reading.atMs);
     const [firstMs, lastMs] = [Math.min(...times), Math.max(...times)];
-    let missing = 0;
-    for (const { atMs, said } of spoken) {
-      if (atMs < firstMs + NEAR_MS || atMs > lastMs - NEAR_MS) continue;
-      for (const quantity of Object.keys(said)) if (!used.has(`${quantity} ${atMs}`)) missing += 1;
-    }
-    return missing;
+    return spoken
+      .filter(({ atMs }) => atMs >= firstMs + NEAR_MS && atMs <= lastMs - NEAR_MS)
+      .flatMap(({ atMs, said }) =>
+        Object.keys(said)
+          .filter((quantity) => !used.has(`${quantity} ${atMs}`))
+          .filter((quantity) => seldom?.test(quantity) !== true || !heard.has(quantity))
+          .map((quantity) => `${name} ${machine} ${quantity} at ${atMs}`),
+      );
   }
 
   #frame(payload: Uint8Array): void {

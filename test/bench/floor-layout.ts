@@ -1,6 +1,11 @@
 import type { SiteConfigInput } from '../../config/schema/site.ts';
-import { FAMILIES, HTTP_PASSWORD_ENV } from './floor-answers.ts';
-import type { Family } from './floor-answers.ts';
+import { OLDER } from './floor-answers.ts';
+import { NEWER } from './floor-newer.ts';
+import type { Door, Family } from './floor-page.ts';
+
+/** The mix that the bench declares. */
+export const FAMILIES: readonly Family[] = [...OLDER, ...NEWER];
+export const PASSWORD_ENV = 'FLOOR_PASSWORD';
 
 export const RACK = 100;
 /** Of each rack, the last ones are dead: two are silent, one stops in the middle, two refuse. */
@@ -33,8 +38,8 @@ export function placeOf(address: string): { readonly rack: number; readonly plac
 
 /** The family of a rack: by share, in turn, so that any number of racks has the mix. */
 export function familyOf(rack: number): Family {
-  // The golden ratio spreads them evenly over the shares.
-  let left = ((rack * 0.618_033_988_749_895) % 1) * 100;
+  // The golden ratio spreads them evenly over the shares; from here each family has one in the first 36 racks.
+  let left = ((0.29 + rack * 0.618_033_988_749_895) % 1) * 100;
   for (const family of FAMILIES) {
     left -= family.sharePct;
     if (left < 0) return family;
@@ -43,6 +48,8 @@ export function familyOf(rack: number): Family {
 }
 
 export const rackId = (rack: number): string => `r${rack}`;
+/** Of a machine by its name. */
+export const rackOf = (machine: string): number => Number(/^r(\d+)-/.exec(machine)?.[1]);
 
 /** A site of `racks` racks, all read every 10 s by one agent, which commands nothing. */
 export function floorSite(racks: number, broker: string): SiteConfigInput {
@@ -56,15 +63,17 @@ export function floorSite(racks: number, broker: string): SiteConfigInput {
       ...all.map((rack) => ({ id: rackId(rack), parent: 'main', kind: 'rack' as const, capKw: 500 })),
     ],
     machines: all.flatMap((rack) => {
-      const { name, model, port, kind } = familyOf(rack);
-      const password = name === 'braiins' ? `&passwordEnv=${HTTP_PASSWORD_ENV}` : '';
-      const target = (at: number): string =>
-        `${name}://${networkOf(rack)}.{n}?${kind === 'http' ? 'http' : 'api'}=${at}${password}`;
+      const { name, model, doors, login } = familyOf(rack);
+      const target = (portOf: (door: Door) => number): string => {
+        const ports = Object.entries(doors).map(([option, door]) => `${option}=${portOf(door)}`);
+        const options = login ? [...ports, `passwordEnv=${PASSWORD_ENV}`] : ports;
+        return `${name}://${networkOf(rack)}.{n}?${options.join('&')}`;
+      };
       const group = { rack: rackId(rack), model, periodMs: 10_000 };
       const answering = RACK - REFUSING;
       return [
-        { ...group, target: target(port), first: 1, count: answering },
-        { ...group, target: target(DEAD_PORT), first: answering + 1, count: REFUSING },
+        { ...group, target: target(({ port }) => port), first: 1, count: answering },
+        { ...group, target: target(() => DEAD_PORT), first: answering + 1, count: REFUSING },
       ];
     }),
     prices: {

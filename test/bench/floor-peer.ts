@@ -4,9 +4,9 @@
  */
 import * as net from 'node:net';
 
-import { FAMILIES, Page } from './floor-answers.ts';
-import type { Family } from './floor-answers.ts';
-import { isWatched, lifeOf, placeOf, rackId } from './floor-layout.ts';
+import { FAMILIES, isWatched, lifeOf, placeOf, rackId } from './floor-layout.ts';
+import { Page } from './floor-page.ts';
+import type { Door, Family } from './floor-page.ts';
 
 /** One answer of a watched machine. Figures in the units of readings. */
 export interface Spoken {
@@ -29,14 +29,20 @@ class Host {
     this.#pages = new Map(Object.entries(family.pages).map(([name, text]) => [name, new Page(text)]));
   }
 
+  /** The page of a GraphQL query. */
+  queried(request: string): string {
+    const isIn = (name: string): boolean => request.includes(name.slice(name.indexOf(' ') + 1));
+    return [...this.#pages.keys()].find(isIn) ?? '';
+  }
+
   /** The answer to a question, as text; undefined: there is no such page. */
   answer(asked: string, address: string): string | undefined {
     const page = this.#pages.get(asked);
     if (page === undefined) return undefined;
     const { rack, place } = placeOf(address);
     const { fast } = this.#family;
-    // One question in every poll, the longer one of them in a full one.
-    if (asked.startsWith(fast)) polls += 1;
+    // Whatsminer v3 asks for more with it in a full one.
+    if (asked === fast || asked.startsWith(`${fast}+`)) polls += 1;
     serial += 1;
     if (!isWatched(place)) return page.make((rack << 8) | place, serial);
     const said: Record<string, number> = {};
@@ -68,11 +74,11 @@ function framed(host: Host, socket: net.Socket, bytes: Buffer, address: string):
   socket.write(Buffer.concat([length, body]));
 }
 
-/** HTTP/1.1: the connection stays unless the client wants it closed. */
+/** HTTP/1.1: the connection stays unless the client wants it closed. Of a query a word that stands in it is its page. */
 function http(host: Host, socket: net.Socket, bytes: Buffer, address: string): void {
   const head = bytes.toString('latin1');
   const path = head.slice(head.indexOf(' ') + 1, head.indexOf(' HTTP/'));
-  const text = host.answer(path, address);
+  const text = host.answer(path === '/graphql' ? host.queried(head) : path, address);
   const close = /\r\nconnection: *close/i.test(head);
   const body = text ?? '{}';
   const status = text === undefined ? '404 Not Found' : '200 OK';
@@ -83,10 +89,9 @@ function http(host: Host, socket: net.Socket, bytes: Buffer, address: string): v
 
 const WAYS = { tcp: cgminer, v3: framed, http };
 
-function serve(family: Family): Promise<void> {
-  const host = new Host(family);
-  const way = WAYS[family.kind];
-  const server = net.createServer({ noDelay: true, allowHalfOpen: family.kind === 'tcp' }, (socket) => {
+function serve(host: Host, door: Door): Promise<void> {
+  const way = WAYS[door.way];
+  const server = net.createServer({ noDelay: true, allowHalfOpen: door.way === 'tcp' }, (socket) => {
     connections += 1;
     const address = socket.localAddress ?? '';
     const life = lifeOf(placeOf(address).place);
@@ -99,11 +104,16 @@ function serve(family: Family): Promise<void> {
   });
   // All of 127.0.0.0/8 is this machine: an address per miner on one port.
   return new Promise((resolve) => {
-    server.listen({ port: family.port, host: '0.0.0.0', backlog: 4_096 }, resolve);
+    server.listen({ port: door.port, host: '0.0.0.0', backlog: 4_096 }, resolve);
   });
 }
 
-await Promise.all(FAMILIES.map(serve));
+await Promise.all(
+  FAMILIES.flatMap((family) => {
+    const host = new Host(family);
+    return Object.values(family.doors).map((door) => serve(host, door));
+  }),
+);
 process.on('message', () => process.send?.({ polls, connections, spoken: spoken.splice(0) }));
 process.on('disconnect', () => process.exit());
 process.send?.('ready');

@@ -3,11 +3,13 @@ import { rmSync } from 'node:fs';
 import * as net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { MACHINE_SCHEDULE } from '../../agent/core/schedule.ts';
 
 /** What polls cost that read the same answers and do nothing with them: a process of its own, asked while the peer serves. */
 const POLLS = 3_000;
-const LANES = 32;
+const SECONDS = 3;
 const ALIVE = 95;
 
 function ask(port: number, place: number): Promise<void> {
@@ -26,22 +28,26 @@ function ask(port: number, place: number): Promise<void> {
   });
 }
 
-async function round(port: number): Promise<number> {
-  let place = 0;
-  const lane = async (): Promise<void> => {
-    while (place < POLLS) await ask(port, place++);
-  };
+/** As many of them at once as the poller asks at once: a poll alone costs two or three times as much. */
+async function round(port: number, perS: number): Promise<number> {
+  const { gridMs } = MACHINE_SCHEDULE;
+  const asked: Promise<void>[] = [];
   const before = process.cpuUsage();
-  await Promise.all(Array.from({ length: LANES }, lane));
+  const fromMs = performance.now();
+  for (let due = 0; due < perS * SECONDS; due += (perS * gridMs) / 1_000) {
+    while (asked.length <= due) asked.push(ask(port, asked.length));
+    await pause(Math.max(0, fromMs + (1_000 * due) / perS - performance.now()));
+  }
+  await Promise.all(asked);
   const { user, system } = process.cpuUsage(before);
-  return (user + system) / POLLS;
+  return (user + system) / asked.length;
 }
 
-/** CPU of this process per poll by plain `net` and JSON.parse, us, median of five after one to warm up. */
-export async function plainUs(port: number): Promise<number> {
-  await round(port);
+/** CPU of this process per poll by plain `net` and JSON.parse at so many polls a second, us, median of five after one to warm up. */
+export async function plainUs(port: number, perS: number): Promise<number> {
+  await round(port, perS);
   const figures: number[] = [];
-  for (let done = 0; done < 5; done += 1) figures.push(await round(port));
+  for (let done = 0; done < 5; done += 1) figures.push(await round(port, perS));
   return figures.sort((a, b) => a - b)[2] ?? Number.NaN;
 }
 

@@ -15,18 +15,17 @@ import { startBroker } from '../../host/broker.ts';
 import { makeBus } from '../../host/bus.ts';
 import { realClock } from '../../host/clock.ts';
 import { silentLog } from '../../host/log.ts';
-import { FAMILIES, HTTP_PASSWORD_ENV } from './floor-answers.ts';
 import { nativeUs, plainUs } from './floor-plain.ts';
 import { FloorJudge } from './floor-judge.ts';
 import type { Verdict } from './floor-judge.ts';
-import { floorSite, lifeOf, RACK } from './floor-layout.ts';
+import { FAMILIES, floorSite, lifeOf, PASSWORD_ENV, RACK, WATCHED } from './floor-layout.ts';
 import type { Spoken } from './floor-peer.ts';
 import { figure } from './measure.ts';
 import type { Figure } from './measure.ts';
 
 const SCRIPT = fileURLToPath(new URL('../../switchyard', import.meta.url));
 const PERIOD_S = 10;
-const PLAIN_PORT = FAMILIES[0]?.port ?? 0;
+const PLAIN_PORT = FAMILIES[0]?.doors.api?.port ?? 0;
 
 export interface FloorOptions {
   readonly machines: number;
@@ -38,6 +37,8 @@ export interface FloorOptions {
 interface FloorResult {
   readonly sharePct: number;
   readonly usPerPoll: number;
+  /** Of it, in the system. */
+  readonly systemUsPerPoll: number;
   /** Of the polls that those alive should have had in the time. */
   readonly reachedPct: number;
   readonly connectionsPerPoll: number;
@@ -48,12 +49,12 @@ interface FloorResult {
   readonly verdict: Verdict;
 }
 
-/** CPU time of a process so far, user and system, all its threads, us. */
-function usageOf(pid: number): number {
+/** CPU time of a process so far, all its threads, us. */
+function usageOf(pid: number): { readonly userUs: number; readonly systemUs: number } {
   const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   // Clock ticks of 10 ms.
-  return (Number(fields[11]) + Number(fields[12])) * 10_000;
+  return { userUs: Number(fields[11]) * 10_000, systemUs: Number(fields[12]) * 10_000 };
 }
 
 function memoryMb(pid: number): number {
@@ -89,7 +90,7 @@ async function measureFloor({ machines, warmS, measuredS }: FloorOptions): Promi
     const judge = new FloorJudge(bus);
     await judge.start();
     agent = spawn(SCRIPT, ['agent', '--site', siteFile, '--data', folder, '--log', 'error'], {
-      env: { ...process.env, [HTTP_PASSWORD_ENV]: 'secret' },
+      env: { ...process.env, [PASSWORD_ENV]: 'secret' },
       stdio: ['ignore', 'inherit', 'inherit'],
     });
     const pid = agent.pid ?? 0;
@@ -110,7 +111,8 @@ async function measureFloor({ machines, warmS, measuredS }: FloorOptions): Promi
     agent.kill('SIGTERM');
     await once(agent, 'exit');
     const polls = to.polls - from.polls;
-    const cpuUs = after - before;
+    const systemUs = after.systemUs - before.systemUs;
+    const cpuUs = after.userUs - before.userUs + systemUs;
     const alive = Array.from({ length: RACK }, (_, index) => lifeOf(index + 1)).filter(
       (life) => life === 'alive',
     );
@@ -118,10 +120,11 @@ async function measureFloor({ machines, warmS, measuredS }: FloorOptions): Promi
     return {
       sharePct: (100 * cpuUs) / tookUs,
       usPerPoll: cpuUs / polls,
+      systemUsPerPoll: systemUs / polls,
       reachedPct: (100 * polls) / due,
       connectionsPerPoll: (to.connections - from.connections) / polls,
       rssMb,
-      plainUs: await plainUs(PLAIN_PORT),
+      plainUs: await plainUs(PLAIN_PORT, machines / PERIOD_S),
       nativeUs: nativeUs(PLAIN_PORT),
       verdict: judge.verdict(),
     };
@@ -142,14 +145,18 @@ export async function floorFigures(options: FloorOptions): Promise<Figure[]> {
   const { machines } = options;
   const floor = await measureFloor(options);
   const { verdict } = floor;
-  if (verdict.samples === 0) throw new Error('nothing of the watched machines was stored');
+  const racks = Math.ceil(machines / RACK);
+  if (verdict.machines < racks * WATCHED)
+    throw new Error(`of ${racks * WATCHED} watched machines ${verdict.machines} were stored`);
   const name = `${machines} miners every ${PERIOD_S} s`;
+  for (const one of [verdict.firstDifferent, verdict.firstMissing])
+    if (one !== undefined) process.stderr.write(`the first of them: ${one}\n`);
   const native = floor.nativeUs;
   if (native === undefined) process.stderr.write('no C compiler (cc): the C floor is left out\n');
   return [
     figure(`${name}, of a core`, '%', floor.sharePct, { goal: 25 }),
     figure(`${name}, memory of the agent`, 'MB', floor.rssMb, { goal: 200 }),
-    figure(`${name}, a poll (baseline: plain net and JSON.parse)`, 'us', floor.usPerPoll, {
+    figure(`${name}, a poll (baseline: plain net and JSON.parse at this pace)`, 'us', floor.usPerPoll, {
       baseline: floor.plainUs,
     }),
     ...(native === undefined
@@ -159,6 +166,7 @@ export async function floorFigures(options: FloorOptions): Promise<Figure[]> {
             baseline: native,
           }),
         ]),
+    figure(`${name}, a poll, of it in the system`, 'us', floor.systemUsPerPoll),
     figure(`${name}, connections a poll`, 'connections', floor.connectionsPerPoll),
     figure(`${name}, polls of the living that were missed`, '%', 100 - floor.reachedPct, { goal: 1 }),
     figure(`${name}, samples that differ, of ${verdict.samples}`, 'samples', verdict.different, { goal: 0 }),
