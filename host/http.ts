@@ -1,42 +1,92 @@
 import * as http from 'node:http';
 import * as https from 'node:https';
+import type { Socket } from 'node:net';
 
 import { Fault } from '../protocols/faults.ts';
 import type { Clock, Http, HttpRequest, HttpResponse } from './deps.ts';
 import { netFault } from './net.ts';
 
 /**
- * HTTP/1.1 over node:http and node:https: no redirects, no cookies, a connection of its own for each request. Devices
- * serve few connections, some one: one kept for the next reading would keep a command out.
+ * HTTP/1.1 over node:http and node:https: no redirects, no cookies, and no connection that outlives what is done over it.
+ * Devices serve few connections, some one: one kept for the next reading would keep a command out.
  */
 export function makeHttp(clock: Clock): Http {
-  const agents = { plain: new http.Agent(), secure: new https.Agent() };
+  const roads = new Roads();
   return {
     request: (request) =>
       new Promise((resolve, reject) => {
-        new Sending(clock, request, { resolve, reject }).begin(agents);
+        new Sending(clock, roads, request, { resolve, reject }).begin();
       }),
   };
 }
 
-interface Agents {
-  readonly plain: http.Agent;
-  readonly secure: https.Agent;
+/**
+ * The connections. Pages that are read one after the other come over one of them: it is closed unless the next page of
+ * that host is asked for as soon as one has been read, and at once when anything else is asked of the host meanwhile.
+ */
+class Roads {
+  /** A connection of its own for each request. */
+  readonly plain = new http.Agent();
+  readonly #pages = new http.Agent({ keepAlive: true });
+  readonly #secure = new https.Agent();
+  /** By host: how many requests have no answer yet. */
+  readonly #waiting = new Map<string, number>();
+  /** By host: the connection that a page has just come over. */
+  readonly #open = new Map<string, Socket>();
+
+  /** The agent for a request. Whatever changes something has a connection of its own: on an old one nobody could tell what became of it. */
+  enter({ origin, protocol }: URL, isPage: boolean): http.Agent {
+    const before = this.#waiting.get(origin) ?? 0;
+    this.#waiting.set(origin, before + 1);
+    if (protocol === 'https:') return this.#secure;
+    if (isPage && before === 0) return this.#pages;
+    this.#close(origin);
+    return this.plain;
+  }
+
+  /** A page is asked for over this connection. */
+  take(origin: string, socket: Socket): void {
+    if (this.#open.get(origin) === socket) this.#open.delete(origin);
+  }
+
+  /** A request is over. `socket`: what it came over; `stays`: that may serve the next page. */
+  leave(origin: string, socket: Socket | undefined, stays: boolean): void {
+    const left = (this.#waiting.get(origin) ?? 1) - 1;
+    if (left > 0) this.#waiting.set(origin, left);
+    else this.#waiting.delete(origin);
+    if (left > 0 || !stays || socket === undefined) {
+      socket?.destroy();
+      return;
+    }
+    this.#open.set(origin, socket);
+    setImmediate(() => {
+      if (this.#open.get(origin) === socket) this.#close(origin);
+    });
+  }
+
+  #close(origin: string): void {
+    this.#open.get(origin)?.destroy();
+    this.#open.delete(origin);
+  }
 }
 
 /** One request until it has its answer, or its fault. */
 class Sending {
+  readonly #roads: Roads;
   readonly #request: HttpRequest;
   readonly #end: { resolve(response: HttpResponse): void; reject(fault: Fault): void };
   readonly #cancel: () => void;
   #done = false;
   #sent: http.ClientRequest | undefined;
+  #origin: string | undefined;
 
   constructor(
     clock: Clock,
+    roads: Roads,
     request: HttpRequest,
     end: { resolve(response: HttpResponse): void; reject(fault: Fault): void },
   ) {
+    this.#roads = roads;
     this.#request = request;
     this.#end = end;
     const { url, timeoutMs } = request;
@@ -45,22 +95,42 @@ class Sending {
     );
   }
 
-  begin(agents: Agents): void {
+  begin(): void {
+    const url = URL.parse(this.#request.url);
+    if (!url || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
+      this.#fail(new Fault('TARGET_INVALID', `${this.#request.url}: not an http or https address`));
+      return;
+    }
+    this.#origin = url.origin;
+    this.#send(url, this.#roads.enter(url, this.#request.method === 'GET'));
+  }
+
+  #send(url: URL, agent: http.Agent): void {
     let sent: http.ClientRequest;
     try {
-      sent = start(this.#request, agents);
+      sent = start(this.#request, url, agent);
     } catch (error) {
-      this.#fail(
-        error instanceof Fault ? error : new Fault('TARGET_INVALID', String(error), { cause: error }),
-      );
+      this.#fail(new Fault('TARGET_INVALID', String(error), { cause: error }));
       return;
     }
     this.#sent = sent;
-    sent.on('error', (error) => this.#fail(httpFault(error, this.#request.url)));
+    const { origin } = url;
+    let answered = false;
+    const lost = (fault: () => Fault): void => {
+      if (this.#done || this.#sent !== sent) return;
+      // The device had closed it after the page before, without a word: nobody has seen this request.
+      if (sent.reusedSocket && !answered) this.#send(url, this.#roads.plain);
+      else this.#fail(fault());
+    };
+    sent.on('socket', (socket) => this.#roads.take(origin, socket));
+    sent.on('error', (error) => lost(() => httpFault(error, this.#request.url)));
     sent.on('close', () =>
-      this.#fail(new Fault('NET_RESET', `${this.#request.url}: closed without an answer`)),
+      lost(() => new Fault('NET_RESET', `${this.#request.url}: closed without an answer`)),
     );
-    sent.on('response', (response) => this.#take(response));
+    sent.on('response', (response) => {
+      answered = true;
+      this.#take(response);
+    });
   }
 
   #take(response: http.IncomingMessage): void {
@@ -78,7 +148,7 @@ class Sending {
       this.#done = true;
       this.#cancel();
       // Closed before the next one is opened: a host that is asked so has one connection at a time.
-      this.#sent?.destroy();
+      this.#leave(response);
       const [first] = parts;
       this.#end.resolve({
         status: response.statusCode ?? 0,
@@ -92,24 +162,28 @@ class Sending {
     if (this.#done) return;
     this.#done = true;
     this.#cancel();
+    this.#leave();
     this.#sent?.destroy();
     this.#end.reject(fault);
   }
+
+  /** Its connection is closed, or serves the next page. */
+  #leave(response?: http.IncomingMessage): void {
+    if (this.#origin === undefined) return;
+    const stays =
+      this.#request.method === 'GET' &&
+      response?.httpVersion === '1.1' &&
+      !/close/i.test(response.headers.connection ?? '');
+    this.#roads.leave(this.#origin, this.#sent?.socket ?? undefined, stays);
+  }
 }
 
-function start(request: HttpRequest, { plain, secure }: Agents): http.ClientRequest {
-  const url = URL.parse(request.url);
-  if (!url || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
-    throw new Fault('TARGET_INVALID', `${request.url}: not an http or https address`);
-  }
+function start(request: HttpRequest, url: URL, agent: http.Agent): http.ClientRequest {
   const body = request.body === undefined ? undefined : Buffer.from(request.body, 'utf8');
   const headers: Record<string, string> = { ...request.headers };
   if (body) headers['content-length'] = String(body.length);
-  const options = { method: request.method, headers };
-  const sent =
-    url.protocol === 'https:'
-      ? https.request(url, { ...options, agent: secure })
-      : http.request(url, { ...options, agent: plain });
+  const options = { method: request.method, headers, agent };
+  const sent = url.protocol === 'https:' ? https.request(url, options) : http.request(url, options);
   sent.end(body);
   return sent;
 }

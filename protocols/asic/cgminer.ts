@@ -22,9 +22,16 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 const NOT_FINITE = new Set(['inf', '-inf', '+inf', 'nan', '-nan', '+nan', 'infinity', '-infinity']);
 
-/** One request of the cgminer API: `{"command":…,"parameter":…}`. */
+/** Requests without a parameter: the few that drivers ask all day. */
+const plainRequests = new Map<string, Uint8Array>();
+
+/** One request of the cgminer API: `{"command":…,"parameter":…}`. The bytes may be shared: they are to be read alone. */
 export function encodeCgminer(command: string, parameter?: string): Uint8Array {
-  return encoder.encode(JSON.stringify(parameter === undefined ? { command } : { command, parameter }));
+  if (parameter !== undefined) return encoder.encode(JSON.stringify({ command, parameter }));
+  let request = plainRequests.get(command);
+  if (request === undefined)
+    plainRequests.set(command, (request = encoder.encode(JSON.stringify({ command }))));
+  return request;
 }
 
 /**

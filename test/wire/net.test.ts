@@ -252,6 +252,74 @@ test('http keeps no connection: a device that serves one at a time can be comman
   }
 });
 
+describe('http pages, one after the other', () => {
+  const page = (host: string, path = '', method: 'GET' | 'PUT' = 'GET') =>
+    http.request({ method, url: `http://${host}:18080/${path}`, timeoutMs: 2_000, maxBytes: 100 });
+  const answer = (text: string): string => `HTTP/1.1 200 OK\r\nContent-Length: ${text.length}\r\n\r\n${text}`;
+  const pathOf = (bytes: Buffer): string => bytes.toString('latin1').split(' ')[1] ?? '';
+
+  test('come over one connection, which is closed when no next one is asked for', async () => {
+    let connections = 0;
+    const ends: Promise<unknown>[] = [];
+    await raw('127.9.0.1', 18080, (socket) => {
+      connections += 1;
+      ends.push(new Promise((resolve) => socket.on('close', resolve)));
+      socket.on('data', (bytes) => socket.write(answer(pathOf(bytes))));
+    });
+    const texts: string[] = [];
+    for (const path of ['a', 'b', 'c'])
+      texts.push(new TextDecoder().decode((await page('127.9.0.1', path)).body));
+    expect([texts, connections]).toEqual([['/a', '/b', '/c'], 1]);
+    await Promise.all(ends);
+  });
+
+  test('let a command in between where one connection is served at a time', async () => {
+    const asked: string[] = [];
+    const waiting: (() => void)[] = [];
+    let isBusy = false;
+    await raw('127.9.0.1', 18080, (socket) => {
+      const serve = (): void => {
+        isBusy = true;
+        socket.on('data', (bytes) => {
+          const path = pathOf(bytes);
+          asked.push(path);
+          if (path === '/1') void page('127.9.0.1', 'command', 'PUT').then(() => asked.push('done'));
+          // Long enough for the command to come to the door.
+          setTimeout(() => socket.write(answer(path)), 30);
+        });
+        socket.resume();
+      };
+      socket.pause();
+      socket.on('end', () => socket.end());
+      socket.on('close', () => {
+        isBusy = false;
+        waiting.shift()?.();
+      });
+      if (isBusy) waiting.push(serve);
+      else serve();
+    });
+    for (const path of ['1', '2', '3']) await page('127.9.0.1', path);
+    expect(asked).toEqual(['/1', '/command', 'done', '/2', '/3']);
+  });
+
+  test('are asked for anew of a device that closes without a word; a command never goes out on an old connection', async () => {
+    const asked: string[] = [];
+    await raw('127.9.0.1', 18080, (socket) => {
+      socket.once('data', (bytes) => {
+        asked.push(pathOf(bytes));
+        socket.write(answer(''));
+        // What comes over it from now on is lost.
+        socket.once('data', () => socket.resetAndDestroy());
+      });
+    });
+    for (const path of ['1', '2']) await page('127.9.0.1', path);
+    await page('127.9.0.1', 'command', 'PUT');
+    expect(asked).toEqual(['/1', '/2', '/command']);
+    await raw('127.9.0.2', 18080, (socket) => socket.once('data', () => socket.resetAndDestroy()));
+    expect(await codeOf(page('127.9.0.2'))).toBe('NET_RESET');
+  });
+});
+
 describe('serving', () => {
   test('listens on hundreds of loopback addresses in one process', async () => {
     const hosts = Array.from({ length: 300 }, (_, i) => `127.9.${1 + Math.floor(i / 250)}.${1 + (i % 250)}`);
