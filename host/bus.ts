@@ -32,6 +32,10 @@ const WINDOW = 32;
 const MOST_WAITING = 1_024;
 const MOST_PACKET_BYTES = 8 * 1_024 * 1_024;
 
+// MQTT.js keeps two bytes for each length of packet it has ever written, up to 16,384 of them, and with them the whole
+// block of Node's pool that they were cut from: of 64 KiB each, as Node has them, that comes to hundreds of megabytes.
+Buffer.poolSize = 2_048;
+
 /**
  * The bus over MQTT.js. Connects and reconnects by itself (0.5 to 5 s apart), subscribes again after every connect,
  * and keeps nothing for later: while offline a publish rejects with BUS_OFFLINE.
@@ -136,6 +140,8 @@ class MqttBus implements Bus {
       keepalive: KEEPALIVE_S,
       connectTimeout: CONNECT_TIMEOUT_MS,
       reconnectPeriod: 0,
+      // A table of all numbers up to 65,535 as two bytes each takes 8 MB and saves nothing.
+      writeCache: false,
       queueQoSZero: false,
       resubscribe: false,
     };

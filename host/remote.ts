@@ -1,6 +1,5 @@
 /** SSH by node-ssh: one link per host, pinned host key, fixed words, bounded channels, deadlines and output. */
 import { createHash } from 'node:crypto';
-import { NodeSSH } from 'node-ssh';
 import type { Client, ConnectConfig } from 'ssh2';
 import { asFault, Fault } from '../protocols/faults.ts';
 import type { Clock, Remote, RemoteHost, RemoteTarget } from './deps.ts';
@@ -93,6 +92,8 @@ async function connect(
   timeoutMs: number,
   met: { key?: Uint8Array },
 ): Promise<RemoteHost> {
+  // Most agents have no such host: SSH would take 17 MB of each.
+  const { NodeSSH } = await import('node-ssh');
   const ssh = new NodeSSH();
   const config: ConnectConfig & { privateKey: string } = {
     host: target.host,

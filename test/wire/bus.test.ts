@@ -1,6 +1,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { startBroker } from '../../host/broker.ts';
 import { makeBus } from '../../host/bus.ts';
@@ -217,4 +219,29 @@ test('the broker process says its port, serves, and ends when its parent is gone
   child.stdin.end();
   expect(await exited).toEqual([0, null]);
   await bus.close();
+});
+
+test('what was published leaves no memory behind, of however many lengths it was', async () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const heldMb = (): number => {
+    collect();
+    return process.memoryUsage().arrayBuffers / 1e6;
+  };
+  const broker = await startBroker({ host: '127.0.0.1', port: 0 });
+  const url = `mqtt://127.0.0.1:${broker.port}`;
+  const bus = makeBus({ url, clientId: 'lengths', protocolVersion: 4, clock: realClock, log: silentLog });
+  try {
+    await state(bus, true);
+    const before = heldMb();
+    for (let length = 1_000; length < 2_500; length += 1) {
+      // So much is read and written by others between two of our packets.
+      for (let others = 0; others < 100; others += 1) Buffer.allocUnsafe(700);
+      await bus.publish('lengths', new Uint8Array(length), { qos: 0 });
+    }
+    expect(heldMb() - before).toBeLessThan(30);
+  } finally {
+    await bus.close();
+    await broker.close();
+  }
 });
