@@ -79,7 +79,7 @@ export const OLDER: readonly Family[] = [
       'get.miner.status summary': v3(v3Summary),
       'get.miner.status summary+pools+edevs': v3(v3Full),
       'get.miner.setting': v3(
-        '"power-limit":<=power.limit 3500 3700 0>,"power-mode":"normal","upfreq-speed":<* 0 9 0>',
+        '"power-limit":<=* 3500 3700 0>,"power-mode":"normal","upfreq-speed":<* 0 9 0>',
       ),
       'get.device.info error-code': v3('"error-code":[]'),
     },
@@ -103,7 +103,7 @@ export const OLDER: readonly Family[] = [
       '/api/v1/performance/tuner-state':
         '{"mode_state":{"powertargetmodestate":{"current_target":{"watt":<=power.limit 3000 3100 0>}}},"overall_tuner_state":2}',
       '/api/v1/configuration/miner':
-        '{"pool_groups":[],"tuner":{"enabled":true,"power_target":{"watt":<=power.limit 3000 3100 0>},"tuner_mode":1}}',
+        '{"pool_groups":[],"tuner":{"enabled":true,"power_target":{"watt":<=* 3000 3100 0>},"tuner_mode":1}}',
     },
   },
   {

@@ -40,7 +40,7 @@ const protoPages = {
   '/api/v1/mining':
     '{"mining-status":{"average_asic_temp_c":<* 60 80 9>,"average_hashrate_ghs":<* 135000 145000 9>,"average_hb_efficiency_jth":<* 20 25 9>,"average_hb_temp_c":<* 50 60 9>,"hashboards_installed":4,"hashboards_mining":4,"hashrate_ghs":<hashrate*1e9 135000 145000 9>,"hw_errors":<* 0 99 0>,"ideal_hashrate_ghs":145000,"mining_uptime_s":<* 1000 99999 0>,"power_efficiency_jth":<* 20 25 9>,"power_target_watts":<=power.limit 3300 3500 0>,"power_usage_watts":<power 3300 3500 9>,"reboot_uptime_s":<uptime 1000 999999 0>,"status":"Mining"}}',
   '/api/v1/mining/target':
-    '{"power_target_watts":<=power.limit 3300 3500 0>,"power_target_min_watts":1500,"power_target_max_watts":3500,"default_power_target_watts":3500,"performance_mode":"MaximumHashrate","balance_bays":true,"hash_on_disconnect":false}',
+    '{"power_target_watts":<=* 3300 3500 0>,"power_target_min_watts":1500,"power_target_max_watts":3500,"default_power_target_watts":3500,"performance_mode":"MaximumHashrate","balance_bays":true,"hash_on_disconnect":false}',
   '/api/v1/telemetry?level=hashboard': `{"hashboards":[${list(4, (n) => `{"index":${n - 1},"serial_number":"HB-${n}","current":{"unit":"A","value":<* 50 60 9>},"efficiency":{"unit":"J/TH","value":<* 20 25 9>},"hashrate":{"unit":"TH/s","value":<* 33 37 9>},"power":{"unit":"W","value":<* 800 900 9>},"temperature":{"average":<temperature.board.${n} 40 60 9>,"inlet":<* 30 45 9>,"outlet":<* 45 65 9>,"unit":"\\u00b0C"},"voltage":{"unit":"V","value":<* 14 15 9>}}`)}]}`,
   '/api/v1/cooling': `{"cooling-status":{"fan_mode":"Auto","fans":[${list(fans, (n) => `{"rpm":<fan.${n} 4000 6500 0>,"slot":${n},"speed_percentage":<* 30 99 0>}`)}],"speed_percentage":<* 30 99 0>,"target_temperature_c":50}}`,
   '/api/v1/pools':
@@ -60,7 +60,7 @@ const graphqlPages = {
     `"info":{"workSolver":{"childSolvers":[${list(boards, (n) => `{"name":"${n}","realHashrate":{"mhs5S":<* 30000000 34000000 6>},"temperatures":[{"name":"Board","degreesC":<temperature.board.${n} 40 65 4>},{"name":"Chip","degreesC":<temperature.chip.${n} 60 85 4>}]}`)}]}}`,
   ),
   '/graphql autotuning': graphql(
-    '"config":{"autotuning":{"enabled":true,"mode":"POWER_TARGET","powerTarget":<=power.limit 3100 3300 0>}},"info":{"poolGroups":[{"pools":[{"url":"stratum+tcp://pool.example:3333","user":"site.machine","active":true}]}]}',
+    '"config":{"autotuning":{"enabled":true,"mode":"POWER_TARGET","powerTarget":<=* 3100 3300 0>}},"info":{"poolGroups":[{"pools":[{"url":"stratum+tcp://pool.example:3333","user":"site.machine","active":true}]}]}',
   ),
 };
 
