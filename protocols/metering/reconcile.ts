@@ -176,7 +176,8 @@ function judgeShort(state: Reconciler): void {
     const one = state.cases[place];
     if (one === undefined || equation.against === 'machines') continue;
     const balance = look.balance(equation);
-    const isGross = balance !== undefined && Math.abs(excessOf(balance)) > GROSS;
+    const isGross =
+      balance !== undefined && Math.abs(excessOf(balance)) > GROSS && !isMended(state, look, equation);
     const [first, ...others] = isGross ? explainers(state, equation, look) : [];
     if (first === undefined || others.length > 0) {
       one.gross = undefined;
@@ -199,11 +200,7 @@ function judgeLong(state: Reconciler, shown: readonly (Shown | undefined)[]): vo
     const balance = look.balance(equation);
     if (one === undefined || balance === undefined) continue;
     if (equation.against === 'meters') judgeDrift(state, equation, one, balance);
-    // One that was mended meanwhile is not corrected any more.
-    const mended = metersIn(equation).some(
-      (meter) => isNamed(state.found.get(meter)) && !isOutside(look.balance(equation, meter, 1)),
-    );
-    const excess = mended ? 0 : excessOf(balance);
+    const excess = isMended(state, look, equation) ? 0 : excessOf(balance);
     one.over = added(one.over, excess);
     one.under = added(one.under, -excess);
     if (excess === 0 || Math.max(one.over, one.under) < ENOUGH) {
@@ -213,6 +210,12 @@ function judgeLong(state: Reconciler, shown: readonly (Shown | undefined)[]): vo
     vote(state, equation, one, look, excess);
   }
 }
+
+/** It holds with a named meter as it shows itself: mended meanwhile, it is not corrected any more. */
+const isMended = (state: Reconciler, look: Look, equation: Equation): boolean =>
+  metersIn(equation).some(
+    (meter) => isNamed(state.found.get(meter)) && !isOutside(look.balance(equation, meter, 1)),
+  );
 
 const added = (sum: number, excess: number): number =>
   Math.max(0, excess > 0 ? sum + Math.min(MOST_PER_WINDOW, excess) : sum - FORGOTTEN_PER_WINDOW);

@@ -21,6 +21,14 @@ const METERS = ['main', 'f1', 'f2', 'f3'].map((id, place): BalanceMeter => ({
   periodMs: 2_000,
 }));
 
+const SOLAR: BalanceMeter = {
+  id: 'solar',
+  node: 0,
+  role: 'generation',
+  errorShare: 0.007,
+  periodMs: 2_000,
+};
+
 /** Three feeders of 30 machines; `atWork`: the share of each that works at a time; `gain`: what each meter makes of it. */
 interface Plant {
   readonly atWork: (feeder: number, atS: number) => number;
@@ -28,21 +36,25 @@ interface Plant {
   /** Machines say so much of what they draw. */
   readonly word?: number;
   readonly known?: boolean;
+  /** Fed in beside the main meter, with a meter of its own; absent: none. */
+  readonly solarW?: number;
 }
 
 /** Plays so many minutes, and says after how many of them something was found first. */
 function play(plant: Plant, minutes: number, seed = 1): { state: Reconciler; foundMin: number | undefined } {
   const random = seededRandom(seed);
-  const state = makeReconciler(NODES, METERS, { ownLagMs: 7_000 });
-  const classOf = METERS.map(() => 1 + 0.006 * (2 * random.next() - 1));
+  const meters = plant.solarW === undefined ? METERS : [...METERS, SOLAR];
+  const state = makeReconciler(NODES, meters, { ownLagMs: 7_000 });
+  const classOf = meters.map(() => 1 + 0.006 * (2 * random.next() - 1));
   const idle = { machinesW: 0, unknownW: 0, doubtW: 0, auxiliaryW: 0 };
   let said = NODES.map(() => idle);
   let foundMin: number | undefined;
   for (let atS = 0; atS < minutes * 60; atS++) {
     const machines = [1, 2, 3].map((feeder) => 30 * (60 + 3_300 * plant.atWork(feeder, atS)));
     const feeders = machines.map((watts) => watts * 1.007 * (1 + 0.002 * random.next()));
-    const mainW = feeders.reduce((sum, watts) => sum + watts, 0) * 1.02;
-    for (const [meter, watts] of [mainW, ...feeders].entries())
+    const drawnW = feeders.reduce((sum, watts) => sum + watts, 0) * 1.02;
+    const shown = [drawnW - (plant.solarW ?? 0), ...feeders, plant.solarW ?? 0].slice(0, meters.length);
+    for (const [meter, watts] of shown.entries())
       if (atS % 2 === meter % 2)
         noteMeter(state, meter, watts * (classOf[meter] ?? 1) * plant.gain(meter, atS), atS * 1_000);
     if (atS % 7 === 0)
@@ -73,7 +85,7 @@ const busy = (feeder: number, atS: number): number => {
   return phase < 700 ? 1 : Math.max(0.1, 1 - (phase - 700) / 20);
 };
 const named = (state: Reconciler): string[] =>
-  [...state.found.values()].map(({ kind, meter }) => `${kind} ${METERS[meter]?.id}`);
+  [...state.found.values()].map(({ kind, meter }) => `${kind} ${state.meters[meter]?.id}`);
 
 describe('meters against each other', () => {
   for (const meter of [0, 1, 2, 3])
@@ -107,6 +119,15 @@ describe('meters against each other', () => {
     const { state, foundMin } = play({ atWork: full, gain }, 12);
     expect(named(state)).toEqual(['ratio main']);
     expect(foundMin).toBeLessThanOrEqual(10.55);
+  });
+
+  test('when the sign of the main meter is right again no other one is blamed for what it showed', () => {
+    const gain = (meter: number, atS: number): number => (meter === 0 && atS > 600 && atS < 766 ? -1 : 1);
+    const atWork = (): number => 0.4;
+    const during = play({ atWork, gain, solarW: 11_000 }, 15).state;
+    expect(named(during)).toEqual(['ratio main']);
+    const after = play({ atWork, gain, solarW: 11_000 }, 25).state;
+    expect(named(after)).toEqual([]);
   });
 
   test('without a word of any machine two that contradict each other are both named', () => {
