@@ -76,6 +76,9 @@ export class SimulatedAvalon extends MinerBody implements StreamDevice {
     this.#busyUntilMs = nowMs + this.afterMs;
     const { command, parameter } = request;
     const words = (value: unknown): string => (typeof value === 'string' ? value : '');
+    // Reads can be asked several at once, in JSON.
+    const several = isJson ? words(command).split('+') : [];
+    if (several.length > 1) return apiAnswer(this.#several(several, nowMs), this.afterMs);
     const reply = this.#reply(words(command), words(parameter), nowMs);
     if (reply === 'mute')
       return { kind: 'bytes', bytes: new Uint8Array(), afterMs: this.afterMs, close: true };
@@ -88,11 +91,20 @@ export class SimulatedAvalon extends MinerBody implements StreamDevice {
     this.mined = this.#written;
   }
 
+  #several(commands: readonly string[], nowMs: number): string {
+    const parts = commands.map((command) => {
+      const reply = command === 'ascset' ? 'mute' : this.#reply(command, '', nowMs);
+      return reply === 'mute' ? '' : `"${command}":[${jsonText(reply, nowMs)}],`;
+    });
+    return `{${parts.join('')}"id":1}`;
+  }
+
   #reply(command: string, parameter: string, nowMs: number): Reply | 'mute' {
     switch (command) {
       case 'version':
         return VERSION;
       case 'estats':
+      case 'litestats':
       case 'stats':
         return {
           level: 'S',
@@ -119,8 +131,8 @@ export class SimulatedAvalon extends MinerBody implements StreamDevice {
           sections: [
             {
               Elapsed: this.elapsedS(nowMs),
-              'MHS av': (this.ratesHs(nowMs) / 1e6).toFixed(2),
-              'MHS 5m': (this.ratesHs(nowMs) / 1e6).toFixed(2),
+              'MHS av': this.#mhs(nowMs),
+              'MHS 5m': this.#mhs(nowMs),
               Accepted: Math.floor(this.elapsedS(nowMs) / 7),
               Rejected: 0,
             },
@@ -144,8 +156,55 @@ export class SimulatedAvalon extends MinerBody implements StreamDevice {
       case 'ascset':
         return this.#set(parameter, nowMs);
       default:
-        return { level: 'E', code: 14, message: 'Invalid command' };
+        return this.#described(command, nowMs) ?? { level: 'E', code: 14, message: 'Invalid command' };
     }
+  }
+
+  /** What it says of its parts; undefined: it knows no such word. */
+  #described(command: string, nowMs: number): Reply | undefined {
+    switch (command) {
+      case 'devs':
+        return {
+          level: 'S',
+          code: 9,
+          message: '1 ASC(s)',
+          name: 'DEVS',
+          sections: [
+            { ASC: 0, Name: 'AVALON', ID: 0, Enabled: 'Y', Status: 'Alive', 'MHS av': this.#mhs(nowMs) },
+          ],
+        };
+      case 'devdetails':
+        return {
+          level: 'S',
+          code: 69,
+          message: 'Device Details',
+          name: 'DEVDETAILS',
+          sections: [{ DEVDETAILS: 0, Name: 'AVALON', ID: 0, Driver: 'avalon', Model: '' }],
+        };
+      case 'config':
+        return {
+          level: 'S',
+          code: 33,
+          message: 'CGMiner config',
+          name: 'CONFIG',
+          sections: [
+            {
+              'ASC Count': 1,
+              'PGA Count': 0,
+              'Pool Count': this.mined.length,
+              Strategy: 'Failover',
+              'Device Code': 'AVALON',
+              OS: 'Linux',
+            },
+          ],
+        };
+      default:
+        return undefined;
+    }
+  }
+
+  #mhs(nowMs: number): number {
+    return Number((this.ratesHs(nowMs) / 1e6).toFixed(2));
   }
 
   #set(parameter: string, nowMs: number): Reply | 'mute' {
@@ -255,9 +314,14 @@ function plainText({ level, code, message, name, sections = [] }: Reply, nowMs: 
     head +
     sections
       .map((section) => {
-        const fields = Object.entries(section).map(([key, value]) => `${key}=${String(value)}`);
+        const fields = Object.entries(section).map(([key, value]) => `${key}=${shown(value)}`);
         return `${name === 'VERSION' || name === 'SUMMARY' ? `${name},` : ''}${fields.join(',')}|`;
       })
       .join('')
   );
+}
+
+/** As text its rates have two places always. */
+function shown(value: string | number | boolean): string {
+  return typeof value === 'number' && !Number.isInteger(value) ? value.toFixed(2) : String(value);
 }

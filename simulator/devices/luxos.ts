@@ -66,6 +66,10 @@ export class SimulatedLuxos extends MinerBody implements StreamDevice {
         ]);
       case 'summary':
         return ok(11, 'Summary', ['SUMMARY', [this.#summary(nowMs)]]);
+      case 'devs':
+        return ok(9, `${BOARDS} ASC(s)`, ['DEVS', this.#devices(nowMs)]);
+      case 'stats':
+        return ok(70, 'LUXminer stats', ['STATS', this.#stats(nowMs)]);
       case 'power':
         return ok(311, 'Power usage', ['POWER', [{ PSU: true, Watts: Math.round(this.saysW(nowMs)) }]]);
       case 'config':
@@ -219,6 +223,39 @@ export class SimulatedLuxos extends MinerBody implements StreamDevice {
       Rejected: 0,
       'Hardware Errors': 0,
     };
+  }
+
+  #devices(nowMs: number): readonly unknown[] {
+    const mhs = Number((this.ratesHs(nowMs) / BOARDS / 1e6).toFixed(2));
+    return Array.from({ length: BOARDS }, (_, ID) => ({
+      ASC: ID,
+      ID,
+      Enabled: 'Y',
+      Status: 'Alive',
+      'MHS 5s': mhs,
+      'MHS av': mhs,
+      Temperature: Math.round(this.power.boardC(nowMs)) + ID,
+    }));
+  }
+
+  #stats(nowMs: number): readonly unknown[] {
+    const ghs = Number((this.ratesHs(nowMs) / 1e9).toFixed(2));
+    const each = <T>(name: string, value: (n: number) => T): Record<string, T> =>
+      Object.fromEntries(Array.from({ length: BOARDS }, (_, n) => [`${name}${n + 1}`, value(n)]));
+    return [
+      { Miner: '2025.4.8.220305', Type: this.#type() },
+      {
+        STATS: 0,
+        ID: 'BTM_SOC0',
+        Elapsed: this.elapsedS(nowMs),
+        'GHS 5s': ghs,
+        'GHS av': ghs,
+        miner_count: BOARDS,
+        ...each('chain_rate', () => (ghs / BOARDS).toFixed(2)),
+        ...each('temp', (n) => Math.round(this.power.boardC(nowMs)) + n),
+        rate_unit: 'GH',
+      },
+    ];
   }
 
   #config(): unknown {

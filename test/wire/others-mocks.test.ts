@@ -86,3 +86,49 @@ describeWith('tetherto/miningos-wrk-miner-whatsminer', 'mock/server.js')(
     });
   },
 );
+
+describeWith('tetherto/miningos-wrk-miner-avalon', 'mock/server.js')(
+  'tetherto/miningos-wrk-miner-avalon, mock',
+  () => {
+    test('an Avalon that speaks text is read, and obeys as far as it knows the words', async () => {
+      const host = '127.9.65.3';
+      await startMock('tetherto/miningos-wrk-miner-avalon', {
+        host,
+        port: PORT,
+        type: 'a1346',
+        serial: '0000000000000000',
+      });
+      const device = openMiner(`avalon://${host}?api=${PORT}&dialect=text&user=root&passwordEnv=P`, 'root');
+      expect(await device.identify(5_000)).toEqual({
+        vendor: 'Canaan',
+        model: 'AvalonMiner 1346-116',
+        firmware: '23042501_6d4cd98_d3a493a',
+      });
+      const readings = await readShortly(device);
+      expect(readings).toMatchObject({
+        mode: ['mine', 'text'],
+        'temperature.chip.1': [36.1, '°C'],
+        'fan.1': [0, 'rpm'],
+        errors: ['', 'text'],
+        workMode: [0, '1'],
+        // Of its three pools it says that none is at work.
+        'pool.active': ['', 'text'],
+      });
+      // GHSspd of 118,800 to 118,900, and 3,320 to 3,325 W at the wall.
+      const [[hashesPerS], [powerW]] = [readings['hashrate'], readings['power']] as [[number], [number]];
+      expect(Math.floor(hashesPerS / 1e12)).toBe(118);
+      expect(Math.floor(powerW / 5)).toBe(664);
+      expect((await actAndVerify(device, 'locate', 1, wait)).stage).toBe('acknowledged');
+      // It takes the command, says so, and goes on saying that it hashes: that is no rest.
+      expect(await actAndVerify(device, 'sleep', undefined, shortWait)).toMatchObject({
+        stage: 'failed',
+        after: { mode: { value: 'mine', quality: 'uncertain' } },
+      });
+      expect((await actAndVerify(device, 'reboot', undefined, wait)).stage).toBe('observed');
+      expect(await readShortly(device)).toMatchObject({ mode: ['mine', 'text'] });
+      // It takes a pool without an answer, and is told no other after that.
+      const three = [...POOLS, { url: 'stratum+tcp://third.example:443', user: 'acct.r1-01', pass: 'z' }];
+      expect((await actAndVerify(device, 'pools', three, shortWait)).fault?.code).toBe('NET_RESET');
+    });
+  },
+);

@@ -29,3 +29,20 @@ test('it understands the words of others', () => {
   expect(say('estats', 60_000)).toMatch(/Work: In Idle.*GHSspd\[0\.00\].*SoftOFF\[4\]/);
   expect(miner.power.mining).toBe(false);
 });
+
+// UpstreamData/pyasic, rpc/base.py `multicommand`: several reads at once, and numbers that are no texts.
+test('in JSON it answers several reads at once, with numbers', () => {
+  const { miner, say } = stand();
+  const ask = (command: string, nowMs: number): unknown =>
+    JSON.parse(say(JSON.stringify({ command }), nowMs).replace(/\0$/, ''));
+  const status = [{ STATUS: 'S' }];
+  expect(ask('summary+pools+devs', 0)).toMatchObject({
+    summary: [{ STATUS: status, SUMMARY: [{ 'MHS av': expect.any(Number) }] }],
+    pools: [{ STATUS: status, POOLS: [{ POOL: 0 }] }],
+    devs: [{ STATUS: status, DEVS: [{ Name: 'AVALON' }] }],
+  });
+  for (const [n, word] of ['config', 'devdetails', 'litestats'].entries())
+    expect(ask(word, 1_000 * (n + 1))).toMatchObject({ STATUS: status });
+  expect(ask('summary+nonsense', 9_000)).toMatchObject({ nonsense: [{ STATUS: [{ STATUS: 'E' }] }] });
+  expect(miner.changes).toBe(0);
+});
