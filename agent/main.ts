@@ -296,7 +296,9 @@ class Agent {
     const { deps, agent } = this.#options;
     const before = this.#lease.taken;
     const verdict = takeBeat(this.#lease, beat, deps.clock.monoMs());
-    if (verdict.kind === 'refused') this.#alarms.tell(verdict.why, agent, verdict.detail);
+    // One for an earlier start of this agent, or late: silence is judged by the lease, which also ends its alarm.
+    if (verdict.kind === 'refused' && verdict.why !== 'LEASE_STALE')
+      this.#alarms.tell(verdict.why, agent, verdict.detail);
     if (verdict.kind === 'store-epoch') {
       this.#waitingBeat = beat;
       this.#epochs.keep(verdict.epoch).then(

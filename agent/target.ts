@@ -96,7 +96,7 @@ function passwordOf(
   if (by.passwordEnv !== undefined) {
     const password = secrets.env[by.passwordEnv];
     if (password === undefined)
-      throw new Fault('TARGET_INVALID', `${url}: ${by.passwordEnv} is not in the environment`);
+      throw new Fault('SECRET_MISSING', `${by.passwordEnv} is not in the environment`);
     return password;
   }
   if (by.passwordFile === undefined) return undefined;
@@ -104,7 +104,8 @@ function passwordOf(
   try {
     return secrets.readFile(by.passwordFile).replace(/\r?\n$/, '');
   } catch (error) {
-    throw new Fault('TARGET_INVALID', `${url}: ${by.passwordFile} cannot be read`, { cause: error });
+    const why = error instanceof Error && 'code' in error ? String(error.code) : 'unreadable';
+    throw new Fault('SECRET_MISSING', `${by.passwordFile}: ${why}`, { cause: error });
   }
 }
 

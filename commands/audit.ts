@@ -25,8 +25,23 @@ export async function run(argv: string[]): Promise<number> {
     throw new Fault('USAGE', "audit takes 'verify' and a file");
   const verdict = verifyDiskLog(await ledgerFile(path));
   if (verdict.ok) mustBeLedger(verdict.records, verdict.tornBytes);
-  process.stdout.write(
-    values.json === true ? `${JSON.stringify(verdict)}\n` : `${JSON.stringify(verdict, undefined, 2)}\n`,
-  );
+  if (values.json === true) process.stdout.write(`${JSON.stringify(verdict)}\n`);
+  else if (verdict.ok) process.stdout.write(wholeText(verdict));
+  else throw verdict.fault;
   return verdict.ok ? 0 : 1;
 }
+
+const wholeText = ({
+  records,
+  tornBytes,
+  head,
+}: {
+  records: number;
+  tornBytes: number;
+  head: string;
+}): string =>
+  `Whole: ${records} records, each chained to the one before; the last one’s hash is ${head}\n${
+    tornBytes === 0
+      ? ''
+      : `Behind it ${tornBytes} bytes of a record that was cut off, as in a copy of a ledger at work, or by a crash.\n`
+  }`;

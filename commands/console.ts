@@ -20,7 +20,10 @@ With COMMAND: carries it out and ends; exit code 0 when it worked.
   sleep|mine|ai|idle SCOPE [MINUTES] [REASON]    release|manual|automatic|lockout|unlock|permit SCOPE [REASON]
   pools SCOPE NAME [REASON]     NAME is a set of the site file's pools
   agree price|hashprice|limit    agree METER setup|wiring|ratio|drift [REASON]
-  why MACHINE      ack ALARM      status      code
+  why MACHINE      alarms      ack ALARM      status      code (for one more login)
+
+A code is good for one login. When no console is logged in that could give one (code): SIGUSR2 to the controller, or to
+'up', prints one. Several commands in one login: a line each on standard input, with --yes.
 `;
 
 /** `switchyard console`: exit code 0 when it ended as asked, 1 when refused. */

@@ -16,7 +16,7 @@ import { Fault } from '../protocols/faults.ts';
 const help = `Usage: ./switchyard controller --site FILE [--data DIR] [--host HOST] [--port PORT] [--log LEVEL]
 
 The controller of a site on its own: decides, commands, keeps the ledger, serves the console.
-The broker is the one of the site file.
+The broker is the one of the site file. SIGUSR2 prints one more one-time code for the console.
 `;
 
 /** `./switchyard controller`. */
@@ -66,7 +66,8 @@ export async function run(argv: string[]): Promise<number> {
     log,
     assets: await buildAssets(),
   });
-  if (process.send === undefined) process.stdout.write(`${server.url}\nOne-time code: ${server.code}\n`);
+  if (process.send === undefined) process.stdout.write(`${server.url}\n${codeLine(server.code)}`);
+  giveCodes(() => server.newCode());
   tellParent({ type: 'ready', detail: { url: server.url, code: server.code, port: server.port } });
   let said = '';
   operator.onChange(() => {
@@ -88,4 +89,15 @@ export async function run(argv: string[]): Promise<number> {
   const fault = await superseded.promise;
   await stop();
   throw fault;
+}
+
+const codeLine = (code: string): string => `One-time code: ${code}\n`;
+
+/** Who may signal this process runs the box: a code for whoever has used theirs, or came too late for it. */
+function giveCodes(newCode: () => string): void {
+  process.on('SIGUSR2', () => {
+    const code = newCode();
+    if (process.send === undefined) process.stdout.write(codeLine(code));
+    else tellParent({ type: 'code', code });
+  });
 }

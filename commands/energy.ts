@@ -56,7 +56,12 @@ export function reportOf(ledger: Uint8Array, options: ReportOptions): string {
   const { meter: wanted, from, to } = options;
   const stored = intervalsIn(ledger).filter(({ meter }) => wanted === undefined || meter === wanted);
   if (stored.length === 0)
-    throw new Fault('USAGE', `the ledger has no intervals of ${wanted ?? 'a revenue meter'}`);
+    throw new Fault(
+      'USAGE',
+      wanted === undefined
+        ? 'the ledger has no intervals: `revenue` at a meter of the site file makes them, the first one when it ends'
+        : `the ledger has no intervals of ${wanted}`,
+    );
   const within = (one: IntervalEnergy): boolean =>
     one.startMs >= momentOf(from, one, -Infinity) && one.startMs < momentOf(to, one, Infinity);
   const last = newest(stored).filter(within);

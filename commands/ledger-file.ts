@@ -6,7 +6,10 @@ export async function ledgerFile(path: string): Promise<Uint8Array> {
   try {
     return await readFile(path);
   } catch (error) {
-    throw new Fault('USAGE', `the ledger cannot be read: ${String(error)}`);
+    throw new Fault(
+      'USAGE',
+      `${path} cannot be read: ${error instanceof Error && 'code' in error ? String(error.code) : String(error)}`,
+    );
   }
 }
 

@@ -28,6 +28,7 @@ const help = `Usage: ./switchyard up [--site FILE] [--port PORT] [--host HOST] [
        ./switchyard up --scenario NAME [--json]
 
 The whole product in one process tree: broker (when the site file names none), agents, controller, console.
+SIGUSR2 prints one more one-time code for the console.
 Without --site it runs on a simulated site, over real sockets on loopback, and plays the scenario 'demo'.
 --scenario NAME plays one scenario of the simulated site to its end; --json prints its events and a summary.
 
@@ -146,6 +147,7 @@ class Tree {
       process.once('SIGTERM', resolve);
       process.once('SIGINT', resolve);
     });
+    process.on('SIGUSR2', () => this.#children.get('controller')?.signal('SIGUSR2'));
     void stopped.then(() => this.#giveUp());
     return Promise.race([this.#runParts(stopped), failed, stopped.then(() => 0)]);
   }
@@ -266,6 +268,7 @@ class Tree {
   }
 
   #hear(message: FromChild): void {
+    if (message.type === 'code') process.stdout.write(`One-time code: ${message.code}\n`);
     if (message.type === 'health') this.#health = message.status;
     if (message.type === 'counts') this.#counts = { lost: message.lost, duplicated: message.duplicated };
     if (message.type === 'event' && this.#recording) {

@@ -31,7 +31,7 @@ export function poolsOf(
   return set.map(({ url, user, passwordEnv }) => {
     const pass = passwordEnv === undefined ? NO_PASSWORD : env[passwordEnv];
     if (pass === undefined || pass === '')
-      throw new Fault('TARGET_INVALID', `pools ${name}: ${passwordEnv} is not in the environment`);
+      throw new Fault('SECRET_MISSING', `pools ${name}: ${passwordEnv} is not in the environment`);
     if (UNFIT.test(pass) || pass.length > 100)
       throw new Fault(
         'TARGET_INVALID',

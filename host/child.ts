@@ -17,6 +17,8 @@ export type FromChild =
       /** How often the GPUs of a host were given to a second owner. */
       readonly doubleOwned: number;
     }
+  /** One more one-time code for the console, asked for by SIGUSR2. */
+  | { readonly type: 'code'; readonly code: string }
   | { readonly type: 'event'; readonly atMs: number; readonly event: PublicEvent };
 
 /** Tells the parent, when there is one; drops it silently when there is not. */
@@ -85,7 +87,7 @@ export class Child {
     if (child?.connected === true) child.send(message, () => undefined);
   }
 
-  signal(signal: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): void {
+  signal(signal: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT' | 'SIGUSR2'): void {
     this.#process?.kill(signal);
   }
 

@@ -156,7 +156,10 @@ function exchange(
       if (options.complete?.(held.subarray(0, size)) === true) finish('complete', closedEmpty);
     };
     const cancel = clock.after(options.timeoutMs, () =>
-      finish('timeout', () => new Fault('NET_TIMEOUT', `${where}: no answer in ${options.timeoutMs} ms`)),
+      finish(
+        'timeout',
+        () => new Fault('NET_TIMEOUT', `${where}: no answer in ${Math.round(options.timeoutMs)} ms`),
+      ),
     );
     let socket: net.Socket;
     try {

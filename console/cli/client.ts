@@ -152,7 +152,14 @@ export class TerminalClient {
   }
 
   #greet(link: ConsoleLink, opened: WebSocket): void {
-    const secret = this.#token === undefined ? { code: this.#code ?? 'none' } : { token: this.#token };
+    if (this.#token === undefined && this.#code === undefined) {
+      // A login without a code would count as a wrong one.
+      this.#closed = true;
+      this.#handlers.onRefused('a one-time code is needed: --code CODE, or SWITCHYARD_CODE');
+      opened.terminate();
+      return;
+    }
+    const secret = this.#token === undefined ? { code: this.#code ?? '' } : { token: this.#token };
     link
       .request('auth', { schema: 1, ...secret, name: this.#name })
       .then((session) => {

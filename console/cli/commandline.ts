@@ -18,7 +18,7 @@ export type Asked =
   | { readonly kind: 'ack'; readonly alarm: string }
   | { readonly kind: 'agree'; readonly input: AgreeInput }
   | { readonly kind: 'agree-meter'; readonly meter: string; readonly of: MeterKind; readonly reason: string }
-  | { readonly kind: 'status' | 'code' | 'help' | 'quit' | 'nothing' }
+  | { readonly kind: 'status' | 'alarms' | 'code' | 'help' | 'quit' | 'nothing' }
   | { readonly kind: 'wrong'; readonly why: string };
 
 export const HELP = [
@@ -30,7 +30,7 @@ export const HELP = [
   'permit SCOPE [REASON]                         restart after a breaker or relay has tripped',
   'agree price|hashprice|limit                   a witness by name for what waits for one',
   'agree METER setup|wiring|ratio|drift [REASON] its new setup is right, or what was found of it is wrong (for 7 days)',
-  'why MACHINE    ack ALARM    status    code (one more console)    quit',
+  'why MACHINE    alarms    ack ALARM    status    code (one more console)    quit',
 ] as const;
 
 /** Parses a line, with or without its colon. */
@@ -44,7 +44,7 @@ export function parseLine(text: string): Asked {
   if (verb === undefined) return { kind: 'nothing' };
   if (verb === 'q' || verb === 'quit' || verb === 'exit') return { kind: 'quit' };
   if (verb === 'help' || verb === '?') return { kind: 'help' };
-  if (verb === 'status' || verb === 'code') return { kind: verb };
+  if (verb === 'status' || verb === 'alarms' || verb === 'code') return { kind: verb };
   if (verb === 'why')
     return first === undefined ? { kind: 'wrong', why: 'why MACHINE' } : { kind: 'why', machine: first };
   if (verb === 'ack')
@@ -64,7 +64,8 @@ export function parseLine(text: string): Asked {
   }
   const action = ACTIONS.find((candidate) => candidate === verb);
   if (action === undefined) return { kind: 'wrong', why: `there is no command ${verb}: see help` };
-  if (first === undefined) return { kind: 'wrong', why: `${action} SCOPE` };
+  if (first === undefined)
+    return { kind: 'wrong', why: action === 'pools' ? 'pools SCOPE NAME' : `${action} SCOPE` };
   if (action === 'pools') {
     const [pools, ...reason] = rest;
     if (pools === undefined) return { kind: 'wrong', why: 'pools SCOPE NAME' };

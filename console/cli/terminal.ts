@@ -12,7 +12,7 @@ import type { Asked } from './commandline.ts';
 import { Prompt } from './prompt.ts';
 import { screenLines } from './screen.ts';
 import { plain, plainJson } from './text.ts';
-import { alarmText, previewText, statusLines, styled, summary } from './words.ts';
+import { alarmText, byUrgency, previewText, statusLines, styled, summary } from './words.ts';
 
 const DRAW_GAP_MS = 250;
 const SUMMARY_GAP_MS = 10_000;
@@ -258,10 +258,13 @@ class Terminal {
     if (asked.kind === 'why') {
       const why = await link.request('why', { machine: asked.machine });
       const inputs = why.inputs.map(({ label, value }) => `${label} ${value}`).join(', ');
-      this.#print(
-        `${why.machine}: ${why.text} [${why.owner}: ${why.rule}; ${inputs}] changes with: ${why.release}`,
-        { why },
-      );
+      this.#print(`${why.machine}: ${why.text} [${why.owner}: ${why.rule}; ${inputs}] ${why.release}`, {
+        why,
+      });
+    } else if (asked.kind === 'alarms') {
+      const alarms = byUrgency(this.#view?.alarms ?? []);
+      for (const alarm of alarms) this.#print(alarmText(alarm), { alarm });
+      if (alarms.length === 0) this.#print('no alarms', { alarms });
     } else if (asked.kind === 'ack') {
       await link.request('alarm.ack', { alarmId: asked.alarm });
       this.#print(`acknowledged ${asked.alarm}`, { acknowledged: asked.alarm });

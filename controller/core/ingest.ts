@@ -78,6 +78,9 @@ function takeMachine(
   const index = indexesOf(state).machines.get(id);
   if (index === undefined) return [];
   const { ageMs } = frame;
+  const said = readings['mode'];
+  if (said?.ok === false) state.unread.set(index, said.why);
+  else state.unread.delete(index);
   const mode = modeOf(readings);
   if (mode === undefined) {
     // Between two states a machine may not say which it is in, and still say what it draws.
@@ -89,7 +92,7 @@ function takeMachine(
     return [];
   }
   // Counted on this controller's clock: the agent's own may step.
-  const atMonoMs = now.monoMs - ageMs - Math.max(0, frame.tickMs - (readings['mode']?.atMs ?? frame.tickMs));
+  const atMonoMs = now.monoMs - ageMs - Math.max(0, frame.tickMs - (said?.atMs ?? frame.tickMs));
   if (atMonoMs < (state.modeMonoMs[index] ?? -Infinity) - ORDER_SLACK_MS) return [];
   const returns = !isKnown(state, index);
   const first = state.modeMonoMs[index] === -Infinity;

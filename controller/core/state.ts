@@ -126,6 +126,8 @@ export interface SiteState {
   readonly mode: Int8Array;
   readonly modeAtMs: Float64Array;
   readonly heardMonoMs: Float64Array;
+  /** By machine, why its agent could not read it the last time; absent: it could. */
+  readonly unread: Map<number, FaultCode>;
   readonly powerW: Float64Array;
   readonly hashrateHs: Float64Array;
   readonly temperatureC: Float64Array;
@@ -305,6 +307,7 @@ export function emptyState(site: Site, epoch: number, monoMs: number): SiteState
 const nothingSaid = (): Pick<
   SiteState,
   | 'poolOrders'
+  | 'unread'
   | 'verbs'
   | 'permits'
   | 'leaseSeq'
@@ -316,6 +319,7 @@ const nothingSaid = (): Pick<
   | 'unwritten'
 > => ({
   permits: new Map(),
+  unread: new Map(),
   poolOrders: [],
   verbs: new Map(),
   leaseSeq: 0,

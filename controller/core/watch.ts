@@ -1,3 +1,5 @@
+import { FAULTS } from '../../protocols/faults.ts';
+import type { FaultCode } from '../../protocols/faults.ts';
 import { METER_MAX_AGE_MS } from '../../protocols/metering/age.ts';
 import { heardSinceMs } from './agents.ts';
 import { raiseAlarm, setAlarm, subjectsOf } from './alarms.ts';
@@ -110,17 +112,37 @@ export function ageMachines(state: SiteState, now: Now): Effect[] {
         whole,
         'RACK_LOST',
         rack.id,
-        () => `${lost} of ${rack.machines.length} machines of ${rack.id} do not answer`,
+        () =>
+          `${lost} of ${rack.machines.length} machines of ${rack.id} do not answer${whyUnread(state, rack.machines.filter(isLost))}`,
       ),
     );
     for (const index of rack.machines) {
       const id = state.site.machines[index]?.id ?? '';
       const alone = !whole && isLost(index);
       if (alone || toldLost.has(id))
-        effects.push(...setAlarm(state, now, alone, 'DEVICE_LOST', id, `${id} does not answer`));
+        effects.push(
+          ...setAlarm(
+            state,
+            now,
+            alone,
+            'DEVICE_LOST',
+            id,
+            () => `${id} does not answer${whyUnread(state, [index])}`,
+          ),
+        );
     }
   }
   return effects;
+}
+
+/** Silence explains itself. */
+const SILENT: readonly FaultCode[] = ['NET_TIMEOUT', 'DEVICE_LOST', 'VALUE_STALE'];
+
+/** What their agent says of machines that it cannot read, where they are all silent for the same reason and it is not silence itself. */
+function whyUnread(state: SiteState, machines: readonly number[]): string {
+  const [why, ...others] = new Set(machines.map((index) => state.unread.get(index)));
+  if (why === undefined || others.length > 0 || SILENT.includes(why)) return '';
+  return `: ${why}, ${FAULTS[why].cause}: ${FAULTS[why].next}`;
 }
 
 export function ageMeters(state: SiteState, now: Now): Effect[] {

@@ -89,12 +89,18 @@ export function makeOperatorPort(
       for (const [old] of executed) if (executed.size > KEYS_KEPT) executed.delete(old);
       return result;
     },
-    acknowledge: (alarmId, actor) => controller.submit({ kind: 'alarm-ack', alarmId, actor }),
+    acknowledge: (alarmId, actor) => acknowledge(controller, alarmId, actor),
     ...wordsPort(controller, clock, () => `op-${state.epoch}-${++count}`),
     ...provingPort(controller, now),
     health: () => healthOf(state, now()),
     close: () => cancel?.(),
   };
+}
+
+function acknowledge(controller: Controller, alarmId: string, actor: string): void {
+  if (!controller.state.alarms.has(alarmId))
+    throw new Fault('OPERATOR_REFUSED', `there is no alarm '${alarmId}' (any more)`);
+  controller.submit({ kind: 'alarm-ack', alarmId, actor });
 }
 
 /** What proves the topology asks for beside the view and orders. */

@@ -115,6 +115,9 @@ test('a dumb terminal and a pipe get plain lines, no escape codes', async () => 
   await tty.until('Delta Flats: ');
   operator.change({ alarms: [{ ...alarmOf('a1', realClock.wallMs()), text: 'evil\u001B[2Jname' }] });
   await tty.until('ALARM a1 COMMAND_IGNORED r1-04: evil·[2Jname');
+  const listed = tty.written.length;
+  tty.type('alarms\n');
+  await tty.until('ALARM a1 COMMAND_IGNORED r1-04: evil·[2Jname. Next: ', listed);
   tty.type('ack a1\n');
   await tty.until('acknowledged a1');
   tty.type('quit\n');
@@ -171,6 +174,9 @@ test('a wrong code ends with a word; an address that is none is refused', async 
     await start(tty, { url: `http://127.0.0.1:${server.port}`, code: 'WRONG-WRONG', command: ['status'] }),
   ).toBe(1);
   expect(tty.written).toContain('LOGIN_REFUSED');
+  const without = new FakeTty();
+  expect(await start(without, { url: `http://127.0.0.1:${server.port}`, command: ['status'] })).toBe(1);
+  expect(without.written).toContain('a one-time code is needed: --code CODE');
   await expect(start(new FakeTty(), { url: 'nonsense' })).rejects.toMatchObject({ code: 'TARGET_INVALID' });
 });
 

@@ -184,6 +184,12 @@ describe('whole processes, judged by the meter at the inlet', () => {
       const brain = controller();
       const beforeKw = await underControl(site, port);
 
+      brain.child.kill('SIGUSR2');
+      const code = await until('one more code', 10_000, () =>
+        brain.messages.find(({ type }) => type === 'code'),
+      );
+      expect(code).toMatchObject({ code: expect.stringMatching(/^[0-9A-Z]{5}-[0-9A-Z]{5}$/) });
+
       const firstKw = Math.round(beforeKw * 0.65);
       const deadlineMs = Date.now() + DEADLINE_S * 1_000;
       site.apply(limit(firstKw, DEADLINE_S));

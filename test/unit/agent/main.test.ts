@@ -167,6 +167,14 @@ test('a lost meter is replaced by the machines’ sum: the guard still sheds', a
   expect(last?.cells[0]?.['power.active.total']).toMatchObject({ ok: false, why: 'NET_REFUSED' });
 });
 
+test('a beat for an earlier start of the agent is no alarm that nobody ends', async () => {
+  const bench = makeBench();
+  await bench.clock.advance(2_000);
+  bench.voice.beat('of the start before');
+  await bench.clock.advance(4_000);
+  expect(bench.voice.events.map((event) => event.code)).toEqual([]);
+});
+
 test('without automatic authority no command is given, not even by the guard', async () => {
   const bench = makeBench({ authority: 'observe', capKw: 10 });
   await bench.clock.advance(6_000);

@@ -19,9 +19,15 @@ describe('read', () => {
     ['modbus://127.0.0.1:502/1?profile=abacus', /schneider-pm5xxx/],
     ['modbus://127.0.0.1:502/900?profile=schneider-pm5xxx', /1 to 255/],
     ['gpu://root@127.0.0.1', /key/],
-    [`${target}&passwordEnv=NO_SUCH_NAME`, /NO_SUCH_NAME is not in the environment/],
     ['antminer://root:hunter2@127.0.0.1', /passwordEnv or passwordFile/],
   ])('refuses %s', (url, detail) => fails(read([url]), 'TARGET_INVALID', detail));
+
+  test.each([
+    ['passwordEnv=NO_SUCH_NAME', /NO_SUCH_NAME is not in the environment/],
+    ['passwordFile=/nowhere/password', /\/nowhere\/password: ENOENT/],
+  ])('says that the secret of %s is missing', (secret, detail) =>
+    fails(read([`${target}&${secret}`]), 'SECRET_MISSING', detail),
+  );
 
   test('says how it is used', async () => {
     await fails(read([]), 'USAGE', /one TARGET/);

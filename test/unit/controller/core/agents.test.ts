@@ -50,3 +50,25 @@ describe('an agent that is not heard', () => {
     expect(alarms(plant)).toEqual(['RACK_LOST:r1']);
   });
 });
+
+test('a rack that its agent cannot read for want of a secret is not sent to look at its switch', () => {
+  const plant = new Plant().run(20);
+  const r1 = Array.from({ length: 10 }, (_, n) => `r1-${String(n + 1).padStart(2, '0')}`);
+  for (const id of r1) plant.silent.add(id);
+  const atMs = 1_000_000 + plant.nowMs;
+  const mode = { ok: false, why: 'SECRET_MISSING', atMs } as const;
+  const rows = r1.map((id) => ({ id, readings: { mode } }));
+  plant.take({
+    kind: 'frame',
+    agent: 'a1',
+    boot: plant.boot,
+    seq: plant.nowMs,
+    group: 'r1',
+    tickMs: atMs,
+    rows,
+  });
+  plant.run(60);
+  expect(plant.state.alarms.get('RACK_LOST:r1')?.text).toMatch(
+    /^10 of 10 machines of r1 do not answer: SECRET_MISSING, .*: set the environment variable/,
+  );
+});
