@@ -50,6 +50,7 @@ const table = {
   RACK_LOST: { cause: 'a whole rack stopped answering', next: 'check the rack’s switch; nobody else is shed for it', retry: 'later' },
   COMMAND_IGNORED: { cause: 'the machine accepted a command and did not obey', next: 'restart the machine or switch its outlet; load was taken elsewhere meanwhile', retry: 'later' },
   QUARANTINED: { cause: 'a machine took a command in every form there is and did not obey: it is on the quarantine list and counted as not controllable', next: 'look at it: firmware version, write permission, a second manager. It leaves the list when a command to it is observed, when it is given back from manual, or when its lockout is released', retry: 'later' },
+  BOARDS_LOST: { cause: 'hash boards of a machine take no part; it is counted with what is left', next: 'restart it; when they stay away look at the boards, their cables and the power supply', retry: 'later' },
   SELF_WOKEN: { cause: 'a machine changed its state by itself', next: 'look for a second manager or an auto-start setting', retry: 'later' },
   SHED_SHORTFALL: { cause: 'the meter shows less reduction than commanded', next: 'see the machines named; the rest was taken elsewhere', retry: 'later' },
   CAP_EXCEEDED: { cause: 'measured power is above a cap', next: 'load is being shed; look for load outside control', retry: 'later' },

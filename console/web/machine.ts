@@ -100,6 +100,7 @@ function drawReadings(list: HTMLElement, machine: MachineView, nowMs: number): v
     ['Power', `${powerText(machine.powerW)} of ${powerText(machine.ratedW)} rated`, false],
     ['Hashrate', hashrateText(machine.hashrateHs), false],
     ['Temperature', machine.temperatureC === null ? UNKNOWN : `${machine.temperatureC.toFixed(0)} °C`, false],
+    ['Boards', machine.boards ?? UNKNOWN, false],
     ['Owner', machine.owner, false],
     ['Model', `${machine.model}, rack ${machine.rack}`, false],
     [

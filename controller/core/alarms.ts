@@ -20,7 +20,7 @@ const HIGH: readonly FaultCode[] = [
   'DISK_FULL',
   'DISK_FAILED',
 ];
-const LOW: readonly FaultCode[] = ['DEVICE_LOST', 'SELF_WOKEN', 'VALUE_STALE', 'METER_AGREED'];
+const LOW: readonly FaultCode[] = ['DEVICE_LOST', 'BOARDS_LOST', 'SELF_WOKEN', 'VALUE_STALE', 'METER_AGREED'];
 
 /** Of something that happened, not of something that is: nothing ends them but a person who has seen them. */
 const HAPPENED: readonly FaultCode[] = [

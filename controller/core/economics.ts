@@ -31,12 +31,12 @@ export function believedW(state: SiteState, machine: number): number {
   return mode === undefined ? 0 : drawW(state, machine, mode);
 }
 
-/** Mining income of a machine at its default level, USD per hour, energy not subtracted. */
+/** Mining income of a machine at its default level with the boards it has left, USD per hour, energy not subtracted. */
 export function miningUsdPerHour(state: SiteState, machine: number): number {
   const model = state.site.machines[machine]?.model;
   if (model === undefined) return 0;
   if (model.kind === 'gpu-host') return ((state.site.config.ai?.mineUsdPerGpuDay ?? 0) * model.gpus) / 24;
-  const hashrateThs = model.rungs.at(-1)?.hashrateThs ?? 0;
+  const hashrateThs = (model.rungs.at(-1)?.hashrateThs ?? 0) * (state.boards.share[machine] ?? 1);
   const fee = 1 - state.site.config.prices.hash.poolFeePct / 100;
   return ((state.hashpriceUsdPerPhDay * hashrateThs) / 1_000 / 24) * fee;
 }

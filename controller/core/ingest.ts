@@ -5,6 +5,7 @@ import { modeOf, numberOf } from '../../protocols/reading.ts';
 import type { Readings } from '../../protocols/reading.ts';
 import type { MachineResult, Result, Status } from '../../protocols/mqtt/status.ts';
 import { clearAlarm, raiseAlarm, toldBefore } from './alarms.ts';
+import { noteBoards } from './boards.ts';
 import { reissue } from './commands.ts';
 import { drawW } from './economics.ts';
 import type { Effect } from './effects.ts';
@@ -44,6 +45,8 @@ export const INGESTED: ReadonlySet<string> = new Set([
   'power',
   'hashrate',
   'temperature.max',
+  'boards.count',
+  'chips.count',
   'power.active.total',
   'power.apparent.total',
   ...['L1', 'L2', 'L3'].flatMap((phase) => [`current.${phase}`, `voltage.${phase}N`]),
@@ -105,12 +108,13 @@ function takeMachine(
   state.temperatureC[index] = numberOf(readings['temperature.max']) ?? Number.NaN;
   if (returns) takeBack(state, index, first);
   learnDraw(state, index, now);
+  const effects = noteBoards(state, index, readings, now);
   if (state.disobeys[index] === 1 && doesAsWanted(state, index)) {
     state.disobeys[index] = 0;
     state.stage[index] = 'observed';
-    return clearAlarm(state, now, 'COMMAND_IGNORED', id);
+    effects.push(...clearAlarm(state, now, 'COMMAND_IGNORED', id));
   }
-  return [];
+  return effects;
 }
 
 /** A machine that does not answer is unknown: neither asleep nor at full draw. */
@@ -131,8 +135,9 @@ function learnDraw(state: SiteState, index: number, now: Now): void {
   if (model?.kind !== 'asic' || Number.isNaN(powerW) || modeAt(state.mode[index] ?? -1) !== 'mine') return;
   const settledMs = model.wakeS * 1_000;
   if (now.monoMs - (state.wishMonoMs[index] ?? -Infinity) < settledMs) return;
+  const leastW = 0.4 * (state.boards.share[index] ?? 1) * drawW(state, index, 'mine');
   // A draw far from the model's is another fault's business; it must not bend the plan.
-  if (powerW < 0.4 * drawW(state, index, 'mine') || powerW > 1.2 * model.ratedW) return;
+  if (powerW < leastW || powerW > 1.2 * model.ratedW) return;
   const countedW = drawW(state, index, 'mine');
   const before = state.workW[index] ?? Number.NaN;
   // The mean of the first readings, then slower and slower: one reading alone is off by its noise.

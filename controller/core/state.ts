@@ -13,6 +13,8 @@ import type { AiJob } from '../../protocols/prices/feed.ts';
 import type { AgentState } from './agents.ts';
 import { auxiliariesOf } from './auxiliaries.ts';
 import type { Auxiliaries } from './auxiliaries.ts';
+import { emptyBoards } from './boards.ts';
+import type { Boards } from './boards.ts';
 import type { PoolOrder } from './pool-order.ts';
 import type { FromLedger } from './recover.ts';
 import type { Left } from './room.ts';
@@ -131,6 +133,7 @@ export interface SiteState {
   readonly powerW: Float64Array;
   readonly hashrateHs: Float64Array;
   readonly temperatureC: Float64Array;
+  readonly boards: Boards;
   /** Draw learned per machine in its working mode (mine, or ai for GPU hosts), W. */
   readonly workW: Float64Array;
   /** From how many readings, as far as it matters. */
@@ -234,8 +237,7 @@ export const modeAt = (index: number): Mode | undefined => MODES[index];
 
 /** A state that knows nothing yet. */
 export function emptyState(site: Site, epoch: number, monoMs: number): SiteState {
-  const machines = site.machines.length;
-  const nodes = site.nodes.length;
+  const [machines, nodes] = [site.machines.length, site.nodes.length];
   const nan = (length: number): Float64Array => new Float64Array(length).fill(Number.NaN);
   return {
     site,
@@ -251,6 +253,7 @@ export function emptyState(site: Site, epoch: number, monoMs: number): SiteState
     powerW: nan(machines),
     hashrateHs: nan(machines),
     temperatureC: nan(machines),
+    boards: emptyBoards(machines),
     workW: nan(machines),
     workReads: new Uint8Array(machines),
     lastKnownW: new Float64Array(machines),

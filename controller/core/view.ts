@@ -16,6 +16,7 @@ import type { AgreeInput } from '../../protocols/console/protocol.ts';
 import { waiting } from './agree.ts';
 import { poolOrderView } from './pool-order.ts';
 import { priorityOf } from './alarms.ts';
+import { boardsText } from './boards.ts';
 import {
   believedW,
   breakevenUsdPerMwh,
@@ -124,6 +125,7 @@ function machineView(state: SiteState, index: number): MachineView {
     ratedW: machine.model.ratedW,
     hashrateHs: orNull(state.hashrateHs[index]),
     temperatureC: orNull(state.temperatureC[index]),
+    boards: boardsText(state, index),
     atMs: orNull(state.modeAtMs[index]),
   };
 }

@@ -72,6 +72,8 @@ export interface MachineView {
   readonly ratedW: number;
   readonly hashrateHs: number | null;
   readonly temperatureC: number | null;
+  /** Hash boards and chips that take part, of how many, in words; null: not told. */
+  readonly boards: string | null;
   /** When the newest reading was taken, UTC ms; null: never. */
   readonly atMs: number | null;
 }

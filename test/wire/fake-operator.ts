@@ -252,6 +252,7 @@ function machineView(rack: number, place: number, atMs: number): MachineView {
     ratedW: gpu ? 10_200 : 3_600,
     hashrateHs: mode === 'mine' && !gpu ? 2e14 : null,
     temperatureC: mode === null ? null : 58 + (place % 9),
+    boards: null,
     atMs: mode === null ? null : atMs,
   };
 }
