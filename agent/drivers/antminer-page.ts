@@ -1,5 +1,7 @@
 import { field, isList, isObject, sectionOf } from '../../protocols/asic/cgminer.ts';
 import type { Json, JsonObject } from '../../protocols/asic/cgminer.ts';
+import { Fault } from '../../protocols/faults.ts';
+import { partOf } from '../miner-readings.ts';
 import { shown, toNumber } from '../readings.ts';
 
 /** GH/s in one of its units: `rate_unit` of recorded answers is GH/s on the Bitcoin models. */
@@ -7,11 +9,19 @@ const UNITS: Readonly<Record<string, number>> = { 'h/s': 1e-9, 'mh/s': 1e-3, 'gh
 
 /**
  * The page `stats.cgi` in the words of the API's `stats`, so that both are judged alike. A figure in a unit that is not
- * known keeps it, and so is no number. No section where the page has none: nothing mines.
+ * known keeps it, and so is no number. An empty list stays one: nothing mines. Throws ANSWER_GARBAGE on a page that is
+ * none of statistics, as one that says what went wrong: it does not say that nothing mines.
  */
 export function statsOfPage(page: JsonObject): JsonObject {
-  return { STATS: sectionOf(page, 'STATS').map(translated) };
+  const sections = sectionOf(page, 'STATS');
+  const level = partOf(page, 'STATUS', 'STATUS') ?? 'S';
+  if (level !== 'S' || !isList(field(page, 'STATS')) || !sections.every(hasRate))
+    throw new Fault('ANSWER_GARBAGE', 'stats.cgi: no statistics');
+  return { STATS: sections.map(translated) };
 }
+
+const hasRate = (said: JsonObject): boolean =>
+  field(said, 'rate_5s') !== undefined || field(said, 'rate_avg') !== undefined;
 
 function translated(said: JsonObject): JsonObject {
   const unit = field(said, 'rate_unit');

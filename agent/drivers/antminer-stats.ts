@@ -56,13 +56,13 @@ function boardsOf(miner: JsonObject, atMs: number): readonly BoardTold[] {
   for (let place = 1; place <= MOST_BOARDS; place += 1) {
     const found = toNumber(field(miner, `chain_acn${place}`));
     if (found === undefined) continue;
-    const shown = field(miner, `chain_acs${place}`);
-    const answering = typeof shown === 'string' ? (shown.match(/o/g)?.length ?? 0) : 0;
+    const marks = field(miner, `chain_acs${place}`);
+    const isMarked = typeof marks === 'string' && /[ox-]/.test(marks);
     const rate = field(miner, `chain_rate${place}`);
     boards.push({
       place,
       gone: found <= 0,
-      chips: answering > 0 ? answering : found,
+      chips: isMarked ? (marks.match(/o/g)?.length ?? 0) : found,
       ...(rate !== undefined && {
         rate: numberReading(rate, MINER_BOUNDS.hashrate, atMs, gigahash(1)),
       }),

@@ -65,6 +65,17 @@ describe('the page in place of an API that is closed', () => {
     expect((await read(undefined))['mode']).toMatchObject({ ok: false, why: 'VALUE_MISSING' });
   });
 
+  test.each([
+    '{}',
+    '{"stats":"error","code":"E000","msg":"busy"}',
+    '{"STATUS":{"STATUS":"E","Msg":"socket"},"STATS":[]}',
+    '{"STATS":[{"elapsed":167430,"fan":[6000]}]}',
+  ])('%s instead of statistics does not say that it is idle, nor that it sleeps', async (said) => {
+    expect((await read(said))['mode']).toMatchObject({ ok: false, why: 'VALUE_MISSING' });
+    const asleep = await read(said, '{"pools":[],"bitmain-work-mode":"1"}');
+    expect(asleep['mode']).toMatchObject({ value: 'sleep', quality: 'uncertain' });
+  });
+
   test('nothing there at all is no closed API', async () => {
     const bench = makeBench([]);
     expect(await codeOf(bench.run(bench.device(URL).read('fast', 1_000)))).toBe('NET_REFUSED');

@@ -109,6 +109,7 @@ test('an Antminer shows the chips that do not answer', async () => {
   const acs = (marks: string) => `"chain_acs1":"${marks}"`;
   for (const [stats, chips] of [
     [`"chain_acn1":6,${acs(' oox oo-')}`, 4],
+    [`"chain_acn1":6,${acs(' xxx xx-')}`, 0],
     ['"chain_acn1":6', 6],
     [`"chain_acn1":6,${acs('')},"chain_acn2":0`, 6],
   ] as const) {
