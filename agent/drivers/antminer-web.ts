@@ -6,6 +6,7 @@ import { Fault } from '../../protocols/faults.ts';
 import type { HttpResponse } from '../../host/deps.ts';
 import type { Deadline } from '../ask-cgminer.ts';
 import type { DeviceIo } from '../driver.ts';
+import { LoginPause } from '../login-pause.ts';
 
 const BODY_MAX_BYTES = 256 * 1024;
 
@@ -15,6 +16,8 @@ export class AntminerWeb {
   readonly #base: string;
   readonly #user: string;
   readonly #password: string;
+  /** Every request bears the password. */
+  readonly #login: LoginPause;
   #challenge: DigestChallenge | undefined;
   #count = 0;
 
@@ -23,6 +26,7 @@ export class AntminerWeb {
     this.#base = options.base;
     this.#user = options.user;
     this.#password = options.password;
+    this.#login = new LoginPause(io.clock, { isCommand: true });
   }
 
   /** A page as a JSON object. Rejects with a Fault: NET_*, AUTH_FAILED, VERB_UNSUPPORTED, QUEUE_FULL, ANSWER_*. */
@@ -60,18 +64,9 @@ export class AntminerWeb {
     deadline: Deadline,
     fine: readonly number[] = [200],
   ): Promise<HttpResponse> {
-    let response = await this.#send(method, path, body, deadline);
-    if (response.status === 401) {
-      this.#challenge = parseChallenge(response.headers['www-authenticate']);
-      this.#count = 0;
-      if (!this.#challenge)
-        throw new Fault('AUTH_FAILED', `${this.#base}: no digest authentication is offered`);
-      response = await this.#send(method, path, body, deadline);
-      if (response.status === 401) {
-        this.#challenge = undefined;
-        throw new Fault('AUTH_FAILED', `${this.#base} as ${this.#user}`);
-      }
-    }
+    const response = await this.#login.login(() => this.#letIn(method, path, body, deadline));
+    if (response.status === 401)
+      throw new Fault('AUTH_FAILED', `${this.#base}: no digest authentication is offered`);
     if (response.status === 403) throw new Fault('AUTH_FAILED', `${this.#base}${path}: forbidden`);
     if (response.status === 404) throw new Fault('VERB_UNSUPPORTED', `${this.#base}${path}: no such page`);
     if (response.status === 429 || response.status === 503)
@@ -79,6 +74,26 @@ export class AntminerWeb {
     if (!fine.includes(response.status))
       throw new Fault('ANSWER_GARBAGE', `${this.#base}${path}: HTTP ${response.status}`);
     return response;
+  }
+
+  /** Rejects with AUTH_FAILED when the password is refused; a 401 without a challenge is an answer, as all others. */
+  async #letIn(
+    method: 'GET' | 'POST',
+    path: string,
+    body: string | undefined,
+    deadline: Deadline,
+  ): Promise<HttpResponse> {
+    const first = await this.#send(method, path, body, deadline);
+    if (first.status !== 401) return first;
+    this.#challenge = parseChallenge(first.headers['www-authenticate']);
+    this.#count = 0;
+    if (!this.#challenge) return first;
+    const response = await this.#send(method, path, body, deadline);
+    if (response.status !== 401) return response;
+    this.#challenge = undefined;
+    if (parseChallenge(response.headers['www-authenticate'])?.stale === true)
+      throw new Fault('QUEUE_FULL', `${this.#base}${path}: its nonce was used up by another request`);
+    throw new Fault('AUTH_FAILED', `${this.#base} as ${this.#user}`);
   }
 
   #send(

@@ -1,6 +1,7 @@
 /** What each family that logs in does when its login comes to nothing, in whatever way the device says so. */
 import { describe, expect, test } from 'vitest';
 
+import type { Device } from '../../../../agent/driver.ts';
 import type { DeviceHttpRequest, HttpAnswer, SimulatedEndpoint } from '../../../../simulator/device.ts';
 import { codeOf, makeBench } from './miner-bench.ts';
 
@@ -45,6 +46,35 @@ describe.each([
     }
     // In 200 s; at 0, 10, 30, 70 and 150 s where it is not clear that the password was refused.
     expect(counted.logins).toBe(status === 401 || status === 403 ? 1 : 5);
+  });
+});
+
+describe('antminer, whose every request bears the password', () => {
+  /** Refuses every password, with this at the end of its challenge; as many times as it was given one. */
+  async function refusals(stale: string, poll: (device: Device) => Promise<unknown>): Promise<number> {
+    let refused = 0;
+    const respondHttp = ({ headers }: DeviceHttpRequest): HttpAnswer => {
+      if (headers['authorization'] !== undefined) refused += 1;
+      const challenge = { 'www-authenticate': `Digest realm="r", nonce="n", qop="auth"${stale}` };
+      return { kind: 'response', status: 401, headers: challenge, body: '', afterMs: 0 };
+    };
+    const bench = makeBench([{ kind: 'http', host: '10.0.0.1', port: 80, device: { respondHttp } }]);
+    const device = bench.device('antminer://10.0.0.1?passwordEnv=P');
+    for (let n = 0; n < 20; n += 1) {
+      await bench.run(poll(device)).catch(() => undefined);
+      await bench.clock.advance(10_000);
+    }
+    return refused;
+  }
+  const read = (device: Device): Promise<unknown> => device.read('full', 5_000);
+
+  test('refused, it is not tried with every reading', async () => {
+    expect(await refusals('', read)).toBe(1);
+  });
+
+  test('a nonce that is used up refuses no password: a command is tried again', async () => {
+    const sleep = async (device: Device): Promise<unknown> => device.verbs.sleep?.(undefined, 5_000);
+    expect(await refusals(', stale=true', sleep)).toBe(20);
   });
 });
 
