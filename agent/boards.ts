@@ -42,13 +42,18 @@ export function devBoard(dev: JsonObject, place: number, atMs: number): BoardTol
 /**
  * `boards.count` and `chips.count`: those that take part; `hashrate.board.N`. While any board hashes, one that is at zero
  * takes no part; while none does, that says nothing. Without boards in the answer there are no readings: machines at rest
- * name none.
+ * name none. Of a `partial` answer nothing is counted: a board that broke off would look like one that has gone.
  */
-export function boardReadings(boards: readonly BoardTold[], atMs: number): Record<string, Reading> {
+export function boardReadings(
+  boards: readonly BoardTold[],
+  atMs: number,
+  partial = false,
+): Record<string, Reading> {
   const readings: Record<string, Reading> = {};
   if (boards.length === 0) return readings;
   for (const { place, gone, rate } of boards)
     if (rate !== undefined && gone !== true) readings[`hashrate.board.${place}`] = rate;
+  if (partial) return readings;
   const isHashing = boards.some(({ rate }) => (numberOf(rate) ?? 0) > 0);
   const working = boards.filter(({ gone, rate }) => gone !== true && !(isHashing && numberOf(rate) === 0));
   readings['boards.count'] = numberReading(working.length, MINER_BOUNDS.boards, atMs);

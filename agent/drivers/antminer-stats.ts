@@ -30,13 +30,16 @@ export function silentReadings(atMs: number, stats: Asked | Fault): Record<strin
   return { hashrate: none, power: none, uptime: none };
 }
 
-export function statsReadings(miner: JsonObject, atMs: number): Record<string, Reading> {
+export function statsReadings(
+  miner: JsonObject,
+  { atMs, partial }: { readonly atMs: number; readonly partial: boolean },
+): Record<string, Reading> {
   const readings: Record<string, Reading> = {
     hashrate: hashrateOf(miner, atMs),
     power: powerOf(miner, atMs),
     uptime: numberReading(field(miner, 'Elapsed'), MINER_BOUNDS.uptime, atMs),
   };
-  Object.assign(readings, boardReadings(boardsOf(miner, atMs), atMs));
+  Object.assign(readings, boardReadings(boardsOf(miner, atMs), atMs, partial));
   for (let index = 1; index <= MOST_BOARDS; index += 1) {
     const fan = field(miner, `fan${index}`);
     if (fan !== undefined) readings[`fan.${index}`] = numberReading(fan, MINER_BOUNDS.fan, atMs);

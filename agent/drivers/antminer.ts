@@ -125,9 +125,8 @@ class Antminer implements Device {
     const stats = await this.#stats(deadline);
     const atMs = stats instanceof Fault ? middleMs(this.#io.clock, startMs) : stats.atMs;
     const miner = stats instanceof Fault ? undefined : minerStats(stats.value);
-    const readings: Record<string, Reading> = miner
-      ? statsReadings(miner, atMs)
-      : silentReadings(atMs, stats);
+    const readings: Record<string, Reading> =
+      miner && !(stats instanceof Fault) ? statsReadings(miner, stats) : silentReadings(atMs, stats);
     const workMode = this.#workModeOnce(deadline);
     const mode = await this.#mode(readings['hashrate'], stats, { scope, atMs, workMode });
     readings['mode'] = mode;

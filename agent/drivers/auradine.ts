@@ -178,7 +178,7 @@ class Auradine implements Device {
         );
         return devBoard(board, place, devs.atMs);
       });
-      Object.assign(readings, boardReadings(boards, devs.atMs));
+      Object.assign(readings, boardReadings(boards, devs.atMs, devs.partial));
     }
     const fan = await tried(this.#session.get('fan', deadline));
     if (fan instanceof Fault) readings['fan.1'] = this.#unread(fan);

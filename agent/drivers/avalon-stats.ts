@@ -55,7 +55,7 @@ export function statsReadings({ words, value, atMs, partial }: Stats): Record<st
   for (let index = 1; index <= 8; index += 1)
     if (words.has(`Fan${index}`))
       readings[`fan.${index}`] = numberReading(one(`Fan${index}`), MINER_BOUNDS.fan, atMs);
-  Object.assign(readings, boardReadings(boardsOf(words, atMs), atMs));
+  Object.assign(readings, boardReadings(boardsOf(words, atMs), atMs, partial));
   // How many work is its own word: the rate of one that has stopped only sinks.
   const found = /hash board: *(\d{1,2})/i.exec(words.get('SYSTEMSTATU') ?? '')?.[1];
   if (found !== undefined) readings['boards.count'] = numberReading(found, MINER_BOUNDS.boards, atMs);

@@ -203,7 +203,7 @@ class Whatsminer implements Device {
             devices.atMs,
           );
         });
-      Object.assign(readings, boardReadings(boards, devices.atMs));
+      Object.assign(readings, boardReadings(boards, devices.atMs, devices.partial));
     } catch (error) {
       readings['temperature.board.1'] = unreadable(asFault(error).code, this.#io.clock.wallMs());
     }

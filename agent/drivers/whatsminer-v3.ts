@@ -141,7 +141,7 @@ class WhatsminerV3 implements Device {
     });
     if (!full) return readings;
     readings['pool.active'] = activePool(partOf(message, 'pools'), atMs);
-    Object.assign(readings, edevsReadings(partOf(message, 'edevs'), atMs));
+    Object.assign(readings, edevsReadings(partOf(message, 'edevs'), { atMs, partial }));
     await this.#session
       .ask('get.miner.setting', undefined, deadline)
       .then(({ value }) => {
@@ -308,7 +308,10 @@ function summaryReadings(summary: JsonObject, atMs: number): Record<string, Read
   return readings;
 }
 
-function edevsReadings(edevs: Asked['value'][string] | undefined, atMs: number): Record<string, Reading> {
+function edevsReadings(
+  edevs: Asked['value'][string] | undefined,
+  { atMs, partial }: { readonly atMs: number; readonly partial: boolean },
+): Record<string, Reading> {
   const readings: Record<string, Reading> = {};
   const boards: BoardTold[] = [];
   for (const [index, board] of (isList(edevs) ? edevs : []).slice(0, MOST_BOARDS).entries()) {
@@ -333,7 +336,7 @@ function edevsReadings(edevs: Asked['value'][string] | undefined, atMs: number):
       ),
     });
   }
-  return { ...readings, ...boardReadings(boards, atMs) };
+  return { ...readings, ...boardReadings(boards, atMs, partial) };
 }
 
 function activePool(pools: Asked['value'][string] | undefined, atMs: number): Reading {

@@ -104,6 +104,30 @@ describe('boards as readings', () => {
   });
 });
 
+test.each([
+  ['antminer', { stats: '{"STATS":[{"Type":"S19"},{"GHS 5s":70000,"chain_acn1":126,"chain_acn2":12' }],
+  [
+    'whatsminer',
+    {
+      summary: '{"SUMMARY":[{"MHS av":70000000,"Power":3400}]}',
+      edevs: '{"DEVS":[{"Slot":0,"MHS av":35000000,"Effective Chips":135},{"Slot":1,"MHS av":35',
+    },
+  ],
+  [
+    'auradine',
+    {
+      summary: '{"STATUS":[{"STATUS":"S"}],"SUMMARY":[{"MHS 5s":70000000}]}',
+      devs: '{"STATUS":[{"STATUS":"S"}],"DEVS":[{"ID":1,"MHS 5s":35000000},{"ID":2,"MHS 5',
+    },
+  ],
+] as const)('%s: of an answer that broke off no boards are counted', async (scheme, answers) => {
+  const bench = makeBench([api(scripted(answers))]);
+  const readings = await bench.run(bench.device(`${scheme}://10.0.0.1`).read('full', 1_000));
+  expect(readings['hashrate']).toMatchObject({ ok: true });
+  expect(readings).not.toHaveProperty('boards.count');
+  expect(readings).not.toHaveProperty('chips.count');
+});
+
 test('an Antminer shows the chips that do not answer', async () => {
   const answer = (stats: string) => `{"STATS":[{"Type":"Antminer S19"},{"GHS 5s":70000,${stats}}]}`;
   const acs = (marks: string) => `"chain_acs1":"${marks}"`;
