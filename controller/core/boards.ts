@@ -31,8 +31,12 @@ export const emptyBoards = (machines: number): Boards => ({
 export function noteBoards(state: SiteState, index: number, readings: Readings, now: Now): Effect[] {
   const machine = state.site.machines[index];
   const count = numberOf(readings['boards.count']);
-  if (machine?.model.kind !== 'asic' || count === undefined || modeOf(readings) !== 'mine') return [];
   const { boards } = state;
+  const isMining = modeOf(readings) === 'mine';
+  // The next start has its whole time again.
+  if (!isMining) boards.shortMonoMs[index] = Number.NaN;
+  // None at all and mining is not true.
+  if (machine?.model.kind !== 'asic' || !isMining || count === undefined || count <= 0) return [];
   boards.count[index] = count;
   boards.chips[index] = numberOf(readings['chips.count']) ?? Number.NaN;
   const made = machine.model.boards ?? count;
@@ -45,7 +49,10 @@ export function noteBoards(state: SiteState, index: number, readings: Readings, 
   if (Number.isNaN(sinceMs)) boards.shortMonoMs[index] = now.monoMs;
   const isLost = now.monoMs - sinceMs >= BOARDS_SETTLE_MS + machine.model.wakeS * 1_000;
   if (!isLost) return [];
-  boards.share[index] = count / made;
+  // The boards that are left may be driven harder, and a machine may count them wrong: what it hashes is believed as well.
+  const fullHs = (machine.model.rungs.at(-1)?.hashrateThs ?? 0) * 1e12;
+  const hashes = fullHs > 0 ? (state.hashrateHs[index] || 0) / fullHs : 0;
+  boards.share[index] = Math.min(1, Math.max(count / made, hashes));
   const text = `${machine.id}: ${boardsText(state, index) ?? ''} take part`;
   return setAlarm(state, now, true, 'BOARDS_LOST', machine.id, text);
 }

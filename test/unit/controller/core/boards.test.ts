@@ -60,6 +60,46 @@ test('boards that come up one after the other, and a machine at rest, are no los
   expect(boardsText(state, 0)).toBe('3 of 3 boards, 378 of 378 chips');
 });
 
+test('put to rest in the middle of a start, it has the time of a whole start the next time', () => {
+  const { state, take } = start();
+  take(said(1), 0);
+  take(said(undefined, 'sleep'), 60_000);
+  take(said(1), 9 * settledMs);
+  take(said(1), 10 * settledMs - 1);
+  expect(state.alarms.size).toBe(0);
+  take(said(1), 10 * settledMs);
+  expect(state.alarms.size).toBe(1);
+  // What was found stands while it rests, and while it starts.
+  take(said(undefined, 'sleep'), 11 * settledMs);
+  take(said(1), 20 * settledMs);
+  expect(state.alarms.size).toBe(1);
+  expect(state.boards.share[0]).toBeCloseTo(1 / 3);
+});
+
+test('what it hashes is not taken from it by what it says of its boards', () => {
+  const { state, take } = start();
+  const whole = miningUsdPerHour(state, 0);
+  const fullHs = (models.find(({ id }) => id === 'old')?.rungs.at(-1)?.hashrateThs ?? 0) * 1e12;
+  take(said(2), 0);
+  state.hashrateHs[0] = 0.8 * fullHs;
+  take(said(2), settledMs);
+  expect(miningUsdPerHour(state, 0)).toBeCloseTo(0.8 * whole);
+  state.hashrateHs[0] = 1_000 * fullHs;
+  take(said(2), settledMs + 1);
+  expect(miningUsdPerHour(state, 0)).toBe(whole);
+  state.hashrateHs[0] = Number.NaN;
+  take(said(2), settledMs + 2);
+  expect(miningUsdPerHour(state, 0)).toBeCloseTo((2 * whole) / 3);
+});
+
+test('none at all of one that mines is not believed', () => {
+  const { state, take } = start();
+  take(said(0), 0);
+  take(said(0), 9 * settledMs);
+  expect(state.alarms.size).toBe(0);
+  expect(state.boards.share[0]).toBe(1);
+});
+
 test('a machine that says nothing of boards, and one of a model without, are not judged', () => {
   const { state, take } = start();
   take(said(undefined), 0);
