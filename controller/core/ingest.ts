@@ -13,31 +13,12 @@ import type { ControllerEvent, Now } from './events.ts';
 import { takeNaming, trustMeter } from './metering.ts';
 import { leaveBehind, recount, takeBack } from './room.ts';
 import { doesAsWanted, isKnown, modeAt, modeIndex } from './state.ts';
+import { raiseIgnored } from './ignored.ts';
+import { indexesOf } from './indexes.ts';
 import type { SiteState } from './state.ts';
 
 /** Estimates of when a reading was taken differ by this much at most when the reading is the same. */
 const ORDER_SLACK_MS = 500;
-
-type Indexes = {
-  readonly nodes: ReadonlyMap<string, number>;
-  readonly machines: ReadonlyMap<string, number>;
-  readonly meters: ReadonlyMap<string, number>;
-};
-const indexes = new WeakMap<SiteState, Indexes>();
-
-/** Ids to places, made once per state. */
-export function indexesOf(state: SiteState): Indexes {
-  let found = indexes.get(state);
-  if (found === undefined) {
-    found = {
-      nodes: new Map(state.site.nodes.map((node) => [node.id, node.index])),
-      machines: new Map(state.site.machines.map((machine) => [machine.id, machine.index])),
-      meters: new Map(state.site.meters.map((meter) => [meter.id, meter.index])),
-    };
-    indexes.set(state, found);
-  }
-  return found;
-}
 
 /** The quantities that decide anything here: of the others in a frame no object needs to be made. */
 export const INGESTED: ReadonlySet<string> = new Set([
@@ -357,5 +338,5 @@ function takeOne(state: SiteState, one: MachineResult, now: Now): Effect[] {
   state.disobeys[index] = 1;
   const what = sentence(`${one.machine} was told to ${wish.mode} and does not: ${one.detail ?? one.why}`);
   const text = `${what} Its load was taken elsewhere`;
-  return raiseAlarm(state, now, 'COMMAND_IGNORED', one.machine, text, commandId);
+  return raiseIgnored(state, index, { text, commandId }, now);
 }

@@ -3,7 +3,7 @@ import type { Lock } from '../../protocols/mqtt/lockouts.ts';
 import { setAlarm } from './alarms.ts';
 import type { Effect } from './effects.ts';
 import type { ControllerEvent, Now } from './events.ts';
-import { indexesOf } from './ingest.ts';
+import { indexesOf } from './indexes.ts';
 import type { SiteState } from './state.ts';
 
 /** An agent gets this long to confirm a lockout before nobody may rely on it; then it is said again this often, ms. */

@@ -3,7 +3,7 @@ import type { Action, MachineResult, Result } from '../../protocols/mqtt/status.
 import { clearAlarm, raiseAlarm, setAlarm } from './alarms.ts';
 import type { Effect } from './effects.ts';
 import type { ControllerEvent, LedgerRecord, Now } from './events.ts';
-import { indexesOf } from './ingest.ts';
+import { indexesOf } from './indexes.ts';
 import { blockedBy, personOf } from './operator.ts';
 import type { PoolOrder, PoolPart } from './pool-order.ts';
 import type { SiteState } from './state.ts';

@@ -18,6 +18,7 @@ import { takeAgreement, takeWitness } from './agree.ts';
 import { agePrice, takePrice } from './price.ts';
 import { announce } from './notice.ts';
 import { holdTimes } from './unwritten.ts';
+import { watchIgnored } from './ignored.ts';
 import { sayLockouts, takeHeld, watchLockouts } from './lockouts.ts';
 import { takeOperator } from './operator.ts';
 import { sayPools, takePoolResults, takePools } from './pools.ts';
@@ -137,6 +138,7 @@ function tick(state: SiteState, now: Now): Effect[] {
     ...turnJobs(state, now),
     ...ageAgents(state, now),
     ...ageMachines(state, now),
+    ...watchIgnored(state, now),
     ...ageMeters(state, now),
     ...judgeSite(state, now),
     ...watchCaps(state, now),

@@ -4,7 +4,7 @@ import type { VerbTable } from '../../protocols/mqtt/verbs.ts';
 import { verbWords } from '../../protocols/verb-facts.ts';
 import type { Effect } from './effects.ts';
 import type { ControllerEvent } from './events.ts';
-import { indexesOf } from './ingest.ts';
+import { indexesOf } from './indexes.ts';
 import type { SiteState } from './state.ts';
 
 /** Takes an agent's table of its own machines; of those it does not name any more nothing is known. */

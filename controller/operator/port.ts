@@ -9,7 +9,7 @@ import { waiting } from '../core/agree.ts';
 import { believedW, drawW, energyUsdPerMwh, miningUsdPerHour } from '../core/economics.ts';
 import type { MeterWord, Now } from '../core/events.ts';
 import { refusedWord } from '../core/meter-agree.ts';
-import { indexesOf } from '../core/ingest.ts';
+import { indexesOf } from '../core/indexes.ts';
 import { permitWords } from '../core/inhibit.ts';
 import { metersOf } from '../core/meter-views.ts';
 import { blockedBy, machinesOf, requestedMode } from '../core/operator.ts';

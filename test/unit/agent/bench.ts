@@ -209,6 +209,7 @@ export class Voice {
 }
 
 export interface Bench {
+  readonly site: Site;
   readonly clock: VirtualClock;
   readonly broker: MemoryBroker;
   readonly voice: Voice;
@@ -323,6 +324,7 @@ export function makeBench(options: BenchOptions = {}): Bench {
     boot: options.disk === undefined ? 1 : 2,
   });
   return Object.assign(bench, {
+    site,
     clock,
     broker,
     voice,
