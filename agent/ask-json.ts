@@ -21,6 +21,8 @@ export interface JsonRequest {
 export interface JsonPage {
   readonly value: Json | undefined;
   readonly atMs: number;
+  /** The first words of a page that is not read; '' of one that is, or may hold a secret. */
+  readonly said: string;
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, string>>;
 }
@@ -49,12 +51,16 @@ export async function askJson(
   const value = unread === true ? undefined : parseJsonBody(response.body);
   if (value instanceof Fault)
     throw new Fault(value.code, secret === true ? `${url}: no JSON to be read` : `${url}: ${value.detail}`);
-  return { value, atMs: middleMs(io.clock, startMs), headers: response.headers };
+  const said = unread === true && secret !== true ? wordsOf(response.body) : '';
+  return { value, said, atMs: middleMs(io.clock, startMs), headers: response.headers };
+}
+
+function wordsOf(body: Uint8Array): string {
+  return new TextDecoder().decode(body.subarray(0, 400)).slice(0, 100);
 }
 
 function refusal(status: number, asked: string, body: Uint8Array): Fault {
-  const said =
-    `${asked}: HTTP ${status} ${new TextDecoder().decode(body.subarray(0, 400)).slice(0, 100)}`.trim();
+  const said = `${asked}: HTTP ${status} ${wordsOf(body)}`.trim();
   if (status === 401 || status === 403) return new Fault('AUTH_FAILED', said);
   if (status === 404 || status === 405 || status === 501) return new Fault('VERB_UNSUPPORTED', said);
   if (status === 429 || status === 503) return new Fault('QUEUE_FULL', said);

@@ -91,14 +91,20 @@ class Bitaxe implements Device {
     const host = target.host.includes(':') ? `[${target.host}]` : target.host;
     this.#origin = `http://${host}:${port}`;
     this.verbs = withFacts(VERBS, {
-      sleep: (_argument, timeoutMs, before) => this.#act('pause', timeoutMs, before),
-      wake: (_argument, timeoutMs, before) => this.#act('resume', timeoutMs, before),
+      sleep: async (_argument, timeoutMs, before) => {
+        await this.#act('pause', timeoutMs, before);
+      },
+      wake: async (_argument, timeoutMs, before) => {
+        await this.#act('resume', timeoutMs, before);
+      },
       pools: (pools, timeoutMs, before) => this.#setPools(pools, timeoutMs, before),
-      reboot: (_argument, timeoutMs) => this.#act('restart', timeoutMs, undefined),
+      reboot: async (_argument, timeoutMs) => {
+        await this.#act('restart', timeoutMs, undefined);
+      },
       locate: async (argument, timeoutMs) => {
         if (argument === 0)
           throw new Fault('VERB_UNSUPPORTED', 'AxeOS has no word to end its blinking: wait until it does');
-        await this.#act('identify', timeoutMs, undefined);
+        await this.#locate(timeoutMs);
       },
     });
   }
@@ -153,18 +159,29 @@ class Bitaxe implements Device {
     return { value, atMs };
   }
 
+  /**
+   * Newer firmware takes a second asking for the end of the blinking, and says so (ESP-Miner, `POST_identify`: `The
+   * device no longer says "Hi!".`): then it is asked once more.
+   */
+  async #locate(timeoutMs: number): Promise<void> {
+    const deadline = new Deadline(this.#io.clock, timeoutMs);
+    const ask = (): Promise<string> => this.#act('identify', deadline.leftMs(), undefined);
+    if (/no longer/i.test(await ask())) await ask();
+  }
+
+  /** Resolves to what it says. */
   async #act(
     word: 'pause' | 'resume' | 'restart' | 'identify',
     timeoutMs: number,
     before: BeforeWrite | undefined,
-  ): Promise<void> {
+  ): Promise<string> {
     const deadline = new Deadline(this.#io.clock, timeoutMs);
     const { value } = await this.#info(deadline);
     await before?.(settingsOf(value));
     try {
       // That some versions confirm it in plain words is no refusal: its status counts, and proof is a reading.
       const url = `${this.#origin}/api/system/${word}`;
-      await askJson(this.#io, { method: 'POST', url, unread: true }, deadline);
+      return (await askJson(this.#io, { method: 'POST', url, unread: true }, deadline)).said;
     } catch (error) {
       const fault = asFault(error);
       if (fault.code === 'VERB_UNSUPPORTED' && (word === 'pause' || word === 'resume'))
@@ -174,6 +191,7 @@ class Bitaxe implements Device {
         );
       // The page before was whole: what breaks off now is the restart itself.
       if (fault.code !== 'NET_RESET' || word !== 'restart') throw fault;
+      return '';
     }
   }
 

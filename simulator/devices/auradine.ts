@@ -157,7 +157,9 @@ export class SimulatedAuradine extends MinerBody implements HttpDevice, StreamDe
 
   #order(command: string, asked: Readonly<Record<string, unknown>>, nowMs: number): HttpAnswer {
     const refused = (why: string): HttpAnswer => this.page(200, this.#said('E', 14, why, nowMs));
-    if (asked['command'] !== command) return refused('Missing command');
+    // Named again in the body, but by pyasic where there is nothing else to say.
+    const isNamed = asked['command'] === command || Object.keys(asked).length === 0;
+    if (!isNamed) return refused('Missing command');
     switch (command) {
       case 'mode':
         if (!this.#setMode(asked, nowMs)) return refused('Invalid mode parameter');
@@ -175,7 +177,10 @@ export class SimulatedAuradine extends MinerBody implements HttpDevice, StreamDe
         break;
       }
       case 'restart':
-        this.reboot(nowMs);
+        // Named, a part of it alone.
+        if (asked['parameter'] === 'gcminer') this.power.restart(nowMs);
+        else if (asked['parameter'] === 'api-server') this.#tokens.clear();
+        else this.reboot(nowMs);
         break;
       default:
         return this.page(404, '');
@@ -239,11 +244,24 @@ export class SimulatedAuradine extends MinerBody implements HttpDevice, StreamDe
         );
       case 'temperature':
         return ok(590, 'System temperature', 'Temperature', this.#temperatures(nowMs));
+      case 'frequency':
+        return ok(640, 'System frequency', 'Frequency', this.#chips('ChipFrequency', 'Frequency', 327.5));
+      case 'voltage':
+        return ok(630, 'System voltage', 'Voltage', this.#chips('ChipVoltage', 'Voltage', 0.25));
       case 'led':
         return ok(530, 'Total LEDs 2', 'LED', [{ Code: this.led, LED1: 1, LED2: 1 }]);
       default:
         return undefined;
     }
+  }
+
+  /** Of each board a value per chip. */
+  #chips(list: string, name: string, value: number): readonly unknown[] {
+    return Array.from({ length: this.power.boardsLeft(BOARDS) }, (_, at) => ({
+      ID: at + 1,
+      Name: `Hash Board ${at + 1}`,
+      [list]: Array.from({ length: CHIPS }, (_chip, ID) => ({ ID, [name]: value })),
+    }));
   }
 
   #type(): string {

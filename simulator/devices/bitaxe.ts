@@ -9,10 +9,12 @@ import { MinerBody } from './miner-body.ts';
 import type { MinerOptions } from './miner-body.ts';
 
 const SUPPLY_MV = 5_175;
+const BLINK_MS = 30_000;
 
 export class SimulatedBitaxe extends MinerBody implements HttpDevice {
   frequency = 490;
   identified = 0;
+  #blinksUntilMs = Number.NEGATIVE_INFINITY;
   readonly #version: string;
   readonly #canPause: boolean;
 
@@ -36,6 +38,7 @@ export class SimulatedBitaxe extends MinerBody implements HttpDevice {
     if (gate) return gate;
     if (method === 'GET' && path === '/api/system/info')
       return this.page(200, JSON.stringify(this.#info(nowMs)));
+    if (method === 'GET' && path === '/api/system/asic') return this.page(200, JSON.stringify(this.#asic()));
     if (method === 'PATCH' && path === '/api/system') return this.#patch(body);
     if (method !== 'POST') return this.page(404, '');
     switch (path) {
@@ -52,13 +55,27 @@ export class SimulatedBitaxe extends MinerBody implements HttpDevice {
         break;
       case '/api/system/identify':
         this.identified += 1;
+        this.#blinksUntilMs = this.blinks(nowMs) && this.#canPause ? nowMs : nowMs + BLINK_MS;
         break;
       default:
         return this.page(404, '');
     }
     this.changes += 1;
     if (this.fault === 'disturbs') this.frequency = 525;
-    return this.page(200, '');
+    return this.#done(path, nowMs);
+  }
+
+  /** Whether its screen says where it is: newer firmware takes a second asking for the end of it. */
+  blinks(nowMs: number): boolean {
+    return nowMs < this.#blinksUntilMs;
+  }
+
+  /** Newer firmware answers in JSON; older a restart in words and the others not at all. */
+  #done(path: string, nowMs: number): HttpAnswer {
+    const hi = this.blinks(nowMs) ? 'says "Hi!" for 30 seconds' : 'no longer says "Hi!"';
+    const message = path.endsWith('identify') ? `The device ${hi}.` : '';
+    const words = path.endsWith('restart') ? 'System will restart shortly.' : '';
+    return this.page(200, this.#canPause ? JSON.stringify({ message: message + words }) : words);
   }
 
   /** What is not named stays; addresses stand without scheme and port. */
@@ -78,11 +95,29 @@ export class SimulatedBitaxe extends MinerBody implements HttpDevice {
         pass: word(`${place}Password`) ?? present.pass,
       };
     });
-    if (wanted.some(({ url }) => /[/:].*:/.test(url))) return this.page(400, 'Wrong API input');
+    const told = ['stratumURL', 'fallbackStratumURL'].map((name) => word(name) ?? '');
+    const frequency = asked['frequency'] ?? this.frequency;
+    if (told.some((url) => /[/:]/.test(url)) || typeof frequency !== 'number')
+      return this.page(400, 'Wrong API input');
     this.changes += 1;
-    if (this.fault !== 'ignores') this.mined = wanted;
+    if (this.fault !== 'ignores') {
+      this.mined = wanted;
+      this.frequency = frequency;
+    }
     if (this.fault === 'disturbs') this.frequency = 525;
     return this.page(200, '');
+  }
+
+  #asic(): unknown {
+    return {
+      ASICModel: 'BM1368',
+      deviceModel: 'Supra',
+      asicCount: 1,
+      defaultFrequency: 490,
+      frequencyOptions: [400, 425, 450, 475, 485, 490, 500, 525, 550, 575],
+      defaultVoltage: 1_166,
+      voltageOptions: [1_100, 1_150, 1_166, 1_200, 1_250, 1_300],
+    };
   }
 
   #info(nowMs: number): unknown {

@@ -32,6 +32,8 @@ export class SimulatedEpic extends MinerBody implements HttpDevice {
   #tune: { target: number; min: number; step: number };
   #settledMs = Number.NEGATIVE_INFINITY;
   #lastCommand: string | null = null;
+  #isTuning = true;
+  readonly #limitsC = { 'Critical Temp': 100, 'Shutdown Temp': 85 };
 
   constructor(options: EpicOptions) {
     super(options);
@@ -103,12 +105,38 @@ export class SimulatedEpic extends MinerBody implements HttpDevice {
         this.blinking = param;
         return undefined;
       case '/reboot':
-        if (!/^\d+$/.test(String(param))) return 'a delay is expected';
+        // asic-rs tells the delay, pyasic nothing.
+        if (!/^\d+$/.test(typeof param === 'string' ? param : JSON.stringify(param ?? 0)))
+          return 'a delay is expected';
         this.reboot(nowMs);
         return undefined;
+      case '/softreboot':
+        this.power.restart(nowMs);
+        return undefined;
+      case '/perpetualtune':
+        if (typeof param !== 'boolean') return 'a bool is expected';
+        this.#isTuning = param;
+        return undefined;
+      case '/shutdowntemp':
+      case '/criticaltemp':
+        if (typeof param !== 'number') return 'a number is expected';
+        this.#limitsC[path === '/shutdowntemp' ? 'Shutdown Temp' : 'Critical Temp'] = param;
+        return undefined;
+      case '/fanspeed':
+        return this.#setFans(objectOf(JSON.stringify(param ?? null)));
       default:
         return 'unknown endpoint';
     }
+  }
+
+  /** By hand, `{"Manual":{"speed":%}}`, is not simulated. */
+  #setFans(param: Readonly<Record<string, unknown>> | undefined): string | undefined {
+    const auto = objectOf(JSON.stringify(param?.['Auto'] ?? null));
+    const idle = auto?.['Idle Speed'];
+    if (typeof idle !== 'number' || typeof auto?.['Target Temperature'] !== 'number')
+      return 'invalid fan mode';
+    this.fanSpeed = idle;
+    return undefined;
   }
 
   #setTuner(param: Readonly<Record<string, unknown>> | undefined, nowMs: number): string | undefined {
@@ -180,8 +208,8 @@ export class SimulatedEpic extends MinerBody implements HttpDevice {
           })),
       Hostname: 'cminer',
       Mining: { Algorithm: 'SHA-256', Coin: 'BTC' },
-      Misc: { 'Critical Temp': 100, 'Locate Miner State': this.blinking, 'Shutdown Temp': 85 },
-      PerpetualTune: { Algorithm: { [this.#algorithm]: this.#tuner(nowMs) }, Running: true },
+      Misc: { ...this.#limitsC, 'Locate Miner State': this.blinking },
+      PerpetualTune: { Algorithm: { [this.#algorithm]: this.#tuner(nowMs) }, Running: this.#isTuning },
       'Power Supply Stats': {
         'Input Current': 0,
         'Input Power': this.saysW(nowMs),

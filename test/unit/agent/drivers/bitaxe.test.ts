@@ -4,9 +4,12 @@ import { describe, expect, test } from 'vitest';
 
 import type { DeviceIo } from '../../../../agent/driver.ts';
 import { openDevice, parseTarget } from '../../../../agent/target.ts';
+import { loadModel } from '../../../../config/models.ts';
 import type { HttpRequest } from '../../../../host/deps.ts';
+import { seededRandom } from '../../../../host/random.ts';
 import { Fault } from '../../../../protocols/faults.ts';
 import type { Readings } from '../../../../protocols/reading.ts';
+import { SimulatedBitaxe } from '../../../../simulator/devices/bitaxe.ts';
 import { codeOf, makeBench, pages } from './miner-bench.ts';
 
 const URL_PLAIN = 'bitaxe://10.0.0.1';
@@ -63,6 +66,21 @@ describe('verbs', () => {
       await bench.run(bench.device(URL_PLAIN).verbs[verb]?.(1, 1_000) ?? Promise.reject(new Error(verb)));
       expect(asked).toEqual(['GET /api/system/info', `POST /api/system/${word}`]);
     }
+  });
+
+  // ESP-Miner, main/http_server/http_server.c, POST_identify: asked while it blinks, it ends it.
+  test('locate given twice goes on blinking', async () => {
+    const model = loadModel('antminer-s21');
+    if (model.kind !== 'asic') throw new Error(model.id);
+    const random = seededRandom(1);
+    const miner = new SimulatedBitaxe({ id: 'b', model, random, startMs: -1e6, password: '' });
+    const bench = makeBench(miner.endpoints({ host: '10.0.0.1', api: 80, http: 80 }));
+    const { verbs } = bench.device(URL_PLAIN);
+    for (let time = 1; time <= 2; time += 1) {
+      await bench.run(verbs.locate?.(1, 1_000) ?? Promise.reject(new Error('no locate')));
+      expect(miner.blinks(bench.clock.monoMs())).toBe(true);
+    }
+    expect(miner.identified).toBe(3);
   });
 
   test('a version before v2.14 cannot pause, and is named', async () => {
