@@ -1,5 +1,6 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 
+import { DRIVERS } from '../../../agent/drivers/list.ts';
 import { run as act } from '../../../commands/act.ts';
 import { readingsJson, run as read } from '../../../commands/read.ts';
 
@@ -10,6 +11,16 @@ const fails = (run: Promise<number>, code: string, detail: RegExp): Promise<void
 const target = 'whatsminer://127.0.0.1?api=1';
 
 describe('read', () => {
+  test('its help has a form for every family of devices', async () => {
+    const printed = vi.spyOn(process.stdout, 'write').mockReturnValue(true);
+    await read(['--help']);
+    const help = printed.mock.calls.join('');
+    printed.mockRestore();
+    expect(
+      DRIVERS.flatMap(({ schemes }) => schemes).filter((scheme) => !help.includes(`${scheme}://`)),
+    ).toEqual([]);
+  });
+
   test.each([
     ['toaster://127.0.0.1', /known: antminer, /],
     ['127.0.0.1', /scheme:\/\/host/],
