@@ -79,7 +79,8 @@ test('put to rest in the middle of a start, it has the time of a whole start the
 test('what it hashes is not taken from it by what it says of its boards', () => {
   const { state, take } = start();
   const whole = miningUsdPerHour(state, 0);
-  const fullHs = (models.find(({ id }) => id === 'old')?.rungs.at(-1)?.hashrateThs ?? 0) * 1e12;
+  const { model } = state.site.machines[0] ?? expect.fail('no machine');
+  const fullHs = (model.kind === 'asic' ? (model.rungs.at(-1)?.hashrateThs ?? 0) : 0) * 1e12;
   take(said(2), 0);
   state.hashrateHs[0] = 0.8 * fullHs;
   take(said(2), settledMs);
