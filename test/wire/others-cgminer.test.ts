@@ -168,3 +168,38 @@ describeWith('UpstreamData/pyasic', 'pyasic/rpc/cgminer.py')('UpstreamData/pyasi
     expect(miner.power.mining).toBe(false);
   });
 });
+
+describeWith('tetherto/miningos-wrk-miner-avalon', 'workers')(
+  'tetherto/miningos-wrk-miner-avalon, workers/lib/miner.js',
+  () => {
+    test('reads and commands a simulated Avalon in text', async () => {
+      const place = at(8);
+      const miner = await serveMiner(place, 'avalon-1246', (options) => new SimulatedAvalon(options));
+      const client: Client = {
+        script: 'miningos-avalon.ts',
+        repository: 'tetherto/miningos-wrk-miner-avalon',
+        words: [place.host, PORT],
+      };
+      const done = { success: true };
+      await expectSteps(client, [
+        [['getVersion'], { model: '1246-83', software_version: 'MM314', cgminer: { version: '4.11.1' } }],
+        [['getStats'], { mhs_av: expect.stringMatching(/^8\d{7}(\.\d\d)?$/), accepted: expect.any(String) }],
+        [['getPools'], [{ url: POOL.URL, user: POOL.User, status: 'Alive', stratum_active: 'true' }]],
+        [['getWorkingMode'], 1],
+        // It is written for the 1346, whose modules say more.
+        [['getEStats'], { error: expect.stringContaining('TypeError') }],
+        [['setLED', true], done],
+        [['setFanSpeed', 80], { success: false }],
+        [['suspendMining'], done],
+      ]);
+      expect([miner.led, miner.power.mining, miner.changes]).toEqual([1, false, 2]);
+      const pool = { url: 'stratum+tcp://new.example:3333', worker_name: 'acct.w1', worker_password: 'x' };
+      // With the reboot that it gives behind them, which ends the rest too.
+      await expectSteps(client, [[['setPools', [pool]], done]]);
+      expect(miner.changes).toBe(6);
+      miner.powerW(realClock.monoMs() + 600_000);
+      expect(miner.settings()).toMatchObject({ 'pool.1': 'stratum+tcp://new.example:3333 acct.w1 x' });
+      expect(miner.power.mining).toBe(true);
+    });
+  },
+);

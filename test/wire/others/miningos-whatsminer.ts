@@ -4,7 +4,8 @@
  * [method, words...]; prints the answers as one line of JSON.
  */
 import { createRequire } from 'node:module';
-import * as net from 'node:net';
+
+import { rpcAt } from './miningos-rpc.ts';
 
 type Handler = Record<string, (...words: unknown[]) => Promise<unknown>>;
 
@@ -13,19 +14,7 @@ const Api = createRequire(`${checkout}/`)(`./workers/lib/protocols/${file}`) as 
   options: object,
 ) => Handler;
 
-/** In place of its worker's connection: one request, and all that comes until the other side closes. */
-function request(text: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const socket = net.connect({ host, port: Number(port) }, () => socket.write(text));
-    let answer = '';
-    socket.setEncoding('utf8');
-    socket.on('data', (part: string) => (answer += part));
-    socket.once('error', reject);
-    socket.once('close', () => resolve(answer));
-  });
-}
-
-const api = new Api({ address: host, port: Number(port), password, rpc: { request } });
+const api = new Api({ address: host, port: Number(port), password, rpc: rpcAt(host, Number(port)) });
 /** Its handler of API v3 makes tokens and frames, and leaves it to the caller to send a command with them. */
 async function write(cmd: string, param: unknown): Promise<unknown> {
   const made = (await api['generateTokenInfo']?.(cmd)) as { token: string; ts: number };
