@@ -13,7 +13,7 @@ const FOLDER = process.env['SWITCHYARD_OTHERS'];
 const PYTHON = '/usr/bin/python3';
 
 /** The folder of a checkout, `owner/repository`; '' when there is none here. */
-export function checkoutOf(repository: string): string {
+function checkoutOf(repository: string): string {
   const folder = FOLDER === undefined ? '' : join(FOLDER, repository);
   return folder !== '' && existsSync(folder) ? folder : '';
 }
