@@ -135,7 +135,7 @@ export class SimulatedBraiinsGraphql extends MinerBody implements HttpDevice, St
           summary: running(() => ({
             tunerStatus: 'RUNNING',
             realHashrate: this.#rate(this.ratesHs(nowMs)),
-            power: { approxConsumptionW: Math.round(this.saysW(nowMs)), limitW: this.#targetW },
+            power: this.#draw(nowMs),
           })),
           poolGroups: [{ name: 'Default', pools: this.#pools() }],
         },
@@ -240,9 +240,15 @@ export class SimulatedBraiinsGraphql extends MinerBody implements HttpDevice, St
   }
 
   #rate(rateHs: number): Type {
-    return { mhs5S: rateHs / 1e6, mhs15M: rateHs / 1e6, mhsAv: rateHs / 1e6 };
+    const mhs = rateHs / 1e6;
+    return { mhs5S: mhs, mhs1M: mhs, mhs15M: mhs, mhsAv: mhs };
   }
 
+  #draw(nowMs: number): Type {
+    return { approxConsumptionW: Math.round(this.saysW(nowMs)), limitW: this.#targetW };
+  }
+
+  /** Its draw too, and of each board the minute's rate and its tuner, as pyasic asks for them. */
   #solver(nowMs: number): Type {
     const boardC = this.power.boardC(nowMs);
     const sixteenth = (value: number): number => Math.round(value * 16) / 16;
@@ -250,10 +256,12 @@ export class SimulatedBraiinsGraphql extends MinerBody implements HttpDevice, St
     return {
       nominalMhs: this.factoryThs() * 1e6,
       realHashrate: this.#rate(this.ratesHs(nowMs)),
+      power: this.#draw(nowMs),
       childSolvers: Array.from({ length: left }, (_, n) => ({
         name: String(n + 1),
         nominalMhs: (this.factoryThs() * 1e6) / BOARDS,
         realHashrate: this.#rate(this.ratesHs(nowMs) / left),
+        tuner: { statusMessages: [] },
         hwDetails: { chips: this.power.chipsPerBoard(BOARDS) ?? CHIPS, frequencyMhz: 525, voltageV: 13.2 },
         temperatures: [
           { name: 'Board', degreesC: sixteenth(boardC + n - 1) },

@@ -3,7 +3,9 @@ import { afterAll, expect, test } from 'vitest';
 
 import { SimulatedAuradine } from '../../simulator/devices/auradine.ts';
 import { SimulatedBitaxe } from '../../simulator/devices/bitaxe.ts';
+import { SimulatedBraiinsGraphql } from '../../simulator/devices/braiins-graphql.ts';
 import { SimulatedEpic } from '../../simulator/devices/epic.ts';
+import { SimulatedLuxos } from '../../simulator/devices/luxos.ts';
 import { SimulatedVnish } from '../../simulator/devices/vnish.ts';
 import { serveMiner } from './miner-rigs.ts';
 import { closeAll } from './modbus-rigs.ts';
@@ -160,6 +162,87 @@ describeWith(PYASIC, 'pyasic/web/epic.py')(`${PYASIC}, web/epic.py`, () => {
       [['restart_epic'], DONE],
       [['reboot'], DONE],
     ]);
+  });
+});
+
+describeWith(PYASIC, 'pyasic/rpc/luxminer.py')(`${PYASIC}, rpc/luxminer.py`, () => {
+  test('reads and commands a simulated LuxOS', async () => {
+    const place = at(5);
+    const miner = await serveMiner(
+      place,
+      'antminer-s19k-pro-luxos',
+      (options) => new SimulatedLuxos(options),
+    );
+    const client = pyasic('rpc.luxminer.LUXMinerRPCAPI', place, PORT);
+    const OK = { STATUS: [{ STATUS: 'S' }] };
+    await expectSteps(client, [
+      [['version'], { VERSION: [{ API: '3.7' }] }],
+      [['summary'], { SUMMARY: [{}] }],
+      [['power'], { POWER: [{ PSU: true }] }],
+      [['config'], { CONFIG: [{}] }],
+      [['profiles'], { PROFILES: expect.any(Array) }],
+      [['temps'], { TEMPS: [{}, {}, {}] }],
+      [['fans'], { FANS: [{ ID: 0 }, {}, {}, {}] }],
+      [['pools'], { POOLS: expect.any(Array) }],
+      [['session'], { SESSION: [{ SessionID: '' }] }],
+      [['devs'], OK],
+      [['stats'], OK],
+      [['multicommand', 'summary', 'pools', 'version', 'power'], {}],
+      [['ledset', 'red', 'blink'], OK],
+      [['session'], { SESSION: [{ SessionID: expect.stringMatching(/^\w{8}$/) }] }],
+      [['sleep'], { STATUS: [{ Code: 335 }] }],
+      [['wakeup'], { STATUS: [{ Code: 335 }] }],
+      [['addpool', 'stratum+tcp://new.example:3333', 'acct.w1', 'x'], OK],
+      [
+        ['pools'],
+        {
+          POOLS: expect.arrayContaining([expect.objectContaining({ URL: 'stratum+tcp://new.example:3333' })]),
+        },
+      ],
+      [['removepool', 1], OK],
+      [['logoff'], OK],
+      [['rebootdevice'], OK],
+    ]);
+    expect(miner.changes).toBe(6);
+  });
+});
+
+describeWith(PYASIC, 'pyasic/web/braiins_os/graphql.py')(`${PYASIC}, web/braiins_os/graphql.py`, () => {
+  test('reads and commands a simulated Braiins OS of 24.09', async () => {
+    const place = at(6);
+    const id = 'antminer-s19j-pro-braiins-graphql';
+    const miner = await serveMiner(place, id, (options) => new SimulatedBraiinsGraphql(options));
+    const client = pyasic('web.braiins_os.graphql.BOSerGraphQLAPI', place);
+    const ask = (query: object): Step => ['send_command', query, {}];
+    const solver = (words: object) => ({ bosminer: { info: { workSolver: words } } });
+    const data = (words: object) => ({ data: words });
+    const version = { bos: { hostname: null, info: { version: { full: null } } } };
+    // As its own backend of Braiins OS asks (miners/backends/bosminer.py).
+    const board = {
+      name: null,
+      realHashrate: { mhs1M: null },
+      hwDetails: { chips: null },
+      temperatures: { degreesC: null },
+      tuner: { statusMessages: null },
+    };
+    const works = { name: expect.any(String), hwDetails: { chips: expect.any(Number) } };
+    await expectSteps(client, [
+      [
+        ask(version),
+        data({ bos: { hostname: 'Antminer', info: { version: { full: expect.any(String) } } } }),
+      ],
+      [ask({ bos: { faultLight: null } }), data({ bos: { faultLight: false } })],
+      [ask(solver({ childSolvers: board })), data(solver({ childSolvers: [works, works, works] }))],
+      [
+        ask(solver({ power: { approxConsumptionW: null, limitW: null } })),
+        data(solver({ power: { approxConsumptionW: expect.any(Number), limitW: expect.any(Number) } })),
+      ],
+      [
+        ask({ bosminer: { info: { fans: { name: null, rpm: null } } } }),
+        data({ bosminer: { info: { fans: [{ name: '0' }, {}, {}, {}] } } }),
+      ],
+    ]);
+    expect(miner.changes).toBe(0);
   });
 });
 

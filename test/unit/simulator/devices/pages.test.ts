@@ -7,6 +7,7 @@ import type { HttpDevice } from '../../../../simulator/device.ts';
 import { SimulatedAntminer } from '../../../../simulator/devices/antminer.ts';
 import { SimulatedAuradine } from '../../../../simulator/devices/auradine.ts';
 import { SimulatedBitaxe } from '../../../../simulator/devices/bitaxe.ts';
+import { SimulatedBraiinsGraphql } from '../../../../simulator/devices/braiins-graphql.ts';
 import { SimulatedEpic } from '../../../../simulator/devices/epic.ts';
 import type { MinerOptions } from '../../../../simulator/devices/miner-body.ts';
 import { digestHeader, parseChallenge } from '../../../../protocols/asic/digest.ts';
@@ -115,4 +116,16 @@ test('Bitaxe takes a change that names no pool', () => {
   expect(miner.settings()).toEqual({ ...before, frequency: 500 });
   expect(ask(miner, 'PATCH /api/system', { stratumURL: 'stratum+tcp://a:1' }).status).toBe(400);
   expect(said(miner, 'GET /api/system/asic')).toMatchObject({ ASICModel: 'BM1368', asicCount: 1 });
+});
+
+// UpstreamData/pyasic, miners/backends/bosminer.py: what it asks of boards and draw.
+test('Braiins OS tells draw and boards where pyasic asks for them', () => {
+  const miner = new SimulatedBraiinsGraphql(options('antminer-s19j-pro-braiins-graphql'));
+  const board = 'childSolvers{name,realHashrate{mhs1M},hwDetails{chips},tuner{statusMessages}}';
+  const query = `{bosminer{info{workSolver{power{approxConsumptionW,limitW},${board}}}}}`;
+  const one = { realHashrate: { mhs1M: expect.any(Number) }, tuner: { statusMessages: [] } };
+  const power = { approxConsumptionW: expect.any(Number), limitW: expect.any(Number) };
+  expect(said(miner, 'POST /graphql', { query })).toMatchObject({
+    data: { bosminer: { info: { workSolver: { power, childSolvers: [one, one, one] } } } },
+  });
 });
