@@ -116,9 +116,9 @@ describeWith('hashware/node-cgminer-api')('hashware/node-cgminer-api', () => {
 
 describeWith('UpstreamData/pyasic', 'pyasic/rpc/cgminer.py')('UpstreamData/pyasic, rpc/cgminer.py', () => {
   const client = ({ host }: { host: string }): Client => ({
-    script: 'pyasic_rpc.py',
+    script: 'pyasic_client.py',
     repository: 'UpstreamData/pyasic',
-    words: ['cgminer.CGMinerRPCAPI', host, PORT, ''],
+    words: ['rpc.cgminer.CGMinerRPCAPI', host, PORT, ''],
   });
 
   test('reads a simulated Antminer, whose reads stand alone', async () => {

@@ -84,9 +84,9 @@ describeWith('UpstreamData/pyasic', 'pyasic/rpc/btminer.py')('UpstreamData/pyasi
     const place = at(2);
     const miner = await serveMiner(place, 'whatsminer-m60', (options) => new SimulatedWhatsminer(options));
     const client = (password: string): Client => ({
-      script: 'pyasic_rpc.py',
+      script: 'pyasic_client.py',
       repository: 'UpstreamData/pyasic',
-      words: ['btminer.BTMinerRPCAPI', place.host, PORT, password],
+      words: ['rpc.btminer.BTMinerRPCAPI', place.host, PORT, password],
     });
     const { summary, pools, get_version, status } = WHATSMINER_SAYS;
     await expectSteps(client(PASSWORD), [

@@ -1,9 +1,8 @@
 """Runs the clients of UpstreamData/pyasic, unchanged: CHECKOUT CLASS HOST PORT PASSWORD STEPS.
 
-CLASS is "web.vnish.VNishWebAPI", "rpc.luxminer.LUXMinerRPCAPI" or the like, below pyasic. A step is [method, words...];
-an object as the last word gives named ones, a method with a slash an attribute's. Prints the answers as one line of
-JSON. The packages' own __init__ are not run: they import every miner and all it takes, of which nothing is on this
-wire.
+CLASS is "web.vnish.VNishWebAPI", "rpc.btminer.BTMinerRPCAPI" or the like, below pyasic. A step is [method, words...];
+an object as the last word gives named ones. Prints the answers as one line of JSON. The packages' own __init__ are not
+run: they import every miner and all it takes, of which nothing is on this wire.
 """
 
 import asyncio
