@@ -25,7 +25,7 @@ import {
 } from '../miner-readings.ts';
 import { checkOptions, portOption } from '../options.ts';
 import { hasPools, poolSettings } from '../pools.ts';
-import { MINER_BOUNDS, missing, numberReading, toNumber, unreadable } from '../readings.ts';
+import { MINER_BOUNDS, missing, numberReading, toNumber, uncertain, unreadable } from '../readings.ts';
 import { AuradineSession } from './auradine-session.ts';
 
 const MEGAHASH = 1e6;
@@ -204,11 +204,14 @@ class Auradine implements Device {
 
   /** Hashing is proof of mining; at rest or with no rate to be had, its own word of sleep counts, and nothing less. */
   async #mode(hashrate: Reading, deadline: Deadline): Promise<Reading> {
-    if (hashrate.ok && Number(hashrate.value) > 0) return modeReading('mine', hashrate.atMs);
+    const hashed = hashrate.ok && Number(hashrate.value) > 0;
+    if (hashed && hashrate.quality === 'good') return modeReading('mine', hashrate.atMs);
     const page = await tried(this.#session.get('mode', deadline));
     if (page instanceof Fault) return hashrate.ok ? this.#unread(page) : hashrate;
     const sleep = sectionValue(page.value, 'Mode', 'Sleep');
     if (sleep === 'on' || sleep === true) return modeReading('sleep', page.atMs);
+    // An average goes on above zero after it has stopped: not told to sleep, it probably mines.
+    if (hashed) return uncertain(modeReading('mine', page.atMs), 'average only');
     if (!hashrate.ok) return hashrate;
     return sleep === 'off' || sleep === false
       ? modeReading('idle', page.atMs)

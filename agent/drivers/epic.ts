@@ -2,8 +2,9 @@
  * PowerPlay, the firmware of ePIC's control boards, on Antminer hardware: JSON over HTTP on port 4028.
  * Reading verified on a recorded answer of 1.5.13 from an S19 XP; commands from other clients and the maker's page only.
  */
+import type { Pool } from '../../config/pools.ts';
 import type { Endpoint } from '../../host/deps.ts';
-import { field, isList, isObject } from '../../protocols/asic/cgminer.ts';
+import { field, isObject } from '../../protocols/asic/cgminer.ts';
 import type { Json, JsonObject } from '../../protocols/asic/cgminer.ts';
 import { asFault, Fault } from '../../protocols/faults.ts';
 import type { Identity, Reading, Readings } from '../../protocols/reading.ts';
@@ -11,32 +12,29 @@ import { PLAIN_VERB } from '../../protocols/verb-facts.ts';
 import { Deadline } from '../ask-cgminer.ts';
 import { askJson } from '../ask-json.ts';
 import type { JsonPage } from '../ask-json.ts';
-import { boardReadings, madeWith } from '../boards.ts';
-import type { BoardTold } from '../boards.ts';
+import { madeWith } from '../boards.ts';
 import { withFacts } from '../driver.ts';
 import type { BeforeWrite, Device, DeviceIo, Driver, Settings, SettingsView, Target } from '../driver.ts';
 import { LoginPause } from '../login-pause.ts';
-import {
-  errorsReading,
-  listOf,
-  modeReading,
-  partOf,
-  powerReading,
-  rateReading,
-  sharesReadings,
-  tried,
-  wordOf,
-} from '../miner-readings.ts';
+import { listOf, partOf, rateReading, tried, wordOf } from '../miner-readings.ts';
 import { checkOptions, portOption } from '../options.ts';
-import { poolSettings } from '../pools.ts';
-import { MINER_BOUNDS, missing, numberReading, textReading, toNumber } from '../readings.ts';
+import { hasPools } from '../pools.ts';
+import {
+  addFull,
+  boardsRate,
+  MEGAHASH,
+  modeOf,
+  MOST_PARTS,
+  POWER_TUNE,
+  powerOf,
+  settingsOf,
+  tunerOf,
+} from './epic-summary.ts';
+import { MINER_BOUNDS, toNumber } from '../readings.ts';
 
-const MEGAHASH = 1e6;
 const TH_IN_MH = 1e6;
-const MOST_PARTS = 16;
-const MOST_POOLS = 8;
-/** The tuner that holds watts; the others hold a hashrate. */
-const POWER_TUNE = 'PowerTune';
+/** The maker's page: so many at most. */
+const MOST_POOLS = 3;
 
 /** What its verbs truly do. Times are estimates. */
 const VERBS = {
@@ -58,6 +56,14 @@ const VERBS = {
     dwellS: 600,
     grain: { by: 'watts', stepW: 1 },
     source: 'perpetualtune/algo: the target of PowerTune; while it tunes, a new one may be taken and dropped',
+  },
+  pools: {
+    ...PLAIN_VERB,
+    restartsMining: true,
+    isAsynchronous: true,
+    survivesReboot: true,
+    effectS: { typical: 30, atMost: 300 },
+    source: 'coin: three at most, in place of all there are; that it restarts mining is assumed',
   },
   reboot: {
     ...PLAIN_VERB,
@@ -191,6 +197,15 @@ class Epic implements Device {
         await before?.(change.settings);
         await post('perpetualtune/algo', change.param, deadline);
       },
+      pools: async (pools, timeoutMs, before) => {
+        const deadline = this.#deadline(timeoutMs);
+        const { value } = await this.#summary(deadline);
+        const param = poolsParam(pools, value);
+        const settings = settingsOf(value);
+        if (hasPools(pools, settings)) return;
+        await before?.(settings);
+        await post('coin', param, deadline);
+      },
       reboot: async (_argument, timeoutMs) => {
         const deadline = this.#deadline(timeoutMs);
         // A page is asked for first, so that a broken-off answer below can only be the reboot itself.
@@ -240,6 +255,9 @@ class Epic implements Device {
         'VERB_REFUSED',
         `its tuner is ${tuner?.name ?? 'none'}, which a limit could not give back: choose ${POWER_TUNE} once on its own page`,
       );
+    // A target is for a tuner that runs: a stopped one takes it and moves nothing.
+    if (!tuner.isRunning)
+      throw new Fault('VERB_REFUSED', `its ${POWER_TUNE} is stopped: start it once on its own page`);
     const settings = settingsOf(value);
     if (settings['powerLimit'] === limitW) return undefined;
     const { value: capabilities } = await this.#capabilities(deadline);
@@ -268,115 +286,20 @@ class Epic implements Device {
   }
 }
 
-/** The first of a board's figures is MH/s. */
-function rateOf(board: JsonObject): Json | undefined {
-  const rate = field(board, 'Hashrate');
-  return isList(rate) ? rate[0] : rate;
-}
-
-/** Of its boards together, MH/s; undefined: no boards. One that cannot be read spoils the sum. */
-function boardsRate(summary: JsonObject): Json | undefined {
-  const rates = listOf(summary, 'HBs', MOST_PARTS).map((board) => rateOf(board) ?? null);
-  if (rates.length === 0) return undefined;
-  const numbers = rates.map(toNumber);
-  const bad = numbers.indexOf(undefined);
-  return bad >= 0 ? rates[bad] : numbers.reduce<number>((sum, rate) => sum + (rate ?? 0), 0);
-}
-
-/** Measured where its supply shows the voltage and current that go with it; else the firmware's estimate. */
-function powerOf(summary: JsonObject, atMs: number): Reading {
-  const supply = partOf(summary, 'Power Supply Stats');
-  const isThere = (name: string): boolean => (toNumber(partOf(supply, name)) ?? 0) > 0;
-  const measured = isThere('Input Voltage') && isThere('Input Current');
-  return powerReading(partOf(supply, 'Input Power'), atMs, measured);
-}
-
-/** Hashing is proof of mining. Idling it rests, unless that is for want of a pool: then it goes on by itself. */
-function modeOf(summary: JsonObject, hashrate: Reading): Reading {
-  if (hashrate.ok && Number(hashrate.value) > 0) return modeReading('mine', hashrate.atMs);
-  if (!hashrate.ok && hashrate.why !== 'VALUE_MISSING') return hashrate;
-  const state = wordOf(partOf(summary, 'Status', 'Operating State'));
-  if (state === '') return missing(hashrate.atMs, 'it does not say what it does');
-  if (state === 'Idling') {
-    const told = partOf(summary, 'Status', 'Last Command');
-    const wasStarted = /^autostart$/i.test(wordOf(told));
-    // Told nothing since it started, it does what it does by itself.
-    const lacksPool = told === undefined && field(summary, 'IdleOnConnectionLost') === true;
-    return modeReading(wasStarted || lacksPool ? 'idle' : 'sleep', hashrate.atMs);
-  }
-  return state === 'Mining' && !hashrate.ok
-    ? missing(hashrate.atMs, 'it says Mining, but not at what rate')
-    : modeReading('idle', hashrate.atMs);
-}
-
-function addFull(readings: Record<string, Reading>, summary: JsonObject, atMs: number): void {
-  readings['uptime'] = numberReading(partOf(summary, 'Session', 'Uptime'), MINER_BOUNDS.uptime, atMs);
-  readings['pool.active'] = textReading(partOf(summary, 'Stratum', 'Current Pool'), atMs);
-  const session = partOf(summary, 'Session');
-  const shares = { accepted: partOf(session, 'Accepted'), rejected: partOf(session, 'Rejected') };
-  Object.assign(readings, sharesReadings([shares], atMs));
-  readings['errors'] = errorsReading([wordOf(partOf(summary, 'Status', 'Last Error'))], atMs);
-  const tuner = tunerOf(summary);
-  readings['power.limit'] =
-    tuner?.name === POWER_TUNE && tuner.isRunning
-      ? numberReading(field(tuner.stats, 'Target'), MINER_BOUNDS.power, atMs)
-      : missing(atMs, 'its tuner holds no power');
-  for (const [n, board] of listOf(summary, 'HBs', MOST_PARTS).entries())
-    readings[`temperature.board.${(toNumber(field(board, 'Index')) ?? n) + 1}`] = numberReading(
-      field(board, 'Temperature'),
-      MINER_BOUNDS.temperature,
-      atMs,
+/** All that one write sets: the coin and whether workers get names of their own stay as they are. */
+function poolsParam(pools: readonly Pool[], summary: JsonObject): Json {
+  const coin = wordOf(partOf(summary, 'Mining', 'Coin'));
+  const unique = partOf(summary, 'Stratum', 'Worker Unique Id');
+  if (pools.length > MOST_POOLS)
+    throw new Fault('VERB_REFUSED', `it holds ${MOST_POOLS} pools at most, not ${pools.length}`);
+  if (coin === '' || typeof unique !== 'boolean')
+    throw new Fault(
+      'ANSWER_GARBAGE',
+      'its summary does not say coin and worker ids, which pools would overwrite',
     );
-  Object.assign(readings, boardReadings(boardsOf(summary, atMs), atMs));
-  const fans = partOf(summary, 'Fans Rpm');
-  for (const [name, rpm] of Object.entries(isObject(fans) ? fans : {}).slice(0, MOST_PARTS)) {
-    const n = /^Fans Speed (\d{1,2})$/.exec(name)?.[1];
-    // A place without a fan is null; a fan that stands still is zero.
-    if (n !== undefined && rpm !== null) readings[`fan.${n}`] = numberReading(rpm, MINER_BOUNDS.fan, atMs);
-  }
-}
-
-/** Those that are on: one that is off, and all while it is stopped, it does not list. */
-function boardsOf(summary: JsonObject, atMs: number): readonly BoardTold[] {
-  return listOf(summary, 'HBs', MOST_PARTS).map((board, n) => {
-    const rate = rateOf(board);
-    return {
-      place: (toNumber(field(board, 'Index')) ?? n) + 1,
-      ...(rate !== undefined && { rate: numberReading(rate, MINER_BOUNDS.hashrate, atMs, MEGAHASH) }),
-    };
-  });
-}
-
-/** The one algorithm that its tuner is set to. */
-function tunerOf(summary: JsonObject): { name: string; stats: JsonObject; isRunning: boolean } | undefined {
-  const algorithms = partOf(summary, 'PerpetualTune', 'Algorithm');
-  const [first] = isObject(algorithms) ? Object.entries(algorithms) : [];
-  if (!first || !isObject(first[1])) return undefined;
-  const isRunning = partOf(summary, 'PerpetualTune', 'Running') === true;
-  return { name: first[0].slice(0, 40), stats: first[1], isRunning };
-}
-
-/** What a curtailment must leave as it is. */
-function settingsOf(summary: JsonObject): Settings {
-  const settings: Record<string, string | number> = {};
-  const keep = (name: string, raw: Json | undefined): void => {
-    const value = toNumber(raw);
-    if (value !== undefined) settings[name] = value;
+  return {
+    coin,
+    stratum_configs: pools.map(({ url, user, pass }) => ({ pool: url, login: user, password: pass })),
+    unique_id: unique,
   };
-  const tuner = tunerOf(summary);
-  if (tuner) {
-    settings['tuner'] = tuner.isRunning ? tuner.name : `${tuner.name}, off`;
-    keep(tuner.name === POWER_TUNE ? 'powerLimit' : 'tunerTarget', field(tuner.stats, 'Target'));
-    keep('minThrottle', field(tuner.stats, 'Min Throttle Target'));
-    keep('throttleStep', field(tuner.stats, 'Throttle Step'));
-  }
-  const fans = partOf(summary, 'Fans', 'Fan Mode');
-  if (fans !== undefined) settings['fans'] = JSON.stringify(fans).slice(0, 100);
-  keep('shutdownTemp', partOf(summary, 'Misc', 'Shutdown Temp'));
-  const pools = listOf(summary, 'StratumConfigs', MOST_POOLS).map((pool) => ({
-    url: wordOf(field(pool, 'pool')),
-    user: wordOf(field(pool, 'login')),
-    pass: wordOf(field(pool, 'password')),
-  }));
-  return { ...settings, ...poolSettings(pools) };
 }

@@ -3,7 +3,7 @@
  * Written from other clients and the maker's page, apart from the driver, so that an error in one shows against the other.
  */
 import type { DeviceHttpRequest, HttpAnswer, HttpDevice, SimulatedEndpoint } from '../device.ts';
-import { firstPools, objectOf, poolSettings } from './miner.ts';
+import { firstPools, objectOf, poolSettings, poolsIn } from './miner.ts';
 import type { MinerAddress, SimulatedPool } from './miner.ts';
 import { MinerBody, whenS } from './miner-body.ts';
 import type { MinerOptions } from './miner-body.ts';
@@ -27,7 +27,9 @@ export class SimulatedEpic extends MinerBody implements HttpDevice {
   fanSpeed = 20;
   /** Bodies with a wrong password. */
   wrong = 0;
-  readonly pools: readonly SimulatedPool[];
+  pools: readonly SimulatedPool[];
+  /** Its owner has chosen otherwise than it was shipped. */
+  uniqueId = true;
   readonly #algorithm: string;
   #tune: { target: number; min: number; step: number };
   #settledMs = Number.NEGATIVE_INFINITY;
@@ -54,6 +56,7 @@ export class SimulatedEpic extends MinerBody implements HttpDevice {
       powerLimit: target,
       throttle: `${min} ${step}`,
       fanSpeed: this.fanSpeed,
+      uniqueId: String(this.uniqueId),
       ...poolSettings(this.pools),
     };
   }
@@ -100,6 +103,8 @@ export class SimulatedEpic extends MinerBody implements HttpDevice {
         return undefined;
       case '/perpetualtune/algo':
         return this.#setTuner(objectOf(JSON.stringify(param ?? null)), nowMs);
+      case '/coin':
+        return this.#setPools(objectOf(JSON.stringify(param ?? null)), nowMs);
       case '/identify':
         if (typeof param !== 'boolean') return 'a bool is expected';
         this.blinking = param;
@@ -149,6 +154,18 @@ export class SimulatedEpic extends MinerBody implements HttpDevice {
     this.#tune = { target, min, step };
     this.#settledMs = nowMs + SETTLE.ms;
     this.settle(target, nowMs, SETTLE);
+    return undefined;
+  }
+
+  /** Left out, worker ids fall back to what they were shipped with. */
+  #setPools(param: Readonly<Record<string, unknown>> | undefined, nowMs: number): string | undefined {
+    const { coin, stratum_configs: configs, unique_id: uniqueId = false } = param ?? {};
+    const pools = poolsIn(configs, ['pool', 'login', 'password']);
+    if (coin !== 'BTC' || pools === undefined || typeof uniqueId !== 'boolean') return 'invalid coin config';
+    if (this.fault === 'ignores') return undefined;
+    this.pools = pools;
+    this.uniqueId = uniqueId;
+    if (this.power.mining) this.power.restart(nowMs);
     return undefined;
   }
 
@@ -229,7 +246,12 @@ export class SimulatedEpic extends MinerBody implements HttpDevice {
         'Last Error': null,
         'Operating State': this.asleep ? 'Idling' : mhs > 0 ? 'Mining' : 'Initializing',
       },
-      Stratum: { 'Config Id': 0, 'Current Pool': pool?.url ?? '', IsPoolConnected: !this.asleep },
+      Stratum: {
+        'Config Id': 0,
+        'Current Pool': pool?.url ?? '',
+        IsPoolConnected: !this.asleep,
+        'Worker Unique Id': this.uniqueId,
+      },
       StratumConfigs: this.pools.map(({ url, user, pass }) => ({ login: user, password: pass, pool: url })),
     };
   }

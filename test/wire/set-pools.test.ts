@@ -27,6 +27,7 @@ withPython('devices that others wrote', () => {
   test.each([
     ['whatsminer.py', (port: string) => `whatsminer://127.0.0.1:${port}?passwordEnv=P`],
     ['braiins.py', (port: string) => `braiins://127.0.0.1:${port}?passwordEnv=P`],
+    ['epic.py', (port: string) => `epic://127.0.0.1:${port}?passwordEnv=P`],
     ['bitaxe.py', (port: string) => `bitaxe://127.0.0.1:${port}`],
   ])('%s shows the pools it was set to, and nothing else changed', async (script, target) => {
     const port = await startPeer(

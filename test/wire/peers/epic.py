@@ -10,7 +10,8 @@ import threading
 import time
 
 LOCK = threading.Lock()
-STATE = {"state": "Mining", "since": time.monotonic() - 90000, "last": None, "locate": False,
+STATE = {"coin": "BTC", "unique": True,
+         "pools": [{"pool": "stratum+tcp://pool.example:3333", "login": "site.e1", "password": "x"}], "state": "Mining", "since": time.monotonic() - 90000, "last": None, "locate": False,
          "tune": {"Target": 3100, "Min Throttle Target": 1500, "Throttle Step": 100}}
 
 
@@ -28,8 +29,9 @@ def summary():
                                    "Input Voltage": 231.5, "Input Current": 13.3},
             "PerpetualTune": {"Running": True, "Algorithm": {"PowerTune": {**STATE["tune"], "Optimized": True, "Unit": "W"}}},
             "Misc": {"Critical Temp": 100.0, "Locate Miner State": STATE["locate"], "Shutdown Temp": 85.0},
-            "Stratum": {"Config Id": 0, "Current Pool": "pool.example:3333", "IsPoolConnected": True},
-            "StratumConfigs": [{"pool": "stratum+tcp://pool.example:3333", "login": "site.e1", "password": "x"}]}
+            "Stratum": {"Config Id": 0, "Current Pool": "pool.example:3333", "IsPoolConnected": True,
+                        "Worker Unique Id": STATE["unique"]},
+            "StratumConfigs": STATE["pools"], "Mining": {"Coin": STATE["coin"], "Algorithm": "SHA-256"}}
 
 
 def capabilities():
@@ -48,6 +50,11 @@ def post(path, body):
             return {"result": False, "error": "out of range"}
         STATE["tune"] = {"Target": param["target"], "Min Throttle Target": param["min_throttle"],
                          "Throttle Step": param["throttle_step"]}
+    elif path == "/coin" and set(param) == {"coin", "stratum_configs", "unique_id"}:
+        configs = param["stratum_configs"]
+        if param["coin"] != STATE["coin"] or not 1 <= len(configs) <= 3 or not isinstance(param["unique_id"], bool):
+            return {"result": False, "error": "bad config"}
+        STATE.update(pools=configs, unique=param["unique_id"])
     elif path == "/identify" and isinstance(param, bool):
         STATE["locate"] = param
     elif path == "/reboot" and param == "0":

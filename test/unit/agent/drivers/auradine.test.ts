@@ -131,6 +131,9 @@ describe('reading', () => {
     ['"MHS 5s":0', '"Sleep":true', 'sleep'],
     ['"MHS 5s":0', '"Sleep":"off"', 'idle'],
     ['"MHS 5s":0', '"Mode":"eco"', 'VALUE_MISSING'],
+    // An average outlives what it is of.
+    ['"MHS av":5000000', '"Sleep":"on"', 'sleep'],
+    ['"MHS av":5000000', '"Sleep":"off"', 'mine'],
     ['"Accepted":0', '"Sleep":"on"', 'sleep'],
     ['"Accepted":0', '"Sleep":"off"', 'VALUE_MISSING'],
   ])('%s and %s is %s', async (rate, sleep, value) => {

@@ -153,6 +153,7 @@ describe('the bytes of every verb', () => {
   test.each([
     ['a tuner of hashrate', TUNER.replace('PowerTune', 'ChipTune'), 2_500, /ChipTune.*could not give back/u],
     ['no tuner', '"PerpetualTune":null', 2_500, /none.*could not give back/u],
+    ['its tuner stopped', TUNER.replace('true', 'false'), 2_500, /is stopped/u],
     ['at its least throttle', TUNER, 1_550, /1600 to 4000 W/u],
     ['above its range', TUNER, 4_001, /1600 to 4000 W/u],
   ])('a limit is refused: %s', async (_, fields, limitW, said) => {
@@ -304,6 +305,8 @@ test.skipIf(RECORDINGS === '' || !existsSync(CAPTURE))(
     expect(device.settings?.newest()?.settings).toEqual({
       tuner: 'VoltageOptimizer',
       tunerTarget: 143,
+      coin: 'BTC',
+      workerUniqueId: 'true',
       minThrottle: 50,
       throttleStep: 5,
       fans: '{"Auto":{"Idle Speed":20,"Target Temperature":60}}',

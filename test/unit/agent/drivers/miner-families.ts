@@ -218,7 +218,14 @@ export const FAMILIES: Readonly<Record<string, MinerFamily>> = {
     model: 'antminer-s19-xp-epic',
     make: (options) => new SimulatedEpic(options),
     framing: NUL_ENDED,
-    verbs: { sleep: undefined, wake: undefined, 'power-limit': 2_500, reboot: undefined, locate: 1 },
+    verbs: {
+      sleep: undefined,
+      wake: undefined,
+      'power-limit': 2_500,
+      pools: POOLS,
+      reboot: undefined,
+      locate: 1,
+    },
     inflated: (text) => times1000(text, /("Hashrate":\[)([\d.]+)/g),
     busy: { kind: 'status', status: 503 },
     outcomes: {

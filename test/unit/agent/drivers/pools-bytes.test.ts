@@ -336,3 +336,20 @@ test('auradine: updatepools with url, user, pass', async () => {
     /^(?!.*hunter2).*REFUSED/u,
   );
 });
+
+// The maker's page of its API: coin, stratum_configs of pool, login, password, three at most, and unique_id, in one write.
+test('epic: coin, its pools and whether workers get names of their own, all in one', async () => {
+  const summary = (unique: string): string =>
+    `{"Software":"PowerPlay-BMS v1.15.0","Mining":{"Coin":"BTC"},"Stratum":{"Worker Unique Id":${unique}},"StratumConfigs":[{"pool":"stratum+tcp://old:1","login":"o","password":"x"}]}`;
+  const asked: string[] = [];
+  const endpoint = web({ 'GET /summary': summary('true'), 'POST /coin': '{"result":true}' }, asked);
+  const url = 'epic://10.0.0.1?api=80&passwordEnv=P';
+  expect(await setPools(endpoint, url)).toBe('resolved');
+  expect(asked).toEqual([
+    'GET /summary',
+    'POST /coin {"param":{"coin":"BTC","stratum_configs":[{"pool":"stratum+tcp://p:1","login":"acct.r1-01","password":"x"},{"pool":"stratum+tcp://q:2","login":"acct.r1-01","password":"y"}],"unique_id":true},"password":"secret"}',
+  ]);
+  const [first = { url: '', user: '', pass: '' }] = POOLS;
+  expect(await setPools(endpoint, url, [first, first, first, first])).toBe('VERB_REFUSED');
+  expect(await setPools(web({ 'GET /summary': summary('null') }, []), url)).toBe('ANSWER_GARBAGE');
+});

@@ -4,8 +4,9 @@ import { Fault } from '../../../../protocols/faults.ts';
 import type { FaultCode } from '../../../../protocols/faults.ts';
 import { crc32 } from '../../../../protocols/mqtt/crc32.ts';
 import { FIELDS, fieldOf, fromWire, toWire } from '../../../../protocols/mqtt/fields.ts';
-import { encodeFrame, FrameDecoder } from '../../../../protocols/mqtt/frame.ts';
-import type { Frame } from '../../../../protocols/mqtt/frame.ts';
+import { encodeFrame, encodeTable, FrameDecoder } from '../../../../protocols/mqtt/frame.ts';
+import type { Frame, FrameTable } from '../../../../protocols/mqtt/frame.ts';
+import { Rows } from '../../../../protocols/mqtt/rows.ts';
 import { MODES } from '../../../../protocols/reading.ts';
 import type { Reading, Readings } from '../../../../protocols/reading.ts';
 import { seededRandom } from '../../../../host/random.ts';
@@ -127,6 +128,50 @@ test('any chain of frames arrives as it was sent, at the scale of each field', (
         expect(got).toEqual({ ...frame, cells: expected(cells) });
         previous = frame;
       });
+    }),
+    { numRuns: 300 },
+  );
+});
+
+const ROWS = 3;
+const anyDeed = fc.record({
+  row: fc.integer({ min: 0, max: ROWS - 1 }),
+  deed: fc.oneof(
+    { weight: 6, arbitrary: anyRow },
+    { weight: 1, arbitrary: fc.constantFrom('clear' as const, ...codes) },
+  ),
+});
+
+test('rows kept as columns arrive as readings kept as objects do, whatever befalls them tick by tick', () => {
+  fc.assert(
+    fc.property(fc.array(fc.array(anyDeed, { maxLength: 5 }), { minLength: 1, maxLength: 5 }), (ticks) => {
+      const rows = new Rows(ROWS);
+      const kept: Record<string, Reading>[] = Array.from({ length: ROWS }, () => ({}));
+      const decoder = new FrameDecoder();
+      let previous: FrameTable | undefined;
+      for (const [index, deeds] of ticks.entries()) {
+        for (const { row, deed } of deeds) {
+          const readings = kept[row] ?? {};
+          if (deed === 'clear') {
+            kept[row] = {};
+            rows.clear(row);
+          } else if (typeof deed === 'string') {
+            for (const name of Object.keys(readings)) readings[name] = { ok: false, why: deed, atMs: T0 };
+            rows.lose(row, deed, T0);
+          } else {
+            Object.assign(readings, deed);
+            rows.put(row, deed);
+          }
+        }
+        const frame = frameOf(index + 1, kept);
+        const { cells: _, ...head } = frame;
+        const table: FrameTable = { ...head, table: rows.table(frame.tickMs) };
+        const got = decoded(decoder, encodeTable(table, previous));
+        expect(got.cells).toEqual(expected(kept));
+        // The readings as they are, made into columns at once, are the same frame to its last byte.
+        expect(encodeFrame({ ...frame, seq: 1 })).toEqual(encodeTable({ ...table, seq: 1 }));
+        previous = table;
+      }
     }),
     { numRuns: 300 },
   );
