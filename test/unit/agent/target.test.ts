@@ -57,20 +57,20 @@ describe('parseTarget', () => {
     ['x://h:99999', /form/],
     ['x://root:hunter2@h', /passwordEnv/],
     ['x://h?password=hunter2', /passwordEnv/],
-    ['x://h?passwordEnv=NOPE', /NOPE/],
+    ['x://h?passwordEnv=NOPE', /NOPE/, 'SECRET_MISSING'],
     ['x://h?passwordEnv=P&passwordFile=/p', /one of them/],
-    ['x://h?passwordFile=/missing', /\/missing/],
+    ['x://h?passwordFile=/missing', /\/missing/, 'SECRET_MISSING'],
     ['x://h?a=1&a=2', /a is given twice/],
     ['x://h?a=', /no value/],
     ['x://u@h?user=v', /twice/],
     ['x://h/a/b', /segment/],
     ['x://h#x', /#/],
-  ])('refuses %s and says why, never a secret', (url, message) => {
+  ])('refuses %s and says why, never a secret', (url, message, code = 'TARGET_INVALID') => {
     const readFile = (): string => {
       throw new Error('ENOENT');
     };
     const fault = faultOf(() => parseTarget(url, { env, readFile }));
-    expect(fault.code).toBe('TARGET_INVALID');
+    expect(fault.code).toBe(code);
     expect(fault.message).toMatch(message);
     expect(fault.message).not.toContain('hunter2');
   });

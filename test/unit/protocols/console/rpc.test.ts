@@ -78,7 +78,7 @@ test('an error carries the fault, its cause and the next step', () => {
       reason: 'OPERATOR_REFUSED',
       owner: null,
       until: null,
-      howToFix: 'see the owner and the rule it names',
+      howToFix: 'see what it names: an owner and a rule that stand against it, or a name that is not there',
     },
   });
 });
