@@ -49,6 +49,31 @@ describe.each([
   });
 });
 
+test.each([
+  ['vnish', 80, /unlock/u],
+  ['auradine', 8080, /\/token/u],
+  ['proto-rig', 80, /auth\/login/u],
+] as const)(
+  '%s: let in and then refused its pages, after three logins it tries one a minute',
+  async (scheme, port, isLogin) => {
+    let logins = 0;
+    const body = '{"token":"T","access_token":"T","STATUS":[{"STATUS":"S"}],"Token":[{"Token":"T"}]}';
+    const respondHttp = ({ path }: DeviceHttpRequest): HttpAnswer => {
+      const asksToLogIn = isLogin.test(path);
+      if (asksToLogIn) logins += 1;
+      return { kind: 'response', status: asksToLogIn ? 200 : 401, headers: {}, body, afterMs: 0 };
+    };
+    const bench = makeBench([{ kind: 'http', host: '10.0.0.1', port, device: { respondHttp } }]);
+    const device = bench.device(`${scheme}://10.0.0.1?passwordEnv=P`);
+    for (let n = 0; n < 20; n += 1) {
+      await bench.run(device.read('full', 5_000)).catch(() => undefined);
+      await bench.clock.advance(10_000);
+    }
+    // At 0, 10 and 20 s, and then at 80 and 140 s.
+    expect(logins).toBe(5);
+  },
+);
+
 describe('antminer, whose every request bears the password', () => {
   /** Refuses every password, with this at the end of its challenge; as many times as it was given one. */
   async function refusals(stale: string, poll: (device: Device) => Promise<unknown>): Promise<number> {
