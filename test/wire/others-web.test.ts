@@ -1,6 +1,7 @@
 /** Clients of miners' pages that others wrote, unchanged (others.test.ts): they read and command our simulated machines. */
 import { afterAll, expect, test } from 'vitest';
 
+import { SimulatedAntminer } from '../../simulator/devices/antminer.ts';
 import { SimulatedAuradine } from '../../simulator/devices/auradine.ts';
 import { SimulatedBitaxe } from '../../simulator/devices/bitaxe.ts';
 import { SimulatedBraiinsGraphql } from '../../simulator/devices/braiins-graphql.ts';
@@ -162,6 +163,43 @@ describeWith(PYASIC, 'pyasic/web/epic.py')(`${PYASIC}, web/epic.py`, () => {
       [['restart_epic'], DONE],
       [['reboot'], DONE],
     ]);
+  });
+});
+
+describeWith(PYASIC, 'pyasic/web/antminer.py')(`${PYASIC}, web/antminer.py`, () => {
+  test('reads and commands a simulated Antminer behind HTTP digest', async () => {
+    const place = at(7);
+    const miner = await serveMiner(place, 'antminer-s21', (options) => new SimulatedAntminer(options));
+    const client = pyasic('web.antminer.AntminerModernWebAPI', place);
+    const old = { url: 'stratum+tcp://pool1.example:3333', user: 'site.m1', pass: 'x' };
+    const none = { url: '', user: '', pass: '' };
+    const pool = { url: 'stratum+tcp://new.example:3333', user: 'acct.w1', pass: 'x' };
+    const conf = { 'bitmain-work-mode': '0', 'bitmain-fan-pwm': '100' };
+    await expectSteps(client, [
+      [['get_system_info'], { minertype: 'Antminer S21', serinum: 'm1' }],
+      [['get_network_info'], { nettype: 'DHCP', macaddr: '02:00:00:00:00:01' }],
+      [['summary'], { SUMMARY: [{ rate_unit: 'GH/s', rate_5s: expect.any(Number) }] }],
+      [['get_miner_conf'], { ...conf, pools: [old, {}, {}] }],
+      [['get_blink_status'], { blink: false }],
+    ]);
+    await expectSteps(as(client, 'wrong'), [[['set_miner_conf', { 'miner-mode': 1 }, {}], NONE]]);
+    expect(miner.changes).toBe(0);
+    const written = (mode: number): Step => {
+      const set = { 'bitmain-fan-ctrl': false, 'bitmain-fan-pwm': '100', 'freq-level': '100' };
+      return ['set_miner_conf', { ...set, pools: [pool, none, none], 'miner-mode': mode }, {}];
+    };
+    await expectSteps(client, [
+      [written(1), { stats: 'success', code: 'M000' }],
+      [['get_miner_conf'], { ...conf, 'bitmain-work-mode': '1', pools: [pool, none, none] }],
+      [written(0), { stats: 'success' }],
+      [['get_miner_conf'], { ...conf, pools: [pool, none, none] }],
+      [['blink', true], { code: 'B000' }],
+      [['get_blink_status'], { blink: true }],
+      [['blink', false], {}],
+      [['get_blink_status'], { blink: false }],
+      [['reboot'], {}],
+    ]);
+    expect(miner.changes).toBe(5);
   });
 });
 
