@@ -74,7 +74,13 @@ export class VnishSession {
       throw new Fault('AUTH_FAILED', `${this.#base}: no password is given, and this needs one`);
     const url = `${this.#base}/unlock`;
     const body = { pw: this.#password };
-    const { value } = await askJson(this.#io, { method: 'POST', url, body, secret: true }, deadline);
+    const asked = { method: 'POST', url, body, secret: true } as const;
+    const { value } = await askJson(this.#io, asked, deadline).catch((error: unknown) => {
+      const fault = asFault(error);
+      // It is not busy: it counts unlocks, and asked again at once it goes on refusing.
+      const isTooMany = fault.code === 'QUEUE_FULL' && fault.detail.includes('HTTP 429');
+      throw isTooMany ? new Fault('VERB_REFUSED', `${url}: too many unlocks (HTTP 429)`) : error;
+    });
     const token = tokenIn(partOf(value, 'token'));
     if (token === undefined) throw new Fault('ANSWER_GARBAGE', `${url}: no token in the answer`);
     return token;

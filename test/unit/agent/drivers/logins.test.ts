@@ -134,3 +134,14 @@ test.each([
   expect(await bench.run(Promise.all(work.map((each) => codeOf(each))))).toEqual(work.map(() => 'resolved'));
   expect(counted.logins).toBe(1);
 });
+
+test('a VNish that was unlocked too often is not busy, and is let alone for a while', async () => {
+  const { counted, endpoint } = closed(80, /unlock/u, [429, '']);
+  const bench = makeBench([endpoint]);
+  const device = bench.device('vnish://10.0.0.1?passwordEnv=P');
+  const wake = (): Promise<string> =>
+    codeOf(bench.run(device.verbs.wake?.(undefined, 1_000) ?? Promise.reject()));
+  expect([await wake(), await wake(), counted.logins]).toEqual(['VERB_REFUSED', 'VERB_REFUSED', 1]);
+  await bench.clock.advance(20_000);
+  expect([await wake(), counted.logins]).toEqual(['VERB_REFUSED', 2]);
+});
