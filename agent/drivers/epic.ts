@@ -35,6 +35,8 @@ import { MINER_BOUNDS, toNumber } from '../readings.ts';
 const TH_IN_MH = 1e6;
 /** The maker's page: so many at most. */
 const MOST_POOLS = 3;
+/** The page that takes them. */
+const POOLS = 'coin';
 
 /** What its verbs truly do. Times are estimates. */
 const VERBS = {
@@ -204,7 +206,7 @@ class Epic implements Device {
         const settings = settingsOf(value);
         if (hasPools(pools, settings)) return;
         await before?.(settings);
-        await post('coin', param, deadline);
+        await post(POOLS, param, deadline);
       },
       reboot: async (_argument, timeoutMs) => {
         const deadline = this.#deadline(timeoutMs);
@@ -236,9 +238,12 @@ class Epic implements Device {
     if (result === true) return;
     if (result !== false) throw new Fault('ANSWER_GARBAGE', `${url}: neither done nor refused`);
     const said = wordOf(partOf(value, 'error'));
-    // It may have quoted what it was sent.
-    const shown = said.includes(body.password) ? 'refused' : said || 'refused';
-    throw new Fault(/passw|auth|credential/i.test(said) ? 'AUTH_FAILED' : 'VERB_REFUSED', `${url}: ${shown}`);
+    // It may have quoted what it was sent: our password, or those of pools.
+    const quotes = said.includes(body.password) || path === POOLS;
+    const shown = quotes ? 'refused' : said || 'refused';
+    // Pools have passwords and logins of their own to be refused.
+    const isLogin = /passw|auth|credential/i.test(said) && !(path === POOLS && /stratum|pool/i.test(said));
+    throw new Fault(isLogin ? 'AUTH_FAILED' : 'VERB_REFUSED', `${url}: ${shown}`);
   }
 
   /** What is to be written for a limit, with the settings before it; undefined: it is in force. */

@@ -352,4 +352,18 @@ test('epic: coin, its pools and whether workers get names of their own, all in o
   const [first = { url: '', user: '', pass: '' }] = POOLS;
   expect(await setPools(endpoint, url, [first, first, first, first])).toBe('VERB_REFUSED');
   expect(await setPools(web({ 'GET /summary': summary('null') }, []), url)).toBe('ANSWER_GARBAGE');
+
+  // A refusal of pools names their passwords, and is none of the login: the next command goes out.
+  const answers = {
+    'GET /summary': summary('true'),
+    'POST /coin': '{"result":false,"error":"stratum_configs: password hunter2 is too short"}',
+    'POST /miner': '{"result":true}',
+  };
+  const bench = makeBench([web(answers, [])]);
+  const { verbs } = bench.device(url);
+  const secret = [{ ...first, pass: 'hunter2' }];
+  const said = (work: Promise<void> | undefined): Promise<string> =>
+    bench.run(work?.then(() => 'resolved', String) ?? Promise.resolve(''));
+  expect(await said(verbs.pools?.(secret, TIMEOUT_MS))).toMatch(/^(?!.*hunter2).*REFUSED/u);
+  expect(await said(verbs.sleep?.(undefined, TIMEOUT_MS))).toBe('resolved');
 });
