@@ -6,6 +6,8 @@ import { fingerprint } from './readings.ts';
 
 const MOST_POOLS = 8;
 const MOST_LETTERS = 200;
+/** Drivers read no more of a device's word, so that no more can be compared. */
+const COMPARED_LETTERS = 100;
 
 /** A pool as a device tells it, in its own words; an empty `url` is a place without one. */
 export interface PoolSeen {
@@ -21,7 +23,7 @@ export function poolSettings(pools: readonly PoolSeen[]): Settings {
   for (const [index, { url, user, pass }] of pools.slice(0, MOST_POOLS).entries()) {
     if (url.trim() === '') continue;
     settings[`pool.${index + 1}.url`] = poolUrl(url);
-    settings[`pool.${index + 1}.user`] = user.slice(0, MOST_LETTERS);
+    settings[`pool.${index + 1}.user`] = user.slice(0, COMPARED_LETTERS);
     if (pass !== undefined) settings[`pool.${index + 1}.pass`] = fingerprint(pass);
   }
   return settings;
@@ -32,7 +34,7 @@ function poolUrl(url: string): string {
   // Cut before it is searched: a device may send slashes without end.
   const text = url.trim().slice(0, MOST_LETTERS).replace(/\/+$/, '');
   const full = text.includes('://') ? text : `stratum+tcp://${text}`;
-  return full.replace(/^[^/]*:\/\/[^/]*/, (front) => front.toLowerCase());
+  return full.replace(/^[^/]*:\/\/[^/]*/, (front) => front.toLowerCase()).slice(0, COMPARED_LETTERS);
 }
 
 const poolsAmong = (settings: Settings): [string, string | number][] =>

@@ -51,6 +51,15 @@ test('an address of slashes without end is cut before it is searched', () => {
   expect(poolSettings([{ url, user: 'u' }])['pool.1.url']).toBe('stratum+tcp://pool.example:3333');
 });
 
+test('of long words what drivers read of a device is compared', () => {
+  const path = 'a'.repeat(120);
+  const pool = { url: `stratum+tcp://pool.example:3333/${path}`, user: `${'u'.repeat(110)}.m1`, pass: 'x' };
+  for (const url of [pool.url, pool.url.replace('stratum+tcp://', '')])
+    expect(hasPools([pool], poolSettings([{ url: url.slice(0, 100), user: pool.user.slice(0, 100) }]))).toBe(
+      true,
+    );
+});
+
 test('places beyond the set are to be empty, and everything else is beside it', () => {
   const before = { limit: 3_000, ...poolSettings([...POOLS, { url: 'old:1', user: 'old' }]) };
   expect(poolsWritten(POOLS, before)).toEqual({
