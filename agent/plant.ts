@@ -93,7 +93,11 @@ export function buildPlant(
 ): Plant {
   const ownNodes = site.nodes.filter((node) => node.agent === agent);
   const nodePlace = placesOf(site, agent);
-  const declared = site.nodes.map(({ shares }) => shares);
+  const along = alongTree(
+    site,
+    site.nodes.map(({ shares }) => shares),
+    nodePlace,
+  );
   const machines: Machine[] = [];
   const racks = site.racks
     .filter((rack) => rack.agent === agent)
@@ -102,11 +106,9 @@ export function buildPlant(
       const own = rack.machines.flatMap((index, row) => {
         const config = site.machines[index];
         if (config === undefined) return [];
-        const path = (site.nodes[config.nodeIndex]?.path ?? []).flatMap((node) => nodePlace.get(node) ?? []);
-        const shares = ownShares(site, declared, config.nodeIndex, nodePlace);
         const at = machines.length + row;
         return newMachine(
-          { at, config, rack: place, rows, row, path, shares },
+          { at, config, rack: place, rows, row, ...along(config.nodeIndex) },
           tryOpen(open, config.target),
           nowMs,
         );
@@ -209,6 +211,24 @@ const drawerShares = (
   placeOf: ReadonlyMap<number, number>,
 ): DrawerShares => drawers.map(({ node }) => ownShares(site, shares, own[node]?.index ?? -1, placeOf));
 
+/** Places of the nodes of `Plant` along a node's path, and its shares there: the same arrays for all machines of a rack. */
+function alongTree(
+  site: Site,
+  shares: readonly (readonly number[])[],
+  placeOf: ReadonlyMap<number, number>,
+): (nodeIndex: number) => Pick<Machine, 'path' | 'shares'> {
+  const known = new Map<number, Pick<Machine, 'path' | 'shares'>>();
+  return (nodeIndex) => {
+    let along = known.get(nodeIndex);
+    if (along === undefined) {
+      const path = (site.nodes[nodeIndex]?.path ?? []).flatMap((node) => placeOf.get(node) ?? []);
+      along = { path, shares: ownShares(site, shares, nodeIndex, placeOf) };
+      known.set(nodeIndex, along);
+    }
+    return along;
+  };
+}
+
 /** Of the shares along a node's path those at the nodes of `Plant`, as `Machine.path`. */
 const ownShares = (
   site: Site,
@@ -238,8 +258,8 @@ export function noteFeeds(site: Site, plant: Plant, nowMs: number): void {
   plant.lostFeeds = lost;
   const shares = flowShares(site.nodes, lost);
   const placeOf = placesOf(site, agent);
-  for (const machine of plant.machines)
-    machine.shares = ownShares(site, shares, machine.config.nodeIndex, placeOf);
+  const along = alongTree(site, shares, placeOf);
+  for (const machine of plant.machines) machine.shares = along(machine.config.nodeIndex).shares;
   plant.auxiliaries.shares = drawerShares(site, plant.auxiliaries.drawers, own, shares, placeOf);
 }
 
