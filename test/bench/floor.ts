@@ -43,6 +43,7 @@ interface FloorResult {
   readonly reachedPct: number;
   readonly connectionsPerPoll: number;
   readonly rssMb: number;
+  readonly ownMb: number;
   readonly plainUs: number;
   /** Undefined: there is no compiler. */
   readonly nativeUs: number | undefined;
@@ -57,9 +58,12 @@ function usageOf(pid: number): { readonly userUs: number; readonly systemUs: num
   return { userUs: Number(fields[11]) * 10_000, systemUs: Number(fields[12]) * 10_000 };
 }
 
-function memoryMb(pid: number): number {
+/** `own`: without the pages of the programs' files, which all that run them share. */
+function memoryOf(pid: number): { readonly rssMb: number; readonly ownMb: number } {
   const status = readFileSync(`/proc/${pid}/status`, 'latin1');
-  return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? Number.NaN) / 1_024;
+  const mb = (name: string): number =>
+    Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1] ?? Number.NaN) / 1_024;
+  return { rssMb: mb('VmRSS'), ownMb: mb('RssAnon') };
 }
 
 interface Told {
@@ -103,7 +107,7 @@ async function measureFloor({ machines, warmS, measuredS }: FloorOptions): Promi
     const to = await askPeer(peer);
     const after = usageOf(pid);
     const tookUs = (performance.now() - startMs) * 1_000;
-    const rssMb = memoryMb(pid);
+    const memory = memoryOf(pid);
     judge.hear(to.spoken);
     // What was said last is still on its way.
     await pause(PERIOD_S * 1_000);
@@ -123,7 +127,7 @@ async function measureFloor({ machines, warmS, measuredS }: FloorOptions): Promi
       systemUsPerPoll: systemUs / polls,
       reachedPct: (100 * polls) / due,
       connectionsPerPoll: (to.connections - from.connections) / polls,
-      rssMb,
+      ...memory,
       plainUs: await plainUs(PLAIN_PORT, machines / PERIOD_S),
       nativeUs: nativeUs(PLAIN_PORT),
       verdict: judge.verdict(),
@@ -156,6 +160,7 @@ export async function floorFigures(options: FloorOptions): Promise<Figure[]> {
   return [
     figure(`${name}, of a core`, '%', floor.sharePct, { goal: 25 }),
     figure(`${name}, memory of the agent`, 'MB', floor.rssMb, { goal: 200 }),
+    figure(`${name}, memory, of it not of the programs' files`, 'MB', floor.ownMb),
     figure(`${name}, a poll (baseline: plain net and JSON.parse at this pace)`, 'us', floor.usPerPoll, {
       baseline: floor.plainUs,
     }),
