@@ -93,11 +93,7 @@ export function buildPlant(
 ): Plant {
   const ownNodes = site.nodes.filter((node) => node.agent === agent);
   const nodePlace = placesOf(site, agent);
-  const along = alongTree(
-    site,
-    site.nodes.map(({ shares }) => shares),
-    nodePlace,
-  );
+  const along = alongTree(site, nodePlace);
   const machines: Machine[] = [];
   const racks = site.racks
     .filter((rack) => rack.agent === agent)
@@ -214,8 +210,8 @@ const drawerShares = (
 /** Places of the nodes of `Plant` along a node's path, and its shares there: the same arrays for all machines of a rack. */
 function alongTree(
   site: Site,
-  shares: readonly (readonly number[])[],
   placeOf: ReadonlyMap<number, number>,
+  shares: readonly (readonly number[])[] = site.nodes.map((node) => node.shares),
 ): (nodeIndex: number) => Pick<Machine, 'path' | 'shares'> {
   const known = new Map<number, Pick<Machine, 'path' | 'shares'>>();
   return (nodeIndex) => {
@@ -258,7 +254,7 @@ export function noteFeeds(site: Site, plant: Plant, nowMs: number): void {
   plant.lostFeeds = lost;
   const shares = flowShares(site.nodes, lost);
   const placeOf = placesOf(site, agent);
-  const along = alongTree(site, shares, placeOf);
+  const along = alongTree(site, placeOf, shares);
   for (const machine of plant.machines) machine.shares = along(machine.config.nodeIndex).shares;
   plant.auxiliaries.shares = drawerShares(site, plant.auxiliaries.drawers, own, shares, placeOf);
 }
