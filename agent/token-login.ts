@@ -25,6 +25,11 @@ export class TokenLogin {
     this.#logIn = logIn;
   }
 
+  /** There is a token to send with. */
+  get isIn(): boolean {
+    return this.#token !== undefined;
+  }
+
   /** Sends with a token; again only when one of before was refused (AUTH_FAILED). Rejects as `send` and the login do. */
   async use<T>(deadline: Deadline, send: (token: string) => Promise<T>): Promise<T> {
     const kept = this.#token;

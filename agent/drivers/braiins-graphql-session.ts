@@ -5,8 +5,8 @@ import type { Deadline } from '../ask-cgminer.ts';
 import { askJson } from '../ask-json.ts';
 import type { JsonPage } from '../ask-json.ts';
 import type { DeviceIo } from '../driver.ts';
-import { LoginPause } from '../login-pause.ts';
 import { partOf, wordOf } from '../miner-readings.ts';
+import { tokenIn, TokenLogin } from '../token-login.ts';
 
 const LOGIN =
   'mutation($username:String!,$password:String!){auth{login(username:$username,password:$password){__typename}}}';
@@ -37,19 +37,24 @@ export class GraphqlSession {
   readonly #io: DeviceIo;
   readonly #url: string;
   readonly #access: GraphqlAccess | undefined;
-  readonly #pause: LoginPause;
-  #cookie: string | undefined;
+  readonly #login: TokenLogin;
 
   constructor(io: DeviceIo, origin: string, access: GraphqlAccess | undefined) {
     this.#io = io;
     this.#url = `${origin}/graphql`;
     this.#access = access;
-    this.#pause = new LoginPause(io.clock);
+    this.#login = new TokenLogin(io.clock, (deadline) => this.#cookie(deadline));
   }
 
   /** Rejects as `askJson`; VERB_UNSUPPORTED when the firmware does not know what is asked for. */
   async query(query: string, deadline: Deadline): Promise<GraphqlAnswer> {
-    return this.#inSession(this.#cookie, { query }, deadline);
+    if (!this.#login.isIn)
+      try {
+        return await this.#send({ query }, undefined, deadline);
+      } catch (error) {
+        if (asFault(error).code !== 'AUTH_FAILED') throw error;
+      }
+    return this.#login.use(deadline, (cookie) => this.#send({ query }, cookie, deadline));
   }
 
   /**
@@ -58,8 +63,9 @@ export class GraphqlSession {
    * mining service is not there for it. It goes out again only when it was refused for an old session.
    */
   async change(path: readonly string[], request: GraphqlRequest, deadline: Deadline): Promise<void> {
-    const cookie = this.#cookie ?? (await this.#login(deadline));
-    const { data, stopped, gone } = await this.#inSession(cookie, request, deadline);
+    const { data, stopped, gone } = await this.#login.use(deadline, (cookie) =>
+      this.#send(request, cookie, deadline),
+    );
     if (gone === true) return;
     const outcome = partOf(data, ...path);
     const kind = wordOf(partOf(outcome, '__typename'));
@@ -69,21 +75,6 @@ export class GraphqlSession {
     if (stopped) throw new Fault('QUEUE_FULL', `${name}: its mining service is unavailable`);
     if (!isObject(outcome) || kind === '')
       throw new Fault('ANSWER_GARBAGE', `${name}: the answer says nothing of it`);
-  }
-
-  async #inSession(
-    cookie: string | undefined,
-    request: GraphqlRequest,
-    deadline: Deadline,
-  ): Promise<GraphqlAnswer> {
-    try {
-      return await this.#send(request, cookie, deadline);
-    } catch (error) {
-      if (asFault(error).code !== 'AUTH_FAILED') throw error;
-      // Another exchange may have logged in meanwhile: its session stays.
-      if (this.#cookie === cookie) this.#cookie = undefined;
-      return this.#send(request, this.#cookie ?? (await this.#login(deadline)), deadline);
-    }
   }
 
   async #send(
@@ -105,22 +96,21 @@ export class GraphqlSession {
     return askJson(this.#io, { method: 'POST', url: this.#url, headers, body, secret }, deadline);
   }
 
-  #login(deadline: Deadline): Promise<string> {
+  async #cookie(deadline: Deadline): Promise<string> {
     const access = this.#access;
-    if (!access) return Promise.reject(new Fault('AUTH_FAILED', `${this.#url}: no password is given`));
-    return this.#pause.login(async () => {
-      const { username, password } = access;
-      const body = { query: LOGIN, variables: { username, password } };
-      const { value, headers } = await this.#post(body, undefined, deadline, true);
-      const cookie = /(?:^|[;,]\s*)session_id=([^;,\s]{1,4096})/.exec(headers['set-cookie'] ?? '')?.[1];
-      const kind = wordOf(partOf(value, 'data', 'auth', 'login', '__typename'));
-      // Only a login that was understood and refused is one: what else went wrong may pass by itself.
-      if (kind.endsWith('Error') || isRefusal(errorsOf(value)))
-        throw new Fault('AUTH_FAILED', `${this.#url}: the login of ${username} is refused`);
-      if (cookie === undefined || kind === '')
-        throw new Fault('ANSWER_GARBAGE', `${this.#url}: a login without a session`);
-      return (this.#cookie = cookie);
-    });
+    if (!access) throw new Fault('AUTH_FAILED', `${this.#url}: no password is given`);
+    const { username, password } = access;
+    const body = { query: LOGIN, variables: { username, password } };
+    const { value, headers } = await this.#post(body, undefined, deadline, true);
+    const cookie = /(?:^|[;,]\s*)session_id=([^;,\s]{1,4096})/.exec(headers['set-cookie'] ?? '')?.[1];
+    const kind = wordOf(partOf(value, 'data', 'auth', 'login', '__typename'));
+    // Only a login that was understood and refused is one: what else went wrong may pass by itself.
+    if (kind.endsWith('Error') || isRefusal(errorsOf(value)))
+      throw new Fault('AUTH_FAILED', `${this.#url}: the login of ${username} is refused`);
+    const session = tokenIn(cookie);
+    if (session === undefined || kind === '')
+      throw new Fault('ANSWER_GARBAGE', `${this.#url}: a login without a session`);
+    return session;
   }
 }
 

@@ -1,11 +1,11 @@
 import type { Json } from '../../protocols/asic/cgminer.ts';
-import { asFault, Fault } from '../../protocols/faults.ts';
+import { Fault } from '../../protocols/faults.ts';
 import type { Deadline } from '../ask-cgminer.ts';
 import { askJson } from '../ask-json.ts';
 import type { JsonPage } from '../ask-json.ts';
 import type { DeviceIo } from '../driver.ts';
-import { LoginPause } from '../login-pause.ts';
 import { partOf } from '../miner-readings.ts';
+import { tokenIn, TokenLogin } from '../token-login.ts';
 
 /** What is given for logging in: a name and a password, or a token that the device has issued before. */
 export type BraiinsAccess =
@@ -17,14 +17,13 @@ export class BraiinsSession {
   readonly #io: DeviceIo;
   readonly #base: string;
   readonly #access: BraiinsAccess | undefined;
-  readonly #pause: LoginPause;
-  #token: string | undefined;
+  readonly #login: TokenLogin;
 
   constructor(io: DeviceIo, base: string, access: BraiinsAccess | undefined) {
     this.#io = io;
     this.#base = base;
     this.#access = access;
-    this.#pause = new LoginPause(io.clock);
+    this.#login = new TokenLogin(io.clock, (deadline) => this.#token(deadline));
   }
 
   /** A page. Rejects as `askJson`. */
@@ -43,17 +42,15 @@ export class BraiinsSession {
     body: Json | undefined,
     deadline: Deadline,
   ): Promise<JsonPage> {
-    const kept = this.#token;
-    const token = kept ?? (await this.#login(deadline));
-    try {
-      return await this.#send(method, path, body, token, deadline);
-    } catch (error) {
-      if (asFault(error).code !== 'AUTH_FAILED') throw error;
-      // Another exchange may have logged in meanwhile: its token stays.
-      if (this.#token === token) this.#token = undefined;
-      // One that was issued before stays what it is, asked for again.
-      if (kept === undefined || this.#access?.kind === 'token') throw error;
-      return this.#send(method, path, body, this.#token ?? (await this.#login(deadline)), deadline);
+    const send = (token: string): Promise<JsonPage> => this.#send(method, path, body, token, deadline);
+    switch (this.#access?.kind) {
+      case 'login':
+        return this.#login.use(deadline, send);
+      case 'token':
+        // Issued before, it stays what it is, asked for again.
+        return send(this.#access.token);
+      case undefined:
+        throw new Fault('AUTH_FAILED', `${this.#base}: no password is given, and reading needs one too`);
     }
   }
 
@@ -80,31 +77,14 @@ export class BraiinsSession {
     );
   }
 
-  async #login(deadline: Deadline): Promise<string> {
-    const access = this.#access;
-    if (!access)
-      throw new Fault('AUTH_FAILED', `${this.#base}: no password is given, and reading needs one too`);
-    if (access.kind === 'token') return (this.#token = access.token);
-    return this.#pause.login(() => this.#loginBy(access, deadline));
-  }
-
-  async #loginBy(
-    { username, password }: Extract<BraiinsAccess, { kind: 'login' }>,
-    deadline: Deadline,
-  ): Promise<string> {
-    const { value } = await askJson(
-      this.#io,
-      {
-        method: 'POST',
-        url: `${this.#base}/api/v1/auth/login`,
-        body: { username, password },
-        secret: true,
-      },
-      deadline,
-    );
-    const token = partOf(value, 'token');
-    if (typeof token !== 'string' || token === '' || token.length > 4_096)
-      throw new Fault('ANSWER_GARBAGE', `${this.#base}: a login without a token`);
-    return (this.#token = token);
+  async #token(deadline: Deadline): Promise<string> {
+    if (this.#access?.kind !== 'login') throw new Fault('AUTH_FAILED', `${this.#base}: no password is given`);
+    const { username, password } = this.#access;
+    const url = `${this.#base}/api/v1/auth/login`;
+    const body = { username, password };
+    const { value } = await askJson(this.#io, { method: 'POST', url, body, secret: true }, deadline);
+    const token = tokenIn(partOf(value, 'token'));
+    if (token === undefined) throw new Fault('ANSWER_GARBAGE', `${this.#base}: a login without a token`);
+    return token;
   }
 }

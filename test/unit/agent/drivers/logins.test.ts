@@ -53,6 +53,7 @@ test.each([
   ['vnish', 80, /unlock/u],
   ['auradine', 8080, /\/token/u],
   ['proto-rig', 80, /auth\/login/u],
+  ['braiins', 80, /auth\/login/u],
 ] as const)(
   '%s: let in and then refused its pages, after three logins it tries one a minute',
   async (scheme, port, isLogin) => {
@@ -107,6 +108,7 @@ test.each([
   ['vnish', 80, /unlock/u],
   ['auradine', 8080, /\/token/u],
   ['proto-rig', 80, /auth\/login/u],
+  ['braiins', 80, /auth\/login/u],
 ] as const)('%s: commands at once share one login', async (scheme, port, isLogin) => {
   const counted = { logins: 0 };
   const STATUS = '"STATUS":[{"STATUS":"S","Msg":"","Description":""}]';
