@@ -78,6 +78,8 @@ export interface HttpRequest {
   readonly url: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
+  /** A GET that changes something: as all that does, it goes out once, over a connection of its own. */
+  readonly isDeed?: boolean;
   readonly timeoutMs: number;
   readonly maxBytes: number;
 }

@@ -102,7 +102,7 @@ class Sending {
       return;
     }
     this.#origin = url.origin;
-    this.#send(url, this.#roads.enter(url, this.#request.method === 'GET'));
+    this.#send(url, this.#roads.enter(url, isPage(this.#request)));
   }
 
   #send(url: URL, agent: http.Agent): void {
@@ -171,12 +171,14 @@ class Sending {
   #leave(response?: http.IncomingMessage): void {
     if (this.#origin === undefined) return;
     const stays =
-      this.#request.method === 'GET' &&
+      isPage(this.#request) &&
       response?.httpVersion === '1.1' &&
       !/close/i.test(response.headers.connection ?? '');
     this.#roads.leave(this.#origin, this.#sent?.socket ?? undefined, stays);
   }
 }
+
+const isPage = ({ method, isDeed }: HttpRequest): boolean => method === 'GET' && isDeed !== true;
 
 function start(request: HttpRequest, url: URL, agent: http.Agent): http.ClientRequest {
   const body = request.body === undefined ? undefined : Buffer.from(request.body, 'utf8');

@@ -10,6 +10,13 @@ import { LoginPause } from '../login-pause.ts';
 
 const BODY_MAX_BYTES = 256 * 1024;
 
+interface Asking {
+  readonly method: 'GET' | 'POST';
+  readonly path: string;
+  readonly body?: string;
+  readonly isDeed?: boolean;
+}
+
 /** The CGI pages of a stock Antminer behind HTTP digest. The nonce is kept, so that a request costs one round trip. */
 export class AntminerWeb {
   readonly #io: DeviceIo;
@@ -31,7 +38,7 @@ export class AntminerWeb {
 
   /** A page as a JSON object. Rejects with a Fault: NET_*, AUTH_FAILED, VERB_UNSUPPORTED, QUEUE_FULL, ANSWER_*. */
   async json(path: string, deadline: Deadline): Promise<JsonObject> {
-    return parsed(path, await this.#request('GET', path, undefined, deadline));
+    return parsed(path, await this.#request({ method: 'GET', path }, deadline));
   }
 
   /**
@@ -47,24 +54,20 @@ export class AntminerWeb {
    * (HTTP 405). Only the status counts: what it says is not read. Rejects as `json`.
    */
   async tell(path: string, deadline: Deadline): Promise<void> {
-    const { status } = await this.#request('GET', path, undefined, deadline, [200, 405]);
-    if (status === 405) await this.#request('POST', path, '{}', deadline);
+    const { status } = await this.#request({ method: 'GET', path, isDeed: true }, deadline, [200, 405]);
+    if (status === 405) await this.#request({ method: 'POST', path, body: '{}' }, deadline);
   }
 
   async #post(path: string, body: string, deadline: Deadline): Promise<HttpResponse> {
     // The challenge is fetched by a harmless page: a change must not go out before it can be authorised.
-    if (!this.#challenge) await this.#request('GET', '/cgi-bin/get_system_info.cgi', undefined, deadline);
-    return this.#request('POST', path, body, deadline);
+    if (!this.#challenge)
+      await this.#request({ method: 'GET', path: '/cgi-bin/get_system_info.cgi' }, deadline);
+    return this.#request({ method: 'POST', path, body }, deadline);
   }
 
-  async #request(
-    method: 'GET' | 'POST',
-    path: string,
-    body: string | undefined,
-    deadline: Deadline,
-    fine: readonly number[] = [200],
-  ): Promise<HttpResponse> {
-    const response = await this.#login.login(() => this.#letIn(method, path, body, deadline));
+  async #request(asking: Asking, deadline: Deadline, fine: readonly number[] = [200]): Promise<HttpResponse> {
+    const { path } = asking;
+    const response = await this.#login.login(() => this.#letIn(asking, deadline));
     if (response.status === 401)
       throw new Fault('AUTH_FAILED', `${this.#base}: no digest authentication is offered`);
     if (response.status === 403) throw new Fault('AUTH_FAILED', `${this.#base}${path}: forbidden`);
@@ -77,31 +80,21 @@ export class AntminerWeb {
   }
 
   /** Rejects with AUTH_FAILED when the password is refused; a 401 without a challenge is an answer, as all others. */
-  async #letIn(
-    method: 'GET' | 'POST',
-    path: string,
-    body: string | undefined,
-    deadline: Deadline,
-  ): Promise<HttpResponse> {
-    const first = await this.#send(method, path, body, deadline);
+  async #letIn(asking: Asking, deadline: Deadline): Promise<HttpResponse> {
+    const first = await this.#send(asking, deadline);
     if (first.status !== 401) return first;
     this.#challenge = parseChallenge(first.headers['www-authenticate']);
     this.#count = 0;
     if (!this.#challenge) return first;
-    const response = await this.#send(method, path, body, deadline);
+    const response = await this.#send(asking, deadline);
     if (response.status !== 401) return response;
     this.#challenge = undefined;
     if (parseChallenge(response.headers['www-authenticate'])?.stale === true)
-      throw new Fault('QUEUE_FULL', `${this.#base}${path}: its nonce was used up by another request`);
+      throw new Fault('QUEUE_FULL', `${this.#base}${asking.path}: its nonce was used up by another request`);
     throw new Fault('AUTH_FAILED', `${this.#base} as ${this.#user}`);
   }
 
-  #send(
-    method: 'GET' | 'POST',
-    path: string,
-    body: string | undefined,
-    deadline: Deadline,
-  ): Promise<HttpResponse> {
+  #send({ method, path, body, isDeed }: Asking, deadline: Deadline): Promise<HttpResponse> {
     const headers: Record<string, string> = {};
     if (this.#challenge) {
       this.#count += 1;
@@ -120,6 +113,7 @@ export class AntminerWeb {
       url: this.#base + path,
       headers,
       ...(body === undefined ? {} : { body }),
+      ...(isDeed !== undefined && { isDeed }),
       timeoutMs: deadline.leftMs(),
       maxBytes: BODY_MAX_BYTES,
     });

@@ -9,6 +9,7 @@ import { makeIsWhole } from '../../protocols/asic/cgminer.ts';
 import { Fault } from '../../protocols/faults.ts';
 import type { Answer, HttpAnswer, SimulatedEndpoint } from '../../simulator/device.ts';
 import { serveEndpoints } from '../../simulator/fronts/socket.ts';
+import { openMiner } from './miner-rigs.ts';
 
 const net = makeNet(clock);
 const http = makeHttp(clock);
@@ -318,6 +319,22 @@ describe('http pages, one after the other', () => {
     await raw('127.9.0.2', 18080, (socket) => socket.once('data', () => socket.resetAndDestroy()));
     expect(await codeOf(page('127.9.0.2'))).toBe('NET_RESET');
   });
+});
+
+// Its vendor's own page reboots it by GET.
+test('an Antminer that goes down with the page that reboots it is rebooted once', async () => {
+  const asked: string[] = [];
+  await raw('127.9.0.3', 18080, (socket) => {
+    socket.on('data', (bytes) => {
+      const path = bytes.toString('latin1').split(' ')[1] ?? '';
+      asked.push(path);
+      if (path.endsWith('reboot.cgi')) socket.resetAndDestroy();
+      else socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}');
+    });
+  });
+  const device = openMiner('antminer://127.9.0.3?http=18080&passwordEnv=P', 'secret');
+  expect(await device.verbs.reboot?.(undefined, 2_000).then(() => 'done', String)).toBe('done');
+  expect(asked).toEqual(['/cgi-bin/get_system_info.cgi', '/cgi-bin/reboot.cgi']);
 });
 
 describe('serving', () => {
