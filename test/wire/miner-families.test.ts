@@ -123,7 +123,7 @@ const FAMILIES: Readonly<Record<string, Family>> = {
     make: (options) => new SimulatedEpic(options),
     target: (host) => `epic://${host}?api=${API}&passwordEnv=P`,
     identity: { vendor: 'Bitmain', model: 'AntMiner S19 XP', firmware: 'PowerPlay-BMS v1.5.13' },
-    verbs: ['locate', 'power-limit', 'reboot', 'sleep', 'wake'],
+    verbs: ['locate', 'pools', 'power-limit', 'reboot', 'sleep', 'wake'],
     limitW: 2_700,
   },
   luxos: {
