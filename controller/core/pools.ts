@@ -30,11 +30,13 @@ export function takePools(
     }
   const waiting: PoolPart = { stage: 'waiting', sinceMonoMs: now.monoMs };
   state.poolOrders.push(newOrder(event, waiting, { atMs: now.wallMs, interrupted: [] }));
+  // Before the oldest goes: the alarm of one that nobody waits for any more ends here.
+  const effects = sayPools(state, now);
   // One under way is kept however many come after it: whom it names is told, or named in an alarm.
   const over = state.poolOrders.length > ORDERS_KEPT;
   const oldest = over ? state.poolOrders.findIndex((order) => !isOpen(order)) : -1;
   if (oldest >= 0) state.poolOrders.splice(oldest, 1);
-  return sayPools(state, now);
+  return effects;
 }
 
 const newOrder = (
@@ -197,6 +199,6 @@ export function recoverPools(state: SiteState, records: readonly LedgerRecord[])
       orders.set(record.commandId, order);
     }
   }
-  const open = [...orders.values()].filter(({ interrupted }) => interrupted.size > 0);
-  state.poolOrders.push(...open.slice(-ORDERS_KEPT));
+  // Each names machines that no newer one does: there are no more of them than machines.
+  state.poolOrders.push(...[...orders.values()].filter(({ interrupted }) => interrupted.size > 0));
 }

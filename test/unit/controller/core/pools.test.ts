@@ -157,6 +157,18 @@ test('an order that a restart interrupts is named with who has not confirmed, to
   expect(said(plant)).toEqual(ALL);
 });
 
+test('of many orders that a restart interrupts each is named, and its alarm ends when it is given again', () => {
+  const before = plantWith(4);
+  const machines = before.state.site.machines.map(({ id }) => id);
+  expect(machines.length).toBeGreaterThan(20);
+  for (const [index, machine] of machines.entries()) setPools(before, [machine], `p${index}#1`);
+  const plant = restarted(before);
+  const interrupted = (): string[] => alarms(plant).filter((text) => text.includes('started anew'));
+  expect(interrupted()).toHaveLength(machines.length);
+  for (const [index, machine] of machines.entries()) setPools(plant, [machine], `q${index}#1`);
+  expect(interrupted()).toEqual([]);
+});
+
 test('an order of which everybody has been heard, or that a newer one covers, is over after a restart', () => {
   const before = plantWith(10);
   setPools(before, ALL);
