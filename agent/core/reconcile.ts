@@ -9,7 +9,10 @@ import { drawW, isAtRest, restMode, satisfies, settleMs } from './draw.ts';
 
 /** A command given up is tried again no sooner than this. */
 export const RETRY_MS = 60_000;
-/** One that never reached its machine, as far as anybody knows, has not been disobeyed: it is tried sooner. */
+/**
+ * A rest that never reached its machine, as far as anybody knows, has not been disobeyed: it is tried sooner. Work is
+ * not: a machine that heard and only did not say so would begin anew each time, and never get there.
+ */
 const UNHEARD_RETRY_MS = 15_000;
 /** An ambiguous end of a command (no answer) is looked at this long before it is given once more. */
 const AMBIGUOUS_MS = 5_000;
@@ -246,9 +249,7 @@ function pursue(input: ReconcileInput, goal: Goal, step: Step, nowMs: number): D
   if (attempt.stage === 'observed')
     return sight.mode === undefined ? none('unseen') : dispatch(1, sight.beganMs > attempt.dispatchedMs);
   if (attempt.stage === 'failed')
-    return nowMs < attempt.dispatchedMs + (isUnheard(model, attempt) ? UNHEARD_RETRY_MS : RETRY_MS)
-      ? none('backing-off')
-      : dispatch(1);
+    return nowMs < attempt.dispatchedMs + retryMs(model, goal, attempt) ? none('backing-off') : dispatch(1);
   const patienceMs =
     attempt.stage === 'ambiguous' ? AMBIGUOUS_MS : (input.patienceMs ?? settleMs(model, goal.mode, pollMs));
   if (nowMs < endOf(attempt) + patienceMs) return none('settling');
@@ -283,6 +284,9 @@ export const isUnheard = (model: Model, { stage, firstMs, why }: Attempt): boole
   firstMs === undefined &&
   why !== undefined &&
   FAULTS[why].retry !== 'never';
+
+const retryMs = (model: Model, goal: Goal, attempt: Attempt): number =>
+  isAtRest(goal.mode) && isUnheard(model, attempt) ? UNHEARD_RETRY_MS : RETRY_MS;
 
 const triedWords = ({ verb, tries }: Attempt, goal: Goal): string =>
   tries > MOST_TRIES

@@ -167,6 +167,26 @@ const cases: readonly [string, Partial<ReconcileInput>, string][] = [
   ['given up: rest', { attempt: attempt({ stage: 'failed', dispatchedMs: 99_000 }) }, 'backing-off'],
   ['and begin anew', { attempt: attempt({ stage: 'failed', dispatchedMs: 99_000 - RETRY_MS }) }, 'sleep'],
   [
+    'perhaps not heard: a rest is given again sooner',
+    { attempt: attempt({ stage: 'failed', why: 'NET_TIMEOUT', dispatchedMs: 84_000 }) },
+    'sleep',
+  ],
+  [
+    'perhaps heard: a start that has begun is not begun anew',
+    {
+      goal: goal('mine'),
+      sight: sight('sleep'),
+      attempt: attempt({
+        mode: 'mine',
+        verb: 'wake',
+        stage: 'failed',
+        why: 'NET_TIMEOUT',
+        dispatchedMs: 84_000,
+      }),
+    },
+    'backing-off',
+  ],
+  [
     'no answer: looked at sooner',
     { attempt: attempt({ stage: 'ambiguous', dispatchedMs: 94_000 }) },
     'sleep try 2',
