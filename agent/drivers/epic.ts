@@ -237,9 +237,10 @@ class Epic implements Device {
     const result = partOf(value, 'result');
     if (result === true) return;
     if (result !== false) throw new Fault('ANSWER_GARBAGE', `${url}: neither done nor refused`);
-    const said = wordOf(partOf(value, 'error'));
-    // It may have quoted what it was sent: our password, or those of pools.
-    const quotes = said.includes(body.password) || path === POOLS;
+    const error = partOf(value, 'error');
+    const said = wordOf(error);
+    // It may have quoted what it was sent: our password, which the cut of a long word may leave half, or those of pools.
+    const quotes = (typeof error === 'string' && error.includes(body.password)) || path === POOLS;
     const shown = quotes ? 'refused' : said || 'refused';
     // Pools have passwords and logins of their own to be refused.
     const isLogin = /passw|auth|credential/i.test(said) && !(path === POOLS && /stratum|pool/i.test(said));
