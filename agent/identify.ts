@@ -80,11 +80,10 @@ async function ask(
       const name = host.includes(':') ? `[${host}]` : host;
       const url = `http://${name}:${probe.port}${probe.path}`;
       // A connection that waited for the next page would stand beside the one to another port.
-      const headers = { connection: 'close' };
       const page = await io.http.request({
         method: 'GET',
+        isAlone: true,
         url,
-        headers,
         timeoutMs,
         maxBytes: PAGE_MAX_BYTES,
       });

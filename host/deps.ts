@@ -78,8 +78,11 @@ export interface HttpRequest {
   readonly url: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
-  /** A GET that changes something: as all that does, it goes out once, over a connection of its own. */
-  readonly isDeed?: boolean;
+  /**
+   * Once, over a connection of its own that is closed before the answer is given, as all that is no GET: for a GET that
+   * changes something, or beside which no connection may stand.
+   */
+  readonly isAlone?: boolean;
   readonly timeoutMs: number;
   readonly maxBytes: number;
 }

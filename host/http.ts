@@ -180,7 +180,7 @@ class Sending {
   }
 }
 
-const isPage = ({ method, isDeed }: HttpRequest): boolean => method === 'GET' && isDeed !== true;
+const isPage = ({ method, isAlone }: HttpRequest): boolean => method === 'GET' && isAlone !== true;
 
 function start(request: HttpRequest, url: URL, agent: http.Agent): http.ClientRequest {
   const body = request.body === undefined ? undefined : Buffer.from(request.body, 'utf8');

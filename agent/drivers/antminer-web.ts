@@ -14,7 +14,7 @@ interface Asking {
   readonly method: 'GET' | 'POST';
   readonly path: string;
   readonly body?: string;
-  readonly isDeed?: boolean;
+  readonly isAlone?: boolean;
 }
 
 /** The CGI pages of a stock Antminer behind HTTP digest. The nonce is kept, so that a request costs one round trip. */
@@ -54,7 +54,7 @@ export class AntminerWeb {
    * (HTTP 405). Only the status counts: what it says is not read. Rejects as `json`.
    */
   async tell(path: string, deadline: Deadline): Promise<void> {
-    const { status } = await this.#request({ method: 'GET', path, isDeed: true }, deadline, [200, 405]);
+    const { status } = await this.#request({ method: 'GET', path, isAlone: true }, deadline, [200, 405]);
     if (status === 405) await this.#request({ method: 'POST', path, body: '{}' }, deadline);
   }
 
@@ -94,7 +94,7 @@ export class AntminerWeb {
     throw new Fault('AUTH_FAILED', `${this.#base} as ${this.#user}`);
   }
 
-  #send({ method, path, body, isDeed }: Asking, deadline: Deadline): Promise<HttpResponse> {
+  #send({ method, path, body, isAlone }: Asking, deadline: Deadline): Promise<HttpResponse> {
     const headers: Record<string, string> = {};
     if (this.#challenge) {
       this.#count += 1;
@@ -113,7 +113,7 @@ export class AntminerWeb {
       url: this.#base + path,
       headers,
       ...(body === undefined ? {} : { body }),
-      ...(isDeed !== undefined && { isDeed }),
+      ...(isAlone !== undefined && { isAlone }),
       timeoutMs: deadline.leftMs(),
       maxBytes: BODY_MAX_BYTES,
     });
