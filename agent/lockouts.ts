@@ -125,7 +125,10 @@ class Holder implements Lockouts {
     for (const [id, locks] of byMachine) {
       const machine = plant.byId.get(id);
       if (machine === undefined) continue;
-      const owed = machine.lockout?.owed === true || ((first || !this.#locked.has(machine)) && owes(id));
+      const isNew = !this.#locked.has(machine);
+      const owed = machine.lockout?.owed === true || ((first || isNew) && owes(id));
+      // A rest that was refused before, under another lockout too, is not the one that this one owes.
+      if (owed && isNew && machine.attempt?.stage === 'failed') machine.attempt = undefined;
       machine.lockout = { words: lockWords(id, locks), owed };
       if (owed) this.#owed.add(id);
       this.#locked.add(machine);

@@ -161,6 +161,27 @@ test('a rest that no machine has heard is owed until one has, soon and not only 
   expect(calls(bench, 'r1-02')).toEqual(['sleep']);
 });
 
+test.each(['ignores', 'refuses'] as const)(
+  'each lockout has its rest, also behind one that it %s',
+  async (how) => {
+    const bench = makeBench();
+    await bench.clock.advance(6_000);
+    const stubborn = bench.miners.get('r1-02');
+    if (stubborn === undefined) throw new Error('no such miner');
+    stubborn.behaviour = how;
+    bench.voice.lock('r1', [lock('op-1', ['r1-02'])]);
+    await bench.clock.advance(180_000);
+    const before = calls(bench, 'r1-02').length;
+    expect(modes(bench)[1]).toBe('m');
+    bench.voice.lock('r1', [lock('op-1', [], { freed: ['r1-02'] })]);
+    await bench.clock.advance(120_000);
+    stubborn.behaviour = 'good';
+    bench.voice.lock('r1', [lock('op-2', ['r1-02'])]);
+    await bench.clock.advance(60_000);
+    expect([modes(bench)[1], calls(bench, 'r1-02').length]).toEqual(['s', before + 1]);
+  },
+);
+
 test('a lockout counts at once, and is confirmed only when it is on disk', async () => {
   const bench = makeBench({ mode: 'sleep' });
   const { disk } = bench;

@@ -15,7 +15,7 @@ export class Miner implements Device {
   calls: Verb[] = [];
   /** When each of them came, monotonic ms. */
   readonly callsMs: number[] = [];
-  behaviour: 'good' | 'dead' | 'ignores' | 'hangs' | 'deaf' = 'good';
+  behaviour: 'good' | 'dead' | 'ignores' | 'hangs' | 'deaf' | 'refuses' = 'good';
   /** It is starting: it draws next to nothing yet, and does not say what it does. */
   isStarting = false;
   /** Without it nothing is drawn, and what was on its way ends. */
@@ -45,6 +45,7 @@ export class Miner implements Device {
     if (this.behaviour === 'dead') throw new Fault('NET_TIMEOUT');
     // It is read, and no command gets through.
     if (this.behaviour === 'deaf') throw new Fault('NET_RESET');
+    if (this.behaviour === 'refuses') throw new Fault('AUTH_FAILED');
     this.calls.push(verb);
     this.callsMs.push(this.#clock.monoMs());
     if (this.behaviour === 'good')
