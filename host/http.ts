@@ -23,7 +23,7 @@ export function makeHttp(clock: Clock): Http {
 /**
  * The connections. Pages that are read one after the other come over one of them: it is closed unless the next page of
  * that host is asked for as soon as one has been read, and at once when anything else is asked of the host meanwhile, or
- * the request itself says `connection: close`.
+ * the request itself is to be alone.
  */
 class Roads {
   /** A connection of its own for each request. */
@@ -173,7 +173,6 @@ class Sending {
     if (this.#origin === undefined) return;
     const stays =
       isPage(this.#request) &&
-      this.#request.headers?.['connection'] !== 'close' &&
       response?.httpVersion === '1.1' &&
       !/close/i.test(response.headers.connection ?? '');
     this.#roads.leave(this.#origin, this.#sent?.socket ?? undefined, stays);
